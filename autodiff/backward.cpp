@@ -1,0 +1,151 @@
+// The walk down the tape: no recursion and no sort, since the tape is in the order of creation.
+#include "backward.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <ranges>
+#include <string>
+
+namespace xtape::detail {
+namespace {
+
+void require_replayable(Node& node) {
+  if (!node.rule)
+    throw Error("backward", std::string("the recording of '") + node.name +
+                                "' was consumed by an earlier backward pass or cleared: set retain_tape in the "
+                                "earlier pass, or compute the output again");
+  for (const Kept& kept : node.kept())
+    if (kept.value->owner().version.load(std::memory_order_relaxed) != kept.version)
+      throw Error("backward", std::string("a value that '") + node.name + "' needs, of shape " +
+                                  to_string(kept.value->shape) +
+                                  ", was assigned after it was recorded: assign after backward()");
+}
+
+}  // namespace
+
+Pass::Pass(bool retain, bool create_graph)
+    : tape_(Tape::current()), retain_(retain || create_graph), create_graph_(create_graph) {
+  leaves_.swap(tape_.leaf_scratch_);
+  surveyed_.swap(tape_.survey_scratch_);
+}
+
+Pass::Pass(bool retain, bool create_graph, std::vector<Target> targets) : Pass(retain, create_graph) {
+  targeted_ = true;
+  targets_ = std::move(targets);
+  std::ranges::sort(targets_, std::less<>(), &Target::node);
+}
+
+Pass::~Pass() {
+  for (Node* leaf : leaves_) {
+    leaf->adjoint = {};
+    drop_handle(leaf);
+  }
+  leaves_.clear();
+  surveyed_.clear();
+  leaves_.swap(tape_.leaf_scratch_);
+  surveyed_.swap(tape_.survey_scratch_);
+}
+
+Pass::Target* Pass::find(const Node& node) const {
+  const auto at = std::ranges::lower_bound(targets_, &node, std::less<const Node*>(), &Target::node);
+  return at != targets_.end() && at->node == &node ? &*at : nullptr;
+}
+
+bool Pass::wants(const Node& node) const {
+  if (!targeted_) return true;
+  return node.is_leaf() ? find(node) != nullptr : node.needed;
+}
+
+Handle& Pass::slot(Node& node) {
+  if (node.is_leaf()) {
+    if (targeted_) return find(node)->gradient;
+    if (!node.adjoint.value) {
+      leaves_.push_back(&node);
+      node.handles.fetch_add(1, std::memory_order_relaxed);  // its last user may be consumed in this pass
+    }
+  } else if (!node.adjoint.value) {
+    ++pending_;
+  }
+  return node.adjoint;
+}
+
+// Finds what the root depends on, before anything is changed: checks that it can be replayed, and for a
+// pass with targets marks the nodes above one of them. A node is surveyed once in a pass.
+void Pass::survey(Node& root) {
+  const std::uint32_t serial = ++tape_.survey_serial_;
+  if (first_survey_ == 0) first_survey_ = serial;
+  std::size_t open = 0;
+  const auto reach = [&](Node& node) {
+    if (node.is_leaf() || node.survey >= first_survey_) return;
+    node.survey = serial;
+    ++open;
+  };
+  surveyed_.clear();
+  reach(root);
+  for (Node* node = &root; open != 0; node = node->previous) {
+    if (node->survey != serial) continue;
+    --open;
+    surveyed_.push_back(node);
+    for (Node* input : node->inputs())
+      if (input) reach(*input);
+  }
+  for (Node* node : surveyed_) {
+    // What lies below a consumed node is unknown; that is no harm when it is all that was asked for.
+    const bool is_the_target = targets_.size() == 1 && find(*node);
+    if (!is_the_target) require_replayable(*node);
+  }
+  if (!targeted_) return;
+  for (Node* node : surveyed_ | std::views::reverse) {
+    node->needed = node->opaque || find(*node);
+    for (Node* input : node->inputs())
+      if (input && wants(*input)) node->needed = true;
+  }
+}
+
+void Pass::visit(Node& node) {
+  Handle adjoint = std::move(node.adjoint);
+  node.adjoint = {};
+  --pending_;
+  if (targeted_)
+    if (Target* target = find(node)) target->gradient = adjoint;
+  if (node.rule && (!targeted_ || node.needed)) {
+    node.rule(node, *this, std::move(adjoint));
+    ++tape_.rules_run_;
+    if (!retain_) tape_.consume(node);
+  }
+  if (!node.dead && node.consumers == 0 && node.handles.load(std::memory_order_acquire) == 0) tape_.release(node);
+}
+
+void Pass::replay(Node& root, Handle seed, Node* stop) {
+  if (root.is_leaf()) {
+    if (wants(root)) slot(root) = std::move(seed);
+    return;
+  }
+  if (tape_of(root) != &tape_)
+    throw Error("backward", "the tensor was recorded by another thread: call backward() where it was recorded");
+  if (tape_.dropped_elsewhere_.load(std::memory_order_relaxed)) tape_.sweep();
+  if (!tape_.floor_) tape_.rules_run_ = 0;
+  if (tape_.survey_serial_ > std::numeric_limits<std::uint32_t>::max() / 2) tape_.restart_surveys();
+  if (targeted_ || tape_.husks_ != 0 || tape_.changes_seen_ != changes.load(std::memory_order_relaxed)) survey(root);
+  if (!wants(root)) return;
+
+  // Nodes up to the present tail stay in place while they are walked, whatever is released.
+  Node* const floor_before = std::exchange(tape_.floor_, tape_.tail_);
+  const RecordingScope scope(create_graph_);
+  Node* node = &root;
+  try {
+    slot(root) = std::move(seed);
+    for (; node != stop && pending_ != 0; node = node->previous)
+      if (node->adjoint.value) visit(*node);
+  } catch (...) {
+    for (; node; node = node->previous) node->adjoint = {};
+    tape_.floor_ = floor_before;
+    tape_.sweep();
+    throw;
+  }
+  tape_.floor_ = floor_before;
+  tape_.trim();
+}
+
+}  // namespace xtape::detail

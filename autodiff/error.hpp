@@ -1,0 +1,15 @@
+// The one exception type, and the helpers that build its messages: "[op] what is wrong: hint".
+#pragma once
+#include <stdexcept>
+#include <string>
+
+namespace xtape {
+
+/// Every error that a caller can cause. The text names the operation in brackets, the shapes or
+/// values that do not fit and, where it is known, the mend. Nothing is changed by a call that throws.
+class Error : public std::invalid_argument {
+ public:
+  Error(const std::string& op, const std::string& what) : std::invalid_argument("[" + op + "] " + what) {}
+};
+
+}  // namespace xtape

@@ -1,0 +1,96 @@
+// backward() and grad(): the checks before a pass, and what is done with its results.
+#include "grad.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "elementwise.hpp"
+#include "op.hpp"
+
+namespace xtape {
+namespace {
+
+/// The adjoint of the output that a pass begins with.
+template <class T>
+Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOptions<T>& options) {
+  if (!output.requires_grad())
+    throw Error(op, "the output does not depend on any tensor that requires a gradient: make the leaves with "
+                    "parameter(), and compute outside of NoGrad");
+  if (options.seed.defined()) {
+    if (!(options.seed.shape() == output.shape()))
+      throw Error(op, "the seed has the shape " + to_string(options.seed.shape()) + ", the output " +
+                          to_string(output.shape()));
+    return options.create_graph ? options.seed : options.seed.detach();
+  }
+  if (output.size() != 1)
+    throw Error(op, "the output has the shape " + to_string(output.shape()) +
+                        ", not one element: reduce it, for instance by sum(), or give a seed");
+  return full<T>(output.shape(), T(1));
+}
+
+/// A gradient that shares its elements with nothing else.
+template <class T>
+detail::Handle own(detail::Handle handle) {
+  if (handle.node || handle.value.unique()) return handle;
+  Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
+  const T* from = reinterpret_cast<const T*>(handle.value->data);
+  std::copy_n(from, copy.size(), copy.mutable_data());
+  return copy.handle();
+}
+
+}  // namespace
+
+template <class T>
+void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+  const Tensor<T> seed = seed_for("backward", *this, options);
+  detail::Pass pass(options.retain_tape, options.create_graph);
+  pass.replay(*handle_.node.get(), seed.handle());
+
+  const detail::RecordingScope scope(options.create_graph);
+  for (detail::Node* node : pass.leaves()) {
+    if (!node->adjoint.value) continue;
+    auto* leaf = static_cast<detail::Leaf*>(node);
+    detail::Handle gradient = std::exchange(leaf->adjoint, {});
+    if (!leaf->grad.value) {
+      leaf->grad = own<T>(std::move(gradient));
+    } else if (!options.create_graph && !leaf->grad.node && leaf->grad.value.unique()) {
+      T* sum = reinterpret_cast<T*>(leaf->grad.value->data);
+      const T* more = reinterpret_cast<const T*>(gradient.value->data);
+      for (std::size_t i = 0; i < gradient.value->size; ++i) sum[i] += more[i];
+    } else {
+      leaf->grad = (Tensor(leaf->grad) + Tensor(std::move(gradient))).handle();
+    }
+  }
+}
+
+template <class T>
+std::vector<Tensor<T>> grad(const Tensor<T>& output, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
+                            const BackwardOptions<std::type_identity_t<T>>& options) {
+  const Tensor<T> seed = seed_for("grad", output, options);
+  std::vector<detail::Pass::Target> targets;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].requires_grad())
+      throw Error("grad", "input " + std::to_string(i) + " does not require a gradient: make it with parameter()");
+    detail::Node* node = inputs[i].handle().node.get();
+    if (std::ranges::find(targets, node, &detail::Pass::Target::node) == targets.end()) targets.push_back({node, {}});
+  }
+  detail::Pass pass(options.retain_tape, options.create_graph, std::move(targets));
+  pass.replay(*output.handle().node.get(), seed.handle());
+
+  std::vector<Tensor<T>> gradients;
+  for (const Tensor<T>& input : inputs) {
+    for (detail::Pass::Target& target : pass.targets())
+      if (target.node == input.handle().node.get())
+        gradients.push_back(target.gradient.value ? Tensor<T>(own<T>(target.gradient)) : zeros<T>(input.shape()));
+  }
+  return gradients;
+}
+
+#define XTAPE_INSTANTIATE(T)                                              \
+  template void Tensor<T>::backward(const BackwardOptions<T>&) const;     \
+  template std::vector<Tensor<T>> grad(const Tensor<T>&, const std::vector<Tensor<T>>&, const BackwardOptions<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape

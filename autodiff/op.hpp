@@ -1,0 +1,171 @@
+// How an operation is written: a struct with its value and its derivative. Not for users' programs; see
+// CONTRIBUTING.md for a walk through one.
+//
+//   struct Op {
+//     static constexpr const char* name = "op";
+//     Shape shape(const Shape& a, ...) const;                      // of the result; checks the arguments
+//     void compute(Target<T> y, const Tensor<T>& a, ...) const;    // y = op(a, ...), or y += op(a, ...)
+//     static constexpr unsigned keeps(unsigned i);                 // what the gradient of input i needs
+//     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
+//   };
+#pragma once
+#include <array>
+#include <bit>
+#include <new>
+#include <type_traits>
+
+#include "backward.hpp"
+#include "tensor.hpp"
+
+namespace xtape::detail {
+
+/// Where an operation writes: a contiguous array of the result's shape, assigned or added to.
+template <class T>
+struct Target {
+  T* data;
+  bool accumulate = false;
+};
+
+/// Bits for Op::keeps: inputs by number, and the output.
+inline constexpr unsigned keep_output = 1u << 31;
+inline constexpr unsigned keep_all_inputs = ~keep_output;
+constexpr unsigned keep_input(unsigned i) { return 1u << i; }
+
+/// Sums `x` over the axes along which `shape` was widened by broadcasting: into `y`, or added to it.
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
+
+/// The same as a recorded operation.
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
+
+/// y += x, elementwise, of one shape.
+template <class T>
+void add_in_place(T* y, const T* x, std::size_t n);
+
+template <class T, class Op, class... In>
+Tensor<T> apply(const Op& op, const In&... in);
+
+/// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
+template <class T>
+class Gradients {
+ public:
+  Gradients(Node& node, Pass& pass, Handle g) : adjoint(std::move(g)), node_(node), pass_(pass) {}
+
+  /// dL/d(output), of the output's shape.
+  const Tensor<T> adjoint;
+
+  /// Whether input i takes part: a rule may skip work for it. add() does so by itself.
+  bool needs(std::size_t i) const { return node_.inputs()[i] && pass_.wants(*node_.inputs()[i]); }
+  std::size_t input_count() const { return node_.input_count; }
+  /// The shape of an input that takes part.
+  const Shape& shape(std::size_t i) const { return node_.inputs()[i]->shape; }
+  /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
+  Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : kept(i, nullptr); }
+  Tensor<T> output() const { return kept(node_.input_count, creates_graph() ? &node_ : nullptr); }
+  /// A kept input with its place on the tape, for a rule that records and replays.
+  Tensor<T> recorded_input(std::size_t i) const { return kept(i, node_.inputs()[i]); }
+  bool creates_graph() const { return pass_.creates_graph(); }
+  Pass& pass() const { return pass_; }
+
+  /// Adds `gradient` to the adjoint of input i; it may have the wider shape that input i was broadcast to.
+  /// The first one is taken over without a copy.
+  void add(std::size_t i, const Tensor<T>& gradient) {
+    if (!needs(i)) return;
+    if (pass_.creates_graph())
+      add_recorded(i, gradient);
+    else if (gradient.shape() == shape(i))
+      add_same_shape(i, gradient);
+    else
+      accumulate(i, [&](Target<T> y) { sum_to_shape(y, shape(i), gradient); });
+  }
+
+  /// Adds op(in…), computed straight into the adjoint where the shapes allow it.
+  template <class Op, class... In>
+    requires requires(const Op& op) { op.name; }
+  void add(std::size_t i, const Op& op, const In&... in) {
+    if (!needs(i)) return;
+    if (pass_.creates_graph() || !(op.shape(in.shape()...) == shape(i))) return add(i, apply<T>(op, in...));
+    accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
+  }
+
+  /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
+  template <class Write>
+  void accumulate(std::size_t i, Write&& write) {
+    Node& to = *node_.inputs()[i];
+    Handle& slot = pass_.slot(to);
+    if (!slot.value) {
+      Tensor<T> fresh = Tensor<T>::uninitialized(to.shape, node_.name);
+      write(Target<T>{fresh.mutable_data(), false});
+      slot = fresh.handle();
+    } else {
+      if (!slot.value.unique()) slot.value = copy(slot.value);
+      write(Target<T>{reinterpret_cast<T*>(slot.value->data), true});
+    }
+  }
+
+ private:
+  Tensor<T> kept(std::size_t i, Node* node) const {
+    const unsigned below = node_.kept_mask & ((1u << i) - 1u);
+    const Kept& kept = node_.kept()[static_cast<std::size_t>(std::popcount(below))];
+    if (!node) return Tensor<T>(Handle{kept.value, {}});
+    node->handles.fetch_add(1, std::memory_order_relaxed);
+    return Tensor<T>(Handle{kept.value, NodeRef(node)});
+  }
+  static ValueRef copy(const ValueRef& value) {
+    Tensor<T> fresh = Tensor<T>::uninitialized(value->shape);
+    const T* from = reinterpret_cast<const T*>(value->data);
+    std::copy(from, from + value->size, fresh.mutable_data());
+    return fresh.handle().value;
+  }
+  void add_same_shape(std::size_t i, const Tensor<T>& gradient);
+  void add_recorded(std::size_t i, const Tensor<T>& gradient);
+
+  Node& node_;
+  Pass& pass_;
+};
+
+template <class T, class Op>
+void run_rule(Node& node, Pass& pass, Handle adjoint) {
+  Gradients<T> d(node, pass, std::move(adjoint));
+  static_cast<const Op*>(node.op())->backward(d);
+}
+
+/// Whether an operation on these inputs is to be recorded.
+inline bool records(std::span<const Handle* const> inputs) {
+  for (const Handle* input : inputs)
+    if (input->node) {
+      if (recording) return true;
+      skipped_recording = true;
+    }
+  return false;
+}
+
+/// Records `op` with the value `y` that it has computed, when an input requires a gradient.
+template <class T, class Op>
+Tensor<T> record(Op op, Tensor<T> y, std::span<const Handle* const> inputs) {
+  static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
+  if (!records(inputs)) return y;
+  std::uint32_t kept = 0;
+  if constexpr (requires { Op::keeps(0u); })
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (inputs[i]->node) kept |= Op::keeps(static_cast<unsigned>(i));
+  if (kept != 0)  // so there are at most 30 inputs
+    kept = (kept & ((1u << inputs.size()) - 1u)) | (kept & keep_output ? 1u << inputs.size() : 0u);
+  Node* node = append(op.name, y.shape(), inputs, kept, y.handle().value, sizeof(Op));
+  ::new (node->op()) Op(std::move(op));
+  if constexpr (!std::is_trivially_destructible_v<Op>)
+    node->destroy_op = [](void* place) { static_cast<Op*>(place)->~Op(); };
+  node->rule = &run_rule<T, Op>;
+  return Tensor<T>(Handle{y.handle().value, NodeRef(node)});
+}
+
+template <class T, class Op, class... In>
+Tensor<T> apply(const Op& op, const In&... in) {
+  Tensor<T> y = Tensor<T>::uninitialized(op.shape(in.shape()...), op.name);
+  op.compute(Target<T>{y.mutable_data(), false}, in...);
+  const std::array<const Handle*, sizeof...(In)> inputs{&in.handle()...};
+  return record<T>(op, std::move(y), inputs);
+}
+
+}  // namespace xtape::detail

@@ -1,0 +1,223 @@
+// The operations behind reductions.hpp. Sum and Expand are each other's derivative.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "elementwise.hpp"
+#include "kernels.hpp"
+#include "layout.hpp"
+#include "op.hpp"
+#include "reductions.hpp"
+
+namespace xtape::detail {
+
+/// A reduced tensor with its axes back as size 1, so that it broadcasts against `wide`.
+template <class T>
+Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) {
+  return reshape(reduced, Dims(reduced_shape(wide, mask, true)));
+}
+
+template <class T>
+struct Expand;
+
+/// y = scale Σ x over the masked axes.
+template <class T>
+struct Sum {
+  unsigned mask;
+  bool keepdims;
+  T scale;
+  const char* name = "sum";
+
+  Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    if (!y.accumulate) std::fill_n(y.data, element_count(shape(x.shape()), name), T(0));
+    add_sum(y.data, x.data(), x.shape(), mask, scale);
+  }
+  void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims, scale}, d.adjoint); }
+};
+
+/// y = scale x, repeated along the masked axes of the shape `to`.
+template <class T>
+struct Expand {
+  Shape to;
+  unsigned mask;
+  bool keepdims;
+  T scale;
+  static constexpr const char* name = "expand";
+
+  Shape shape(const Shape&) const { return to; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    copy_from_strided(y.data, y.accumulate, x.data(), to, broadcast_strides(reduced_shape(to, mask, true), to), scale);
+  }
+  void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims, scale}, d.adjoint); }
+};
+
+/// The largest or smallest element over the masked axes.
+template <class T, bool largest>
+struct Extreme {
+  unsigned mask;
+  bool keepdims;
+  static constexpr const char* name = largest ? "max" : "min";
+
+  Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    constexpr T start = largest ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
+    const auto pick = [](T a, T b) { return (largest ? a > b : a < b) || a != a ? a : b; };
+    std::fill_n(y.data, element_count(shape(x.shape()), name), start);
+    reduce(
+        y.data, x.data(), x.shape(), mask,
+        [&](T* to, const T* from, std::size_t n) {
+          T best = *to;
+          for (std::size_t i = 0; i < n; ++i) best = pick(best, from[i]);
+          *to = best;
+        },
+        [&](T* to, const T* from, std::size_t n) {
+          for (std::size_t i = 0; i < n; ++i) to[i] = pick(to[i], from[i]);
+        });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> x = d.input(0);
+    const Tensor<T> best = equal(x, with_axes(d.output(), x.shape(), mask));
+    const Tensor<T> share = best / apply<T>(Sum<T>{mask, true, T(1)}, best);
+    d.add(0, with_axes(d.adjoint, x.shape(), mask) * share);
+  }
+};
+
+/// √Σ x² over the masked axes, by the plain sum of squares unless that leaves the normal range.
+template <class T>
+struct Norm {
+  unsigned mask;
+  bool keepdims;
+  static constexpr const char* name = "norm";
+
+  Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    const std::size_t n = element_count(shape(x.shape()), name);
+    const Tensor<T> squares = square(x.detach());
+    std::fill_n(y.data, n, T(0));
+    add_sum(y.data, squares.data(), x.shape(), mask, T(1));
+    constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
+    const bool normal = std::all_of(y.data, y.data + n, [](T s) { return s >= low && std::isfinite(s); });
+    if (normal || x.size() == 0) {
+      for (std::size_t i = 0; i < n; ++i) y.data[i] = std::sqrt(y.data[i]);
+      return;
+    }
+    const Tensor<T> largest = apply<T>(Extreme<T, true>{mask, true}, abs(x.detach()));
+    const Tensor<T> unit = where(equal(largest, 0) + equal(largest, std::numeric_limits<T>::infinity()), 1, largest);
+    const Tensor<T> scaled = unit * sqrt(apply<T>(Sum<T>{mask, true, T(1)}, square(x.detach() / unit)));
+    std::copy_n(scaled.data(), n, y.data);
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> x = d.input(0), y = with_axes(d.output(), x.shape(), mask);
+    d.add(0, with_axes(d.adjoint, x.shape(), mask) * (x / where(equal(y, 0), 1, y)));
+  }
+};
+
+/// Calls f(first, n, stride) for each line of elements along an axis.
+template <class F>
+void for_each_line(const Shape& shape, std::size_t axis, F&& f) {
+  const std::size_t n = shape[axis];
+  std::size_t inner = 1, outer = 1;
+  for (std::size_t i = 0; i < shape.size(); ++i) (i < axis ? outer : i > axis ? inner : outer) *= i == axis ? 1 : shape[i];
+  for (std::size_t o = 0; o < outer; ++o)
+    for (std::size_t i = 0; i < inner; ++i) f(o * n * inner + i, n, inner);
+}
+
+/// ln Σ eˣ of a line; −∞ when there is nothing but −∞.
+template <class T>
+T line_logsumexp(const T* x, std::size_t n, std::size_t stride) {
+  T largest = -std::numeric_limits<T>::infinity();
+  for (std::size_t i = 0; i < n; ++i) largest = x[i * stride] > largest || x[i * stride] != x[i * stride] ? x[i * stride] : largest;
+  if (!std::isfinite(largest)) return largest;
+  T total = 0;
+  for (std::size_t i = 0; i < n; ++i) total += std::exp(x[i * stride] - largest);
+  return largest + std::log(total);
+}
+
+template <class T>
+struct LogSumExp {
+  std::size_t axis;
+  bool keepdims;
+  static constexpr const char* name = "logsumexp";
+
+  Shape shape(const Shape& x) const { return reduced_shape(x, 1u << axis, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    T* to = y.data;
+    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
+      *to++ = line_logsumexp(x.data() + first, n, stride);
+    });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> x = d.input(0), y = with_axes(d.output(), x.shape(), 1u << axis);
+    // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
+    const Tensor<T> finite = where(equal(y, -std::numeric_limits<T>::infinity()), 0, y);
+    d.add(0, with_axes(d.adjoint, x.shape(), 1u << axis) * exp(x - finite));
+  }
+};
+
+template <class T>
+struct Softmax {
+  std::size_t axis;
+  static constexpr const char* name = "softmax";
+
+  Shape shape(const Shape& x) const { return x; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
+      const T* from = x.data() + first;
+      T* to = y.data + first;
+      T largest = -std::numeric_limits<T>::infinity(), total = 0;
+      for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, from[i * stride]);
+      for (std::size_t i = 0; i < n; ++i) total += to[i * stride] = std::exp(from[i * stride] - largest);
+      for (std::size_t i = 0; i < n; ++i) to[i * stride] /= total;
+    });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_output; }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> y = d.output();
+    d.add(0, y * (d.adjoint - sum(d.adjoint * y, axis, true)));
+  }
+};
+
+template <class T>
+struct LogSoftmax {
+  std::size_t axis;
+  static constexpr const char* name = "log_softmax";
+
+  Shape shape(const Shape& x) const { return x; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
+      const T total = line_logsumexp(x.data() + first, n, stride);
+      for (std::size_t i = 0; i < n; ++i) y.data[first + i * stride] = x.data()[first + i * stride] - total;
+    });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_output; }
+  void backward(Gradients<T>& d) const {
+    d.add(0, d.adjoint - exp(d.output()) * sum(d.adjoint, axis, true));
+  }
+};
+
+template <class T>
+struct CumulativeSum {
+  std::size_t axis;
+  bool reverse;
+  static constexpr const char* name = "cumsum";
+
+  Shape shape(const Shape& x) const { return x; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
+      T total = 0;
+      for (std::size_t k = 0; k < n; ++k) {
+        const std::size_t i = first + (reverse ? n - 1 - k : k) * stride;
+        total += x.data()[i];
+        y.data[i] = y.accumulate ? y.data[i] + total : total;
+      }
+    });
+  }
+  void backward(Gradients<T>& d) const { d.add(0, CumulativeSum{axis, !reverse}, d.adjoint); }
+};
+
+}  // namespace xtape::detail

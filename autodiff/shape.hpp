@@ -1,0 +1,160 @@
+// Shapes: small inline arrays of dimensions, with broadcasting and the normalisation of axes.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <iosfwd>
+#include <ranges>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "error.hpp"
+
+namespace xtape {
+
+/// The highest rank of a tensor. Inline storage keeps shapes out of the heap; ranks above raise an Error.
+inline constexpr std::size_t max_rank = 8;
+
+namespace detail {
+
+/// An integer of any type inside braces, so that {n, 2} takes int and size_t alike.
+struct Integer {
+  template <std::integral I>
+  Integer(I i) : value(static_cast<std::ptrdiff_t>(i)) {}  // NOLINT
+  std::ptrdiff_t value;
+};
+
+/// A small vector of at most max_rank integers; the common part of Shape, Axes and Dims.
+template <class I>
+class SmallVector {
+ public:
+  using value_type = I;
+  using size_type = std::size_t;
+  using difference_type = std::ptrdiff_t;
+  using reference = I&;
+  using const_reference = const I&;
+  using iterator = I*;
+  using const_iterator = const I*;
+
+  constexpr SmallVector() = default;
+  SmallVector(std::size_t n, I value) { resize(n, value); }
+  SmallVector(std::initializer_list<Integer> items) {
+    for (const Integer item : items) push_signed(item.value);
+  }
+  template <std::ranges::input_range R>
+    requires std::integral<std::ranges::range_value_t<R>>
+  SmallVector(const R& items) {  // NOLINT: any range of integers is a shape
+    for (auto item : items) push_signed(static_cast<std::ptrdiff_t>(item));
+  }
+
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  I* begin() { return items_.data(); }
+  I* end() { return items_.data() + size_; }
+  const I* begin() const { return items_.data(); }
+  const I* end() const { return items_.data() + size_; }
+  auto rbegin() const { return std::reverse_iterator(end()); }
+  auto rend() const { return std::reverse_iterator(begin()); }
+  I& operator[](std::size_t i) { return items_[i]; }
+  const I& operator[](std::size_t i) const { return items_[i]; }
+  I& front() { return items_[0]; }
+  const I& front() const { return items_[0]; }
+  I& back() { return items_[size_ - 1]; }
+  const I& back() const { return items_[size_ - 1]; }
+
+  void push_back(I item) { insert(size_, item); }
+  void insert(std::size_t at, I item) {
+    require_rank(size_ + 1u);
+    std::copy_backward(begin() + at, end(), end() + 1);
+    items_[at] = item;
+    ++size_;
+  }
+  void erase(std::size_t at) {
+    std::copy(begin() + at + 1, end(), begin() + at);
+    --size_;
+  }
+  void resize(std::size_t n, I value = I{}) {
+    require_rank(n);
+    for (std::size_t i = size_; i < n; ++i) items_[i] = value;
+    size_ = static_cast<unsigned>(n);
+  }
+
+  operator std::vector<I>() const { return {begin(), end()}; }  // NOLINT: shapes go to xtensor and back
+  template <std::ranges::input_range R>
+    requires std::integral<std::ranges::range_value_t<R>>
+  friend bool operator==(const SmallVector& a, const R& b) {
+    return std::ranges::equal(a, b, [](auto x, auto y) { return std::cmp_equal(x, y); });
+  }
+  friend bool operator==(const SmallVector& a, const SmallVector& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  static void require_rank(std::size_t n) {
+    if (n > max_rank)
+      throw Error("shape", "rank " + std::to_string(n) + " is above the highest rank, " + std::to_string(max_rank));
+  }
+  void push_signed(std::ptrdiff_t item) {
+    if constexpr (std::unsigned_integral<I>)
+      if (item < 0) throw Error("shape", "dimension " + std::to_string(item) + " is negative");
+    push_back(static_cast<I>(item));
+  }
+
+  unsigned size_ = 0;
+  std::array<I, max_rank> items_{};
+};
+
+}  // namespace detail
+
+/// The dimensions of a tensor, row-major, slowest first; () is a scalar. A container of its dimensions:
+/// size() is the rank. Built from braces or from any range of integers (an xtensor shape among them).
+using Shape = detail::SmallVector<std::size_t>;
+
+/// Signed dimensions, for `reshape`, where one may be -1.
+using Dims = detail::SmallVector<std::ptrdiff_t>;
+
+/// One axis or several; negative ones count from the end.
+class Axes : public detail::SmallVector<std::ptrdiff_t> {
+ public:
+  using SmallVector::SmallVector;
+  template <std::integral I>
+  Axes(I axis) {  // NOLINT: sum(x, 1)
+    push_back(static_cast<std::ptrdiff_t>(axis));
+  }
+};
+
+/// "(2, 3)"; "()" for a scalar, "(4,)" for rank 1, as NumPy prints them.
+std::string to_string(const Shape& shape);
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
+
+namespace detail {
+
+/// The number of elements, 1 for rank 0. Error when it does not fit: names `op`.
+std::size_t element_count(const Shape& shape, const char* op);
+
+/// The shape that both broadcast to by NumPy's rule. Error: names `op` and both shapes.
+Shape broadcast(const Shape& a, const Shape& b, const char* op);
+
+/// Whether `from` broadcasts to exactly `to`.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
+/// An axis in [-rank, rank) as an index in [0, rank). Error otherwise.
+std::size_t normalize_axis(std::ptrdiff_t axis, std::size_t rank, const char* op);
+
+/// Bit i is set when axis i is among `axes`. Error for an axis out of range or named twice.
+unsigned axis_mask(const Axes& axes, std::size_t rank, const char* op);
+
+/// Row-major strides in elements.
+Dims row_major_strides(const Shape& shape);
+
+/// Row-major strides of `from` seen with the shape `to` that it broadcasts to: 0 along widened axes.
+Dims broadcast_strides(const Shape& from, const Shape& to);
+
+/// The shape with the masked axes set to 1 (keepdims) or taken out.
+Shape reduced_shape(const Shape& shape, unsigned mask, bool keepdims);
+
+}  // namespace detail
+}  // namespace xtape

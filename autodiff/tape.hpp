@@ -1,0 +1,116 @@
+// The recording of one thread: nodes in the order of their creation, and the scopes that switch it.
+#pragma once
+#include <atomic>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "node.hpp"
+
+namespace xtape {
+namespace detail {
+
+/// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and whose rule
+/// the caller sets. Inputs without a node are constants. Error when an input was recorded by another thread.
+Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs, std::uint32_t kept_mask,
+             const ValueRef& output, std::size_t op_bytes);
+
+}  // namespace detail
+
+/// The recording of a thread. Operations append to it when an input requires a gradient. It unwinds by
+/// itself: a node that no handle and no later node can reach gives back its memory at once.
+class Tape {
+ public:
+  /// The calling thread's tape.
+  static Tape& current();
+
+  /// Operations that are recorded and can be replayed.
+  std::size_t size();
+  /// Bytes held by the recording: its nodes and the distinct values they keep (those of leaves included).
+  /// Visits every node.
+  std::size_t bytes();
+  /// Forgets the recording. Tensors keep their values; a backward from them is an error.
+  void clear();
+  /// How many rules the last backward pass ran.
+  std::size_t rules_run() const { return rules_run_; }
+
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+ private:
+  friend class detail::Pass;
+  friend void detail::drop_handle(detail::Node*) noexcept;
+  friend detail::Node* detail::append(const char*, const Shape&, std::span<const detail::Handle* const>,
+                                      std::uint32_t, const detail::ValueRef&, std::size_t);
+  friend struct TapeOwner;
+
+  Tape() = default;
+  ~Tape();
+
+  void* reserve(std::size_t bytes);
+  void new_chunk(std::size_t bytes);
+  void consume(detail::Node& node) noexcept;
+  void release(detail::Node& node) noexcept;
+  void unuse(detail::Node& node) noexcept;
+  void trim() noexcept;
+  void free_chunk(detail::Chunk* chunk) noexcept;
+  void unlink_dead_chunks() noexcept;
+  void sweep() noexcept;
+  void restart_surveys() noexcept;
+  void drop_from_other_thread(detail::Node& node) noexcept;
+  void close();
+
+  detail::Node* tail_ = nullptr;
+  detail::Node* floor_ = nullptr;  ///< a running pass still walks from here down: keep these nodes in place
+  detail::Chunk* last_chunk_ = nullptr;
+  detail::Chunk* spare_chunk_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t rules_run_ = 0;
+  std::size_t dead_chunks_ = 0;  ///< chunks before the last whose nodes are all dead
+  std::size_t changes_seen_ = 0;  ///< detail::changes when the recording began
+  std::size_t husks_ = 0;         ///< consumed nodes that a handle still holds
+  std::size_t chunks_ = 0;
+  std::uint32_t survey_serial_ = 0;
+  std::vector<detail::Node*> leaf_scratch_;    ///< lists that a pass borrows, so that it allocates nothing
+  std::vector<detail::Node*> survey_scratch_;
+  detail::Node* to_release_ = nullptr;
+  bool is_releasing_ = false;
+  std::atomic<bool> dropped_elsewhere_{false};
+  std::mutex mutex_;           ///< guards what other threads touch: the two below
+  bool orphaned_ = false;      ///< its thread has ended; the last handle deletes it
+  std::size_t survivors_ = 0;  ///< nodes with handles at that time
+};
+
+namespace detail {
+
+/// How many times any value has been assigned anew: while it stands, no kept value can have changed.
+inline std::atomic<std::size_t> changes{0};
+
+inline constinit thread_local Tape* current_tape = nullptr;  // a plain pointer: no wrapper call at each use
+inline constinit thread_local bool recording = true;
+inline constinit thread_local bool skipped_recording = false;  // an operation would have been recorded
+
+/// Sets the recording flag for a scope.
+class RecordingScope {
+ public:
+  explicit RecordingScope(bool on) : before_(std::exchange(recording, on)) {}
+  ~RecordingScope() { recording = before_; }
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  bool before_;
+};
+
+}  // namespace detail
+
+/// While it lives, operations of this thread are not recorded. Scopes nest.
+class NoGrad {
+ public:
+  NoGrad() = default;
+
+ private:
+  detail::RecordingScope scope_{false};
+};
+
+}  // namespace xtape

@@ -1,0 +1,211 @@
+// Tensor: the handle that users hold. Built from xtensor expressions, gives its value as an xtensor adaptor.
+#pragma once
+#include <concepts>
+#include <initializer_list>
+#include <iosfwd>
+#include <iterator>
+#include <memory>
+#include <type_traits>
+
+#include "tape.hpp"
+#include "xtensor.hpp"
+
+namespace xtape {
+
+template <class T>
+class Tensor;
+
+/// A number that mixes into expressions of tensors.
+template <class S>
+concept Scalar = std::is_arithmetic_v<std::remove_cvref_t<S>>;
+
+/// An xtensor expression: a container, a view, or a lazy expression.
+template <class E>
+concept Expression = xt::is_xexpression<std::remove_cvref_t<E>>::value;
+
+/// How to differentiate; see Tensor::backward and grad.
+template <class T>
+struct BackwardOptions {
+  Tensor<T> seed{};           ///< the adjoint of the output, of its shape; 1 when absent
+  bool retain_tape = false;   ///< keep the recording for another pass; create_graph keeps it too
+  bool create_graph = false;  ///< record the pass itself, so that gradients can be differentiated
+};
+
+namespace detail {
+
+/// Numbers in nested braces, of any depth.
+struct Nested {
+  template <Scalar S>
+  Nested(S number) : value(static_cast<double>(number)) {}  // NOLINT
+  Nested(std::initializer_list<Nested> list) : items(list), is_list(true) {}
+  double value = 0;
+  std::initializer_list<Nested> items;
+  bool is_list = false;
+};
+
+Shape nested_shape(std::initializer_list<Nested> items);
+
+/// The elements of a value as storage for an xtensor adaptor: read-only, shared, kept alive.
+template <class T>
+class Elements {
+ public:
+  using value_type = T;
+  using reference = const T&;
+  using const_reference = const T&;
+  using pointer = const T*;
+  using const_pointer = const T*;
+  using iterator = const T*;
+  using const_iterator = const T*;
+  using reverse_iterator = std::reverse_iterator<const T*>;
+  using const_reverse_iterator = std::reverse_iterator<const T*>;
+  using size_type = std::size_t;
+  using difference_type = std::ptrdiff_t;
+  using allocator_type = std::allocator<T>;
+
+  Elements() = default;
+  explicit Elements(ValueRef value) : value_(std::move(value)) {}
+  std::size_t size() const { return value_ ? value_->size : 0; }
+  bool empty() const { return size() == 0; }
+  const T* data() const { return value_ ? reinterpret_cast<const T*>(value_->data) : nullptr; }
+  const T& operator[](std::size_t i) const { return data()[i]; }
+  const T* begin() const { return data(); }
+  const T* end() const { return data() + size(); }
+  const T* cbegin() const { return begin(); }
+  const T* cend() const { return end(); }
+  auto rbegin() const { return reverse_iterator(end()); }
+  auto rend() const { return reverse_iterator(begin()); }
+  auto crbegin() const { return rbegin(); }
+  auto crend() const { return rend(); }
+
+ private:
+  ValueRef value_;
+};
+
+}  // namespace detail
+
+/// An array of float or double, and its place in the recording. A cheap handle: copies share the value.
+/// The elements are contiguous and row-major. A tensor that an operation returns never changes; leaves
+/// and constants change by assign(). A default-constructed tensor is empty: using it is an error.
+template <class T>
+class Tensor {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "xtape tensors hold float or double");
+
+ public:
+  using value_type = T;
+
+  Tensor() = default;
+  /// Rank 0.
+  template <Scalar S>
+  Tensor(S number) : Tensor(uninitialized({})) {  // NOLINT
+    *mutable_data() = static_cast<T>(number);
+  }
+  /// Nested braces. Error when rows differ in length.
+  Tensor(std::initializer_list<detail::Nested> items);
+  /// Any xtensor expression, evaluated at once.
+  template <Expression E>
+  Tensor(const E& expression) : Tensor(uninitialized(Shape(expression.shape()))) {  // NOLINT
+    fill(expression);
+  }
+  /// Of a value and a place on the tape; for operations.
+  explicit Tensor(detail::Handle handle) : handle_(std::move(handle)) {}
+
+  /// The dimensions. () for a scalar.
+  const Shape& shape() const { return checked().shape; }
+  std::size_t rank() const { return shape().size(); }
+  /// Number of elements.
+  std::size_t size() const { return checked().size; }
+  /// The one element. Error unless size() is 1.
+  T item() const;
+  /// The value as a read-only xtensor adaptor. No copy is made; the adaptor keeps the value alive.
+  auto value() const {
+    using Adaptor = xt::xarray_adaptor<const detail::Elements<T>, xt::layout_type::row_major, std::vector<std::size_t>>;
+    checked();
+    return Adaptor(detail::Elements<T>(handle_.value), shape());
+  }
+  /// The elements, row-major.
+  const T* data() const { return reinterpret_cast<const T*>(checked().data); }
+  const T* begin() const { return data(); }
+  const T* end() const { return data() + size(); }
+
+  /// False for a default-constructed tensor.
+  bool defined() const { return static_cast<bool>(handle_.value); }
+  bool requires_grad() const { return static_cast<bool>(handle_.node); }
+  /// Made by `parameter`, not by an operation.
+  bool is_leaf() const { return handle_.node && handle_.node->is_leaf(); }
+  /// The same value as a constant; shares memory.
+  Tensor detach() const { return Tensor(detail::Handle{handle_.value, {}}); }
+
+  /// Adds d(this)/d(leaf) to the grad() of every leaf that this tensor was computed from, by replaying the
+  /// recording in reverse. Without a seed the tensor must have one element. The recording is consumed unless
+  /// retain_tape or create_graph is set. Errors: a constant, no seed and several elements, a seed of another
+  /// shape, a consumed recording, a kept value that was assigned since, a recording of another thread. When
+  /// it throws, no gradient has changed.
+  void backward(const BackwardOptions<T>& options = {}) const;
+  /// The accumulated gradient of a leaf, of its shape. Error where there is none.
+  Tensor grad() const;
+  bool has_grad() const;
+  /// Drops the gradient.
+  void zero_grad();
+  /// New elements for a leaf or a constant, in place: all that shares the value sees them, and a recording
+  /// that kept the old ones refuses to be replayed. Error for another shape, and for a recorded tensor.
+  void assign(const Tensor& value);
+
+  /// The elements of a leaf or a constant, to be written in place by an optimiser; counts as an assign().
+  T* begin_update();
+
+  const detail::Handle& handle() const { return handle_; }
+  /// A tensor whose elements are to be written through mutable_data(), by the operation that makes it.
+  static Tensor uninitialized(const Shape& shape, const char* op = "Tensor");
+  T* mutable_data() { return reinterpret_cast<T*>(handle_.value->data); }
+
+ private:
+  const detail::Value& checked() const {
+    if (!handle_.value) no_value();
+    return *handle_.value.get();
+  }
+  [[noreturn]] static void no_value();
+  template <class E>
+  void fill(const E& expression) {
+    const std::vector<std::size_t> dimensions = shape();
+    auto target = xt::adapt<xt::layout_type::row_major>(mutable_data(), size(), xt::no_ownership(), dimensions);
+    if constexpr (std::is_same_v<typename E::value_type, T>)
+      xt::noalias(target) = expression;
+    else
+      xt::noalias(target) = xt::cast<T>(expression);
+  }
+
+  detail::Handle handle_;
+};
+
+/// A leaf that requires a gradient, with its own copy of the value. `value` is whatever makes a Tensor.
+template <class T>
+Tensor<T> parameter(const Tensor<T>& value);
+
+/// All elements x.
+template <class T>
+Tensor<T> full(const Shape& shape, std::type_identity_t<T> x);
+template <class T>
+Tensor<T> zeros(const Shape& shape) {
+  return full<T>(shape, T(0));
+}
+template <class T>
+Tensor<T> ones(const Shape& shape) {
+  return full<T>(shape, T(1));
+}
+/// The identity matrix, (n, n).
+template <class T>
+Tensor<T> eye(std::size_t n);
+/// from, from + step, …, below `to` (above it for a negative step). Error for a step of 0.
+template <class T>
+Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::type_identity_t<T> step = 1);
+/// 0, 1, …, below `to`.
+template <class T>
+Tensor<T> arange(std::type_identity_t<T> to) {
+  return arange<T>(T(0), to, T(1));
+}
+
+/// Values, shape, and whether it requires a gradient.
+template <class T>
+std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor);
+
+}  // namespace xtape

@@ -1,0 +1,71 @@
+// A value: a reference-counted block with its shape, holding row-major, 64-byte aligned elements.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "memory.hpp"
+#include "shape.hpp"
+
+namespace xtape::detail {
+
+/// The header of a value. The elements follow it in the same block, or lie in `base` for a reshaped view.
+struct Value {
+  std::atomic<std::uint32_t> references{1};
+  std::uint32_t size_class = 0;
+  std::atomic<std::uint32_t> version{0};  ///< how often the elements were assigned anew
+  Value* base = nullptr;                  ///< the owner of the elements, when that is another value
+  std::byte* data = nullptr;
+  std::size_t size = 0;       ///< elements
+  std::size_t item_size = 0;  ///< bytes of one element
+  Shape shape;
+
+  Value& owner() { return base ? *base : *this; }
+  std::size_t bytes() const { return size * item_size; }
+};
+
+/// Frees a value whose last reference is gone.
+void destroy(Value* value) noexcept;
+
+/// Owning pointer to a Value. Dropping a reference that is the only one costs no locked instruction.
+class ValueRef {
+ public:
+  ValueRef() = default;
+  explicit ValueRef(Value* adopted) : value_(adopted) {}
+  ValueRef(const ValueRef& other) : value_(other.value_) {
+    if (value_) value_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  ValueRef(ValueRef&& other) noexcept : value_(std::exchange(other.value_, nullptr)) {}
+  ValueRef& operator=(ValueRef other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~ValueRef() {
+    if (value_ && (value_->references.load(std::memory_order_acquire) == 1 ||
+                   value_->references.fetch_sub(1, std::memory_order_acq_rel) == 1))
+      destroy(value_);
+  }
+
+  Value* get() const { return value_; }
+  Value* operator->() const { return value_; }
+  explicit operator bool() const { return value_ != nullptr; }
+  Value* release() { return std::exchange(value_, nullptr); }
+
+  /// No other handle or node can see the elements: they may be written in place.
+  bool unique() const {
+    return value_->references.load(std::memory_order_acquire) == 1 &&
+           (!value_->base || value_->base->references.load(std::memory_order_acquire) == 1);
+  }
+
+ private:
+  Value* value_ = nullptr;
+};
+
+/// A value with uninitialised elements of `item_size` bytes. Error, naming `op`, when the size overflows.
+ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op);
+
+/// A value that shows the elements of another under a shape of as many elements.
+ValueRef make_view(const ValueRef& value, const Shape& shape);
+
+}  // namespace xtape::detail

@@ -1,0 +1,11 @@
+// The version, which meson.build reads from here.
+#pragma once
+
+#define XTAPE_VERSION "0.1.0"
+
+namespace xtape {
+
+/// The version of the headers, "major.minor.patch".
+inline constexpr const char* version = XTAPE_VERSION;
+
+}  // namespace xtape

@@ -1,0 +1,83 @@
+// Losses as compositions of operations; derivatives come from those.
+#include "losses.hpp"
+
+#include <autodiff/cross_entropy.hpp>
+#include <autodiff/elementwise.hpp>
+#include <autodiff/reductions.hpp>
+
+namespace xtape::nn {
+namespace {
+
+template <class T>
+Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
+  switch (reduction) {
+    case Reduction::mean: return mean(losses);
+    case Reduction::sum: return sum(losses);
+    case Reduction::batch_mean:
+      if (losses.rank() == 0) return losses;
+      return sum(losses) / static_cast<T>(losses.shape()[0]);
+    case Reduction::none: return losses;
+  }
+  throw Error("loss", "the reduction is none of mean, sum, batch_mean and none");
+}
+
+template <class T>
+void require_same_shape(const char* op, const Tensor<T>& prediction, const Tensor<T>& target) {
+  if (!(prediction.shape() == target.shape()))
+    throw Error(op, "shapes " + to_string(prediction.shape()) + " of the prediction and " + to_string(target.shape()) +
+                        " of the target differ" +
+                        (prediction.size() == target.size() ? ": reshape the target" : ""));
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> mse_loss(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target, Reduction reduction) {
+  require_same_shape("mse_loss", prediction, target);
+  return reduce(square(prediction - target), reduction);
+}
+
+template <class T>
+Tensor<T> half_squared_error(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target,
+                             Reduction reduction) {
+  require_same_shape("half_squared_error", prediction, target);
+  return T(0.5) * reduce(square(prediction - target), reduction);
+}
+
+template <class T>
+Tensor<T> binary_cross_entropy(const Tensor<T>& p, const Tensor<std::type_identity_t<T>>& y, Reduction reduction) {
+  require_same_shape("binary_cross_entropy", p, y);
+  return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropy>(p, y), reduction);
+}
+
+template <class T>
+Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& z, const Tensor<std::type_identity_t<T>>& y,
+                                           Reduction reduction) {
+  require_same_shape("binary_cross_entropy_with_logits", z, y);
+  return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropyWithLogits>(z, y), reduction);
+}
+
+template <class T>
+Tensor<T> cross_entropy(const Tensor<T>& logits, const Indices& labels, Reduction reduction) {
+  return reduce(xtape::detail::softmax_cross_entropy(logits, labels), reduction);
+}
+
+template <class T>
+Tensor<T> cross_entropy(const Tensor<T>& logits, const Tensor<T>& distributions, Reduction reduction) {
+  require_same_shape("cross_entropy", logits, distributions);
+  if (logits.rank() != 2) throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");
+  return reduce(-sum(distributions * log_softmax(logits, 1), 1), reduction);
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                            \
+  template Tensor<T> mse_loss(const Tensor<T>&, const Tensor<T>&, Reduction);                           \
+  template Tensor<T> half_squared_error(const Tensor<T>&, const Tensor<T>&, Reduction);                 \
+  template Tensor<T> binary_cross_entropy(const Tensor<T>&, const Tensor<T>&, Reduction);               \
+  template Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>&, const Tensor<T>&, Reduction);   \
+  template Tensor<T> cross_entropy(const Tensor<T>&, const Indices&, Reduction);                        \
+  template Tensor<T> cross_entropy(const Tensor<T>&, const Tensor<T>&, Reduction);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::nn

@@ -1,0 +1,84 @@
+// Module: a function with parameters. Layers derive from it, and so do models.
+#pragma once
+#include <concepts>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <autodiff/tensor.hpp>
+
+namespace xtape::nn {
+
+template <class T>
+class Module;
+
+/// What a module names in members(): parameters, and modules within it.
+template <class T>
+class Members {
+ public:
+  void parameter(std::string name, const Tensor<T>& value) { parameters.emplace_back(std::move(name), value); }
+  void module(std::string name, Module<T>& module) { modules.emplace_back(std::move(name), &module); }
+
+  std::vector<std::pair<std::string, Tensor<T>>> parameters;
+  std::vector<std::pair<std::string, Module<T>*>> modules;
+};
+
+/// A differentiable function of a tensor, with parameters. A class of one's own derives from it, holds layers and
+/// parameters as members, writes forward(), and names them in members():
+///
+///     struct Net : Module<double> {
+///       Linear<double> hidden{2, 8}, output{8, 1};
+///       Tensor<double> forward(const Tensor<double>& x) override { return output(tanh(hidden(x))); }
+///       void members(Members<double>& m) override { m.module("hidden", hidden); m.module("output", output); }
+///     };
+template <class T>
+class Module {
+ public:
+  using value_type = T;
+  virtual ~Module() = default;
+
+  virtual Tensor<T> forward(const Tensor<T>& x) = 0;
+  Tensor<T> operator()(const Tensor<T>& x) { return forward(x); }
+  /// Names what the module holds; a module without parameters has nothing to name.
+  virtual void members(Members<T>&) {}
+
+  /// All parameters, those of modules within included, in the order in which they are named. Handles share.
+  std::vector<Tensor<T>> parameters();
+  /// The same with dotted paths, such as "hidden.weight".
+  std::vector<std::pair<std::string, Tensor<T>>> named_parameters();
+  /// Drops the gradients of all parameters.
+  void zero_grad();
+
+  /// Training mode (the default) or evaluation mode, for this module and those within; layers that behave
+  /// differently ask training().
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+ private:
+  bool training_ = true;
+};
+
+/// Modules one after the other. Takes layers by value, or shared pointers to modules.
+template <class T>
+class Sequential : public Module<T> {
+ public:
+  Sequential() = default;
+  template <class... M>
+    requires(sizeof...(M) > 0 && (std::derived_from<M, Module<T>> && ...))
+  explicit Sequential(M... layers) {
+    (add(std::make_shared<M>(std::move(layers))), ...);
+  }
+
+  void add(std::shared_ptr<Module<T>> layer);
+  std::size_t size() const { return layers_.size(); }
+  Module<T>& operator[](std::size_t i) { return *layers_.at(i); }
+  Tensor<T> forward(const Tensor<T>& x) override;
+  void members(Members<T>& m) override;
+
+ private:
+  std::vector<std::shared_ptr<Module<T>>> layers_;
+};
+
+}  // namespace xtape::nn

@@ -1,0 +1,9 @@
+// A thin layer on top of autodiff: modules, losses, optimisers. No derivative is written here.
+#pragma once
+#include <autodiff/autodiff.hpp>
+
+#include "init.hpp"
+#include "layers.hpp"
+#include "losses.hpp"
+#include "module.hpp"
+#include "optimizers.hpp"

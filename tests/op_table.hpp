@@ -1,0 +1,35 @@
+// One row for each operation: how to call it, on what, and how smooth it is. Tests run over these rows.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <autodiff/autodiff.hpp>
+
+namespace xtape::test {
+
+using Tensors = std::vector<Tensor<double>>;
+
+/// Where an input is sampled: away from kinks and poles.
+struct Range {
+  double low = -2, high = 2;
+};
+
+struct OpRow {
+  std::string op;       ///< the name in the public header
+  std::string variant;  ///< tells rows of one op apart
+  std::function<Tensor<double>(const Tensors&)> f;
+  std::vector<std::vector<Shape>> shapes;  ///< each a set of input shapes to check
+  std::vector<Range> ranges;               ///< one for each input, or one for all
+  int order = 2;                           ///< up to which it is checked
+  bool zero_derivative = false;
+
+  std::string id() const { return variant.empty() ? op : op + "/" + variant; }
+};
+
+const std::vector<OpRow>& op_table();
+
+/// Inputs of a row for one of its shape sets, the same at every call.
+Tensors sample(const OpRow& row, std::size_t shape_set);
+
+}  // namespace xtape::test

@@ -12,9 +12,10 @@ namespace {
 
 void require_replayable(Node& node) {
   if (!node.rule)
-    throw Error("backward", std::string("the recording of '") + node.name +
-                                "' was consumed by an earlier backward pass or cleared: set retain_tape in the "
-                                "earlier pass, or compute the output again");
+    throw Error("backward",
+                std::string("the recording of '") + node.name +
+                    "' was consumed by an earlier backward pass or cleared: set retain_tape in the "
+                    "earlier pass, or compute the output again");
   for (const Kept& kept : node.kept())
     if (kept.value->owner().version.load(std::memory_order_relaxed) != kept.version)
       throw Error("backward", std::string("a value that '") + node.name + "' needs, of shape " +
@@ -114,7 +115,8 @@ void Pass::visit(Node& node) {
     ++tape_.rules_run_;
     if (!retain_) tape_.consume(node);
   }
-  if (!node.dead && node.consumers == 0 && node.handles.load(std::memory_order_acquire) == 0) tape_.release(node);
+  if (!node.dead && node.consumers == 0 && node.handles.load(std::memory_order_acquire) == 0)
+    tape_.release(node);
 }
 
 void Pass::replay(Node& root, Handle seed, Node* stop) {
@@ -123,11 +125,13 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
     return;
   }
   if (tape_of(root) != &tape_)
-    throw Error("backward", "the tensor was recorded by another thread: call backward() where it was recorded");
+    throw Error("backward",
+                "the tensor was recorded by another thread: call backward() where it was recorded");
   if (tape_.dropped_elsewhere_.load(std::memory_order_relaxed)) tape_.sweep();
   if (!tape_.floor_) tape_.rules_run_ = 0;
   if (tape_.survey_serial_ > std::numeric_limits<std::uint32_t>::max() / 2) tape_.restart_surveys();
-  if (targeted_ || tape_.husks_ != 0 || tape_.changes_seen_ != changes.load(std::memory_order_relaxed)) survey(root);
+  if (targeted_ || tape_.husks_ != 0 || tape_.changes_seen_ != changes.load(std::memory_order_relaxed))
+    survey(root);
   if (!wants(root)) return;
 
   // Nodes up to the present tail stay in place while they are walked, whatever is released.

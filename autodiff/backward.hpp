@@ -52,7 +52,7 @@ class Pass {
   bool create_graph_;
   bool targeted_ = false;
   std::uint32_t first_survey_ = 0;  ///< this pass has surveyed the nodes that carry it or a later number
-  std::size_t pending_ = 0;  ///< recorded nodes whose adjoint waits for their rule
+  std::size_t pending_ = 0;         ///< recorded nodes whose adjoint waits for their rule
   std::vector<Node*> leaves_;
   std::vector<Node*> surveyed_;
   mutable std::vector<Target> targets_;  ///< sorted by node

@@ -24,8 +24,7 @@ std::string index_text(std::size_t flat, const Shape& shape) {
   return to_string(index);
 }
 
-template <class T>
-class Checker {
+template <class T> class Checker {
  public:
   Checker(const Function<T>& f, const std::vector<Tensor<T>>& x, const CheckOptions& options, double step)
       : f_(f), options_(options), step_(step) {
@@ -81,10 +80,13 @@ class Checker {
         require_shape(above, y);
         // the step that was really taken, after rounding
         const T at = x_[i].data()[k];
-        const double up = static_cast<double>(static_cast<T>(at + static_cast<T>(step_))) - static_cast<double>(at);
-        const double down = static_cast<double>(at) - static_cast<double>(static_cast<T>(at - static_cast<T>(step_)));
+        const double up =
+            static_cast<double>(static_cast<T>(at + static_cast<T>(step_))) - static_cast<double>(at);
+        const double down =
+            static_cast<double>(at) - static_cast<double>(static_cast<T>(at - static_cast<T>(step_)));
         for (std::size_t j = 0; j < y.size(); ++j)
-          compare({i, index_text(k, x_[i].shape()), index_text(j, y.shape()), static_cast<double>(rows[j][i].data()[k])},
+          compare({i, index_text(k, x_[i].shape()), index_text(j, y.shape()),
+                   static_cast<double>(rows[j][i].data()[k])},
                   above.data()[j], y.data()[j], below.data()[j], up, down);
       }
   }
@@ -106,7 +108,8 @@ class Checker {
           direction.push_back(k == i ? random_signs(x_[k].shape()) : zeros<T>(x_[k].shape()));
         const auto dot = [](const Tensor<T>& a, const Tensor<T>& b) {
           double total = 0;
-          for (std::size_t k = 0; k < a.size(); ++k) total += static_cast<double>(a.data()[k]) * static_cast<double>(b.data()[k]);
+          for (std::size_t k = 0; k < a.size(); ++k)
+            total += static_cast<double>(a.data()[k]) * static_cast<double>(b.data()[k]);
           return total;
         };
         const Tensor<T> above = shifted(direction, step_), below = shifted(direction, -step_);
@@ -120,7 +123,8 @@ class Checker {
   static void require_shape(const Tensor<T>& moved, const Tensor<T>& y) {
     if (!(moved.shape() == y.shape()))
       throw Error("check_gradients", "f returned shape " + to_string(y.shape()) + ", and " +
-                                         to_string(moved.shape()) + " a step away: it must not depend on the values");
+                                         to_string(moved.shape()) +
+                                         " a step away: it must not depend on the values");
   }
 
   void compare(GradientReport::Entry entry, double above, double at, double below, double up, double down) {
@@ -129,12 +133,14 @@ class Checker {
     entry.left = (at - below) / down;
     ++report_.compared;
     const double tolerance = options_.atol + options_.rtol * std::abs(entry.numeric);
-    const double noise = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * std::max(value_scale_, std::abs(at)) / step_;
+    const double noise = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
+                         std::max(value_scale_, std::abs(at)) / step_;
     const double jump = std::abs(entry.right - entry.left);
     double excess = std::abs(entry.analytic - entry.numeric) - tolerance;
     if (!std::isfinite(entry.analytic) || !std::isfinite(entry.numeric))
       excess = entry.analytic == entry.numeric ? 0 : std::numeric_limits<double>::infinity();
-    const bool kink = jump > 1e-2 * std::max(1.0, std::max(std::abs(entry.left), std::abs(entry.right))) + noise;
+    const bool kink =
+        jump > 1e-2 * std::max(1.0, std::max(std::abs(entry.left), std::abs(entry.right))) + noise;
     if (kink) {
       report_.kinks.push_back(entry);
       const auto [low, high] = std::minmax(entry.left, entry.right);
@@ -175,10 +181,12 @@ class Checker {
 }  // namespace
 
 template <class T>
-GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>>& x, const CheckOptions& options) {
+GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>>& x,
+                               const CheckOptions& options) {
   if (std::is_same_v<T, float> && options.step <= 0)
-    throw Error("check_gradients", "differences in float are too coarse for a default step: check in double, or give "
-                                   "a step (about 1e-3) and wider tolerances");
+    throw Error("check_gradients",
+                "differences in float are too coarse for a default step: check in double, or give "
+                "a step (about 1e-3) and wider tolerances");
   const double step = options.step > 0 ? options.step : 1e-6;
   const RecordingScope on(true);
   GradientReport report = Checker<T>(f, x, options, step).run(1);
@@ -193,7 +201,8 @@ GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>
       weights.mutable_data()[i] = static_cast<T>(0.5 + static_cast<double>(engine() >> 11) * 0x1p-53);
     std::vector<Tensor<T>> parts;
     if (y.requires_grad())
-      for (const Tensor<T>& g : grad(y, in, {.seed = weights, .create_graph = true})) parts.push_back(flatten(g));
+      for (const Tensor<T>& g : grad(y, in, {.seed = weights, .create_graph = true}))
+        parts.push_back(flatten(g));
     else
       for (const Tensor<T>& one : in) parts.push_back(zeros<T>({one.size()}));
     return concatenate(parts);
@@ -221,8 +230,8 @@ std::ostream& operator<<(std::ostream& out, const GradientReport& r) {
     out << "input " << e.input << " at " << e.index << ", output " << e.output;
   };
   const auto precision = out.precision(10);
-  out << (r.passed ? "gradients agree" : "gradients DIFFER") << ": " << r.compared << " compared, " << r.mismatches
-      << " outside of the tolerance";
+  out << (r.passed ? "gradients agree" : "gradients DIFFER") << ": " << r.compared << " compared, "
+      << r.mismatches << " outside of the tolerance";
   if (r.compared != 0 && !r.all_zero) {
     out << "\n  worst, order " << r.order << ": ";
     where(r.worst);
@@ -230,12 +239,13 @@ std::ostream& operator<<(std::ostream& out, const GradientReport& r) {
   }
   if (!r.passed && r.mismatches == 0 && !r.all_zero)
     out << "\n  all together the gradient is " << r.factor << " times the numeric one";
-  if (r.all_zero) out << "\n  every value compared is 0: the check says nothing; does the output depend on the input?";
+  if (r.all_zero)
+    out << "\n  every value compared is 0: the check says nothing; does the output depend on the input?";
   for (std::size_t i = 0; i < r.kinks.size() && i < 5; ++i) {
     out << "\n  kink: ";
     where(r.kinks[i]);
-    out << ": slope " << r.kinks[i].left << " from the left, " << r.kinks[i].right << " from the right, analytic "
-        << r.kinks[i].analytic;
+    out << ": slope " << r.kinks[i].left << " from the left, " << r.kinks[i].right
+        << " from the right, analytic " << r.kinks[i].analytic;
   }
   if (r.kinks.size() > 5) out << "\n  and " << r.kinks.size() - 5 << " more kinks";
   if (!r.note.empty()) out << "\n  " << r.note;

@@ -13,28 +13,29 @@ namespace xtape {
 
 /// How to check. The defaults are those of PyTorch's gradcheck, and hold for double.
 struct CheckOptions {
-  double step = 0;                 ///< half the distance of central differences; 0: 1e-6 for double, refused for float
-  double atol = 1e-5;              ///< |analytic − numeric| may be atol + rtol |numeric| …
-  double rtol = 1e-3;              ///< … and all of them together may be off by a factor of 1 ± rtol/10
-  int order = 1;                   ///< 2: the gradient of the gradient is checked too
-  std::size_t full_limit = 10000;  ///< up to so many entries the whole Jacobian is compared, above it projections
-  int projections = 16;            ///< how many random directions then
-  std::uint64_t seed = 0;          ///< of the random directions
+  double step = 0;     ///< half the distance of central differences; 0: 1e-6 for double, refused for float
+  double atol = 1e-5;  ///< |analytic − numeric| may be atol + rtol |numeric| …
+  double rtol = 1e-3;  ///< … and all of them together may be off by a factor of 1 ± rtol/10
+  int order = 1;       ///< 2: the gradient of the gradient is checked too
+  std::size_t full_limit =
+      10000;               ///< up to so many entries the whole Jacobian is compared, above it projections
+  int projections = 16;    ///< how many random directions then
+  std::uint64_t seed = 0;  ///< of the random directions
 };
 
 /// What a check found.
 struct GradientReport {
   bool passed = true;
-  int order = 1;                   ///< the order at which `worst` was found
-  std::size_t compared = 0;        ///< entries or projections
+  int order = 1;             ///< the order at which `worst` was found
+  std::size_t compared = 0;  ///< entries or projections
   std::size_t mismatches = 0;
-  bool all_zero = false;           ///< every value compared was 0: the check says nothing, and does not pass
-  double factor = 1;               ///< analytic ≈ factor · numeric, by least squares
+  bool all_zero = false;  ///< every value compared was 0: the check says nothing, and does not pass
+  double factor = 1;      ///< analytic ≈ factor · numeric, by least squares
 
   struct Entry {
     std::size_t input = 0;
-    std::string index;        ///< "(1, 2)" in the input, or the number of a projection
-    std::string output;       ///< index in the output
+    std::string index;   ///< "(1, 2)" in the input, or the number of a projection
+    std::string output;  ///< index in the output
     double analytic = 0;
     double numeric = 0;
     double left = 0, right = 0;  ///< one-sided slopes, for kinks
@@ -48,23 +49,26 @@ std::ostream& operator<<(std::ostream& out, const GradientReport& report);
 
 namespace detail {
 template <class T>
-GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>>& x, const CheckOptions& options);
+GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>>& x,
+                               const CheckOptions& options);
 }
 
-/// Compares the gradients that the tape gives for f at x with central differences: every entry of the Jacobian, or
-/// random projections where it is large. f is called many times and must return the same for the same values.
-/// At a kink, any value between the one-sided slopes passes, and the place is named. Error: float without a step.
+/// Compares the gradients that the tape gives for f at x with central differences: every entry of the
+/// Jacobian, or random projections where it is large. f is called many times and must return the same for the
+/// same values. At a kink, any value between the one-sided slopes passes, and the place is named. Error:
+/// float without a step.
 template <class T, class F>
-  requires std::is_invocable_v<F, const Tensor<T>&>
-GradientReport check_gradients(F f, const Tensor<T>& x, const CheckOptions& options = {}) {
-  return detail::check_gradients<T>([&](const std::vector<Tensor<T>>& in) -> Tensor<T> { return f(in[0]); }, {x},
-                                    options);
+requires std::is_invocable_v < F, const Tensor<T>
+& > GradientReport check_gradients(F f, const Tensor<T>& x, const CheckOptions& options = {}) {
+  return detail::check_gradients<T>([&](const std::vector<Tensor<T>>& in) -> Tensor<T> { return f(in[0]); },
+                                    {x}, options);
 }
 
 /// The same for several inputs: f takes them as const std::vector<Tensor<T>>&.
 template <class T, class F>
 GradientReport check_gradients(F f, const std::vector<Tensor<T>>& x, const CheckOptions& options = {}) {
-  return detail::check_gradients<T>([&](const std::vector<Tensor<T>>& in) -> Tensor<T> { return f(in); }, x, options);
+  return detail::check_gradients<T>([&](const std::vector<Tensor<T>>& in) -> Tensor<T> { return f(in); }, x,
+                                    options);
 }
 template <class T, class F>
 GradientReport check_gradients(F f, std::initializer_list<Tensor<T>> x, const CheckOptions& options = {}) {

@@ -8,8 +8,7 @@
 namespace xtape {
 
 namespace detail {
-template <class T>
-using Function = std::function<Tensor<T>(const std::vector<Tensor<T>>&)>;
+template <class T> using Function = std::function<Tensor<T>(const std::vector<Tensor<T>>&)>;
 
 /// f(x) as one opaque node: the pass runs f again, recorded, and continues through it.
 template <class T>
@@ -19,15 +18,14 @@ Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T
 template <class T>
 Tensor<T> run_unrecorded(const Function<T>& f, const std::vector<Tensor<T>>& x, bool& depends);
 
-template <class T, class F, std::size_t... I>
-Function<T> unpacking(F f, std::index_sequence<I...>) {
+template <class T, class F, std::size_t... I> Function<T> unpacking(F f, std::index_sequence<I...>) {
   return [f = std::move(f)](const std::vector<Tensor<T>>& x) -> Tensor<T> { return f(x[I]...); };
 }
 }  // namespace detail
 
-/// f(x, …), keeping only the arguments: the backward pass computes f again for its intermediates. Gradients are
-/// those of f, also for leaves that f captures. f must compute the same again; the random generator is set back
-/// for it.
+/// f(x, …), keeping only the arguments: the backward pass computes f again for its intermediates. Gradients
+/// are those of f, also for leaves that f captures. f must compute the same again; the random generator is
+/// set back for it.
 template <class F, class T, class... Rest>
 Tensor<T> checkpoint(F f, const Tensor<T>& x, const Rest&... rest) {
   const detail::Function<T> function =

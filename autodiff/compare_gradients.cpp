@@ -11,8 +11,7 @@
 namespace xtape {
 namespace {
 
-template <class T>
-double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor) {
+template <class T> double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double d = std::abs(static_cast<double>(a.data()[i]) - factor * static_cast<double>(b.data()[i]));
@@ -30,8 +29,9 @@ std::string factor_hint(const Tensor<T>& a, const Tensor<T>& b, double tolerance
                                                       {2, "twice the other: a square without its ½?"},
                                                       {0.5, "half the other: a ½ too many?"}};
   if (batch > 1)
-    factors.insert(factors.end(), {{n, size + " times the other: summed over the batch where the other averages"},
-                                   {1 / n, "1/" + size + " of the other: averaged over the batch where the other sums"}});
+    factors.insert(factors.end(),
+                   {{n, size + " times the other: summed over the batch where the other averages"},
+                    {1 / n, "1/" + size + " of the other: averaged over the batch where the other sums"}});
   for (const auto& [factor, text] : factors)
     if (largest_difference(a, b, factor) <= tolerance * std::max(1.0, std::abs(factor))) return text;
   return {};
@@ -53,8 +53,9 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs, const
       row.passed = false;
       row.max_abs_difference = row.max_rel_difference = std::nan("");
       row.cosine = std::nan("");
-      row.hint = !a.defined() || !b.defined() ? "a gradient is empty"
-                                              : "shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ";
+      row.hint = !a.defined() || !b.defined()
+                     ? "a gradient is empty"
+                     : "shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ";
     } else {
       row.shape = to_string(a.shape());
       double ab = 0, aa = 0, bb = 0, largest = 0;
@@ -85,15 +86,16 @@ std::ostream& operator<<(std::ostream& out, const GradientTable& table) {
     shape = std::max(shape, row.shape.size());
   }
   std::ostringstream text;
-  text << std::left << std::setw(static_cast<int>(name) + 2) << "name" << std::setw(static_cast<int>(shape) + 2)
-       << "shape" << std::right << std::setw(14) << "max |a - b|" << std::setw(14) << "relative" << std::setw(14)
-       << "cosine" << "  result\n";
+  text << std::left << std::setw(static_cast<int>(name) + 2) << "name"
+       << std::setw(static_cast<int>(shape) + 2) << "shape" << std::right << std::setw(14) << "max |a - b|"
+       << std::setw(14) << "relative" << std::setw(14) << "cosine"
+       << "  result\n";
   for (const auto& row : table.rows) {
-    text << std::left << std::setw(static_cast<int>(name) + 2) << row.name << std::setw(static_cast<int>(shape) + 2)
-         << row.shape << std::right << std::scientific << std::setprecision(2) << std::setw(14)
-         << row.max_abs_difference << std::setw(14) << row.max_rel_difference << std::fixed << std::setprecision(9)
-         << std::setw(14) << row.cosine << (row.passed ? "  agrees" : "  DIFFERS")
-         << (row.hint.empty() ? "" : ": " + row.hint) << '\n';
+    text << std::left << std::setw(static_cast<int>(name) + 2) << row.name
+         << std::setw(static_cast<int>(shape) + 2) << row.shape << std::right << std::scientific
+         << std::setprecision(2) << std::setw(14) << row.max_abs_difference << std::setw(14)
+         << row.max_rel_difference << std::fixed << std::setprecision(9) << std::setw(14) << row.cosine
+         << (row.passed ? "  agrees" : "  DIFFERS") << (row.hint.empty() ? "" : ": " + row.hint) << '\n';
   }
   return out << text.str();
 }

@@ -9,8 +9,7 @@
 namespace xtape {
 
 /// One row to compare: the gradient in question, and the one to compare it with.
-template <class T>
-struct GradientPair {
+template <class T> struct GradientPair {
   std::string name;
   Tensor<T> gradient;
   Tensor<T> other;
@@ -39,9 +38,10 @@ struct GradientTable {
 
 std::ostream& operator<<(std::ostream& out, const GradientTable& table);
 
-/// A row passes when every difference is at most atol + rtol · the largest element of either. Shapes that differ,
-/// NaN and empty tensors are rows that do not pass.
+/// A row passes when every difference is at most atol + rtol · the largest element of either. Shapes that
+/// differ, NaN and empty tensors are rows that do not pass.
 template <class T>
-GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs, const CompareOptions& options = {});
+GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
+                                const CompareOptions& options = {});
 
 }  // namespace xtape

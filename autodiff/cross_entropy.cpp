@@ -12,8 +12,7 @@
 namespace xtape::detail {
 namespace {
 
-template <class T>
-struct SoftmaxCrossEntropy {
+template <class T> struct SoftmaxCrossEntropy {
   std::shared_ptr<const std::vector<std::ptrdiff_t>> labels;
   static constexpr const char* name = "cross_entropy";
 
@@ -53,8 +52,7 @@ struct SoftmaxCrossEntropy {
 
 }  // namespace
 
-template <class T>
-Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
+template <class T> Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
   const Shape& z = logits.shape();
   if (z.size() != 2) throw Error("cross_entropy", "logits of shape " + to_string(z) + " are not (N, C)");
   if (!(labels.shape() == Shape{z[0]}))
@@ -62,9 +60,11 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) 
                                      to_string(z) + ": one label for each row is needed");
   for (std::size_t i = 0; i < labels.size(); ++i)
     if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::ptrdiff_t>(z[1]))
-      throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " + std::to_string(i) +
-                                       " is not one of the " + std::to_string(z[1]) + " classes from 0");
-  return apply<T>(SoftmaxCrossEntropy<T>{std::make_shared<const std::vector<std::ptrdiff_t>>(labels.values())}, logits);
+      throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " +
+                                       std::to_string(i) + " is not one of the " + std::to_string(z[1]) +
+                                       " classes from 0");
+  return apply<T>(
+      SoftmaxCrossEntropy<T>{std::make_shared<const std::vector<std::ptrdiff_t>>(labels.values())}, logits);
 }
 
 template Tensor<float> softmax_cross_entropy(const Tensor<float>&, const Indices&);

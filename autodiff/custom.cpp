@@ -13,8 +13,7 @@ namespace xtape {
 namespace detail {
 namespace {
 
-template <class T>
-struct Custom {
+template <class T> struct Custom {
   std::shared_ptr<const std::string> label;  ///< the node's name points into it
   CustomRule<T> rule;
   const char* name = "custom";
@@ -34,8 +33,7 @@ struct Custom {
   }
 };
 
-template <class T>
-struct Checkpoint {
+template <class T> struct Checkpoint {
   Function<T> f;
   std::unique_ptr<std::mt19937_64> random;  ///< as it was before f ran; null when it is not to be set back
   const char* name;
@@ -81,7 +79,8 @@ Tensor<T> run_unrecorded(const Function<T>& f, const std::vector<Tensor<T>>& x, 
 template <class T>
 Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T>>& x, const Tensor<T>& value,
                      bool restore_random) {
-  if (x.size() > 30) throw Error(name, "more than 30 arguments: pass them joined, or let the function capture them");
+  if (x.size() > 30)
+    throw Error(name, "more than 30 arguments: pass them joined, or let the function capture them");
   std::unique_ptr<std::mt19937_64> random;
   if (restore_random) random = std::make_unique<std::mt19937_64>(random::generator());
   bool depends = false;
@@ -101,9 +100,10 @@ Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T
   return Tensor<T>(Handle{y.handle().value, NodeRef(node)});
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                                       \
-  template Tensor<T> run_unrecorded(const Function<T>&, const std::vector<Tensor<T>>&, bool&);                     \
-  template Tensor<T> checkpoint(const char*, Function<T>, const std::vector<Tensor<T>>&, const Tensor<T>&, bool);
+#define XTAPE_INSTANTIATE(T)                                                                               \
+  template Tensor<T> run_unrecorded(const Function<T>&, const std::vector<Tensor<T>>&, bool&);             \
+  template Tensor<T> checkpoint(const char*, Function<T>, const std::vector<Tensor<T>>&, const Tensor<T>&, \
+                                bool);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
@@ -117,12 +117,13 @@ Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_ide
   for (const Tensor<T>& input : inputs) handles.push_back(&input.handle());
   auto label = std::make_shared<const std::string>(name);
   const char* const text = label->c_str();
-  return detail::record<T>(detail::Custom<T>{std::move(label), std::move(rule), text}, value.detach(), handles);
+  return detail::record<T>(detail::Custom<T>{std::move(label), std::move(rule), text}, value.detach(),
+                           handles);
 }
 
-template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&, const Tensor<float>&,
-                                     CustomRule<float>);
-template Tensor<double> custom<double>(const std::string&, const std::vector<Tensor<double>>&, const Tensor<double>&,
-                                       CustomRule<double>);
+template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&,
+                                     const Tensor<float>&, CustomRule<float>);
+template Tensor<double> custom<double>(const std::string&, const std::vector<Tensor<double>>&,
+                                       const Tensor<double>&, CustomRule<double>);
 
 }  // namespace xtape

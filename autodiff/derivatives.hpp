@@ -20,8 +20,7 @@ struct DerivativeOptions {
 namespace detail {
 
 /// A fresh leaf with the value of x; x itself when the derivative is to depend on it.
-template <class T>
-Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
+template <class T> Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
   if (options.create_graph && x.requires_grad()) return x;
   return Tensor<T>(Handle{x.handle().value, make_leaf(x.shape())});
 }
@@ -34,10 +33,9 @@ Tensor<T> gradient_or_zero(const Tensor<T>& y, const Tensor<T>& x, const Backwar
 
 }  // namespace detail
 
-/// value_and_grad(f)(x, …) gives {f(x, …), gradient}, with a tuple of gradients for several arguments. f returns
-/// one element.
-template <class F>
-auto value_and_grad(F f, DerivativeOptions options = {}) {
+/// value_and_grad(f)(x, …) gives {f(x, …), gradient}, with a tuple of gradients for several arguments. f
+/// returns one element.
+template <class F> auto value_and_grad(F f, DerivativeOptions options = {}) {
   return [f = std::move(f), options]<class T, class... Rest>(const Tensor<T>& x, const Rest&... rest) {
     const detail::RecordingScope scope(true);
     const std::vector<Tensor<T>> leaves{detail::variable(x, options), detail::variable(rest, options)...};
@@ -53,7 +51,8 @@ auto value_and_grad(F f, DerivativeOptions options = {}) {
         return std::pair(value, g.front());
       else
         return std::pair(value, std::tuple(g[I]...));
-    }(std::make_index_sequence<1 + sizeof...(Rest)>());
+    }
+    (std::make_index_sequence<1 + sizeof...(Rest)>());
   };
 }
 
@@ -68,8 +67,8 @@ std::pair<Tensor<T>, Tensor<T>> vjp(F&& f, const Tensor<T>& x, const Tensor<std:
   return {options.create_graph ? y : y.detach(), product};
 }
 
-/// {f(x), J v}: v has the shape of x, the product that of f(x). Runs in reverse twice: u ↦ uᵀ J is linear, and
-/// its derivative along v is J v.
+/// {f(x), J v}: v has the shape of x, the product that of f(x). Runs in reverse twice: u ↦ uᵀ J is linear,
+/// and its derivative along v is J v.
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
@@ -85,8 +84,7 @@ std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std:
 }
 
 /// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…). One backward pass for each element of f(x).
-template <class F, class T>
-Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+template <class F, class T> Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   const detail::RecordingScope scope(true);
   const Tensor<T> leaf = detail::variable(x, options);
   const Tensor<T> y = f(leaf);
@@ -104,13 +102,14 @@ Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
 }
 
 /// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…).
-template <class F, class T>
-Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+template <class F, class T> Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   return jacobian(
-      [&](const Tensor<T>& at) { return detail::gradient_or_zero(f(at), at, {.create_graph = true}); }, x, options);
+      [&](const Tensor<T>& at) { return detail::gradient_or_zero(f(at), at, {.create_graph = true}); }, x,
+      options);
 }
 
-/// {f(x), H v} for a function with one element, without forming the Hessian; v and the product are of x's shape.
+/// {f(x), H v} for a function with one element, without forming the Hessian; v and the product are of x's
+/// shape.
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> hvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {

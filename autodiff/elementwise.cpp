@@ -7,26 +7,22 @@
 namespace xtape::detail {
 namespace {
 
-template <class T>
-Operand<T> operand(const Tensor<T>& x) {
+template <class T> Operand<T> operand(const Tensor<T>& x) {
   return x.defined() ? Operand<T>{x.data(), &x.shape()} : Operand<T>{};
 }
 
 /// An elementwise operation as an operation of the tape.
-template <class T, class Rule, std::size_t N>
-struct Elementwise {
+template <class T, class Rule, std::size_t N> struct Elementwise {
   Rule rule;
   static constexpr const char* name = Rule::name;
 
-  template <class... X>
-  Shape shape(const Shape& first, const X&... rest) const {
+  template <class... X> Shape shape(const Shape& first, const X&... rest) const {
     Shape result = first;
     ((result = broadcast(result, rest, name)), ...);
     return result;
   }
 
-  template <class... X>
-  void compute(Target<T> y, const X&... x) const {
+  template <class... X> void compute(Target<T> y, const X&... x) const {
     const Shape to = shape(x.shape()...);
     elementwise<T, N>(y.data, y.accumulate, to, element_count(to, name), value_kernel<T, Rule, N>(), &rule,
                       {operand(x)...});
@@ -35,10 +31,10 @@ struct Elementwise {
   static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
 
   void backward(Gradients<T>& d) const {
-    if constexpr (is_differentiable<Rule>)
-      [&]<std::size_t... I>(std::index_sequence<I...>) {
+    if constexpr (is_differentiable<Rule>) [&]<std::size_t... I>(std::index_sequence<I...>) {
         (add_gradient<I>(d, std::make_index_sequence<N>()), ...);
-      }(std::make_index_sequence<N>());
+      }
+    (std::make_index_sequence<N>());
   }
 
  private:
@@ -54,8 +50,8 @@ struct Elementwise {
 
     const Shape& wide = d.adjoint.shape();
     const auto run = [&](Target<T> to) {
-      elementwise<T, N + 2>(to.data, to.accumulate, wide, d.adjoint.size(), gradient_kernel<T, Rule, N, I>(), &rule,
-                            {operand(d.adjoint), operand(x[K])..., operand(y)});
+      elementwise<T, N + 2>(to.data, to.accumulate, wide, d.adjoint.size(), gradient_kernel<T, Rule, N, I>(),
+                            &rule, {operand(d.adjoint), operand(x[K])..., operand(y)});
     };
     if (d.shape(I) == wide) return d.accumulate(I, run);
     Tensor<T> whole = Tensor<T>::uninitialized(wide, name);
@@ -71,8 +67,7 @@ Tensor<T> elementwise(const Tensor<T>& x, std::type_identity_t<T> p, std::type_i
   return apply<T>(Elementwise<T, Op<T>, 1>{make_rule<T, Op<T>>(p, q)}, x);
 }
 
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
+template <template <class> class Op, class T> Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
   if constexpr (is_differentiable<Op<T>>) {
     return apply<T>(Elementwise<T, Op<T>, 2>{}, a, b);
   } else {
@@ -86,15 +81,17 @@ Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c
   return apply<T>(Elementwise<T, Op<T>, 3>{}, a, b, c);
 }
 
-#define XTAPE_UNARY(Op)                                                               \
-  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, float, float);    \
+#define XTAPE_UNARY(Op)                                                            \
+  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, float, float); \
   template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, double, double);
-#define XTAPE_BINARY(Op)                                                                    \
-  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, const Tensor<float>&);   \
+#define XTAPE_BINARY(Op)                                                                   \
+  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, const Tensor<float>&); \
   template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, const Tensor<double>&);
-#define XTAPE_TERNARY(Op)                                                                                            \
-  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, const Tensor<float>&, const Tensor<float>&);     \
-  template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, const Tensor<double>&, const Tensor<double>&);
+#define XTAPE_TERNARY(Op)                                                                    \
+  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, const Tensor<float>&,    \
+                                              const Tensor<float>&);                         \
+  template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, const Tensor<double>&, \
+                                               const Tensor<double>&);
 #include "elementwise_list.inc"
 
 }  // namespace xtape::detail

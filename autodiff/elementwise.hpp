@@ -15,7 +15,7 @@ namespace xtape {
 
 /// Sum.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto operator+(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Add>(detail::as<X>(a), detail::as<X>(b));
@@ -23,7 +23,7 @@ auto operator+(A&& a, B&& b) {
 
 /// Difference.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto operator-(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Subtract>(detail::as<X>(a), detail::as<X>(b));
@@ -31,7 +31,7 @@ auto operator-(A&& a, B&& b) {
 
 /// Product, element by element.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto operator*(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Multiply>(detail::as<X>(a), detail::as<X>(b));
@@ -39,7 +39,7 @@ auto operator*(A&& a, B&& b) {
 
 /// Quotient.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto operator/(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Divide>(detail::as<X>(a), detail::as<X>(b));
@@ -47,8 +47,7 @@ auto operator/(A&& a, B&& b) {
 
 /// −x.
 template <class X>
-  requires detail::is_traced<X>
-X operator-(const X& x) {
+requires detail::is_traced<X> X operator-(const X& x) {
   return detail::elementwise<detail::ops::Negative>(x);
 }
 
@@ -56,219 +55,138 @@ X operator-(const X& x) {
 
 /// eˣ; derivative y.
 template <class X>
-  requires detail::is_traced<X>
-X exp(const X& x) {
-  return detail::elementwise<detail::ops::Exp>(x);
-}
+requires detail::is_traced<X> X exp(const X& x) { return detail::elementwise<detail::ops::Exp>(x); }
 
 /// eˣ − 1, exact near 0; derivative y + 1.
 template <class X>
-  requires detail::is_traced<X>
-X expm1(const X& x) {
-  return detail::elementwise<detail::ops::Expm1>(x);
-}
+requires detail::is_traced<X> X expm1(const X& x) { return detail::elementwise<detail::ops::Expm1>(x); }
 
 /// Natural logarithm; derivative 1/x. NaN below 0, −∞ at 0.
 template <class X>
-  requires detail::is_traced<X>
-X log(const X& x) {
-  return detail::elementwise<detail::ops::Log>(x);
-}
+requires detail::is_traced<X> X log(const X& x) { return detail::elementwise<detail::ops::Log>(x); }
 
 /// ln(1 + x), exact near 0; derivative 1/(1 + x).
 template <class X>
-  requires detail::is_traced<X>
-X log1p(const X& x) {
-  return detail::elementwise<detail::ops::Log1p>(x);
-}
+requires detail::is_traced<X> X log1p(const X& x) { return detail::elementwise<detail::ops::Log1p>(x); }
 
 /// Logarithm to base 2; derivative 1/(x ln 2).
 template <class X>
-  requires detail::is_traced<X>
-X log2(const X& x) {
-  return detail::elementwise<detail::ops::Log2>(x);
-}
+requires detail::is_traced<X> X log2(const X& x) { return detail::elementwise<detail::ops::Log2>(x); }
 
 /// Logarithm to base 10; derivative 1/(x ln 10).
 template <class X>
-  requires detail::is_traced<X>
-X log10(const X& x) {
-  return detail::elementwise<detail::ops::Log10>(x);
-}
+requires detail::is_traced<X> X log10(const X& x) { return detail::elementwise<detail::ops::Log10>(x); }
 
 /// x²; derivative 2x.
 template <class X>
-  requires detail::is_traced<X>
-X square(const X& x) {
-  return detail::elementwise<detail::ops::Square>(x);
-}
+requires detail::is_traced<X> X square(const X& x) { return detail::elementwise<detail::ops::Square>(x); }
 
 /// √x; derivative 1/(2y), infinite at 0.
 template <class X>
-  requires detail::is_traced<X>
-X sqrt(const X& x) {
-  return detail::elementwise<detail::ops::Sqrt>(x);
-}
+requires detail::is_traced<X> X sqrt(const X& x) { return detail::elementwise<detail::ops::Sqrt>(x); }
 
 /// Cube root; derivative 1/(3y²), infinite at 0.
 template <class X>
-  requires detail::is_traced<X>
-X cbrt(const X& x) {
-  return detail::elementwise<detail::ops::Cbrt>(x);
-}
+requires detail::is_traced<X> X cbrt(const X& x) { return detail::elementwise<detail::ops::Cbrt>(x); }
 
 /// 1/x; derivative −y².
 template <class X>
-  requires detail::is_traced<X>
-X reciprocal(const X& x) {
+requires detail::is_traced<X> X reciprocal(const X& x) {
   return detail::elementwise<detail::ops::Reciprocal>(x);
 }
 
 /// |x|; derivative sign(x), 0 at 0.
 template <class X>
-  requires detail::is_traced<X>
-X abs(const X& x) {
-  return detail::elementwise<detail::ops::Abs>(x);
-}
+requires detail::is_traced<X> X abs(const X& x) { return detail::elementwise<detail::ops::Abs>(x); }
 
 /// −1, 0 or 1; derivative 0.
 template <class X>
-  requires detail::is_traced<X>
-X sign(const X& x) {
-  return detail::elementwise<detail::ops::Sign>(x);
-}
+requires detail::is_traced<X> X sign(const X& x) { return detail::elementwise<detail::ops::Sign>(x); }
 
 /// Sine, radians; derivative cos x.
 template <class X>
-  requires detail::is_traced<X>
-X sin(const X& x) {
-  return detail::elementwise<detail::ops::Sin>(x);
-}
+requires detail::is_traced<X> X sin(const X& x) { return detail::elementwise<detail::ops::Sin>(x); }
 
 /// Cosine, radians; derivative −sin x.
 template <class X>
-  requires detail::is_traced<X>
-X cos(const X& x) {
-  return detail::elementwise<detail::ops::Cos>(x);
-}
+requires detail::is_traced<X> X cos(const X& x) { return detail::elementwise<detail::ops::Cos>(x); }
 
 /// Tangent, radians; derivative 1 + y².
 template <class X>
-  requires detail::is_traced<X>
-X tan(const X& x) {
-  return detail::elementwise<detail::ops::Tan>(x);
-}
+requires detail::is_traced<X> X tan(const X& x) { return detail::elementwise<detail::ops::Tan>(x); }
 
 /// Arc sine; derivative 1/√(1 − x²). NaN outside [−1, 1].
 template <class X>
-  requires detail::is_traced<X>
-X asin(const X& x) {
-  return detail::elementwise<detail::ops::Asin>(x);
-}
+requires detail::is_traced<X> X asin(const X& x) { return detail::elementwise<detail::ops::Asin>(x); }
 
 /// Arc cosine; derivative −1/√(1 − x²). NaN outside [−1, 1].
 template <class X>
-  requires detail::is_traced<X>
-X acos(const X& x) {
-  return detail::elementwise<detail::ops::Acos>(x);
-}
+requires detail::is_traced<X> X acos(const X& x) { return detail::elementwise<detail::ops::Acos>(x); }
 
 /// Arc tangent; derivative 1/(1 + x²).
 template <class X>
-  requires detail::is_traced<X>
-X atan(const X& x) {
-  return detail::elementwise<detail::ops::Atan>(x);
-}
+requires detail::is_traced<X> X atan(const X& x) { return detail::elementwise<detail::ops::Atan>(x); }
 
 /// Hyperbolic sine; derivative cosh x.
 template <class X>
-  requires detail::is_traced<X>
-X sinh(const X& x) {
-  return detail::elementwise<detail::ops::Sinh>(x);
-}
+requires detail::is_traced<X> X sinh(const X& x) { return detail::elementwise<detail::ops::Sinh>(x); }
 
 /// Hyperbolic cosine; derivative sinh x.
 template <class X>
-  requires detail::is_traced<X>
-X cosh(const X& x) {
-  return detail::elementwise<detail::ops::Cosh>(x);
-}
+requires detail::is_traced<X> X cosh(const X& x) { return detail::elementwise<detail::ops::Cosh>(x); }
 
 /// Hyperbolic tangent; derivative 1 − y².
 template <class X>
-  requires detail::is_traced<X>
-X tanh(const X& x) {
-  return detail::elementwise<detail::ops::Tanh>(x);
-}
+requires detail::is_traced<X> X tanh(const X& x) { return detail::elementwise<detail::ops::Tanh>(x); }
 
 /// Error function; derivative 2/√π e^(−x²).
 template <class X>
-  requires detail::is_traced<X>
-X erf(const X& x) {
-  return detail::elementwise<detail::ops::Erf>(x);
-}
+requires detail::is_traced<X> X erf(const X& x) { return detail::elementwise<detail::ops::Erf>(x); }
 
 /// Logistic function 1/(1 + e⁻ˣ); derivative y(1 − y).
 template <class X>
-  requires detail::is_traced<X>
-X sigmoid(const X& x) {
-  return detail::elementwise<detail::ops::Sigmoid>(x);
-}
+requires detail::is_traced<X> X sigmoid(const X& x) { return detail::elementwise<detail::ops::Sigmoid>(x); }
 
 /// ln sigmoid(x), without overflow; derivative sigmoid(−x).
 template <class X>
-  requires detail::is_traced<X>
-X log_sigmoid(const X& x) {
+requires detail::is_traced<X> X log_sigmoid(const X& x) {
   return detail::elementwise<detail::ops::LogSigmoid>(x);
 }
 
 /// ln(1 + eˣ), without overflow; derivative sigmoid(x).
 template <class X>
-  requires detail::is_traced<X>
-X softplus(const X& x) {
-  return detail::elementwise<detail::ops::Softplus>(x);
-}
+requires detail::is_traced<X> X softplus(const X& x) { return detail::elementwise<detail::ops::Softplus>(x); }
 
 /// max(x, 0); derivative 1 for x > 0, else 0 (0 at 0).
 template <class X>
-  requires detail::is_traced<X>
-X relu(const X& x) {
-  return detail::elementwise<detail::ops::Relu>(x);
-}
+requires detail::is_traced<X> X relu(const X& x) { return detail::elementwise<detail::ops::Relu>(x); }
 
 /// x Φ(x), Φ the normal distribution function (the exact form); derivative Φ(x) + x φ(x).
 template <class X>
-  requires detail::is_traced<X>
-X gelu(const X& x) {
-  return detail::elementwise<detail::ops::Gelu>(x);
-}
+requires detail::is_traced<X> X gelu(const X& x) { return detail::elementwise<detail::ops::Gelu>(x); }
 
 /// x sigmoid(x), s = sigmoid(x); derivative s (1 + x (1 − s)).
 template <class X>
-  requires detail::is_traced<X>
-X silu(const X& x) {
-  return detail::elementwise<detail::ops::Silu>(x);
-}
+requires detail::is_traced<X> X silu(const X& x) { return detail::elementwise<detail::ops::Silu>(x); }
 
 /// x for x > 0, slope·x below; derivative 1 or slope (slope at 0).
 template <class X>
-  requires detail::is_traced<X>
-X leaky_relu(const X& x, typename X::value_type slope = typename X::value_type(0.01)) {
+requires detail::is_traced<X> X leaky_relu(const X& x,
+                                           typename X::value_type slope = typename X::value_type(0.01)) {
   return detail::elementwise<detail::ops::LeakyRelu>(x, slope);
 }
 
 /// x for x > 0, alpha (eˣ − 1) below; derivative 1 or alpha eˣ.
 template <class X>
-  requires detail::is_traced<X>
-X elu(const X& x, typename X::value_type alpha = 1) {
+requires detail::is_traced<X> X elu(const X& x, typename X::value_type alpha = 1) {
   return detail::elementwise<detail::ops::Elu>(x, alpha);
 }
 
 /// x limited to [low, high]; derivative 1 inside, the limits included, 0 outside. Error for low > high.
 template <class X>
-  requires detail::is_traced<X>
-X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
-  if (!(low <= high)) throw Error("clamp", "low " + std::to_string(low) + " is above high " + std::to_string(high));
+requires detail::is_traced<X> X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
+  if (!(low <= high))
+    throw Error("clamp", "low " + std::to_string(low) + " is above high " + std::to_string(high));
   return detail::elementwise<detail::ops::Clamp>(x, low, high);
 }
 
@@ -276,18 +194,19 @@ X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
 
 /// aᵇ. Derivatives b aᵇ⁻¹ (0 where b = 0) and aᵇ ln a (0 where a = 0).
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto pow(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   if constexpr (Scalar<B>)
-    return detail::elementwise<detail::ops::PowerScalar>(detail::as<X>(a), static_cast<typename X::value_type>(b));
+    return detail::elementwise<detail::ops::PowerScalar>(detail::as<X>(a),
+                                                         static_cast<typename X::value_type>(b));
   else
     return detail::elementwise<detail::ops::Power>(detail::as<X>(a), detail::as<X>(b));
 }
 
 /// The angle of the point (x, y) in radians; derivatives x/(x² + y²) and −y/(x² + y²).
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto atan2(A&& y, B&& x) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Atan2>(detail::as<X>(y), detail::as<X>(x));
@@ -295,7 +214,7 @@ auto atan2(A&& y, B&& x) {
 
 /// The larger one, NaN if either is; equal operands share the gradient evenly.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto maximum(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Maximum>(detail::as<X>(a), detail::as<X>(b));
@@ -303,7 +222,7 @@ auto maximum(A&& a, B&& b) {
 
 /// The smaller one, NaN if either is; equal operands share the gradient evenly.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto minimum(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Minimum>(detail::as<X>(a), detail::as<X>(b));
@@ -312,7 +231,7 @@ auto minimum(A&& a, B&& b) {
 /// a where the mask is not 0, else b: a selection, so that what is not selected may be infinite or NaN, and
 /// gets the gradient 0. The mask is a tensor, a comparison, or an xtensor expression of numbers or bools.
 template <class M, class A, class B>
-  requires detail::Mixed<M, A, B>
+requires detail::Mixed<M, A, B>
 auto where(M&& mask, A&& a, B&& b) {
   using X = detail::Traced<M, A, B>;
   return detail::elementwise<detail::ops::Where>(detail::as<X>(mask), detail::as<X>(a), detail::as<X>(b));
@@ -322,7 +241,7 @@ auto where(M&& mask, A&& a, B&& b) {
 
 /// 1 where a > b, else 0.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto operator>(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Greater>(detail::as<X>(a), detail::as<X>(b));
@@ -330,14 +249,12 @@ auto operator>(A&& a, B&& b) {
 
 /// 1 where a < b, else 0.
 template <class A, class B>
-  requires detail::Mixed<A, B>
-auto operator<(A&& a, B&& b) {
-  return std::forward<B>(b) > std::forward<A>(a);
-}
+requires detail::Mixed<A, B>
+auto operator<(A&& a, B&& b) { return std::forward<B>(b) > std::forward<A>(a); }
 
 /// 1 where a >= b, else 0.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto operator>=(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::GreaterEqual>(detail::as<X>(a), detail::as<X>(b));
@@ -345,14 +262,12 @@ auto operator>=(A&& a, B&& b) {
 
 /// 1 where a <= b, else 0.
 template <class A, class B>
-  requires detail::Mixed<A, B>
-auto operator<=(A&& a, B&& b) {
-  return std::forward<B>(b) >= std::forward<A>(a);
-}
+requires detail::Mixed<A, B>
+auto operator<=(A&& a, B&& b) { return std::forward<B>(b) >= std::forward<A>(a); }
 
 /// 1 where a and b are equal, else 0.
 template <class A, class B>
-  requires detail::Mixed<A, B>
+requires detail::Mixed<A, B>
 auto equal(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   return detail::elementwise<detail::ops::Equal>(detail::as<X>(a), detail::as<X>(b));

@@ -9,25 +9,23 @@
 
 namespace xtape::detail {
 
-template <class Rule>
-struct ElementOf;
-template <template <class> class Op, class T>
-struct ElementOf<Op<T>> {
-  using type = T;
+template <class Rule> struct ElementOf;
+template <template <class> class Op, class T> struct ElementOf<Op<T>> { using type = T; };
+template <class Rule, class T = typename ElementOf<Rule>::type>
+inline constexpr bool derives_from_input = requires(Rule rule, T x) {
+  rule.derivative(x);
 };
 template <class Rule, class T = typename ElementOf<Rule>::type>
-inline constexpr bool derives_from_input = requires(Rule rule, T x) { rule.derivative(x); };
-template <class Rule, class T = typename ElementOf<Rule>::type>
-inline constexpr bool derives_from_output = requires(Rule rule, T y) { rule.derivative_from_output(y); };
+inline constexpr bool derives_from_output = requires(Rule rule, T y) {
+  rule.derivative_from_output(y);
+};
 
 /// Comparisons have no rule for gradients.
-template <class Rule>
-inline constexpr bool is_differentiable = requires { Rule::keeps; } || derives_from_input<Rule> ||
-                                          derives_from_output<Rule>;
+template <class Rule> inline constexpr bool is_differentiable = requires { Rule::keeps; }
+|| derives_from_input<Rule> || derives_from_output<Rule>;
 
 /// A rule with its numbers, where it has any.
-template <class T, class Rule>
-Rule make_rule(T p, T q) {
+template <class T, class Rule> Rule make_rule(T p, T q) {
   if constexpr (std::is_base_of_v<ops::Parameters<T>, Rule>) {
     Rule rule;
     rule.p = p;
@@ -39,8 +37,7 @@ Rule make_rule(T p, T q) {
 }
 
 /// What the gradient of input i uses: bits of inputs, and ops::y_ for the output.
-template <class Rule>
-constexpr unsigned kept_by(unsigned i) {
+template <class Rule> constexpr unsigned kept_by(unsigned i) {
   if constexpr (!is_differentiable<Rule>)
     return ops::none;
   else if constexpr (requires { Rule::keeps; })
@@ -52,8 +49,7 @@ constexpr unsigned kept_by(unsigned i) {
 }
 
 /// Whether the gradient of input i is the adjoint itself.
-template <class Rule>
-constexpr bool passes_adjoint(unsigned i) {
+template <class Rule> constexpr bool passes_adjoint(unsigned i) {
   if constexpr (requires { Rule::passes_adjoint; })
     return Rule::passes_adjoint[i];
   else
@@ -96,19 +92,21 @@ void run_row(T* __restrict y, bool accumulate, std::size_t n, const T* const* x,
 }
 
 /// Operands: the N inputs.
-template <class T, class Rule, std::size_t N>
-RowKernel<T> value_kernel() {
-  return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x, const std::ptrdiff_t* stride) {
+template <class T, class Rule, std::size_t N> RowKernel<T> value_kernel() {
+  return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
+            const std::ptrdiff_t* stride) {
     const Rule& rule = *static_cast<const Rule*>(op);
     run_row<(1u << N) - 1u>(
-        y, accumulate, n, x, stride, [&rule](auto... in) { return rule.value(in...); }, std::make_index_sequence<N>());
+        y, accumulate, n, x, stride, [&rule](auto... in) { return rule.value(in...); },
+        std::make_index_sequence<N>());
   };
 }
 
-/// Operands: the adjoint, the N inputs, the output; those that the gradient of input I does not use may be null.
-template <class T, class Rule, std::size_t N, std::size_t I>
-RowKernel<T> gradient_kernel() {
-  return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x, const std::ptrdiff_t* stride) {
+/// Operands: the adjoint, the N inputs, the output; those that the gradient of input I does not use may be
+/// null.
+template <class T, class Rule, std::size_t N, std::size_t I> RowKernel<T> gradient_kernel() {
+  return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
+            const std::ptrdiff_t* stride) {
     const Rule& rule = *static_cast<const Rule*>(op);
     constexpr unsigned kept = kept_by<Rule>(I);
     constexpr unsigned used = 1u | (kept & ~ops::y_) << 1 | (kept & ops::y_ ? 1u << (N + 1) : 0u);
@@ -118,7 +116,8 @@ RowKernel<T> gradient_kernel() {
         return gradient<I>(rule, g, all[N], all[K]...);
       };
     };
-    run_row<used>(y, accumulate, n, x, stride, f(std::make_index_sequence<N>()), std::make_index_sequence<N + 2>());
+    run_row<used>(y, accumulate, n, x, stride, f(std::make_index_sequence<N>()),
+                  std::make_index_sequence<N + 2>());
   };
 }
 

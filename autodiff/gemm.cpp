@@ -31,15 +31,16 @@ void small_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, c
 }  // namespace
 
 template <class T>
-void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B, bool accumulate,
-          T* C) {
+void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B,
+          bool accumulate, T* C) {
   if (M * N * K <= small_work) {
     if (!accumulate) std::fill_n(C, M * N, T(0));
     return small_gemm(ta, tb, M, N, K, A, B, C);
   }
   constexpr auto limit = static_cast<std::size_t>(std::numeric_limits<int>::max());
   if (M > limit || N > limit || K > limit)
-    throw Error("matmul", "a dimension of " + std::to_string(std::max({M, N, K})) + " is more than CBLAS can count");
+    throw Error("matmul",
+                "a dimension of " + std::to_string(std::max({M, N, K})) + " is more than CBLAS can count");
   const int m = static_cast<int>(M), n = static_cast<int>(N), k = static_cast<int>(K);
   const auto a_op = ta ? CblasTrans : CblasNoTrans, b_op = tb ? CblasTrans : CblasNoTrans;
   const int lda = ta ? m : k, ldb = tb ? k : n;
@@ -50,7 +51,9 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
     cblas_dgemm(CblasRowMajor, a_op, b_op, m, n, k, 1, A, lda, B, ldb, beta, C, n);
 }
 
-template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const float*, const float*, bool, float*);
-template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const double*, const double*, bool, double*);
+template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const float*, const float*, bool,
+                   float*);
+template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const double*, const double*, bool,
+                   double*);
 
 }  // namespace xtape::detail

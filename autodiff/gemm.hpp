@@ -7,7 +7,7 @@ namespace xtape::detail {
 /// C (M,N) = op(A) (M,K) op(B) (K,N), or C += …; a transposed A is stored (K,M), a transposed B (N,K).
 /// Error when a dimension exceeds what CBLAS counts with.
 template <class T>
-void gemm(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B,
-          bool accumulate, T* C);
+void gemm(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A,
+          const T* B, bool accumulate, T* C);
 
 }  // namespace xtape::detail

@@ -14,8 +14,9 @@ namespace {
 template <class T>
 Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOptions<T>& options) {
   if (!output.requires_grad())
-    throw Error(op, "the output does not depend on any tensor that requires a gradient: make the leaves with "
-                    "parameter(), and compute outside of NoGrad");
+    throw Error(op,
+                "the output does not depend on any tensor that requires a gradient: make the leaves with "
+                "parameter(), and compute outside of NoGrad");
   if (options.seed.defined()) {
     if (!(options.seed.shape() == output.shape()))
       throw Error(op, "the seed has the shape " + to_string(options.seed.shape()) + ", the output " +
@@ -29,8 +30,7 @@ Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOption
 }
 
 /// A gradient that shares its elements with nothing else.
-template <class T>
-detail::Handle own(detail::Handle handle) {
+template <class T> detail::Handle own(detail::Handle handle) {
   if (handle.node || handle.value.unique()) return handle;
   Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
   const T* from = reinterpret_cast<const T*>(handle.value->data);
@@ -40,8 +40,7 @@ detail::Handle own(detail::Handle handle) {
 
 }  // namespace
 
-template <class T>
-void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+template <class T> void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   const Tensor<T> seed = seed_for("backward", *this, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
   pass.replay(*handle_.node.get(), seed.handle());
@@ -64,15 +63,18 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
 }
 
 template <class T>
-std::vector<Tensor<T>> grad(const Tensor<T>& output, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
+std::vector<Tensor<T>> grad(const Tensor<T>& output,
+                            const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                             const BackwardOptions<std::type_identity_t<T>>& options) {
   const Tensor<T> seed = seed_for("grad", output, options);
   std::vector<detail::Pass::Target> targets;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].requires_grad())
-      throw Error("grad", "input " + std::to_string(i) + " does not require a gradient: make it with parameter()");
+      throw Error("grad",
+                  "input " + std::to_string(i) + " does not require a gradient: make it with parameter()");
     detail::Node* node = inputs[i].handle().node.get();
-    if (std::ranges::find(targets, node, &detail::Pass::Target::node) == targets.end()) targets.push_back({node, {}});
+    if (std::ranges::find(targets, node, &detail::Pass::Target::node) == targets.end())
+      targets.push_back({node, {}});
   }
   detail::Pass pass(options.retain_tape, options.create_graph, std::move(targets));
   pass.replay(*output.handle().node.get(), seed.handle());
@@ -81,14 +83,16 @@ std::vector<Tensor<T>> grad(const Tensor<T>& output, const std::vector<Tensor<st
   for (const Tensor<T>& input : inputs) {
     for (detail::Pass::Target& target : pass.targets())
       if (target.node == input.handle().node.get())
-        gradients.push_back(target.gradient.value ? Tensor<T>(own<T>(target.gradient)) : zeros<T>(input.shape()));
+        gradients.push_back(target.gradient.value ? Tensor<T>(own<T>(target.gradient))
+                                                  : zeros<T>(input.shape()));
   }
   return gradients;
 }
 
-#define XTAPE_INSTANTIATE(T)                                              \
-  template void Tensor<T>::backward(const BackwardOptions<T>&) const;     \
-  template std::vector<Tensor<T>> grad(const Tensor<T>&, const std::vector<Tensor<T>>&, const BackwardOptions<T>&);
+#define XTAPE_INSTANTIATE(T)                                                            \
+  template void Tensor<T>::backward(const BackwardOptions<T>&) const;                   \
+  template std::vector<Tensor<T>> grad(const Tensor<T>&, const std::vector<Tensor<T>>&, \
+                                       const BackwardOptions<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -7,11 +7,12 @@
 
 namespace xtape {
 
-/// d(output)/d(input) for each of the inputs, which are leaves or recorded tensors; 0 where the output does not
-/// depend on one. The leaves' grad() stays as it is, and nothing that the inputs do not need is computed.
+/// d(output)/d(input) for each of the inputs, which are leaves or recorded tensors; 0 where the output does
+/// not depend on one. The leaves' grad() stays as it is, and nothing that the inputs do not need is computed.
 /// Options and errors as for Tensor::backward; an input that requires no gradient is an error too.
 template <class T>
-std::vector<Tensor<T>> grad(const Tensor<T>& output, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
+std::vector<Tensor<T>> grad(const Tensor<T>& output,
+                            const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                             const BackwardOptions<std::type_identity_t<T>>& options = {});
 
 /// For one input.

@@ -14,12 +14,10 @@ namespace {
 
 using Offsets = std::shared_ptr<const std::vector<std::ptrdiff_t>>;
 
-template <class T>
-struct ScatterBlocks;
+template <class T> struct ScatterBlocks;
 
 /// y = the blocks of x that begin at the offsets, one behind the other.
-template <class T>
-struct GatherBlocks {
+template <class T> struct GatherBlocks {
   const char* name;
   Shape to;
   Offsets offsets;
@@ -34,12 +32,13 @@ struct GatherBlocks {
       to_block += block;
     }
   }
-  void backward(Gradients<T>& d) const { d.add(0, ScatterBlocks<T>{name, d.shape(0), to, offsets, block}, d.adjoint); }
+  void backward(Gradients<T>& d) const {
+    d.add(0, ScatterBlocks<T>{name, d.shape(0), to, offsets, block}, d.adjoint);
+  }
 };
 
 /// y = 0, with the blocks of x added at the offsets.
-template <class T>
-struct ScatterBlocks {
+template <class T> struct ScatterBlocks {
   const char* name;
   Shape to;
   Shape from;
@@ -51,7 +50,8 @@ struct ScatterBlocks {
     if (!y.accumulate) std::fill_n(y.data, element_count(to, name), T(0));
     const T* from_block = x.data();
     for (std::ptrdiff_t offset : *offsets) {
-      for (std::size_t i = 0; i < block; ++i) y.data[offset + static_cast<std::ptrdiff_t>(i)] += from_block[i];
+      for (std::size_t i = 0; i < block; ++i)
+        y.data[offset + static_cast<std::ptrdiff_t>(i)] += from_block[i];
       from_block += block;
     }
   }
@@ -73,8 +73,8 @@ Offsets offsets_along(const Shape& shape, const Indices& indices, std::size_t ax
   const bool same_rank = indices.shape().size() == shape.size();
   if (same_rank) expected[axis] = indices.shape()[axis];
   if (!same_rank || !(indices.shape() == expected))
-    throw Error(op, "indices of shape " + to_string(indices.shape()) + " do not agree with shape " + to_string(shape) +
-                        " outside of axis " + std::to_string(axis));
+    throw Error(op, "indices of shape " + to_string(indices.shape()) + " do not agree with shape " +
+                        to_string(shape) + " outside of axis " + std::to_string(axis));
   const Dims strides = row_major_strides(shape);
   auto offsets = std::make_shared<std::vector<std::ptrdiff_t>>(indices.size());
   Dims at(shape.size(), 0);
@@ -94,8 +94,7 @@ Offsets offsets_along(const Shape& shape, const Indices& indices, std::size_t ax
 }  // namespace
 }  // namespace detail
 
-template <class T>
-Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
+template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "take");
   const Shape& from = x.shape();
   Shape to;
@@ -119,13 +118,11 @@ Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed
   return detail::apply<T>(detail::GatherBlocks<T>{"take", to, std::move(offsets), inner}, x);
 }
 
-template <class T>
-Tensor<T> take(const Tensor<T>& x, const Indices& indices) {
+template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices) {
   return take(flatten(x), indices, 0);
 }
 
-template <class T>
-Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
+template <class T> Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "gather");
   detail::Offsets offsets = detail::offsets_along(x.shape(), indices, axis, "gather");
   return detail::apply<T>(detail::GatherBlocks<T>{"gather", indices.shape(), std::move(offsets), 1}, x);
@@ -143,10 +140,10 @@ Tensor<T> scatter_add(const Tensor<T>& x, const Indices& indices, const Tensor<T
   return x + detail::apply<T>(scatter, updates);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                             \
-  template Tensor<T> take(const Tensor<T>&, const Indices&, std::ptrdiff_t);             \
-  template Tensor<T> take(const Tensor<T>&, const Indices&);                             \
-  template Tensor<T> gather(const Tensor<T>&, const Indices&, std::ptrdiff_t);           \
+#define XTAPE_INSTANTIATE(T)                                                   \
+  template Tensor<T> take(const Tensor<T>&, const Indices&, std::ptrdiff_t);   \
+  template Tensor<T> take(const Tensor<T>&, const Indices&);                   \
+  template Tensor<T> gather(const Tensor<T>&, const Indices&, std::ptrdiff_t); \
   template Tensor<T> scatter_add(const Tensor<T>&, const Indices&, const Tensor<T>&, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

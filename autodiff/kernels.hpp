@@ -9,8 +9,7 @@
 namespace xtape::detail {
 
 /// Dimensions and strides of N arrays walked together, with neighbouring dimensions merged where all allow.
-template <std::size_t N>
-struct Walk {
+template <std::size_t N> struct Walk {
   std::size_t rank = 0;
   std::array<std::size_t, max_rank> sizes{};
   std::array<std::array<std::ptrdiff_t, max_rank>, N> strides{};
@@ -29,8 +28,7 @@ struct Walk {
   }
 
   /// Calls row(offsets) for each index of the outer dimensions; the innermost one is the row's.
-  template <class Row>
-  void rows(Row&& row) const {
+  template <class Row> void rows(Row&& row) const {
     std::array<std::ptrdiff_t, N> offset{};
     std::array<std::size_t, max_rank> index{};
     for (;;) {
@@ -41,7 +39,8 @@ struct Walk {
         --d;
         for (std::size_t k = 0; k < N; ++k) offset[k] += strides[k][d];
         if (++index[d] < sizes[d]) break;
-        for (std::size_t k = 0; k < N; ++k) offset[k] -= strides[k][d] * static_cast<std::ptrdiff_t>(sizes[d]);
+        for (std::size_t k = 0; k < N; ++k)
+          offset[k] -= strides[k][d] * static_cast<std::ptrdiff_t>(sizes[d]);
         index[d] = 0;
       }
     }
@@ -51,22 +50,22 @@ struct Walk {
 /// How many arrays an elementwise operation reads at most: the adjoint, three inputs and the output.
 inline constexpr std::size_t max_operands = 5;
 
-/// y[i] = f(x0[i·s0], x1[i·s1], …), or y[i] += …, for i < n, with the strides s. `op` is the operation's struct.
+/// y[i] = f(x0[i·s0], x1[i·s1], …), or y[i] += …, for i < n, with the strides s. `op` is the operation's
+/// struct.
 template <class T>
 using RowKernel = void (*)(const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
                            const std::ptrdiff_t* stride);
 
 /// An array that an elementwise operation reads, with its own shape; null when the operation does not use it.
-template <class T>
-struct Operand {
+template <class T> struct Operand {
   const T* data = nullptr;
   const Shape* shape = nullptr;
 };
 
 /// Runs a row kernel over y, contiguous and of `shape`, to which every operand broadcasts.
 template <class T, std::size_t N>
-void elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, RowKernel<T> kernel, const void* op,
-                 const std::array<Operand<T>, N>& operands) {
+void elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, RowKernel<T> kernel,
+                 const void* op, const std::array<Operand<T>, N>& operands) {
   if (size == 0) return;
   bool flat = true;
   std::array<const T*, N> x{};
@@ -97,7 +96,8 @@ void elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, Ro
 
 /// y = scale · x, read with `strides` from x on, or y += …; y is contiguous of `shape`.
 template <class T>
-void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, const Dims& strides, T scale = 1) {
+void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, const Dims& strides,
+                       T scale = 1) {
   if (element_count(shape, "copy") == 0) return;
   const Walk<1> walk(shape, {strides});
   const std::size_t n = walk.sizes[walk.rank - 1];
@@ -115,8 +115,7 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
 }
 
 /// Adds contiguous x of `shape` to the places of y that `strides` name.
-template <class T>
-void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
+template <class T> void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
   if (element_count(shape, "copy") == 0) return;
   const Walk<1> walk(shape, {strides});
   const std::size_t n = walk.sizes[walk.rank - 1];
@@ -129,8 +128,7 @@ void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
 }
 
 /// Sum of n contiguous numbers; halves are added, so the error grows with log n.
-template <class T>
-T contiguous_sum(const T* x, std::size_t n) {
+template <class T> T contiguous_sum(const T* x, std::size_t n) {
   constexpr std::size_t lanes = 16;
   if (n > 1024) {
     const std::size_t half = n / 2 / lanes * lanes;
@@ -167,10 +165,10 @@ void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fol
 }
 
 /// y += scale · sum of x over the masked axes.
-template <class T>
-void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
+template <class T> void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
   reduce(
-      y, x, shape, mask, [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); },
+      y, x, shape, mask,
+      [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); },
       [scale](T* to, const T* from, std::size_t n) {
         for (std::size_t i = 0; i < n; ++i) to[i] += scale * from[i];
       });

@@ -19,8 +19,7 @@ std::string dims_text(const Dims& dims) {
   return text + (dims.size() == 1 ? ",)" : ")");
 }
 
-template <class T>
-Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
+template <class T> Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
   if (shape == x.shape()) return x;
   const Tensor<T> y(detail::Handle{detail::make_view(x.handle().value, shape), {}});
   const std::array<const detail::Handle*, 1> inputs{&x.handle()};
@@ -42,11 +41,14 @@ struct SliceInfo {
 };
 
 /// Resolves one slice of an axis of n elements.
-template <class S>
-SliceInfo resolve(const S& s, std::size_t n) {
+template <class S> SliceInfo resolve(const S& s, std::size_t n) {
   if constexpr (requires { s.get(n); })
     return resolve(s.get(n), n);
-  else if constexpr (requires { s.step_size(); s.size(); s(0); })
+  else if constexpr (requires {
+                       s.step_size();
+                       s.size();
+                       s(0);
+                     })
     return {static_cast<std::ptrdiff_t>(s(0)), static_cast<std::ptrdiff_t>(s.size()),
             static_cast<std::ptrdiff_t>(s.step_size())};
   else
@@ -55,15 +57,15 @@ SliceInfo resolve(const S& s, std::size_t n) {
 
 }  // namespace
 
-template <class T>
-Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
+template <class T> Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   std::size_t known = 1;
   std::size_t unknown = max_rank;
   Shape shape(dims.size(), 0);
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] < 0) {
       if (dims[i] != -1 || unknown != max_rank)
-        throw Error("reshape", "shape " + dims_text(dims) + ": at most one dimension may be -1, the others count");
+        throw Error("reshape",
+                    "shape " + dims_text(dims) + ": at most one dimension may be -1, the others count");
       unknown = i;
       shape[i] = 1;
     } else {
@@ -80,48 +82,40 @@ Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   return view(x, shape);
 }
 
-template <class T>
-Tensor<T> flatten(const Tensor<T>& x) {
-  return view(x, Shape{x.size()});
-}
+template <class T> Tensor<T> flatten(const Tensor<T>& x) { return view(x, Shape{x.size()}); }
 
-template <class T>
-Tensor<T> squeeze(const Tensor<T>& x) {
+template <class T> Tensor<T> squeeze(const Tensor<T>& x) {
   Shape shape;
   for (std::size_t d : x.shape())
     if (d != 1) shape.push_back(d);
   return view(x, shape);
 }
 
-template <class T>
-Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes) {
+template <class T> Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes) {
   const unsigned mask = detail::axis_mask(axes, x.rank(), "squeeze");
   for (std::size_t i = 0; i < x.rank(); ++i)
     if ((mask >> i & 1u) && x.shape()[i] != 1)
-      throw Error("squeeze", "axis " + std::to_string(i) + " of shape " + to_string(x.shape()) + " has the size " +
-                                 std::to_string(x.shape()[i]) + ", not 1");
+      throw Error("squeeze", "axis " + std::to_string(i) + " of shape " + to_string(x.shape()) +
+                                 " has the size " + std::to_string(x.shape()[i]) + ", not 1");
   return view(x, detail::reduced_shape(x.shape(), mask, false));
 }
 
-template <class T>
-Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis) {
+template <class T> Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis) {
   Shape shape = x.shape();
   shape.insert(detail::normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1);
   return view(x, shape);
 }
 
-template <class T>
-Tensor<T> transpose(const Tensor<T>& x) {
+template <class T> Tensor<T> transpose(const Tensor<T>& x) {
   Axes reversed;
   for (std::size_t i = x.rank(); i-- > 0;) reversed.push_back(static_cast<std::ptrdiff_t>(i));
   return transpose(x, reversed);
 }
 
-template <class T>
-Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation) {
+template <class T> Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation) {
   if (permutation.size() != x.rank())
-    throw Error("transpose", "a permutation of " + std::to_string(permutation.size()) + " axes does not fit shape " +
-                                 to_string(x.shape()));
+    throw Error("transpose", "a permutation of " + std::to_string(permutation.size()) +
+                                 " axes does not fit shape " + to_string(x.shape()));
   detail::axis_mask(permutation, x.rank(), "transpose");
   detail::Transpose<T> op{permutation};
   for (std::ptrdiff_t& axis : op.permutation)
@@ -129,15 +123,14 @@ Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation) {
   return detail::apply<T>(op, x);
 }
 
-template <class T>
-Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
+template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
   if (!detail::broadcasts_to(x.shape(), shape))
-    throw Error("broadcast_to", "shape " + to_string(x.shape()) + " does not broadcast to " + to_string(shape));
+    throw Error("broadcast_to",
+                "shape " + to_string(x.shape()) + " does not broadcast to " + to_string(shape));
   return detail::apply<T>(detail::BroadcastTo<T>{shape}, x);
 }
 
-template <class T>
-Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t signed_axis) {
+template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t signed_axis) {
   if (tensors.empty()) throw Error("concatenate", "there are no tensors");
   const std::size_t axis = detail::normalize_axis(signed_axis, tensors.front().rank(), "concatenate");
   Shape shape = tensors.front().shape();
@@ -148,8 +141,9 @@ Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t sign
     const bool fits = other.size() == shape.size();
     if (fits) other[axis] = shape[axis];
     if (!fits || !(other == shape))
-      throw Error("concatenate", "shapes " + to_string(tensors.front().shape()) + " and " + to_string(x.shape()) +
-                                     " differ outside of axis " + std::to_string(axis));
+      throw Error("concatenate", "shapes " + to_string(tensors.front().shape()) + " and " +
+                                     to_string(x.shape()) + " differ outside of axis " +
+                                     std::to_string(axis));
     shape[axis] += x.shape()[axis];
     op.sizes.push_back(x.shape()[axis]);
   }
@@ -171,14 +165,14 @@ Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t sign
   return detail::record<T>(std::move(op), std::move(y), inputs);
 }
 
-template <class T>
-Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis) {
+template <class T> Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis) {
   if (tensors.empty()) throw Error("stack", "there are no tensors");
   const std::size_t at = detail::normalize_axis(axis, tensors.front().rank() + 1, "stack");
   std::vector<Tensor<T>> parts;
   for (const Tensor<T>& x : tensors) {
     if (!(x.shape() == tensors.front().shape()))
-      throw Error("stack", "shapes " + to_string(tensors.front().shape()) + " and " + to_string(x.shape()) + " differ");
+      throw Error("stack", "shapes " + to_string(tensors.front().shape()) + " and " + to_string(x.shape()) +
+                               " differ");
     parts.push_back(unsqueeze(x, static_cast<std::ptrdiff_t>(at)));
   }
   return concatenate(parts, static_cast<std::ptrdiff_t>(at));
@@ -197,7 +191,8 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, std::size_t sections, std::ptrd
 }
 
 template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>& indices, std::ptrdiff_t signed_axis) {
+std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>& indices,
+                             std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "split");
   const std::size_t n = x.shape()[axis];
   std::vector<Tensor<T>> parts;
@@ -205,16 +200,15 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>&
   for (std::size_t i = 0; i <= indices.size(); ++i) {
     const std::size_t stop = i < indices.size() ? indices[i] : n;
     if (stop < start || stop > n)
-      throw Error("split", "index " + std::to_string(stop) + " does not ascend within axis " + std::to_string(axis) +
-                               " of shape " + to_string(x.shape()));
+      throw Error("split", "index " + std::to_string(stop) + " does not ascend within axis " +
+                               std::to_string(axis) + " of shape " + to_string(x.shape()));
     parts.push_back(part("split", x, axis, start, stop));
     start = stop;
   }
   return parts;
 }
 
-template <class T>
-Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
+template <class T> Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
   const Shape& from = x.shape();
   std::size_t taken = 0;
   bool has_ellipsis = false;
@@ -245,8 +239,8 @@ Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
     } else if (const auto* index = xtl::get_if<std::ptrdiff_t>(&s)) {
       const auto n = static_cast<std::ptrdiff_t>(from[axis]);
       if (*index < -n || *index >= n)
-        throw Error("slice", "index " + std::to_string(*index) + " is out of range for axis " + std::to_string(axis) +
-                                 " of shape " + to_string(from));
+        throw Error("slice", "index " + std::to_string(*index) + " is out of range for axis " +
+                                 std::to_string(axis) + " of shape " + to_string(from));
       op.offset += (*index < 0 ? *index + n : *index) * own[axis];
       ++axis;
     } else {
@@ -266,15 +260,13 @@ Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
   return detail::apply<T>(op, x);
 }
 
-template <class T>
-Tensor<T> flip(const Tensor<T>& x) {
+template <class T> Tensor<T> flip(const Tensor<T>& x) {
   Axes all;
   for (std::size_t i = 0; i < x.rank(); ++i) all.push_back(static_cast<std::ptrdiff_t>(i));
   return flip(x, all);
 }
 
-template <class T>
-Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
+template <class T> Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
   const unsigned mask = detail::axis_mask(axes, x.rank(), "flip");
   detail::Strided<T> op{"flip", x.shape(), 0, detail::row_major_strides(x.shape())};
   for (std::size_t i = 0; i < x.rank(); ++i)
@@ -286,63 +278,60 @@ Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
 }
 
 namespace {
-template <class T>
-Tensor<T> triangle(const char* op, const Tensor<T>& x, std::ptrdiff_t k, bool lower) {
+template <class T> Tensor<T> triangle(const char* op, const Tensor<T>& x, std::ptrdiff_t k, bool lower) {
   if (x.rank() < 2) throw Error(op, "shape " + to_string(x.shape()) + " has no two axes");
   return detail::apply<T>(detail::Triangle<T>{op, k, lower}, x);
 }
 }  // namespace
 
-template <class T>
-Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T> Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k) {
   return triangle("tril", x, k, true);
 }
 
-template <class T>
-Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T> Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k) {
   return triangle("triu", x, k, false);
 }
 
-template <class T>
-Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T> Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
   const std::ptrdiff_t down = std::max<std::ptrdiff_t>(-k, 0), right = std::max<std::ptrdiff_t>(k, 0);
   if (x.rank() == 1) {
     const std::ptrdiff_t n = static_cast<std::ptrdiff_t>(x.size()) + down + right;
     return detail::apply<T>(
         detail::ScatterStrided<T>{"diag", Shape{n, n}, x.shape(), down * n + right, Dims{n + 1}}, x);
   }
-  if (x.rank() != 2) throw Error("diag", "shape " + to_string(x.shape()) + " is neither a vector nor a matrix");
-  const auto rows = static_cast<std::ptrdiff_t>(x.shape()[0]), cols = static_cast<std::ptrdiff_t>(x.shape()[1]);
+  if (x.rank() != 2)
+    throw Error("diag", "shape " + to_string(x.shape()) + " is neither a vector nor a matrix");
+  const auto rows = static_cast<std::ptrdiff_t>(x.shape()[0]),
+             cols = static_cast<std::ptrdiff_t>(x.shape()[1]);
   const std::ptrdiff_t n = std::max<std::ptrdiff_t>(std::min(rows - down, cols - right), 0);
   return detail::apply<T>(
       detail::Strided<T>{"diag", Shape{n}, n == 0 ? 0 : down * cols + right, Dims{cols + 1}}, x);
 }
 
-template <class T>
-Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T> Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
   if (x.rank() != 2) throw Error("trace", "shape " + to_string(x.shape()) + " is not a matrix");
   return sum(diag(x, k));
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                                      \
-  template Tensor<T> reshape(const Tensor<T>&, const Dims&);                                                      \
-  template Tensor<T> flatten(const Tensor<T>&);                                                                   \
-  template Tensor<T> squeeze(const Tensor<T>&);                                                                   \
-  template Tensor<T> squeeze(const Tensor<T>&, const Axes&);                                                      \
-  template Tensor<T> unsqueeze(const Tensor<T>&, std::ptrdiff_t);                                                 \
-  template Tensor<T> transpose(const Tensor<T>&);                                                                 \
-  template Tensor<T> transpose(const Tensor<T>&, const Axes&);                                                    \
-  template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);                                                \
-  template Tensor<T> concatenate(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                  \
-  template Tensor<T> stack(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                        \
-  template std::vector<Tensor<T>> split(const Tensor<T>&, std::size_t, std::ptrdiff_t);                           \
-  template std::vector<Tensor<T>> split(const Tensor<T>&, const std::vector<std::size_t>&, std::ptrdiff_t);       \
-  template Tensor<T> slice(const Tensor<T>&, const xt::xstrided_slice_vector&);                                   \
-  template Tensor<T> flip(const Tensor<T>&);                                                                      \
-  template Tensor<T> flip(const Tensor<T>&, const Axes&);                                                         \
-  template Tensor<T> tril(const Tensor<T>&, std::ptrdiff_t);                                                      \
-  template Tensor<T> triu(const Tensor<T>&, std::ptrdiff_t);                                                      \
-  template Tensor<T> diag(const Tensor<T>&, std::ptrdiff_t);                                                      \
+#define XTAPE_INSTANTIATE(T)                                                                                \
+  template Tensor<T> reshape(const Tensor<T>&, const Dims&);                                                \
+  template Tensor<T> flatten(const Tensor<T>&);                                                             \
+  template Tensor<T> squeeze(const Tensor<T>&);                                                             \
+  template Tensor<T> squeeze(const Tensor<T>&, const Axes&);                                                \
+  template Tensor<T> unsqueeze(const Tensor<T>&, std::ptrdiff_t);                                           \
+  template Tensor<T> transpose(const Tensor<T>&);                                                           \
+  template Tensor<T> transpose(const Tensor<T>&, const Axes&);                                              \
+  template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);                                          \
+  template Tensor<T> concatenate(const std::vector<Tensor<T>>&, std::ptrdiff_t);                            \
+  template Tensor<T> stack(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                  \
+  template std::vector<Tensor<T>> split(const Tensor<T>&, std::size_t, std::ptrdiff_t);                     \
+  template std::vector<Tensor<T>> split(const Tensor<T>&, const std::vector<std::size_t>&, std::ptrdiff_t); \
+  template Tensor<T> slice(const Tensor<T>&, const xt::xstrided_slice_vector&);                             \
+  template Tensor<T> flip(const Tensor<T>&);                                                                \
+  template Tensor<T> flip(const Tensor<T>&, const Axes&);                                                   \
+  template Tensor<T> tril(const Tensor<T>&, std::ptrdiff_t);                                                \
+  template Tensor<T> triu(const Tensor<T>&, std::ptrdiff_t);                                                \
+  template Tensor<T> diag(const Tensor<T>&, std::ptrdiff_t);                                                \
   template Tensor<T> trace(const Tensor<T>&, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

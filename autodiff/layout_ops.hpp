@@ -10,12 +10,10 @@
 
 namespace xtape::detail {
 
-template <class T>
-struct ScatterStrided;
+template <class T> struct ScatterStrided;
 
 /// y = the elements of x at offset + Σ index·stride. No element is read twice.
-template <class T>
-struct Strided {
+template <class T> struct Strided {
   const char* name;
   Shape to;
   std::ptrdiff_t offset;
@@ -25,12 +23,13 @@ struct Strided {
   void compute(Target<T> y, const Tensor<T>& x) const {
     copy_from_strided(y.data, y.accumulate, x.data() + offset, to, strides);
   }
-  void backward(Gradients<T>& d) const { d.add(0, ScatterStrided<T>{name, d.shape(0), to, offset, strides}, d.adjoint); }
+  void backward(Gradients<T>& d) const {
+    d.add(0, ScatterStrided<T>{name, d.shape(0), to, offset, strides}, d.adjoint);
+  }
 };
 
 /// y = 0, but x at offset + Σ index·stride.
-template <class T>
-struct ScatterStrided {
+template <class T> struct ScatterStrided {
   const char* name;
   Shape to;
   Shape from;
@@ -45,8 +44,7 @@ struct ScatterStrided {
   void backward(Gradients<T>& d) const { d.add(0, Strided<T>{name, from, offset, strides}, d.adjoint); }
 };
 
-template <class T>
-struct Transpose {
+template <class T> struct Transpose {
   Axes permutation;
   static constexpr const char* name = "transpose";
 
@@ -69,8 +67,7 @@ struct Transpose {
   }
 };
 
-template <class T>
-struct BroadcastTo {
+template <class T> struct BroadcastTo {
   Shape to;
   static constexpr const char* name = "broadcast_to";
 
@@ -82,14 +79,12 @@ struct BroadcastTo {
 };
 
 /// A view: shares the elements.
-template <class T>
-struct Reshape {
+template <class T> struct Reshape {
   static constexpr const char* name = "reshape";
   void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
 };
 
-template <class T>
-struct Concatenate {
+template <class T> struct Concatenate {
   std::size_t axis;
   std::vector<std::size_t> sizes;  ///< along the axis
   static constexpr const char* name = "concatenate";
@@ -99,13 +94,13 @@ struct Concatenate {
     std::size_t start = 0;
     for (std::size_t i = 0; i < sizes.size(); start += sizes[i++])
       if (d.needs(i))
-        d.add(i, Strided<T>{name, d.shape(i), static_cast<std::ptrdiff_t>(start) * strides[axis], strides}, d.adjoint);
+        d.add(i, Strided<T>{name, d.shape(i), static_cast<std::ptrdiff_t>(start) * strides[axis], strides},
+              d.adjoint);
   }
 };
 
 /// Keeps the triangle col − row <= k (lower) or >= k (upper) of the last two axes.
-template <class T>
-struct Triangle {
+template <class T> struct Triangle {
   const char* name;
   std::ptrdiff_t k;
   bool lower;
@@ -113,7 +108,8 @@ struct Triangle {
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
     const Shape& s = x.shape();
-    const auto rows = static_cast<std::ptrdiff_t>(s[s.size() - 2]), cols = static_cast<std::ptrdiff_t>(s.back());
+    const auto rows = static_cast<std::ptrdiff_t>(s[s.size() - 2]),
+               cols = static_cast<std::ptrdiff_t>(s.back());
     const T* from = x.data();
     T* to = y.data;
     for (std::size_t left = x.size(); left != 0; left -= static_cast<std::size_t>(rows * cols))

@@ -15,8 +15,7 @@ namespace detail {
 namespace {
 
 /// C (…,M,N) = op(A) (…,M,K) op(B) (…,K,N); batch axes broadcast.
-template <class T>
-struct MatMul {
+template <class T> struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
   static constexpr const char* name = "matmul";
@@ -38,7 +37,8 @@ struct MatMul {
     if (to.size() == 2) return product(0, 0);
     const Shape batches = batch(to);
     if (element_count(batches, name) == 0) return;
-    Dims steps_a = broadcast_strides(batch(sa), batches), steps_b = broadcast_strides(batch(b.shape()), batches);
+    Dims steps_a = broadcast_strides(batch(sa), batches),
+         steps_b = broadcast_strides(batch(b.shape()), batches);
     for (auto& s : steps_a) s *= static_cast<std::ptrdiff_t>(M * K);
     for (auto& s : steps_b) s *= static_cast<std::ptrdiff_t>(K * N);
     const Walk<2> walk(batches, {steps_a, steps_b});
@@ -76,8 +76,7 @@ struct MatMul {
 };
 
 /// y (N,out) = x (N,in) Wᵀ (in,out) + b (out)
-template <class T>
-struct Linear {
+template <class T> struct Linear {
   static constexpr const char* name = "linear";
 
   Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }
@@ -95,23 +94,25 @@ struct Linear {
   }
 };
 
-std::string shapes_text(const Shape& a, const Shape& b) { return "shapes " + to_string(a) + " and " + to_string(b); }
+std::string shapes_text(const Shape& a, const Shape& b) {
+  return "shapes " + to_string(a) + " and " + to_string(b);
+}
 
 }  // namespace
 }  // namespace detail
 
 using detail::shapes_text;
 
-template <class T>
-Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   const Shape &sa = a.shape(), &sb = b.shape();
   if (sa.empty() || sb.empty())
     throw Error("matmul", shapes_text(sa, sb) + ": a scalar is no matrix: use * to multiply by one");
   const std::size_t K = sa.back(), rows = sb.size() == 1 ? sb[0] : sb[sb.size() - 2];
   if (K != rows)
-    throw Error("matmul", shapes_text(sa, sb) + ": inner dimensions " + std::to_string(K) + " and " +
-                              std::to_string(rows) + " differ" +
-                              (sb.size() > 1 && sb.back() == K ? ": transpose the second, or use linear()" : ""));
+    throw Error("matmul",
+                shapes_text(sa, sb) + ": inner dimensions " + std::to_string(K) + " and " +
+                    std::to_string(rows) + " differ" +
+                    (sb.size() > 1 && sb.back() == K ? ": transpose the second, or use linear()" : ""));
   if (sa.size() > 1 && sb.size() > 1) return detail::apply<T>(detail::MatMul<T>{}, a, b);
   const Tensor<T> left = sa.size() == 1 ? unsqueeze(a, 0) : a, right = sb.size() == 1 ? unsqueeze(b, 1) : b;
   const Tensor<T> y = detail::apply<T>(detail::MatMul<T>{}, left, right);
@@ -121,14 +122,13 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   return reshape(y, Dims(to));
 }
 
-template <class T>
-Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T> Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
   const Shape &sa = a.shape(), &sb = b.shape();
   if (sa.empty() || sb.empty()) return a * b;
   const std::size_t axis = sb.size() == 1 ? 0 : sb.size() - 2;
   if (sa.back() != sb[axis])
-    throw Error("dot", shapes_text(sa, sb) + ": the summed dimensions " + std::to_string(sa.back()) + " and " +
-                           std::to_string(sb[axis]) + " differ");
+    throw Error("dot", shapes_text(sa, sb) + ": the summed dimensions " + std::to_string(sa.back()) +
+                           " and " + std::to_string(sb[axis]) + " differ");
   if (sb.size() <= 2) return matmul(a, b);
   Axes first(axis);  // the summed axis of b to the front
   Shape to = sa;
@@ -146,35 +146,32 @@ Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
   return reshape(product, Dims(to));
 }
 
-template <class T>
-Tensor<T> outer(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T> Tensor<T> outer(const Tensor<T>& a, const Tensor<T>& b) {
   return unsqueeze(flatten(a), 1) * unsqueeze(flatten(b), 0);
 }
 
 namespace {
 
 /// Checks the shapes of linear and gives x as (N, in).
-template <class T>
-Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
+template <class T> Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
   const Shape &sx = x.shape(), &sw = W.shape();
   if (sw.size() != 2) throw Error("linear", "weight of shape " + to_string(sw) + ": it must be (out, in)");
   if (sx.empty() || sx.back() != sw[1])
     throw Error("linear", "shapes " + to_string(sx) + " of x and " + to_string(sw) + " of W (out, in): " +
                               (sx.empty() ? "x has no axis of features"
-                                          : "features " + std::to_string(sx.back()) + " and " + std::to_string(sw[1]) +
-                                                " differ") +
+                                          : "features " + std::to_string(sx.back()) + " and " +
+                                                std::to_string(sw[1]) + " differ") +
                               (!sx.empty() && sx.back() == sw[0] ? ": W is transposed" : ""));
   if (b && !(*b == Shape{sw[0]}))
-    throw Error("linear", "bias of shape " + to_string(*b) + " for W of shape " + to_string(sw) + ": it must be (" +
-                              std::to_string(sw[0]) + ",)");
+    throw Error("linear", "bias of shape " + to_string(*b) + " for W of shape " + to_string(sw) +
+                              ": it must be (" + std::to_string(sw[0]) + ",)");
   if (sx.size() == 2) return x;
   std::size_t rows = 1;
   for (std::size_t i = 0; i + 1 < sx.size(); ++i) rows *= sx[i];
   return reshape(x, Dims{rows, sx.back()});
 }
 
-template <class T>
-Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
+template <class T> Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
   if (x.size() == 2) return y;
   Shape to = x;
   to.back() = y.shape()[1];
@@ -183,23 +180,21 @@ Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
 
 }  // namespace
 
-template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
+template <class T> Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
   const Tensor<T> rows = linear_rows(x, W, &b.shape());
   return with_leading_axes(detail::apply<T>(detail::Linear<T>{}, rows, W, b), x.shape());
 }
 
-template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
+template <class T> Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
   const Tensor<T> rows = linear_rows(x, W, nullptr);
   return with_leading_axes(detail::apply<T>(detail::MatMul<T>{false, true}, rows, W), x.shape());
 }
 
-#define XTAPE_INSTANTIATE(T)                                                            \
-  template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&);                        \
-  template Tensor<T> dot(const Tensor<T>&, const Tensor<T>&);                           \
-  template Tensor<T> outer(const Tensor<T>&, const Tensor<T>&);                         \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&);      \
+#define XTAPE_INSTANTIATE(T)                                                       \
+  template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&);                   \
+  template Tensor<T> dot(const Tensor<T>&, const Tensor<T>&);                      \
+  template Tensor<T> outer(const Tensor<T>&, const Tensor<T>&);                    \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&); \
   template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -18,8 +18,7 @@ namespace {
 constexpr std::size_t tile = 256;  // elements; a dozen registers of doubles stay within the first-level cache
 
 /// One elementwise operation on registers.
-template <class T>
-struct Instruction {
+template <class T> struct Instruction {
   const char* name;
   RowKernel<T> value;
   std::array<RowKernel<T>, 3> gradient{};
@@ -31,8 +30,7 @@ struct Instruction {
 }  // namespace
 
 /// Registers: first the arguments, then the numbers, then one for each instruction.
-template <class T>
-class Program {
+template <class T> class Program {
  public:
   std::size_t arguments = 0;
   int result = -1;
@@ -44,7 +42,8 @@ class Program {
 
   int place_of(const Symbol<T>& symbol) {
     if (symbol.program() == this) return symbol.place();
-    if (symbol.program()) throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
+    if (symbol.program())
+      throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
     numbers.push_back(symbol.number());
     number_places.push_back(places);
     return places++;
@@ -53,16 +52,15 @@ class Program {
 
 namespace {
 
-template <class T, class Rule, std::size_t N>
-Instruction<T> instruction(const Rule& rule) {
+template <class T, class Rule, std::size_t N> Instruction<T> instruction(const Rule& rule) {
   static_assert(sizeof(Rule) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Rule>);
   Instruction<T> i;
   i.name = Rule::name;
   i.value = value_kernel<T, Rule, N>();
-  if constexpr (is_differentiable<Rule>)
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
+  if constexpr (is_differentiable<Rule>) [&]<std::size_t... I>(std::index_sequence<I...>) {
       ((i.gradient[I] = gradient_kernel<T, Rule, N, I>()), ...);
-    }(std::make_index_sequence<N>());
+    }
+  (std::make_index_sequence<N>());
   i.operand_count = static_cast<int>(N);
   ::new (i.rule.data()) Rule(rule);
   return i;
@@ -81,17 +79,17 @@ Symbol<T> trace_op(const Op<T>& rule, const S&... operands) {
 }
 
 /// A register: an array of a tile, or one number with stride 0.
-template <class T>
-struct Register {
+template <class T> struct Register {
   const T* data = nullptr;
   std::ptrdiff_t stride = 1;
 };
 
-template <class T>
-class Executor {
+template <class T> class Executor {
  public:
   Executor(const Program<T>& program, const std::vector<Tensor<T>>& x)
-      : program_(program), x_(x), registers_(static_cast<std::size_t>(program.places)),
+      : program_(program),
+        x_(x),
+        registers_(static_cast<std::size_t>(program.places)),
         storage_(program.instructions.size() * tile) {
     for (std::size_t k = 0; k < program.numbers.size(); ++k)
       registers_[static_cast<std::size_t>(program.number_places[k])] = {&program.numbers[k], 0};
@@ -166,13 +164,11 @@ class Executor {
 };
 
 /// Arguments that are neither of the common shape nor one number are widened first.
-template <class T>
-Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
+template <class T> Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
   return x.shape() == shape || x.size() == 1 ? x : broadcast_to(x, shape);
 }
 
-template <class T>
-struct Map {
+template <class T> struct Map {
   std::shared_ptr<const Program<T>> program;
   Function<T> f;  ///< the lambda itself, for recorded gradients
   static constexpr const char* name = "map";
@@ -217,23 +213,23 @@ struct Map {
 
 }  // namespace
 
-template <class T>
-ProgramHandle<T> start_program(std::size_t arguments) {
+template <class T> ProgramHandle<T> start_program(std::size_t arguments) {
   if (arguments > 30) throw Error("map", "more than 30 arguments");
   ProgramHandle<T> handle{std::make_shared<Program<T>>(), {}};
   handle.program->arguments = arguments;
   handle.program->places = static_cast<int>(arguments);
-  for (std::size_t i = 0; i < arguments; ++i) handle.arguments.emplace_back(handle.program.get(), static_cast<int>(i));
+  for (std::size_t i = 0; i < arguments; ++i)
+    handle.arguments.emplace_back(handle.program.get(), static_cast<int>(i));
   return handle;
 }
 
-template <class T>
-void finish_program(Program<T>& program, const Symbol<T>& result) {
+template <class T> void finish_program(Program<T>& program, const Symbol<T>& result) {
   program.result = program.place_of(result);
 }
 
 template <class T>
-Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vector<Tensor<T>>& x, Function<T> f) {
+Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vector<Tensor<T>>& x,
+                      Function<T> f) {
   Shape shape = x.front().shape();
   std::vector<const Handle*> inputs;
   for (const Tensor<T>& one : x) {
@@ -249,15 +245,17 @@ Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vect
     const std::size_t n = std::min(tile, y.size() - start);
     executor.forward(start, n);
     const Register<T> result = executor.result();
-    for (std::size_t i = 0; i < n; ++i) to[start + i] = result.data[static_cast<std::ptrdiff_t>(i) * result.stride];
+    for (std::size_t i = 0; i < n; ++i)
+      to[start + i] = result.data[static_cast<std::ptrdiff_t>(i) * result.stride];
   }
   return record<T>(Map<T>{std::move(program), std::move(f)}, std::move(y), inputs);
 }
 
-#define XTAPE_INSTANTIATE(T)                                            \
-  template ProgramHandle<T> start_program(std::size_t);                 \
-  template void finish_program(Program<T>&, const Symbol<T>&);          \
-  template Tensor<T> run_program(std::shared_ptr<const Program<T>>, const std::vector<Tensor<T>>&, Function<T>);
+#define XTAPE_INSTANTIATE(T)                                                                       \
+  template ProgramHandle<T> start_program(std::size_t);                                            \
+  template void finish_program(Program<T>&, const Symbol<T>&);                                     \
+  template Tensor<T> run_program(std::shared_ptr<const Program<T>>, const std::vector<Tensor<T>>&, \
+                                 Function<T>);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
@@ -267,8 +265,7 @@ Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p, std::type_i
   return trace_op(make_rule<T, Op<T>>(p, q), x);
 }
 
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b) {
+template <template <class> class Op, class T> Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b) {
   return trace_op(Op<T>{}, a, b);
 }
 
@@ -277,15 +274,17 @@ Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c
   return trace_op(Op<T>{}, a, b, c);
 }
 
-#define XTAPE_UNARY(Op)                                                                \
-  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, float, float);     \
+#define XTAPE_UNARY(Op)                                                            \
+  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, float, float); \
   template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, double, double);
-#define XTAPE_BINARY(Op)                                                                     \
-  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&);    \
+#define XTAPE_BINARY(Op)                                                                   \
+  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&); \
   template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&);
-#define XTAPE_TERNARY(Op)                                                                                             \
-  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&, const Symbol<float>&);      \
-  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&, const Symbol<double>&);
+#define XTAPE_TERNARY(Op)                                                                    \
+  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&,    \
+                                              const Symbol<float>&);                         \
+  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&, \
+                                               const Symbol<double>&);
 #include "elementwise_list.inc"
 
 }  // namespace detail

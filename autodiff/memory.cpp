@@ -33,7 +33,8 @@ constexpr std::uint32_t small_classes = 16;
 
 std::uint32_t class_of(std::size_t bytes) {
   if (bytes <= 1024) return bytes == 0 ? 0 : static_cast<std::uint32_t>((bytes - 1) / 64);
-  const auto power = static_cast<std::uint32_t>(std::bit_width(bytes - 1)) - 1;  // 2^power < bytes <= 2^(power+1)
+  const auto power =
+      static_cast<std::uint32_t>(std::bit_width(bytes - 1)) - 1;  // 2^power < bytes <= 2^(power+1)
   const auto quarter = static_cast<std::uint32_t>((bytes - 1) >> (power - 2)) & 3u;
   return small_classes + (power - 10) * 4 + quarter;
 }

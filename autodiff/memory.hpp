@@ -9,10 +9,10 @@ namespace xtape {
 /// Bytes that this thread's tensors and nodes hold. A block counts for the thread that asked for it and
 /// is given back to the thread that releases it.
 struct MemoryUse {
-  std::ptrdiff_t live = 0;    ///< allocated and not yet released
-  std::ptrdiff_t peak = 0;    ///< the highest `live` since the start or the last reset_peak_memory()
-  std::size_t cached = 0;     ///< released and kept for the next request
-  std::size_t heap_calls = 0; ///< requests that the free lists could not serve
+  std::ptrdiff_t live = 0;     ///< allocated and not yet released
+  std::ptrdiff_t peak = 0;     ///< the highest `live` since the start or the last reset_peak_memory()
+  std::size_t cached = 0;      ///< released and kept for the next request
+  std::size_t heap_calls = 0;  ///< requests that the free lists could not serve
 };
 
 /// The pool's figures for the calling thread.

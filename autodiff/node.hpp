@@ -60,23 +60,23 @@ using Rule = void (*)(Node&, Pass&, Handle adjoint);
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its inputs (Node*, null for
 /// a constant), by the values that it keeps and by the operation itself, which knows the derivative.
 struct Node {
-  Rule rule = nullptr;                     ///< null for a leaf, and once the recording is consumed
-  void (*destroy_op)(void*) = nullptr;     ///< null when the operation needs no destructor
+  Rule rule = nullptr;                  ///< null for a leaf, and once the recording is consumed
+  void (*destroy_op)(void*) = nullptr;  ///< null when the operation needs no destructor
   const char* name = "";
-  Chunk* chunk = nullptr;                  ///< null for a leaf
-  Node* previous = nullptr;                ///< the node recorded before this one
+  Chunk* chunk = nullptr;    ///< null for a leaf
+  Node* previous = nullptr;  ///< the node recorded before this one
   Node* next_to_release = nullptr;
-  Handle adjoint;                          ///< of the pass that is running
-  Shape shape;                             ///< of the value, which may be gone
-  std::atomic<std::uint32_t> handles{1};   ///< Tensors, and for a leaf also the nodes that use it
-  std::uint32_t consumers = 0;             ///< recorded nodes that have this one as input
-  std::uint32_t kept_mask = 0;             ///< bit i: input i is kept; bit input_count: the output is
-  std::uint32_t survey = 0;                ///< the last survey of a pass that reached this node
+  Handle adjoint;                         ///< of the pass that is running
+  Shape shape;                            ///< of the value, which may be gone
+  std::atomic<std::uint32_t> handles{1};  ///< Tensors, and for a leaf also the nodes that use it
+  std::uint32_t consumers = 0;            ///< recorded nodes that have this one as input
+  std::uint32_t kept_mask = 0;            ///< bit i: input i is kept; bit input_count: the output is
+  std::uint32_t survey = 0;               ///< the last survey of a pass that reached this node
   std::uint16_t input_count = 0;
   std::uint16_t kept_count = 0;
-  bool dead = false;       ///< no handle and no consumer: waits for the tail of the tape to reach it
-  bool needed = false;     ///< scratch of a pass: an input that was asked for lies below
-  bool opaque = false;     ///< its rule may reach leaves that are not among its inputs (checkpoint)
+  bool dead = false;    ///< no handle and no consumer: waits for the tail of the tape to reach it
+  bool needed = false;  ///< scratch of a pass: an input that was asked for lies below
+  bool opaque = false;  ///< its rule may reach leaves that are not among its inputs (checkpoint)
 
   bool is_leaf() const { return chunk == nullptr; }
   std::span<Node*> inputs() { return {reinterpret_cast<Node**>(this + 1), input_count}; }

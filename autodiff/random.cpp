@@ -23,7 +23,8 @@ void seed(std::uint64_t n) { generator().seed(n); }
 
 template <class T>
 Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_identity_t<T> sd) {
-  if (!(sd >= 0)) throw Error("random::normal", "the standard deviation " + std::to_string(sd) + " is negative");
+  if (!(sd >= 0))
+    throw Error("random::normal", "the standard deviation " + std::to_string(sd) + " is negative");
   Tensor<T> x = Tensor<T>::uninitialized(shape, "random::normal");
   std::mt19937_64& engine = generator();
   T* to = x.mutable_data();

@@ -13,17 +13,14 @@
 namespace xtape::detail {
 
 /// A reduced tensor with its axes back as size 1, so that it broadcasts against `wide`.
-template <class T>
-Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) {
+template <class T> Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) {
   return reshape(reduced, Dims(reduced_shape(wide, mask, true)));
 }
 
-template <class T>
-struct Expand;
+template <class T> struct Expand;
 
 /// y = scale Σ x over the masked axes.
-template <class T>
-struct Sum {
+template <class T> struct Sum {
   unsigned mask;
   bool keepdims;
   T scale;
@@ -38,8 +35,7 @@ struct Sum {
 };
 
 /// y = scale x, repeated along the masked axes of the shape `to`.
-template <class T>
-struct Expand {
+template <class T> struct Expand {
   Shape to;
   unsigned mask;
   bool keepdims;
@@ -48,14 +44,14 @@ struct Expand {
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    copy_from_strided(y.data, y.accumulate, x.data(), to, broadcast_strides(reduced_shape(to, mask, true), to), scale);
+    copy_from_strided(y.data, y.accumulate, x.data(), to,
+                      broadcast_strides(reduced_shape(to, mask, true), to), scale);
   }
   void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims, scale}, d.adjoint); }
 };
 
 /// The largest or smallest element over the masked axes.
-template <class T, bool largest>
-struct Extreme {
+template <class T, bool largest> struct Extreme {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = largest ? "max" : "min";
@@ -86,8 +82,7 @@ struct Extreme {
 };
 
 /// √Σ x² over the masked axes, by the plain sum of squares unless that leaves the normal range.
-template <class T>
-struct Norm {
+template <class T> struct Norm {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "norm";
@@ -105,7 +100,8 @@ struct Norm {
       return;
     }
     const Tensor<T> largest = apply<T>(Extreme<T, true>{mask, true}, abs(x.detach()));
-    const Tensor<T> unit = where(equal(largest, 0) + equal(largest, std::numeric_limits<T>::infinity()), 1, largest);
+    const Tensor<T> unit =
+        where(equal(largest, 0) + equal(largest, std::numeric_limits<T>::infinity()), 1, largest);
     const Tensor<T> scaled = unit * sqrt(apply<T>(Sum<T>{mask, true, T(1)}, square(x.detach() / unit)));
     std::copy_n(scaled.data(), n, y.data);
   }
@@ -117,28 +113,27 @@ struct Norm {
 };
 
 /// Calls f(first, n, stride) for each line of elements along an axis.
-template <class F>
-void for_each_line(const Shape& shape, std::size_t axis, F&& f) {
+template <class F> void for_each_line(const Shape& shape, std::size_t axis, F&& f) {
   const std::size_t n = shape[axis];
   std::size_t inner = 1, outer = 1;
-  for (std::size_t i = 0; i < shape.size(); ++i) (i < axis ? outer : i > axis ? inner : outer) *= i == axis ? 1 : shape[i];
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    (i < axis ? outer : i > axis ? inner : outer) *= i == axis ? 1 : shape[i];
   for (std::size_t o = 0; o < outer; ++o)
     for (std::size_t i = 0; i < inner; ++i) f(o * n * inner + i, n, inner);
 }
 
 /// ln Σ eˣ of a line; −∞ when there is nothing but −∞.
-template <class T>
-T line_logsumexp(const T* x, std::size_t n, std::size_t stride) {
+template <class T> T line_logsumexp(const T* x, std::size_t n, std::size_t stride) {
   T largest = -std::numeric_limits<T>::infinity();
-  for (std::size_t i = 0; i < n; ++i) largest = x[i * stride] > largest || x[i * stride] != x[i * stride] ? x[i * stride] : largest;
+  for (std::size_t i = 0; i < n; ++i)
+    largest = x[i * stride] > largest || x[i * stride] != x[i * stride] ? x[i * stride] : largest;
   if (!std::isfinite(largest)) return largest;
   T total = 0;
   for (std::size_t i = 0; i < n; ++i) total += std::exp(x[i * stride] - largest);
   return largest + std::log(total);
 }
 
-template <class T>
-struct LogSumExp {
+template <class T> struct LogSumExp {
   std::size_t axis;
   bool keepdims;
   static constexpr const char* name = "logsumexp";
@@ -159,8 +154,7 @@ struct LogSumExp {
   }
 };
 
-template <class T>
-struct Softmax {
+template <class T> struct Softmax {
   std::size_t axis;
   static constexpr const char* name = "softmax";
 
@@ -182,8 +176,7 @@ struct Softmax {
   }
 };
 
-template <class T>
-struct LogSoftmax {
+template <class T> struct LogSoftmax {
   std::size_t axis;
   static constexpr const char* name = "log_softmax";
 
@@ -195,13 +188,10 @@ struct LogSoftmax {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
-  void backward(Gradients<T>& d) const {
-    d.add(0, d.adjoint - exp(d.output()) * sum(d.adjoint, axis, true));
-  }
+  void backward(Gradients<T>& d) const { d.add(0, d.adjoint - exp(d.output()) * sum(d.adjoint, axis, true)); }
 };
 
-template <class T>
-struct CumulativeSum {
+template <class T> struct CumulativeSum {
   std::size_t axis;
   bool reverse;
   static constexpr const char* name = "cumsum";

@@ -38,14 +38,14 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op) {
   const Shape& shorter = a.size() >= b.size() ? b : a;
   Shape result = longer;
   const std::size_t shift = longer.size() - shorter.size();
-  for (std::size_t i = 0; i < shorter.size(); ++i) {
+  for (std::size_t i = shorter.size(); i-- > 0;) {
     std::size_t& d = result[i + shift];
     if (d == shorter[i] || shorter[i] == 1) continue;
     if (d != 1)
-      throw Error(op, "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast: " +
-                          std::to_string(a.size() >= b.size() ? d : shorter[i]) + " and " +
-                          std::to_string(a.size() >= b.size() ? shorter[i] : d) + " differ on axis -" +
-                          std::to_string(shorter.size() - i) + " and neither is 1");
+      throw Error(op, "shapes " + to_string(a) + " and " + to_string(b) +
+                          " do not broadcast: " + std::to_string(a.size() >= b.size() ? d : shorter[i]) +
+                          " and " + std::to_string(a.size() >= b.size() ? shorter[i] : d) +
+                          " differ on axis -" + std::to_string(shorter.size() - i) + " and neither is 1");
     d = shorter[i];
   }
   return result;
@@ -62,9 +62,10 @@ bool broadcasts_to(const Shape& from, const Shape& to) {
 std::size_t normalize_axis(std::ptrdiff_t axis, std::size_t rank, const char* op) {
   const auto r = static_cast<std::ptrdiff_t>(rank);
   if (axis < -r || axis >= r)
-    throw Error(op, "axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank) +
-                        (rank == 0 ? ": a scalar has no axes"
-                                   : ": axes go from " + std::to_string(-r) + " to " + std::to_string(r - 1)));
+    throw Error(op,
+                "axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank) +
+                    (rank == 0 ? ": a scalar has no axes"
+                               : ": axes go from " + std::to_string(-r) + " to " + std::to_string(r - 1)));
   return static_cast<std::size_t>(axis < 0 ? axis + r : axis);
 }
 

@@ -22,14 +22,12 @@ namespace detail {
 
 /// An integer of any type inside braces, so that {n, 2} takes int and size_t alike.
 struct Integer {
-  template <std::integral I>
-  Integer(I i) : value(static_cast<std::ptrdiff_t>(i)) {}  // NOLINT
+  template <std::integral I> Integer(I i) : value(static_cast<std::ptrdiff_t>(i)) {}  // NOLINT
   std::ptrdiff_t value;
 };
 
 /// A small vector of at most max_rank integers; the common part of Shape, Axes and Dims.
-template <class I>
-class SmallVector {
+template <class I> class SmallVector {
  public:
   using value_type = I;
   using size_type = std::size_t;
@@ -45,8 +43,8 @@ class SmallVector {
     for (const Integer item : items) push_signed(item.value);
   }
   template <std::ranges::input_range R>
-    requires std::integral<std::ranges::range_value_t<R>>
-  SmallVector(const R& items) {  // NOLINT: any range of integers is a shape
+  requires std::integral<std::ranges::range_value_t<R>> SmallVector(
+      const R& items) {  // NOLINT: any range of integers is a shape
     for (auto item : items) push_signed(static_cast<std::ptrdiff_t>(item));
   }
 
@@ -84,7 +82,7 @@ class SmallVector {
 
   operator std::vector<I>() const { return {begin(), end()}; }  // NOLINT: shapes go to xtensor and back
   template <std::ranges::input_range R>
-    requires std::integral<std::ranges::range_value_t<R>>
+  requires std::integral<std::ranges::range_value_t<R>>
   friend bool operator==(const SmallVector& a, const R& b) {
     return std::ranges::equal(a, b, [](auto x, auto y) { return std::cmp_equal(x, y); });
   }
@@ -95,7 +93,8 @@ class SmallVector {
  private:
   static void require_rank(std::size_t n) {
     if (n > max_rank)
-      throw Error("shape", "rank " + std::to_string(n) + " is above the highest rank, " + std::to_string(max_rank));
+      throw Error("shape",
+                  "rank " + std::to_string(n) + " is above the highest rank, " + std::to_string(max_rank));
   }
   void push_signed(std::ptrdiff_t item) {
     if constexpr (std::unsigned_integral<I>)
@@ -120,8 +119,7 @@ using Dims = detail::SmallVector<std::ptrdiff_t>;
 class Axes : public detail::SmallVector<std::ptrdiff_t> {
  public:
   using SmallVector::SmallVector;
-  template <std::integral I>
-  Axes(I axis) {  // NOLINT: sum(x, 1)
+  template <std::integral I> Axes(I axis) {  // NOLINT: sum(x, 1)
     push_back(static_cast<std::ptrdiff_t>(axis));
   }
 };

@@ -5,21 +5,18 @@
 namespace xtape {
 
 namespace detail {
-template <class T>
-class Program;
+template <class T> class Program;
 }
 
 /// An element inside map(): stands for a number that is not known yet. All elementwise operations take it,
 /// mixed with numbers. It cannot be branched on: select with where().
-template <class T>
-class Symbol {
+template <class T> class Symbol {
  public:
   using value_type = T;
 
   /// A number. Not part of a program until an operation uses it together with another symbol.
   template <class S>
-    requires std::is_arithmetic_v<S>
-  Symbol(S number) : number_(static_cast<T>(number)) {}  // NOLINT
+  requires std::is_arithmetic_v<S> Symbol(S number) : number_(static_cast<T>(number)) {}  // NOLINT
   Symbol(detail::Program<T>* program, int place) : program_(program), place_(place) {}
 
   /// A symbol has no truth value: write where(x > 0, a, b) instead of a branch.

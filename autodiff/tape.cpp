@@ -27,7 +27,9 @@ namespace {
 constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
 constexpr std::size_t node_alignment = 16;
 
-constexpr std::size_t round_up(std::size_t n) { return (n + node_alignment - 1) / node_alignment * node_alignment; }
+constexpr std::size_t round_up(std::size_t n) {
+  return (n + node_alignment - 1) / node_alignment * node_alignment;
+}
 
 bool unreachable(const Node& node) {
   return node.consumers == 0 && !node.adjoint.value && node.handles.load(std::memory_order_acquire) == 0;
@@ -64,13 +66,14 @@ void drop_handle(Node* node) noexcept {
   if (unreachable(*node)) tape->release(*node);
 }
 
-Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs, std::uint32_t kept_mask,
-             const ValueRef& output, std::size_t op_bytes) {
+Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs,
+             std::uint32_t kept_mask, const ValueRef& output, std::size_t op_bytes) {
   Tape& tape = Tape::current();
   if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.sweep();
   for (const Handle* input : inputs)
     if (input->node && !input->node->is_leaf() && input->node->chunk->tape != &tape)
-      throw Error(name, "an input was recorded by another thread: pass detach() of it, or record where it is used");
+      throw Error(name,
+                  "an input was recorded by another thread: pass detach() of it, or record where it is used");
 
   const auto kept_count = static_cast<std::uint16_t>(std::popcount(kept_mask));
   void* place = tape.reserve(
@@ -94,7 +97,8 @@ Node* append(const char* name, const Shape& shape, std::span<const Handle* const
     else if (input)
       ++input->consumers;
     if (kept_mask >> i & 1u)
-      ::new (kept++) Kept{inputs[i]->value, inputs[i]->value->owner().version.load(std::memory_order_relaxed)};
+      ::new (kept++)
+          Kept{inputs[i]->value, inputs[i]->value->owner().version.load(std::memory_order_relaxed)};
   }
   if (kept_mask >> inputs.size() & 1u) ::new (kept) Kept{output, 0};
 
@@ -228,7 +232,8 @@ void Tape::trim() noexcept {
     Node* const node = tail_;
     tail_ = node->previous;
     Chunk* const chunk = node->chunk;
-    chunk->used = static_cast<std::size_t>(reinterpret_cast<std::byte*>(node) - reinterpret_cast<std::byte*>(chunk));
+    chunk->used =
+        static_cast<std::size_t>(reinterpret_cast<std::byte*>(node) - reinterpret_cast<std::byte*>(chunk));
     const bool emptied = chunk->first == node;
     node->~Node();
     if (!emptied) {

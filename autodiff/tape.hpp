@@ -12,8 +12,8 @@ namespace detail {
 
 /// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and whose rule
 /// the caller sets. Inputs without a node are constants. Error when an input was recorded by another thread.
-Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs, std::uint32_t kept_mask,
-             const ValueRef& output, std::size_t op_bytes);
+Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs,
+             std::uint32_t kept_mask, const ValueRef& output, std::size_t op_bytes);
 
 }  // namespace detail
 
@@ -66,12 +66,12 @@ class Tape {
   detail::Chunk* spare_chunk_ = nullptr;
   std::size_t size_ = 0;
   std::size_t rules_run_ = 0;
-  std::size_t dead_chunks_ = 0;  ///< chunks before the last whose nodes are all dead
+  std::size_t dead_chunks_ = 0;   ///< chunks before the last whose nodes are all dead
   std::size_t changes_seen_ = 0;  ///< detail::changes when the recording began
   std::size_t husks_ = 0;         ///< consumed nodes that a handle still holds
   std::size_t chunks_ = 0;
   std::uint32_t survey_serial_ = 0;
-  std::vector<detail::Node*> leaf_scratch_;    ///< lists that a pass borrows, so that it allocates nothing
+  std::vector<detail::Node*> leaf_scratch_;  ///< lists that a pass borrows, so that it allocates nothing
   std::vector<detail::Node*> survey_scratch_;
   detail::Node* to_release_ = nullptr;
   bool is_releasing_ = false;

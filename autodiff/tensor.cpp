@@ -34,8 +34,7 @@ Shape nested_shape(std::initializer_list<Nested> items) {
 }
 
 namespace {
-template <class T>
-T* fill_nested(T* to, std::initializer_list<Nested> items) {
+template <class T> T* fill_nested(T* to, std::initializer_list<Nested> items) {
   for (const Nested& item : items) {
     if (item.is_list)
       to = fill_nested(to, item.items);
@@ -53,51 +52,46 @@ Tensor<T>::Tensor(std::initializer_list<detail::Nested> items)
   detail::fill_nested(mutable_data(), items);
 }
 
-template <class T>
-Tensor<T> Tensor<T>::uninitialized(const Shape& shape, const char* op) {
+template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape, const char* op) {
   return Tensor(detail::Handle{detail::make_value(shape, sizeof(T), op), {}});
 }
 
-template <class T>
-void Tensor<T>::no_value() {
-  throw Error("Tensor", "the tensor is empty: it was default-constructed or moved from, and never given a value");
+template <class T> void Tensor<T>::no_value() {
+  throw Error("Tensor",
+              "the tensor is empty: it was default-constructed or moved from, and never given a value");
 }
 
-template <class T>
-T Tensor<T>::item() const {
-  if (size() != 1) throw Error("item", "shape " + to_string(shape()) + " has not one element: index value() instead");
+template <class T> T Tensor<T>::item() const {
+  if (size() != 1)
+    throw Error("item", "shape " + to_string(shape()) + " has not one element: index value() instead");
   return *data();
 }
 
-template <class T>
-Tensor<T> Tensor<T>::grad() const {
+template <class T> Tensor<T> Tensor<T>::grad() const {
   if (!has_grad())
     throw Error("grad", !requires_grad() ? "the tensor is a constant: make it with parameter()"
-                        : !is_leaf()     ? "only leaves keep their gradient: use grad(output, {tensor})"
-                                         : "the leaf has no gradient: call backward() on what was computed from it");
+                        : !is_leaf()
+                            ? "only leaves keep their gradient: use grad(output, {tensor})"
+                            : "the leaf has no gradient: call backward() on what was computed from it");
   return Tensor(static_cast<const detail::Leaf*>(handle_.node.get())->grad);
 }
 
-template <class T>
-bool Tensor<T>::has_grad() const {
+template <class T> bool Tensor<T>::has_grad() const {
   return is_leaf() && static_cast<const detail::Leaf*>(handle_.node.get())->grad.value;
 }
 
-template <class T>
-void Tensor<T>::zero_grad() {
+template <class T> void Tensor<T>::zero_grad() {
   if (is_leaf()) static_cast<detail::Leaf*>(handle_.node.get())->grad = {};
 }
 
-template <class T>
-void Tensor<T>::assign(const Tensor& value) {
+template <class T> void Tensor<T>::assign(const Tensor& value) {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
   T* const to = begin_update();
   if (size() != 0) std::memmove(to, value.handle_.value->data, size() * sizeof(T));
 }
 
-template <class T>
-T* Tensor<T>::begin_update() {
+template <class T> T* Tensor<T>::begin_update() {
   checked();
   if (handle_.node && !is_leaf())
     throw Error("assign", std::string("the tensor was computed by '") + handle_.node->name +
@@ -107,22 +101,19 @@ T* Tensor<T>::begin_update() {
   return mutable_data();
 }
 
-template <class T>
-Tensor<T> parameter(const Tensor<T>& value) {
+template <class T> Tensor<T> parameter(const Tensor<T>& value) {
   Tensor<T> copy = Tensor<T>::uninitialized(value.shape(), "parameter");
   std::copy(value.begin(), value.end(), copy.mutable_data());
   return Tensor<T>(detail::Handle{copy.handle().value, detail::make_leaf(value.shape())});
 }
 
-template <class T>
-Tensor<T> full(const Shape& shape, std::type_identity_t<T> x) {
-  Tensor<T> result = Tensor<T>::uninitialized(shape, "full");
+template <class T> Tensor<T> detail::filled(const Shape& shape, T x, const char* op) {
+  Tensor<T> result = Tensor<T>::uninitialized(shape, op);
   std::fill_n(result.mutable_data(), result.size(), x);
   return result;
 }
 
-template <class T>
-Tensor<T> eye(std::size_t n) {
+template <class T> Tensor<T> eye(std::size_t n) {
   Tensor<T> result = zeros<T>({n, n});
   for (std::size_t i = 0; i < n; ++i) result.mutable_data()[i * (n + 1)] = T(1);
   return result;
@@ -130,29 +121,29 @@ Tensor<T> eye(std::size_t n) {
 
 template <class T>
 Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::type_identity_t<T> step) {
-  const double count = std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
+  const double count =
+      std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
   if (step == T(0) || !std::isfinite(count))
-    throw Error("arange", "a step of " + std::to_string(step) + " does not lead from " + std::to_string(from) +
-                              " to " + std::to_string(to));
+    throw Error("arange", "a step of " + std::to_string(step) + " does not lead from " +
+                              std::to_string(from) + " to " + std::to_string(to));
   if (count > 9e15) throw Error("arange", "the range has more elements than this machine can address");
   Tensor<T> result = Tensor<T>::uninitialized({static_cast<std::size_t>(std::max(count, 0.0))}, "arange");
   for (std::size_t i = 0; i < result.size(); ++i) result.mutable_data()[i] = from + static_cast<T>(i) * step;
   return result;
 }
 
-template <class T>
-std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
+template <class T> std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
   out << "Tensor<" << (std::is_same_v<T, float> ? "float" : "double") << ">(";
   if (!tensor.defined()) return out << "empty)";
   if (tensor.size() != 0) out << tensor.value() << ", ";
   return out << "shape " << tensor.shape() << (tensor.requires_grad() ? ", requires grad)" : ")");
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                              \
-  template class Tensor<T>;                                                                               \
-  template Tensor<T> parameter(const Tensor<T>&);                                                         \
-  template Tensor<T> full<T>(const Shape&, std::type_identity_t<T>);                                      \
-  template Tensor<T> eye<T>(std::size_t);                                                                 \
+#define XTAPE_INSTANTIATE(T)                                                                               \
+  template class Tensor<T>;                                                                                \
+  template Tensor<T> parameter(const Tensor<T>&);                                                          \
+  template Tensor<T> detail::filled(const Shape&, T, const char*);                                         \
+  template Tensor<T> eye<T>(std::size_t);                                                                  \
   template Tensor<T> arange<T>(std::type_identity_t<T>, std::type_identity_t<T>, std::type_identity_t<T>); \
   template std::ostream& operator<<(std::ostream&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)

@@ -6,8 +6,7 @@
 
 namespace xtape {
 
-template <class T>
-std::string to_dot(const Tensor<T>& output) {
+template <class T> std::string to_dot(const Tensor<T>& output) {
   std::string text = "digraph tape {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n";
   std::unordered_map<detail::Node*, std::size_t> numbers;
   std::vector<detail::Node*> found;
@@ -28,8 +27,8 @@ std::string to_dot(const Tensor<T>& output) {
   for (std::size_t i = 0; i < found.size(); ++i) {
     detail::Node* node = found[i];
     const std::string own = number(node);
-    text += "  " + own + " [shape=" + (node->is_leaf() ? "ellipse" : "box") + ", label=\"" + escaped(node->name) +
-            "\\n" + to_string(node->shape) + "\"];\n";
+    text += "  " + own + " [shape=" + (node->is_leaf() ? "ellipse" : "box") + ", label=\"" +
+            escaped(node->name) + "\\n" + to_string(node->shape) + "\"];\n";
     for (detail::Node* input : node->inputs())
       if (input) text += "  " + number(input) + " -> " + own + ";\n";
   }

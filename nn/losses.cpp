@@ -1,6 +1,8 @@
 // Losses as compositions of operations; derivatives come from those.
 #include "losses.hpp"
 
+#include <algorithm>
+
 #include <autodiff/cross_entropy.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/reductions.hpp>
@@ -8,15 +10,17 @@
 namespace xtape::nn {
 namespace {
 
-template <class T>
-Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
+template <class T> Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
   switch (reduction) {
-    case Reduction::mean: return mean(losses);
-    case Reduction::sum: return sum(losses);
+    case Reduction::mean:
+      return mean(losses);
+    case Reduction::sum:
+      return sum(losses);
     case Reduction::batch_mean:
       if (losses.rank() == 0) return losses;
       return sum(losses) / static_cast<T>(losses.shape()[0]);
-    case Reduction::none: return losses;
+    case Reduction::none:
+      return losses;
   }
   throw Error("loss", "the reduction is none of mean, sum, batch_mean and none");
 }
@@ -24,15 +28,16 @@ Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
 template <class T>
 void require_same_shape(const char* op, const Tensor<T>& prediction, const Tensor<T>& target) {
   if (!(prediction.shape() == target.shape()))
-    throw Error(op, "shapes " + to_string(prediction.shape()) + " of the prediction and " + to_string(target.shape()) +
-                        " of the target differ" +
+    throw Error(op, "shapes " + to_string(prediction.shape()) + " of the prediction and " +
+                        to_string(target.shape()) + " of the target differ" +
                         (prediction.size() == target.size() ? ": reshape the target" : ""));
 }
 
 }  // namespace
 
 template <class T>
-Tensor<T> mse_loss(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target, Reduction reduction) {
+Tensor<T> mse_loss(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target,
+                   Reduction reduction) {
   require_same_shape("mse_loss", prediction, target);
   return reduce(square(prediction - target), reduction);
 }
@@ -45,7 +50,8 @@ Tensor<T> half_squared_error(const Tensor<T>& prediction, const Tensor<std::type
 }
 
 template <class T>
-Tensor<T> binary_cross_entropy(const Tensor<T>& p, const Tensor<std::type_identity_t<T>>& y, Reduction reduction) {
+Tensor<T> binary_cross_entropy(const Tensor<T>& p, const Tensor<std::type_identity_t<T>>& y,
+                               Reduction reduction) {
   require_same_shape("binary_cross_entropy", p, y);
   return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropy>(p, y), reduction);
 }
@@ -54,28 +60,35 @@ template <class T>
 Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& z, const Tensor<std::type_identity_t<T>>& y,
                                            Reduction reduction) {
   require_same_shape("binary_cross_entropy_with_logits", z, y);
-  return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropyWithLogits>(z, y), reduction);
+  return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropyWithLogits>(z, y),
+                reduction);
 }
 
 template <class T>
 Tensor<T> cross_entropy(const Tensor<T>& logits, const Indices& labels, Reduction reduction) {
+  if (labels.shape().size() == 2) {
+    Tensor<T> rows = Tensor<T>::uninitialized(labels.shape());
+    std::ranges::transform(labels.values(), rows.mutable_data(), [](auto i) { return static_cast<T>(i); });
+    return detail::cross_entropy_of_rows(logits, rows, reduction);
+  }
   return reduce(xtape::detail::softmax_cross_entropy(logits, labels), reduction);
 }
 
 template <class T>
-Tensor<T> cross_entropy(const Tensor<T>& logits, const Tensor<T>& distributions, Reduction reduction) {
-  require_same_shape("cross_entropy", logits, distributions);
-  if (logits.rank() != 2) throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");
-  return reduce(-sum(distributions * log_softmax(logits, 1), 1), reduction);
+Tensor<T> detail::cross_entropy_of_rows(const Tensor<T>& logits, const Tensor<T>& rows, Reduction reduction) {
+  require_same_shape("cross_entropy", logits, rows);
+  if (logits.rank() != 2)
+    throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");
+  return reduce(-sum(rows * log_softmax(logits, 1), 1), reduction);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                            \
-  template Tensor<T> mse_loss(const Tensor<T>&, const Tensor<T>&, Reduction);                           \
-  template Tensor<T> half_squared_error(const Tensor<T>&, const Tensor<T>&, Reduction);                 \
-  template Tensor<T> binary_cross_entropy(const Tensor<T>&, const Tensor<T>&, Reduction);               \
-  template Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>&, const Tensor<T>&, Reduction);   \
-  template Tensor<T> cross_entropy(const Tensor<T>&, const Indices&, Reduction);                        \
-  template Tensor<T> cross_entropy(const Tensor<T>&, const Tensor<T>&, Reduction);
+#define XTAPE_INSTANTIATE(T)                                                                          \
+  template Tensor<T> mse_loss(const Tensor<T>&, const Tensor<T>&, Reduction);                         \
+  template Tensor<T> half_squared_error(const Tensor<T>&, const Tensor<T>&, Reduction);               \
+  template Tensor<T> binary_cross_entropy(const Tensor<T>&, const Tensor<T>&, Reduction);             \
+  template Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>&, const Tensor<T>&, Reduction); \
+  template Tensor<T> cross_entropy(const Tensor<T>&, const Indices&, Reduction);                      \
+  template Tensor<T> detail::cross_entropy_of_rows(const Tensor<T>&, const Tensor<T>&, Reduction);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

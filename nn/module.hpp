@@ -10,30 +10,30 @@
 
 namespace xtape::nn {
 
-template <class T>
-class Module;
+template <class T> class Module;
 
 /// What a module names in members(): parameters, and modules within it.
-template <class T>
-class Members {
+template <class T> class Members {
  public:
-  void parameter(std::string name, const Tensor<T>& value) { parameters.emplace_back(std::move(name), value); }
+  void parameter(std::string name, const Tensor<T>& value) {
+    parameters.emplace_back(std::move(name), value);
+  }
   void module(std::string name, Module<T>& module) { modules.emplace_back(std::move(name), &module); }
 
   std::vector<std::pair<std::string, Tensor<T>>> parameters;
   std::vector<std::pair<std::string, Module<T>*>> modules;
 };
 
-/// A differentiable function of a tensor, with parameters. A class of one's own derives from it, holds layers and
-/// parameters as members, writes forward(), and names them in members():
+/// A differentiable function of a tensor, with parameters. A class of one's own derives from it, holds layers
+/// and parameters as members, writes forward(), and names them in members():
 ///
 ///     struct Net : Module<double> {
 ///       Linear<double> hidden{2, 8}, output{8, 1};
 ///       Tensor<double> forward(const Tensor<double>& x) override { return output(tanh(hidden(x))); }
-///       void members(Members<double>& m) override { m.module("hidden", hidden); m.module("output", output); }
+///       void members(Members<double>& m) override { m.module("hidden", hidden); m.module("output", output);
+///       }
 ///     };
-template <class T>
-class Module {
+template <class T> class Module {
  public:
   using value_type = T;
   virtual ~Module() = default;
@@ -61,13 +61,11 @@ class Module {
 };
 
 /// Modules one after the other. Takes layers by value, or shared pointers to modules.
-template <class T>
-class Sequential : public Module<T> {
+template <class T> class Sequential : public Module<T> {
  public:
   Sequential() = default;
   template <class... M>
-    requires(sizeof...(M) > 0 && (std::derived_from<M, Module<T>> && ...))
-  explicit Sequential(M... layers) {
+  requires(sizeof...(M) > 0 && (std::derived_from<M, Module<T>> && ...)) explicit Sequential(M... layers) {
     (add(std::make_shared<M>(std::move(layers))), ...);
   }
 

@@ -20,13 +20,13 @@ Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters) : parameters_(std::mo
       throw Error("optimizer", "tensor " + std::to_string(i) + " is no parameter: make it with parameter()");
 }
 
-template <class T>
-void Optimizer<T>::zero_grad() {
+template <class T> void Optimizer<T>::zero_grad() {
   for (Tensor<T>& p : parameters_) p.zero_grad();
 }
 
 template <class T>
-SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o) : Optimizer<T>(std::move(parameters)), options(o) {
+SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o)
+    : Optimizer<T>(std::move(parameters)), options(o) {
   require_not_negative("SGD", "the learning rate", o.learning_rate);
   require_not_negative("SGD", "the momentum", o.momentum);
   require_not_negative("SGD", "the weight decay", o.weight_decay);
@@ -34,8 +34,7 @@ SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o) : Optimizer<T>(std:
   velocity_.resize(this->parameters_.size());
 }
 
-template <class T>
-void SGD<T>::step() {
+template <class T> void SGD<T>::step() {
   const T rate = static_cast<T>(options.learning_rate), momentum = static_cast<T>(options.momentum);
   const T decay = static_cast<T>(options.weight_decay);
   for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
@@ -61,7 +60,8 @@ void SGD<T>::step() {
 }
 
 template <class T>
-Adam<T>::Adam(std::vector<Tensor<T>> parameters, AdamOptions o) : Optimizer<T>(std::move(parameters)), options(o) {
+Adam<T>::Adam(std::vector<Tensor<T>> parameters, AdamOptions o)
+    : Optimizer<T>(std::move(parameters)), options(o) {
   require_not_negative("Adam", "the learning rate", o.learning_rate);
   require_not_negative("Adam", "epsilon", o.epsilon);
   require_not_negative("Adam", "the weight decay", o.weight_decay);
@@ -73,8 +73,7 @@ Adam<T>::Adam(std::vector<Tensor<T>> parameters, AdamOptions o) : Optimizer<T>(s
   steps_.resize(this->parameters_.size());
 }
 
-template <class T>
-void Adam<T>::step() {
+template <class T> void Adam<T>::step() {
   for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
     Tensor<T>& p = this->parameters_[k];
     if (!p.has_grad()) continue;

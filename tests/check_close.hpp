@@ -11,9 +11,9 @@
 
 namespace xtape::test {
 
-/// "" when |a − b| <= atol + rtol |b| for all elements, else what is worst. Equal infinities and two NaN agree.
-template <class T>
-std::string difference(const Tensor<T>& a, const Tensor<T>& b, double rtol, double atol) {
+/// "" when |a − b| <= atol + rtol |b| for all elements, else what is worst. Equal infinities and two NaN
+/// agree.
+template <class T> std::string difference(const Tensor<T>& a, const Tensor<T>& b, double rtol, double atol) {
   std::ostringstream text;
   text.precision(17);
   if (!(a.shape() == b.shape())) {
@@ -29,14 +29,15 @@ std::string difference(const Tensor<T>& a, const Tensor<T>& b, double rtol, doub
     if (excess <= worst) continue;
     worst = excess;
     text.str("");
-    text << "at " << i << " of shape " << a.shape() << ": " << p << " is not " << q << " (rtol " << rtol << ", atol "
-         << atol << ")";
+    text << "at " << i << " of shape " << a.shape() << ": " << p << " is not " << q << " (rtol " << rtol
+         << ", atol " << atol << ")";
   }
   return text.str();
 }
 
 template <class T>
-void check_close(const Tensor<T>& actual, const Tensor<std::type_identity_t<T>>& expected, double rtol, double atol = 0) {
+void check_close(const Tensor<T>& actual, const Tensor<std::type_identity_t<T>>& expected, double rtol,
+                 double atol = 0) {
   const std::string worst = difference(actual, expected, rtol, atol);
   CHECK_MESSAGE(worst.empty(), worst);
 }

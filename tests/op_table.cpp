@@ -15,19 +15,18 @@ using Tensor = xtape::Tensor<double>;
 const Sets any_shape{{{}}, {{1}}, {{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}, {{0}}, {{2, 0}}};
 
 /// Equal shapes, and broadcasting to the left, to the right and both ways.
-const Sets broadcasting{{{}, {}},           {{3}, {3}},    {{}, {3}},     {{2, 3}, {}},   {{3}, {2, 3}},
-                        {{2, 3}, {3}},      {{2, 1}, {3}}, {{1, 3}, {2, 1}}, {{1}, {2, 2, 2}}, {{2, 1, 2, 1}, {3, 1, 2}},
-                        {{0}, {1}},         {{2, 0}, {1, 1}}};
+const Sets broadcasting{
+    {{}, {}},      {{3}, {3}},      {{}, {3}},        {{2, 3}, {}},     {{3}, {2, 3}},
+    {{2, 3}, {3}}, {{2, 1}, {3}},   {{1, 3}, {2, 1}}, {{1}, {2, 2, 2}}, {{2, 1, 2, 1}, {3, 1, 2}},
+    {{0}, {1}},    {{2, 0}, {1, 1}}};
 
 const Sets matrices{{{1, 1}}, {{2, 3}}, {{3, 2}}, {{3, 3}}, {{0, 2}}, {{2, 0}}};
 
-template <class F>
-OpRow unary(const char* op, F f, Range range = {}, int order = 2) {
+template <class F> OpRow unary(const char* op, F f, Range range = {}, int order = 2) {
   return {op, "", [f](const Tensors& x) { return f(x[0]); }, any_shape, {range}, order};
 }
 
-template <class F>
-OpRow binary(const char* op, F f, std::vector<Range> ranges = {{}}, int order = 2) {
+template <class F> OpRow binary(const char* op, F f, std::vector<Range> ranges = {{}}, int order = 2) {
   return {op, "", [f](const Tensors& x) { return f(x[0], x[1]); }, broadcasting, std::move(ranges), order};
 }
 
@@ -36,9 +35,12 @@ OpRow row(const char* op, const char* variant, std::function<Tensor(const Tensor
   return {op, variant, std::move(f), std::move(shapes), std::move(ranges), order};
 }
 
-#define XTAPE_UNARY(name, ...) unary(#name, [](const Tensor& x) { return name(x); }, ##__VA_ARGS__)
+#define XTAPE_UNARY(name, ...) \
+  unary(                       \
+      #name, [](const Tensor& x) { return name(x); }, ##__VA_ARGS__)
 #define XTAPE_BINARY(name, ...) \
-  binary(#name, [](const Tensor& a, const Tensor& b) { return name(a, b); }, ##__VA_ARGS__)
+  binary(                       \
+      #name, [](const Tensor& a, const Tensor& b) { return name(a, b); }, ##__VA_ARGS__)
 
 void add_elementwise(std::vector<OpRow>& rows) {
   const Range positive{0.3, 3}, unit{-0.9, 0.9};
@@ -46,9 +48,13 @@ void add_elementwise(std::vector<OpRow>& rows) {
   rows.push_back(binary("operator-", [](const Tensor& a, const Tensor& b) { return a - b; }));
   rows.push_back(binary("operator*", [](const Tensor& a, const Tensor& b) { return a * b; }));
   rows.push_back(binary("operator/", [](const Tensor& a, const Tensor& b) { return a / b; }, {{}, {0.5, 2}}));
-  rows.push_back(row("operator-", "unary", [](const Tensors& x) { return -x[0]; }, any_shape));
-  rows.push_back(row("operator+", "scalar", [](const Tensors& x) { return (x[0] + 2) * 3.0 + (4 - x[0]) / 5.0f; }, any_shape));
-  rows.push_back(row("operator/", "scalar", [](const Tensors& x) { return 1 / x[0] - x[0] * 2; }, any_shape, {{0.5, 2}}));
+  rows.push_back(row(
+      "operator-", "unary", [](const Tensors& x) { return -x[0]; }, any_shape));
+  rows.push_back(row(
+      "operator+", "scalar", [](const Tensors& x) { return (x[0] + 2) * 3.0 + (4 - x[0]) / 5.0f; },
+      any_shape));
+  rows.push_back(row("operator/", "scalar", [](const Tensors& x) { return 1 / x[0] - x[0] * 2; }, any_shape,
+                     {{0.5, 2}}));
   rows.push_back(XTAPE_UNARY(exp));
   rows.push_back(XTAPE_UNARY(expm1));
   rows.push_back(XTAPE_UNARY(log, positive));
@@ -60,7 +66,8 @@ void add_elementwise(std::vector<OpRow>& rows) {
   rows.push_back(XTAPE_UNARY(cbrt, positive));
   rows.push_back(XTAPE_UNARY(reciprocal, positive));
   rows.push_back(XTAPE_UNARY(abs, positive));
-  rows.push_back(row("abs", "negative", [](const Tensors& x) { return abs(x[0]) * x[0]; }, any_shape, {{-2, -0.5}}));
+  rows.push_back(
+      row("abs", "negative", [](const Tensors& x) { return abs(x[0]) * x[0]; }, any_shape, {{-2, -0.5}}));
   rows.push_back(XTAPE_UNARY(sign));
   rows.back().zero_derivative = true;
   rows.push_back(XTAPE_UNARY(sin));
@@ -77,36 +84,50 @@ void add_elementwise(std::vector<OpRow>& rows) {
   rows.push_back(XTAPE_UNARY(log_sigmoid, Range{-4, 4}));
   rows.push_back(XTAPE_UNARY(softplus, Range{-4, 4}));
   rows.push_back(row("relu", "", [](const Tensors& x) { return relu(x[0]) * x[0]; }, any_shape, {{0.1, 2}}));
-  rows.push_back(row("relu", "negative", [](const Tensors& x) { return relu(x[0]) + x[0]; }, any_shape, {{-2, -0.1}}));
-  rows.push_back(row("leaky_relu", "", [](const Tensors& x) { return leaky_relu(x[0], 0.2) * x[0]; }, any_shape, {{0.1, 2}}));
-  rows.push_back(row("leaky_relu", "negative", [](const Tensors& x) { return leaky_relu(x[0]) * x[0]; }, any_shape, {{-2, -0.1}}));
+  rows.push_back(
+      row("relu", "negative", [](const Tensors& x) { return relu(x[0]) + x[0]; }, any_shape, {{-2, -0.1}}));
+  rows.push_back(row("leaky_relu", "", [](const Tensors& x) { return leaky_relu(x[0], 0.2) * x[0]; },
+                     any_shape, {{0.1, 2}}));
+  rows.push_back(row("leaky_relu", "negative", [](const Tensors& x) { return leaky_relu(x[0]) * x[0]; },
+                     any_shape, {{-2, -0.1}}));
   rows.push_back(row("elu", "", [](const Tensors& x) { return elu(x[0]) * x[0]; }, any_shape, {{0.1, 2}}));
-  rows.push_back(row("elu", "negative", [](const Tensors& x) { return elu(x[0], 1.5); }, any_shape, {{-2, -0.1}}));
+  rows.push_back(
+      row("elu", "negative", [](const Tensors& x) { return elu(x[0], 1.5); }, any_shape, {{-2, -0.1}}));
   rows.push_back(XTAPE_UNARY(gelu));
   rows.push_back(XTAPE_UNARY(silu));
-  rows.push_back(row("clamp", "", [](const Tensors& x) { return clamp(x[0], -1, 1.5) * x[0]; }, any_shape, {{-0.9, 1.4}}));
-  rows.push_back(row("clamp", "outside", [](const Tensors& x) { return clamp(x[0], -1, 1.5) * x[0]; }, any_shape, {{1.6, 3}}));
+  rows.push_back(row("clamp", "", [](const Tensors& x) { return clamp(x[0], -1, 1.5) * x[0]; }, any_shape,
+                     {{-0.9, 1.4}}));
+  rows.push_back(row("clamp", "outside", [](const Tensors& x) { return clamp(x[0], -1, 1.5) * x[0]; },
+                     any_shape, {{1.6, 3}}));
   rows.push_back(XTAPE_BINARY(pow, {positive, {}}));
-  rows.push_back(row("pow", "scalar", [](const Tensors& x) { return pow(x[0], 3) + pow(x[0], -1.5); }, any_shape, {positive}));
-  rows.push_back(row("pow", "negative base", [](const Tensors& x) { return pow(x[0], 3) + pow(x[0], 2.0); }, any_shape, {{-2, -0.3}}));
-  rows.push_back(row("pow", "scalar base", [](const Tensors& x) { return pow(2.0, x[0]); }, any_shape));
+  rows.push_back(row("pow", "scalar", [](const Tensors& x) { return pow(x[0], 3) + pow(x[0], -1.5); },
+                     any_shape, {positive}));
+  rows.push_back(row("pow", "negative base", [](const Tensors& x) { return pow(x[0], 3) + pow(x[0], 2.0); },
+                     any_shape, {{-2, -0.3}}));
+  rows.push_back(row(
+      "pow", "scalar base", [](const Tensors& x) { return pow(2.0, x[0]); }, any_shape));
   rows.push_back(XTAPE_BINARY(atan2, {{0.5, 2}, {}}));
   rows.push_back(XTAPE_BINARY(maximum));
   rows.push_back(XTAPE_BINARY(minimum));
-  rows.push_back(row("maximum", "scalar", [](const Tensors& x) { return maximum(x[0], 0.123) * minimum(2.5, x[0]); }, any_shape, {{0.2, 2}}));
-  rows.push_back(binary("where", [](const Tensor& a, const Tensor& b) { return where(a > b, a * b, b * b); }));
-  rows.push_back(row("where", "expression", [](const Tensors& x) {
-    const xt::xarray<bool> mask{{true, false, true}, {false, false, true}};
-    return where(mask, x[0] * x[0], 1.5);
-  }, {{{2, 3}}, {{3}}, {{}}, {{2, 1}}}));
+  rows.push_back(row("maximum", "scalar",
+                     [](const Tensors& x) { return maximum(x[0], 0.123) * minimum(2.5, x[0]); }, any_shape,
+                     {{0.2, 2}}));
+  rows.push_back(
+      binary("where", [](const Tensor& a, const Tensor& b) { return where(a > b, a * b, b * b); }));
+  rows.push_back(row("where", "expression",
+                     [](const Tensors& x) {
+                       const xt::xarray<bool> mask{{true, false, true}, {false, false, true}};
+                       return where(mask, x[0] * x[0], 1.5);
+                     },
+                     {{{2, 3}}, {{3}}, {{}}, {{2, 1}}}));
   rows.push_back(binary("operator>", [](const Tensor& a, const Tensor& b) { return a * (a > b); }));
   rows.push_back(binary("operator<", [](const Tensor& a, const Tensor& b) { return a + (a < b); }));
   rows.push_back(binary("operator>=", [](const Tensor& a, const Tensor& b) { return a * b * (a >= b); }));
   rows.push_back(binary("operator<=", [](const Tensor& a, const Tensor& b) { return a + (a <= b); }));
   rows.push_back(binary("equal", [](const Tensor& a, const Tensor& b) { return a * b + equal(a, b); }));
-  rows.push_back(row("map", "", [](const Tensors& x) {
-    return map([](auto a) { return exp(a) * sin(a) + a * a; }, x[0]);
-  }, any_shape));
+  rows.push_back(row(
+      "map", "", [](const Tensors& x) { return map([](auto a) { return exp(a) * sin(a) + a * a; }, x[0]); },
+      any_shape));
   rows.push_back(binary("map", [](const Tensor& a, const Tensor& b) {
     return map([](auto p, auto q) { return where(p > q, p * tanh(q), 2 * q - p / 3) * sigmoid(p); }, a, b);
   }));
@@ -117,15 +138,22 @@ void add_reductions(std::vector<OpRow>& rows) {
   const Sets with_axis_1{{{2, 3}}, {{1, 1}}, {{3, 1}}, {{2, 3, 2}}, {{2, 2, 1, 2}}, {{0, 2}}};
   const Sets not_empty{{{}}, {{1}}, {{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}};
   const auto add = [&](const char* op, auto all, auto axis, auto keep, Range range, bool empty) {
-    rows.push_back(row(op, "", [all](const Tensors& x) { return all(x[0]); }, empty ? any_shape : not_empty, {range}));
-    rows.push_back(row(op, "axis", [axis](const Tensors& x) { return axis(x[0], Axes(1)); }, with_axis_1, {range}));
+    rows.push_back(
+        row(op, "", [all](const Tensors& x) { return all(x[0]); }, empty ? any_shape : not_empty, {range}));
+    rows.push_back(
+        row(op, "axis", [axis](const Tensors& x) { return axis(x[0], Axes(1)); }, with_axis_1, {range}));
     rows.push_back(row(op, "negative axis", [axis](const Tensors& x) { return axis(x[0], Axes(-1)); },
                        {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 2, 1, 2}}}, {range}));
-    rows.push_back(row(op, "axes", [keep](const Tensors& x) { return keep(x[0], Axes{0, 2}) * x[0]; },
+    rows.push_back(row(op, "axes",
+                       [keep](const Tensors& x) {
+                         return keep(x[0], Axes{0, 2}) * x[0];
+                       },
                        {{{2, 3, 2}}, {{1, 2, 1}}, {{2, 2, 2, 2}}}, {range}));
   };
-#define XTAPE_REDUCTION(name, range, empty)                                                            \
-  add(#name, [](const Tensor& x) { return name(x); }, [](const Tensor& x, const Axes& a) { return name(x, a); }, \
+#define XTAPE_REDUCTION(name, range, empty)                      \
+  add(                                                           \
+      #name, [](const Tensor& x) { return name(x); },            \
+      [](const Tensor& x, const Axes& a) { return name(x, a); }, \
       [](const Tensor& x, const Axes& a) { return name(x, a, true); }, range, empty)
   XTAPE_REDUCTION(sum, Range{}, true);
   XTAPE_REDUCTION(mean, Range{}, false);
@@ -135,32 +163,52 @@ void add_reductions(std::vector<OpRow>& rows) {
   XTAPE_REDUCTION(logsumexp, Range{}, true);
   XTAPE_REDUCTION(norm, Range{}, true);
 #undef XTAPE_REDUCTION
-  rows.push_back(row("var", "", [](const Tensors& x) { return var(x[0]); }, {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}}));
-  rows.push_back(row("var", "axes", [](const Tensors& x) { return var(x[0], {0, 1}, true, 1) * x[0]; }, {{{2, 3}}, {{2, 3, 2}}}));
-  rows.push_back(row("std", "", [](const Tensors& x) { return xtape::std(x[0]); }, {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}}));
-  rows.push_back(row("std", "axes", [](const Tensors& x) { return xtape::std(x[0], -1, false, 1); }, {{{2, 3}}, {{4}}, {{2, 2, 3}}}));
+  rows.push_back(row("var", "", [](const Tensors& x) { return var(x[0]); },
+                     {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}}));
+  rows.push_back(row("var", "axes",
+                     [](const Tensors& x) {
+                       return var(x[0], {0, 1}, true, 1) * x[0];
+                     },
+                     {{{2, 3}}, {{2, 3, 2}}}));
+  rows.push_back(row("std", "", [](const Tensors& x) { return xtape::std(x[0]); },
+                     {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}}));
+  rows.push_back(row("std", "axes", [](const Tensors& x) { return xtape::std(x[0], -1, false, 1); },
+                     {{{2, 3}}, {{4}}, {{2, 2, 3}}}));
   const Sets rank_1_up{{{1}}, {{4}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}, {{2, 0}}, {{0, 2}}};
-  rows.push_back(row("softmax", "", [](const Tensors& x) { return softmax(x[0]) * x[0]; }, rank_1_up));
-  rows.push_back(row("softmax", "axis", [](const Tensors& x) { return softmax(x[0], 0) * x[0]; }, rank_1_up));
-  rows.push_back(row("log_softmax", "", [](const Tensors& x) { return log_softmax(x[0], -1); }, rank_1_up));
-  rows.push_back(row("log_softmax", "axis", [](const Tensors& x) { return log_softmax(x[0], 0); }, rank_1_up));
-  rows.push_back(row("cumsum", "", [](const Tensors& x) { return cumsum(x[0]) * cumsum(x[0]); }, any_shape));
-  rows.push_back(row("cumsum", "axis", [](const Tensors& x) { return cumsum(x[0], 0) * x[0]; }, rank_1_up));
+  rows.push_back(row(
+      "softmax", "", [](const Tensors& x) { return softmax(x[0]) * x[0]; }, rank_1_up));
+  rows.push_back(row(
+      "softmax", "axis", [](const Tensors& x) { return softmax(x[0], 0) * x[0]; }, rank_1_up));
+  rows.push_back(row(
+      "log_softmax", "", [](const Tensors& x) { return log_softmax(x[0], -1); }, rank_1_up));
+  rows.push_back(row(
+      "log_softmax", "axis", [](const Tensors& x) { return log_softmax(x[0], 0); }, rank_1_up));
+  rows.push_back(row(
+      "cumsum", "", [](const Tensors& x) { return cumsum(x[0]) * cumsum(x[0]); }, any_shape));
+  rows.push_back(row(
+      "cumsum", "axis", [](const Tensors& x) { return cumsum(x[0], 0) * x[0]; }, rank_1_up));
 }
 
 void add_products(std::vector<OpRow>& rows) {
-  const Sets numpy_rules{{{3}, {3}},       {{2, 3}, {3}},       {{3}, {3, 2}},          {{2, 3}, {3, 4}},
-                         {{1, 1}, {1, 1}}, {{2, 2, 3}, {3, 2}}, {{2, 3}, {2, 3, 2}},    {{2, 1, 2, 3}, {3, 3, 1}},
-                         {{3}, {2, 3, 2}}, {{2, 2, 3}, {3}},    {{0, 3}, {3, 2}},       {{2, 0}, {0, 3}},
-                         {{9, 8}, {8, 7}}};
-  rows.push_back(row("matmul", "", [](const Tensors& x) { return matmul(x[0], x[1]); }, numpy_rules));
-  rows.push_back(row("dot", "", [](const Tensors& x) { return dot(x[0], x[1]); },
-                     {{{3}, {3}}, {{2, 3}, {3}}, {{2, 3}, {3, 2}}, {{}, {2, 2}}, {{2, 3}, {2, 3, 2}}, {{3}, {2, 3, 1}}}));
+  const Sets numpy_rules{
+      {{3}, {3}},       {{2, 3}, {3}},       {{3}, {3, 2}},       {{2, 3}, {3, 4}},
+      {{1, 1}, {1, 1}}, {{2, 2, 3}, {3, 2}}, {{2, 3}, {2, 3, 2}}, {{2, 1, 2, 3}, {3, 3, 1}},
+      {{3}, {2, 3, 2}}, {{2, 2, 3}, {3}},    {{0, 3}, {3, 2}},    {{2, 0}, {0, 3}},
+      {{9, 8}, {8, 7}}};
+  rows.push_back(row(
+      "matmul", "", [](const Tensors& x) { return matmul(x[0], x[1]); }, numpy_rules));
+  rows.push_back(row(
+      "dot", "", [](const Tensors& x) { return dot(x[0], x[1]); },
+      {{{3}, {3}}, {{2, 3}, {3}}, {{2, 3}, {3, 2}}, {{}, {2, 2}}, {{2, 3}, {2, 3, 2}}, {{3}, {2, 3, 1}}}));
   rows.push_back(row("outer", "", [](const Tensors& x) { return outer(x[0], x[1]); },
                      {{{3}, {2}}, {{}, {2}}, {{2, 2}, {3}}, {{0}, {2}}}));
   rows.push_back(row("linear", "", [](const Tensors& x) { return linear(x[0], x[1], x[2]); },
-                     {{{2, 3}, {4, 3}, {4}}, {{3}, {2, 3}, {2}}, {{2, 2, 3}, {1, 3}, {1}}, {{0, 3}, {2, 3}, {2}},
-                      {{1, 1}, {1, 1}, {1}}, {{6, 9}, {8, 9}, {8}}}));
+                     {{{2, 3}, {4, 3}, {4}},
+                      {{3}, {2, 3}, {2}},
+                      {{2, 2, 3}, {1, 3}, {1}},
+                      {{0, 3}, {2, 3}, {2}},
+                      {{1, 1}, {1, 1}, {1}},
+                      {{6, 9}, {8, 9}, {8}}}));
   rows.push_back(row("linear", "no bias", [](const Tensors& x) { return linear(x[0], x[1]); },
                      {{{2, 3}, {4, 3}}, {{3}, {2, 3}}, {{2, 2, 3}, {1, 3}}}));
 }
@@ -168,57 +216,105 @@ void add_products(std::vector<OpRow>& rows) {
 void add_layout(std::vector<OpRow>& rows) {
   using xt::placeholders::_;
   // Products make the second order say something about operations that only move elements.
-  rows.push_back(row("reshape", "", [](const Tensors& x) { return square(reshape(x[0], {-1, 2})); }, {{{4}}, {{2, 3}}, {{2, 1, 2, 2}}}));
-  rows.push_back(row("flatten", "", [](const Tensors& x) { return square(flatten(x[0])); }, any_shape));
-  rows.push_back(row("squeeze", "", [](const Tensors& x) { return square(squeeze(x[0])); }, any_shape));
-  rows.push_back(row("squeeze", "axis", [](const Tensors& x) { return square(squeeze(x[0], -2)); }, {{{2, 1, 3}}, {{1, 1}}}));
-  rows.push_back(row("unsqueeze", "", [](const Tensors& x) { return square(unsqueeze(x[0], -1)); }, any_shape));
-  rows.push_back(row("transpose", "", [](const Tensors& x) { return square(transpose(x[0])); }, any_shape));
-  rows.push_back(row("transpose", "permutation", [](const Tensors& x) { return square(transpose(x[0], {1, -1, 0})); },
+  rows.push_back(row("reshape", "",
+                     [](const Tensors& x) {
+                       return square(reshape(x[0], {-1, 2}));
+                     },
+                     {{{4}}, {{2, 3}}, {{2, 1, 2, 2}}}));
+  rows.push_back(row(
+      "flatten", "", [](const Tensors& x) { return square(flatten(x[0])); }, any_shape));
+  rows.push_back(row(
+      "squeeze", "", [](const Tensors& x) { return square(squeeze(x[0])); }, any_shape));
+  rows.push_back(row("squeeze", "axis", [](const Tensors& x) { return square(squeeze(x[0], -2)); },
+                     {{{2, 1, 3}}, {{1, 1}}}));
+  rows.push_back(row(
+      "unsqueeze", "", [](const Tensors& x) { return square(unsqueeze(x[0], -1)); }, any_shape));
+  rows.push_back(row(
+      "transpose", "", [](const Tensors& x) { return square(transpose(x[0])); }, any_shape));
+  rows.push_back(row("transpose", "permutation",
+                     [](const Tensors& x) {
+                       return square(transpose(x[0], {1, -1, 0}));
+                     },
                      {{{2, 3, 2}}, {{2, 1, 3}}, {{1, 0, 2}}}));
-  rows.push_back(row("broadcast_to", "", [](const Tensors& x) { return square(broadcast_to(x[0], {2, 3, 2})); },
+  rows.push_back(row("broadcast_to", "",
+                     [](const Tensors& x) {
+                       return square(broadcast_to(x[0], {2, 3, 2}));
+                     },
                      {{{}}, {{2}}, {{3, 1}}, {{2, 1, 2}}, {{2, 3, 2}}}));
-  rows.push_back(row("concatenate", "", [](const Tensors& x) { return square(concatenate({x[0], x[1], x[0]}, -1)); },
+  rows.push_back(row("concatenate", "",
+                     [](const Tensors& x) {
+                       return square(concatenate({x[0], x[1], x[0]}, -1));
+                     },
                      {{{2}, {3}}, {{2, 3}, {2, 1}}, {{2, 0}, {2, 2}}, {{2, 1, 2}, {2, 1, 3}}}));
-  rows.push_back(row("stack", "", [](const Tensors& x) { return square(stack({x[0], x[1]}, 1)); },
+  rows.push_back(row("stack", "",
+                     [](const Tensors& x) {
+                       return square(stack({x[0], x[1]}, 1));
+                     },
                      {{{2}, {2}}, {{2, 3}, {2, 3}}, {{0, 2}, {0, 2}}}));
-  rows.push_back(row("split", "", [](const Tensors& x) {
-    const auto parts = split(x[0], 2, 0);
-    return parts[0] * parts[1];
-  }, {{{4}}, {{2, 3}}, {{4, 1, 2}}, {{0, 2}}}));
-  rows.push_back(row("split", "indices", [](const Tensors& x) {
-    const auto parts = split(x[0], {1, 3}, -1);
-    return sum(parts[0]) * sum(parts[1]) + sum(square(parts[2]));
-  }, {{{4}}, {{2, 3}}, {{2, 1, 5}}}));
-  rows.push_back(row("slice", "", [](const Tensors& x) { return square(slice(x[0], xt::range(0, 2), xt::newaxis(), -1)); },
+  rows.push_back(row("split", "",
+                     [](const Tensors& x) {
+                       const auto parts = split(x[0], 2, 0);
+                       return parts[0] * parts[1];
+                     },
+                     {{{4}}, {{2, 3}}, {{4, 1, 2}}, {{0, 2}}}));
+  rows.push_back(row("split", "indices",
+                     [](const Tensors& x) {
+                       const auto parts = split(x[0], {1, 3}, -1);
+                       return sum(parts[0]) * sum(parts[1]) + sum(square(parts[2]));
+                     },
+                     {{{4}}, {{2, 3}}, {{2, 1, 5}}}));
+  rows.push_back(row("slice", "",
+                     [](const Tensors& x) { return square(slice(x[0], xt::range(0, 2), xt::newaxis(), -1)); },
                      {{{2, 3}}, {{3, 1}}, {{2, 2, 3}}}));
-  rows.push_back(row("slice", "steps", [](const Tensors& x) {
-    return square(slice(x[0], {xt::ellipsis(), xt::range(_, _, -2)}));
-  }, {{{5}}, {{2, 4}}, {{1, 2, 3}}, {{1}}}));
-  rows.push_back(row("flip", "", [](const Tensors& x) { return flip(x[0]) * x[0]; }, any_shape));
-  rows.push_back(row("flip", "axis", [](const Tensors& x) { return flip(x[0], 0) * x[0]; }, {{{3}}, {{2, 3}}, {{2, 1, 2}}}));
-  rows.push_back(row("tril", "", [](const Tensors& x) { return square(tril(x[0])); }, matrices));
-  rows.push_back(row("triu", "", [](const Tensors& x) { return square(triu(x[0], 1)); }, matrices));
-  rows.push_back(row("triu", "batch", [](const Tensors& x) { return square(triu(x[0], -1)); }, {{{2, 3, 3}}, {{2, 2, 3, 2}}}));
-  rows.push_back(row("diag", "", [](const Tensors& x) { return square(diag(x[0])); }, {{{3}}, {{1}}, {{2, 3}}, {{3, 2}}, {{0}}, {{0, 0}}}));
-  rows.push_back(row("diag", "off", [](const Tensors& x) { return square(diag(x[0], -1)); }, {{{3}}, {{1}}, {{2, 3}}, {{3, 2}}}));
-  rows.push_back(row("trace", "", [](const Tensors& x) { return square(trace(x[0], 1)); }, {{{2, 3}}, {{3, 3}}}));
+  rows.push_back(row("slice", "steps",
+                     [](const Tensors& x) {
+                       return square(slice(x[0], {xt::ellipsis(), xt::range(_, _, -2)}));
+                     },
+                     {{{5}}, {{2, 4}}, {{1, 2, 3}}, {{1}}}));
+  rows.push_back(row(
+      "flip", "", [](const Tensors& x) { return flip(x[0]) * x[0]; }, any_shape));
+  rows.push_back(row("flip", "axis", [](const Tensors& x) { return flip(x[0], 0) * x[0]; },
+                     {{{3}}, {{2, 3}}, {{2, 1, 2}}}));
+  rows.push_back(row(
+      "tril", "", [](const Tensors& x) { return square(tril(x[0])); }, matrices));
+  rows.push_back(row(
+      "triu", "", [](const Tensors& x) { return square(triu(x[0], 1)); }, matrices));
+  rows.push_back(row("triu", "batch", [](const Tensors& x) { return square(triu(x[0], -1)); },
+                     {{{2, 3, 3}}, {{2, 2, 3, 2}}}));
+  rows.push_back(row("diag", "", [](const Tensors& x) { return square(diag(x[0])); },
+                     {{{3}}, {{1}}, {{2, 3}}, {{3, 2}}, {{0}}, {{0, 0}}}));
+  rows.push_back(row("diag", "off", [](const Tensors& x) { return square(diag(x[0], -1)); },
+                     {{{3}}, {{1}}, {{2, 3}}, {{3, 2}}}));
+  rows.push_back(
+      row("trace", "", [](const Tensors& x) { return square(trace(x[0], 1)); }, {{{2, 3}}, {{3, 3}}}));
 }
 
 void add_indexing(std::vector<OpRow>& rows) {
-  rows.push_back(row("take", "", [](const Tensors& x) {
-    return square(take(x[0], xt::xarray<int>{{0, -1}, {1, 1}}, 1));
-  }, {{{2, 3}}, {{1, 2}}, {{2, 2, 3}}, {{0, 2}}}));
-  rows.push_back(row("take", "flat", [](const Tensors& x) { return square(take(x[0], {2, 0, 2})); }, {{{3}}, {{2, 3}}, {{2, 1, 2}}}));
-  rows.push_back(row("gather", "", [](const Tensors& x) {
-    return square(gather(x[0], xt::xarray<std::size_t>{{0, 2}, {1, 1}}, 1));
-  }, {{{2, 3}}, {{2, 4}}}));
-  rows.push_back(row("gather", "axis 0", [](const Tensors& x) {
-    return square(gather(x[0], xt::xarray<long>{{0, -1}}, 0));
-  }, {{{2, 2}}, {{3, 2}}}));
-  rows.push_back(row("scatter_add", "", [](const Tensors& x) {
-    return square(scatter_add(x[0], xt::xarray<int>{{0, 2}, {1, 1}}, x[1], 1));
-  }, {{{2, 3}, {2, 2}}, {{2, 4}, {2, 2}}}));
+  rows.push_back(row("take", "",
+                     [](const Tensors& x) {
+                       return square(take(x[0], xt::xarray<int>{{0, -1}, {1, 1}}, 1));
+                     },
+                     {{{2, 3}}, {{1, 2}}, {{2, 2, 3}}, {{0, 2}}}));
+  rows.push_back(row("take", "flat",
+                     [](const Tensors& x) {
+                       return square(take(x[0], {2, 0, 2}));
+                     },
+                     {{{3}}, {{2, 3}}, {{2, 1, 2}}}));
+  rows.push_back(row("gather", "",
+                     [](const Tensors& x) {
+                       return square(gather(x[0], xt::xarray<std::size_t>{{0, 2}, {1, 1}}, 1));
+                     },
+                     {{{2, 3}}, {{2, 4}}}));
+  rows.push_back(row("gather", "axis 0",
+                     [](const Tensors& x) {
+                       return square(gather(x[0], xt::xarray<long>{{0, -1}}, 0));
+                     },
+                     {{{2, 2}}, {{3, 2}}}));
+  rows.push_back(row("scatter_add", "",
+                     [](const Tensors& x) {
+                       return square(scatter_add(x[0], xt::xarray<int>{{0, 2}, {1, 1}}, x[1], 1));
+                     },
+                     {{{2, 3}, {2, 2}}, {{2, 4}, {2, 2}}}));
 }
 
 }  // namespace
@@ -243,7 +339,8 @@ Tensors sample(const OpRow& row, std::size_t shape_set) {
     const Range range = row.ranges.size() == 1 ? row.ranges[0] : row.ranges[i];
     Tensor x = Tensor::uninitialized(row.shapes[shape_set][i]);
     for (std::size_t k = 0; k < x.size(); ++k)
-      x.mutable_data()[k] = range.low + (range.high - range.low) * static_cast<double>(engine() >> 11) * 0x1p-53;
+      x.mutable_data()[k] =
+          range.low + (range.high - range.low) * static_cast<double>(engine() >> 11) * 0x1p-53;
     inputs.push_back(x);
   }
   return inputs;

@@ -11,21 +11,19 @@ using namespace xtape::test;
 
 TEST_CASE("every operation agrees with differences, to the order it is smooth, for every shape") {
   for (const OpRow& row : op_table()) {
-    SUBCASE(row.id().c_str()) {
-      for (std::size_t set = 0; set < row.shapes.size(); ++set) {
-        const Tensors inputs = sample(row, set);
-        CAPTURE(set);
-        const GradientReport report = check_gradients<double>(row.f, inputs, {.order = row.order});
-        if (row.zero_derivative && report.compared != 0) {
-          CHECK(report.all_zero);
-          CHECK(report.mismatches == 0);
-        } else {
-          CHECK_MESSAGE(report.passed, report);
-        }
-        CHECK_MESSAGE(report.kinks.empty(), report);
-      }
-      CHECK(Tape::current().size() == 0);
+    CAPTURE(row.id());
+    bool says_something = false;
+    for (std::size_t set = 0; set < row.shapes.size(); ++set) {
+      CAPTURE(set);
+      const GradientReport report = check_gradients<double>(row.f, sample(row, set), {.order = row.order});
+      // A single shape may make an operation constant, such as the softmax of one element.
+      CHECK_MESSAGE((report.passed || report.all_zero), report);
+      CHECK_MESSAGE(report.mismatches == 0, report);
+      CHECK_MESSAGE(report.kinks.empty(), report);
+      says_something |= report.compared != 0 && !report.all_zero;
     }
+    CHECK(says_something == !row.zero_derivative);
+    CHECK(Tape::current().size() == 0);
   }
 }
 
@@ -66,14 +64,20 @@ TEST_CASE("every function of the public headers has a row") {
   for (const OpRow& row : op_table()) rows.insert(row.op);
   const std::regex declaration(R"(^(?:auto|X|Tensor<T>|std::vector<Tensor<T>>) (\w+|operator\S+)\()");
   std::size_t found = 0;
-  for (const char* header : {"elementwise.hpp", "reductions.hpp", "linalg.hpp", "layout.hpp", "indexing.hpp", "map.hpp"}) {
+  for (const char* header :
+       {"elementwise.hpp", "reductions.hpp", "linalg.hpp", "layout.hpp", "indexing.hpp", "map.hpp"}) {
     std::ifstream file(std::string(XTAPE_SOURCE_DIR) + "/autodiff/" + header);
     REQUIRE(file.good());
+    bool is_public = true;
     for (std::string line; std::getline(file, line);) {
+      if (line == "namespace detail {") is_public = false;
+      if (line == "}  // namespace detail") is_public = true;
       std::smatch match;
+      if (!is_public) continue;
       if (!std::regex_search(line, match, declaration)) continue;
       ++found;
-      CHECK_MESSAGE(rows.contains(match[1].str()), header << ": " << match[1].str() << " has no row in op_table.cpp");
+      CHECK_MESSAGE(rows.contains(match[1].str()),
+                    header << ": " << match[1].str() << " has no row in op_table.cpp");
     }
   }
   CHECK(found > 80);

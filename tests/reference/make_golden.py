@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Writes golden.json: values and gradients of every operation, and loss curves, computed by PyTorch in double.
+
+    python3 tests/reference/make_golden.py > tests/reference/golden.json
+
+The names are those of the rows in tests/op_table.cpp. Needs Debian's python3-torch; the tests only read the result.
+"""
+import json
+import math
+import sys
+
+import torch
+from torch.nn import functional as F
+
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(20240229)
+
+ANY = [[()], [(1,)], [(3,)], [(2, 3)], [(2, 1, 2, 2)]]
+PAIR = [[(), (3,)], [(2, 3), (3,)], [(2, 1), (1, 3)], [(2, 1, 2, 1), (3, 1, 2)]]
+MATRIX = [[(2, 3)], [(3, 3)], [(3, 2)]]
+POSITIVE, UNIT = (0.3, 3), (-0.9, 0.9)
+WIDE = (-2, 2)
+cases = []
+
+
+def case(name, f, shapes, *ranges):
+    """Adds a row; ranges: one for each input or one for all."""
+    ranges = ranges or (WIDE,)
+    for group in shapes:
+        inputs = []
+        for i, shape in enumerate(group):
+            low, high = ranges[i] if len(ranges) > 1 else ranges[0]
+            inputs.append((low + (high - low) * torch.rand(shape)).requires_grad_())
+        y = f(*inputs)
+        seed = torch.rand(y.shape) + 0.5
+        grads = torch.autograd.grad(y, inputs, seed, allow_unused=True)
+        grads = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, inputs)]
+        cases.append({
+            "op": name,
+            "inputs": [tensor(x) for x in inputs],
+            "seed": tensor(seed),
+            "output": tensor(y),
+            "gradients": [tensor(g) for g in grads],
+        })
+
+
+def tensor(t):
+    return {"shape": list(t.shape), "data": t.detach().reshape(-1).tolist()}
+
+
+# ---- elementwise
+case("operator+", lambda a, b: a + b, PAIR)
+case("operator-", lambda a, b: a - b, PAIR)
+case("operator*", lambda a, b: a * b, PAIR)
+case("operator/", lambda a, b: a / b, PAIR, WIDE, (0.5, 2))
+case("operator-/unary", lambda x: -x, ANY)
+case("operator+/scalar", lambda x: (x + 2) * 3 + (4 - x) / 5, ANY)
+case("operator//scalar", lambda x: 1 / x - x * 2, ANY, (0.5, 2))
+for name, f, r in [
+    ("exp", torch.exp, WIDE), ("expm1", torch.expm1, WIDE), ("log", torch.log, POSITIVE),
+    ("log1p", torch.log1p, (-0.5, 2)), ("log2", torch.log2, POSITIVE), ("log10", torch.log10, POSITIVE),
+    ("square", torch.square, WIDE), ("sqrt", torch.sqrt, POSITIVE), ("cbrt", lambda x: x ** (1 / 3), POSITIVE),
+    ("reciprocal", torch.reciprocal, POSITIVE), ("abs", torch.abs, WIDE), ("abs/negative", lambda x: x.abs() * x, WIDE),
+    ("sign", torch.sign, WIDE), ("sin", torch.sin, WIDE), ("cos", torch.cos, WIDE), ("tan", torch.tan, (-1.2, 1.2)),
+    ("asin", torch.asin, UNIT), ("acos", torch.acos, UNIT), ("atan", torch.atan, WIDE), ("sinh", torch.sinh, WIDE),
+    ("cosh", torch.cosh, WIDE), ("tanh", torch.tanh, WIDE), ("erf", torch.erf, WIDE),
+    ("sigmoid", torch.sigmoid, (-4, 4)), ("log_sigmoid", F.logsigmoid, (-4, 4)),
+    ("softplus", lambda x: torch.log1p(torch.exp(x)), (-4, 4)), ("relu", lambda x: F.relu(x) * x, WIDE),
+    ("relu/negative", lambda x: F.relu(x) + x, WIDE), ("leaky_relu", lambda x: F.leaky_relu(x, 0.2) * x, WIDE),
+    ("leaky_relu/negative", lambda x: F.leaky_relu(x) * x, WIDE), ("elu", lambda x: F.elu(x) * x, WIDE),
+    ("elu/negative", lambda x: F.elu(x, 1.5), WIDE), ("gelu", F.gelu, WIDE), ("silu", F.silu, WIDE),
+    ("clamp", lambda x: x.clamp(-1, 1.5) * x, (-3, 3)), ("clamp/outside", lambda x: x.clamp(-1, 1.5) * x, (-3, 3)),
+    ("pow/scalar", lambda x: x ** 3 + x ** -1.5, POSITIVE), ("pow/negative base", lambda x: x ** 3 + x ** 2.0, WIDE),
+    ("pow/scalar base", lambda x: 2.0 ** x, WIDE),
+    ("maximum/scalar", lambda x: torch.clamp(x, min=0.123) * torch.clamp(x, max=2.5), (-2, 4)),
+    ("map", lambda a: torch.exp(a) * torch.sin(a) + a * a, WIDE),
+]:
+    case(name, f, ANY, r)
+case("pow", lambda a, b: a ** b, PAIR, POSITIVE, WIDE)
+case("atan2", torch.atan2, PAIR)
+case("maximum", torch.maximum, PAIR)
+case("minimum", torch.minimum, PAIR)
+case("where", lambda a, b: torch.where(a > b, a * b, b * b), PAIR)
+MASK = torch.tensor([[True, False, True], [False, False, True]])
+case("where/expression", lambda x: torch.where(MASK, x * x, torch.tensor(1.5)), [[(2, 3)], [(3,)], [()]])
+case("operator>", lambda a, b: a * (a > b), PAIR)
+case("operator<", lambda a, b: a + (a < b), PAIR)
+case("operator>=", lambda a, b: a * b * (a >= b), PAIR)
+case("operator<=", lambda a, b: a + (a <= b), PAIR)
+case("equal", lambda a, b: a * b + (a == b), PAIR)
+case("map/two", lambda p, q: torch.where(p > q, p * torch.tanh(q), 2 * q - p / 3) * torch.sigmoid(p), PAIR)
+
+# ---- reductions
+AXIS1, LAST, AXES = [[(2, 3)], [(2, 3, 2)]], [[(3,)], [(2, 1, 3)]], [[(2, 3, 2)], [(2, 2, 2, 2)]]
+
+
+def prod_axes(x, axes, keep):
+    for a in sorted(a % x.dim() for a in axes):
+        x = x.prod(a, keepdim=True)
+    return x if keep else x.reshape([s for i, s in enumerate(x.shape) if i not in [a % x.dim() for a in axes]])
+
+
+for name, f in [
+    ("sum", lambda x, a, k: x.sum(a, keepdim=k)), ("mean", lambda x, a, k: x.mean(a, keepdim=k)),
+    ("prod", prod_axes), ("max", lambda x, a, k: x.amax(a, keepdim=k)), ("min", lambda x, a, k: x.amin(a, keepdim=k)),
+    ("logsumexp", lambda x, a, k: torch.logsumexp(x, a, keepdim=k)),
+    ("norm", lambda x, a, k: torch.linalg.vector_norm(x, dim=a, keepdim=k)),
+]:
+    case(name, lambda x, f=f: f(x.reshape(-1), (0,), False).reshape(()), ANY)
+    case(name + "/axis", lambda x, f=f: f(x, (1,), False), AXIS1)
+    case(name + "/negative axis", lambda x, f=f: f(x, (-1,), False), LAST)
+    case(name + "/axes", lambda x, f=f: f(x, (0, 2), True) * x, AXES)
+case("var", lambda x: x.var(unbiased=False), [[(3,)], [(2, 3)]])
+case("var/axes", lambda x: x.var((0, 1), unbiased=True, keepdim=True) * x, [[(2, 3)], [(2, 3, 2)]])
+case("std", lambda x: x.std(unbiased=False), [[(3,)], [(2, 3)]])
+case("std/axes", lambda x: x.std(-1, unbiased=True), [[(2, 3)], [(4,)]])
+case("softmax", lambda x: x.softmax(-1) * x, [[(4,)], [(2, 3)], [(2, 1, 3)]])
+case("softmax/axis", lambda x: x.softmax(0) * x, [[(4,)], [(2, 3)], [(2, 1, 3)]])
+case("log_softmax", lambda x: x.log_softmax(-1), [[(4,)], [(2, 3)]])
+case("log_softmax/axis", lambda x: x.log_softmax(0), [[(4,)], [(2, 3)]])
+case("cumsum", lambda x: x.reshape(-1).cumsum(0) ** 2, ANY)
+case("cumsum/axis", lambda x: x.cumsum(0) * x, [[(4,)], [(2, 3)], [(3, 1, 2)]])
+
+# ---- products
+case("matmul", torch.matmul, [[(3,), (3,)], [(2, 3), (3,)], [(3,), (3, 2)], [(2, 3), (3, 4)], [(2, 1, 2, 3), (3, 3, 1)],
+                              [(9, 8), (8, 7)]])
+case("dot", lambda a, b: torch.tensordot(a, b, ([a.dim() - 1], [max(b.dim() - 2, 0)])),
+     [[(3,), (3,)], [(2, 3), (3, 2)], [(2, 3), (2, 3, 2)]])
+case("outer", lambda a, b: torch.outer(a.reshape(-1), b.reshape(-1)), [[(3,), (2,)], [(2, 2), (3,)]])
+case("linear", F.linear, [[(2, 3), (4, 3), (4,)], [(3,), (2, 3), (2,)], [(2, 2, 3), (1, 3), (1,)], [(6, 9), (8, 9), (8,)]])
+case("linear/no bias", F.linear, [[(2, 3), (4, 3)], [(3,), (2, 3)]])
+
+# ---- layout
+case("reshape", lambda x: x.reshape(-1, 2) ** 2, [[(4,)], [(2, 3)]])
+case("flatten", lambda x: x.reshape(-1) ** 2, ANY)
+case("squeeze", lambda x: x.squeeze() ** 2, ANY)
+case("squeeze/axis", lambda x: x.squeeze(-2) ** 2, [[(2, 1, 3)]])
+case("unsqueeze", lambda x: x.unsqueeze(-1) ** 2, ANY)
+case("transpose", lambda x: x.permute(tuple(reversed(range(x.dim())))) ** 2, ANY)
+case("transpose/permutation", lambda x: x.permute(1, 2, 0) ** 2, [[(2, 3, 2)], [(2, 1, 3)]])
+case("broadcast_to", lambda x: x.broadcast_to(2, 3, 2) ** 2, [[()], [(2,)], [(3, 1)], [(2, 1, 2)]])
+case("concatenate", lambda a, b: torch.cat([a, b, a], -1) ** 2, [[(2,), (3,)], [(2, 3), (2, 1)]])
+case("stack", lambda a, b: torch.stack([a, b], 1) ** 2, [[(2,), (2,)], [(2, 3), (2, 3)]])
+case("split", lambda x: torch.mul(*x.tensor_split(2, 0)), [[(4,)], [(2, 3)]])
+
+
+def split_indices(x):
+    a, b, c = x.tensor_split([1, 3], -1)
+    return a.sum() * b.sum() + (c ** 2).sum()
+
+
+case("split/indices", split_indices, [[(4,)], [(2, 1, 5)]])
+case("slice", lambda x: x[0:2, None, -1] ** 2, [[(2, 3)], [(2, 2, 3)]])
+case("slice/steps", lambda x: x.flip(-1)[..., ::2] ** 2, [[(5,)], [(2, 4)]])
+case("flip", lambda x: x.flip(tuple(range(x.dim()))) * x if x.dim() else x * x, ANY)
+case("flip/axis", lambda x: x.flip(0) * x, [[(3,)], [(2, 3)]])
+case("tril", lambda x: x.tril() ** 2, MATRIX)
+case("triu", lambda x: x.triu(1) ** 2, MATRIX)
+case("triu/batch", lambda x: x.triu(-1) ** 2, [[(2, 3, 3)]])
+case("diag", lambda x: x.diag() ** 2, [[(3,)], [(2, 3)], [(3, 2)]])
+case("diag/off", lambda x: x.diag(-1) ** 2, [[(3,)], [(2, 3)], [(3, 2)]])
+case("trace", lambda x: x.diag(1).sum() ** 2, [[(2, 3)], [(3, 3)]])
+
+# ---- indexing
+case("take", lambda x: x[:, torch.tensor([[0, -1], [1, 1]])] ** 2, [[(2, 3)], [(2, 2, 3)]])
+case("take/flat", lambda x: x.reshape(-1)[torch.tensor([2, 0, 2])] ** 2, [[(3,)], [(2, 3)]])
+case("gather", lambda x: x.gather(1, torch.tensor([[0, 2], [1, 1]])) ** 2, [[(2, 3)], [(2, 4)]])
+case("gather/axis 0", lambda x: x.gather(0, torch.tensor([[0, x.shape[0] - 1]])) ** 2, [[(2, 2)], [(3, 2)]])
+case("scatter_add", lambda x, u: x.scatter_add(1, torch.tensor([[0, 2], [1, 1]]), u) ** 2, [[(2, 3), (2, 2)], [(2, 4), (2, 2)]])
+
+# ---- losses of nn
+YES = torch.tensor([1.0, 0.0, 0.3])
+LABELS = torch.tensor([2, 0])
+case("nn/mse", lambda a, y: F.mse_loss(a, y), [[(3,), (3,)], [(2, 3), (2, 3)]])
+case("nn/half_squared_error", lambda a, y: 0.5 * ((a - y) ** 2).sum(), [[(3,), (3,)], [(2, 3), (2, 3)]])
+case("nn/bce", lambda p: F.binary_cross_entropy(p, YES), [[(3,)]], (0.05, 0.95))
+case("nn/bce_with_logits", lambda z: F.binary_cross_entropy_with_logits(z, YES, reduction="sum"), [[(3,)]], (-6, 6))
+case("nn/cross_entropy", lambda z: F.cross_entropy(z, LABELS), [[(2, 3)]], (-6, 6))
+case("nn/cross_entropy_soft", lambda z: F.cross_entropy(z, torch.tensor([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]), reduction="none"),
+     [[(2, 3)]], (-6, 6))
+
+
+# ---- 20 steps of a 2-layer network, for each optimiser
+def curve(make_optimizer):
+    torch.manual_seed(7)
+    x, y = torch.randn(8, 3), torch.rand(8, 2)
+    W1, b1 = torch.randn(5, 3) * 0.5, torch.randn(5) * 0.1
+    W2, b2 = torch.randn(2, 5) * 0.5, torch.randn(2) * 0.1
+    start = {"x": x, "y": y, "W1": W1, "b1": b1, "W2": W2, "b2": b2}
+    result = {name: tensor(t) for name, t in start.items()}
+    p = [t.clone().requires_grad_() for t in (W1, b1, W2, b2)]
+    optimizer = make_optimizer(p)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = F.mse_loss(torch.sigmoid(F.linear(torch.tanh(F.linear(x, p[0], p[1])), p[2], p[3])), y)
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+    result["losses"] = losses
+    result["final"] = [tensor(t) for t in p]
+    return result
+
+
+curves = {
+    "sgd": curve(lambda p: torch.optim.SGD(p, lr=0.5)),
+    "momentum": curve(lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9, weight_decay=0.01)),
+    "nesterov": curve(lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9, nesterov=True)),
+    "adam": curve(lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.01)),
+}
+
+json.dump({"torch": torch.__version__, "cases": cases, "curves": curves}, sys.stdout, separators=(",", ":"))
+print()
+assert math.isfinite(sum(curves["sgd"]["losses"]))

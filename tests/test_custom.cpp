@@ -1,0 +1,145 @@
+// custom, checkpoint and map: nodes made of the user's functions.
+#include <cmath>
+
+#include "check_close.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+using namespace xtape::test;
+
+namespace {
+
+Tensor<double> softsign(const Tensor<double>& x) {
+  const Tensor<double> value = x.detach() / (1 + abs(x.detach()));
+  return custom<double>("softsign", {x}, value, [x](const Tensor<double>& g) {
+    return std::vector<Tensor<double>>{g / square(1 + abs(x))};
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a custom operation uses the user's rule, to any order") {
+  CHECK(check_gradients(softsign, Tensor<double>{0.5, -1.5, 2.0}, {.order = 2}).passed);
+  const auto x = parameter<double>({1.0, -3.0});
+  sum(softsign(x)).backward();
+  check_close(x.grad(), {0.25, 1.0 / 16}, 1e-15);
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("a custom rule may leave an input without a gradient, and its mistakes are named") {
+  const auto x = parameter<double>({1.0, 2.0}), y = parameter<double>({3.0, 4.0});
+  const auto with = [&](CustomRule<double> rule) {
+    return sum(custom<double>("mine", {x, y}, x.detach() * y.detach(), rule));
+  };
+  with([&](const Tensor<double>& g) { return std::vector<Tensor<double>>{g * y, {}}; }).backward();
+  check_close(x.grad(), {3.0, 4.0}, 0);
+  CHECK(!y.has_grad());
+  CHECK_THROWS_WITH_AS(
+      with([](const Tensor<double>& g) { return std::vector<Tensor<double>>{g}; }).backward(),
+      "[mine] the rule returned 1 gradients for 2 inputs", Error);
+  CHECK_THROWS_WITH_AS(with([](const Tensor<double>& g) {
+                         return std::vector<Tensor<double>>{g, sum(g)};
+                       }).backward(),
+                       "[mine] the rule returned a gradient of shape () for input 1 of shape (2,)", Error);
+  check_close(x.grad(), {3.0, 4.0}, 0);  // a pass that threw changed nothing
+  CHECK(!y.has_grad());
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("checkpoint gives the same gradients with a smaller peak of live bytes") {
+  random::seed(5);
+  std::vector<nn::Linear<double>> layers;
+  for (int i = 0; i < 16; ++i) layers.emplace_back(64, 64);
+  const Tensor<double> x = random::normal<double>({256, 64});
+  const auto segment = [&](std::size_t s) {
+    return [&, s](const Tensor<double>& in) {
+      Tensor<double> h = in;
+      for (std::size_t i = 4 * s; i < 4 * s + 4; ++i) h = sigmoid(layers[i](tanh(h)));
+      return h;
+    };
+  };
+  const auto run = [&](bool keep_all) {
+    for (auto& layer : layers) layer.zero_grad();
+    reset_peak_memory();
+    const auto before = memory_use().live;
+    Tensor<double> h = x;
+    for (std::size_t s = 0; s < 4; ++s) h = keep_all ? segment(s)(h) : checkpoint(segment(s), h);
+    sum(square(h)).backward();
+    std::vector<Tensor<double>> gradients;
+    for (auto& layer : layers)
+      for (auto& p : layer.parameters()) gradients.push_back(p.grad());
+    return std::pair(gradients, memory_use().peak - before);
+  };
+  const auto [plain, plain_peak] = run(true);
+  const auto [again, again_peak] = run(false);
+  for (std::size_t i = 0; i < plain.size(); ++i) check_close(again[i], plain[i], 1e-14);
+  CHECK(again_peak * 2 < plain_peak);
+  MESSAGE("peak of live bytes: ", plain_peak, " without checkpoints, ", again_peak, " with");
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("checkpoint: captured leaves, targets, higher orders, random numbers") {
+  const auto w = parameter<double>({0.5, -0.4}), x = parameter<double>({1.0, 2.0});
+  const auto f = [&](const Tensor<double>& a) { return sum(tanh(a * w)); };
+  const auto expected = grad(f(x), {x, w});
+  const auto actual = grad(checkpoint(f, x), {x, w});
+  check_close(actual[0], expected[0], 1e-15);
+  check_close(actual[1], expected[1], 1e-15);
+  const Tensor<double> constant{1.0, 2.0};  // only the captured leaf needs a gradient
+  check_close(grad(checkpoint(f, constant), w), expected[1], 1e-15);
+  const Tensor<double> h = square(x);  // a captured tensor of the outer recording
+  const auto outer = [&](bool on) {
+    const auto g = [&](const Tensor<double>& a) { return sum(a * h * w); };
+    return grad(on ? checkpoint(g, x) : g(x), {x, w}, {.retain_tape = true});
+  };
+  check_close(outer(true)[0], outer(false)[0], 1e-15);
+  check_close(outer(true)[1], outer(false)[1], 1e-15);
+
+  CHECK(check_gradients(
+            [&](const auto& a) { return checkpoint([](const auto& b) { return sin(b) * exp(b); }, a); },
+            constant, {.order = 2})
+            .passed);
+  CHECK(!checkpoint([](const auto& a) { return exp(a); }, constant).requires_grad());
+
+  random::seed(11);
+  const auto dropout = [](const Tensor<double>& a) { return a * (random::uniform<double>(a.shape()) > 0.5); };
+  const auto many = parameter<double>(ones<double>({100}));
+  const Tensor<double> y = checkpoint(dropout, many);
+  check_close(grad(y, many, {.seed = ones<double>({100})}), y, 0);  // the same mask both times
+}
+
+TEST_CASE("map is one node that keeps its arguments only, whatever the lambda does") {
+  const auto x = parameter<double>(random::normal<double>({1000}));
+  const double scale = 3;
+  const auto f = [scale](auto a, auto b) {
+    return where(a > b, sin(a) * scale, maximum(a, 0.5) + pow(b, 2) / (1 + exp(-a))) - clamp(b, -1, 1);
+  };
+  const Tensor<double> y = random::normal<double>({1000});
+  const Tensor<double> z = map(f, x, y);
+  CHECK(Tape::current().size() == 1);
+  check_close(z, f(x, y), 1e-14);
+  const Tensor<double> seed = cos(y);
+  check_close(grad(z, x, {.seed = seed}), grad(f(x, y), x, {.seed = seed}), 1e-13);
+}
+
+TEST_CASE("map: broadcasting, numbers, constants, empty tensors, arguments passed through") {
+  const auto row = parameter<double>({1.0, 2.0, 3.0}), column = parameter<double>({{1.0}, {2.0}}),
+             one = parameter<double>(0.5);
+  const auto f = [](auto a, auto b, auto c) { return a * b + c; };
+  const Tensor<double> y = map(f, row, column, one);
+  CHECK(y.shape() == Shape{2, 3});
+  const auto fused = grad(sum(square(y)), {row, column, one});
+  const auto plain = grad(sum(square(f(row, column, one))), {row, column, one});
+  for (std::size_t i = 0; i < 3; ++i) check_close(fused[i], plain[i], 1e-14);
+
+  check_close(grad(sum(map([](auto a) { return a; }, row)), row), {1.0, 1.0, 1.0}, 0);
+  check_close(map([](auto a) { return decltype(a)(2.5); }, row), {2.5, 2.5, 2.5}, 0);
+  CHECK(map([](auto a) { return exp(a); }, zeros<double>({0, 2})).shape() == Shape{0, 2});
+  check_close(map([](auto a, auto b) { return a - b; }, row, 1), {0.0, 1.0, 2.0}, 0);
+  CHECK_THROWS_WITH_AS(map([](auto a, auto b) { return a + b; }, row, Tensor<double>{1.0, 2.0}),
+                       doctest::Contains("[map] shapes (3,) and (2,) do not broadcast"), Error);
+  // Symbols have no truth value: a branch is a compile-time error, and so is a conversion.
+  CHECK(!std::is_convertible_v<Symbol<double>, bool>);
+  CHECK(!std::is_constructible_v<bool, Symbol<double>>);
+}

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
-#include <ranges>
 #include <string>
 
 namespace xtape::detail {
@@ -97,10 +96,11 @@ void Pass::survey(Node& root) {
     if (!is_the_target) require_replayable(*node);
   }
   if (!targeted_) return;
-  for (Node* node : surveyed_ | std::views::reverse) {
-    node->needed = node->opaque || find(*node);
-    for (Node* input : node->inputs())
-      if (input && wants(*input)) node->needed = true;
+  for (auto at = surveyed_.rbegin(); at != surveyed_.rend(); ++at) {
+    Node& node = **at;
+    node.needed = node.opaque || find(node);
+    for (Node* input : node.inputs())
+      if (input && wants(*input)) node.needed = true;
   }
 }
 

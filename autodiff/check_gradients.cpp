@@ -24,7 +24,8 @@ std::string index_text(std::size_t flat, const Shape& shape) {
   return to_string(index);
 }
 
-template <class T> class Checker {
+template <class T>
+class Checker {
  public:
   Checker(const Function<T>& f, const std::vector<Tensor<T>>& x, const CheckOptions& options, double step)
       : f_(f), options_(options), step_(step) {

@@ -8,7 +8,8 @@
 namespace xtape {
 
 namespace detail {
-template <class T> using Function = std::function<Tensor<T>(const std::vector<Tensor<T>>&)>;
+template <class T>
+using Function = std::function<Tensor<T>(const std::vector<Tensor<T>>&)>;
 
 /// f(x) as one opaque node: the pass runs f again, recorded, and continues through it.
 template <class T>
@@ -18,7 +19,8 @@ Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T
 template <class T>
 Tensor<T> run_unrecorded(const Function<T>& f, const std::vector<Tensor<T>>& x, bool& depends);
 
-template <class T, class F, std::size_t... I> Function<T> unpacking(F f, std::index_sequence<I...>) {
+template <class T, class F, std::size_t... I>
+Function<T> unpacking(F f, std::index_sequence<I...>) {
   return [f = std::move(f)](const std::vector<Tensor<T>>& x) -> Tensor<T> { return f(x[I]...); };
 }
 }  // namespace detail

@@ -11,7 +11,8 @@
 namespace xtape {
 namespace {
 
-template <class T> double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor) {
+template <class T>
+double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double d = std::abs(static_cast<double>(a.data()[i]) - factor * static_cast<double>(b.data()[i]));

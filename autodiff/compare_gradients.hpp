@@ -9,7 +9,8 @@
 namespace xtape {
 
 /// One row to compare: the gradient in question, and the one to compare it with.
-template <class T> struct GradientPair {
+template <class T>
+struct GradientPair {
   std::string name;
   Tensor<T> gradient;
   Tensor<T> other;

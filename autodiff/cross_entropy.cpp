@@ -12,7 +12,8 @@
 namespace xtape::detail {
 namespace {
 
-template <class T> struct SoftmaxCrossEntropy {
+template <class T>
+struct SoftmaxCrossEntropy {
   std::shared_ptr<const std::vector<std::ptrdiff_t>> labels;
   static constexpr const char* name = "cross_entropy";
 
@@ -52,7 +53,8 @@ template <class T> struct SoftmaxCrossEntropy {
 
 }  // namespace
 
-template <class T> Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
+template <class T>
+Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
   const Shape& z = logits.shape();
   if (z.size() != 2) throw Error("cross_entropy", "logits of shape " + to_string(z) + " are not (N, C)");
   if (!(labels.shape() == Shape{z[0]}))

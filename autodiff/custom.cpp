@@ -13,7 +13,8 @@ namespace xtape {
 namespace detail {
 namespace {
 
-template <class T> struct Custom {
+template <class T>
+struct Custom {
   std::shared_ptr<const std::string> label;  ///< the node's name points into it
   CustomRule<T> rule;
   const char* name = "custom";
@@ -33,7 +34,8 @@ template <class T> struct Custom {
   }
 };
 
-template <class T> struct Checkpoint {
+template <class T>
+struct Checkpoint {
   Function<T> f;
   std::unique_ptr<std::mt19937_64> random;  ///< as it was before f ran; null when it is not to be set back
   const char* name;

@@ -9,7 +9,8 @@
 namespace xtape {
 
 /// The adjoint of the output to one gradient for each input; an empty Tensor for an input that gets none.
-template <class T> using CustomRule = std::function<std::vector<Tensor<T>>(const Tensor<T>& g)>;
+template <class T>
+using CustomRule = std::function<std::vector<Tensor<T>>(const Tensor<T>& g)>;
 
 /// Records `value`, computed from `inputs` by any means, with a rule for its gradients. Where gradients are
 /// to be differentiated again (create_graph) the rule runs recorded, so write it with xtape's operations and

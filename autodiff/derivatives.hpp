@@ -20,7 +20,8 @@ struct DerivativeOptions {
 namespace detail {
 
 /// A fresh leaf with the value of x; x itself when the derivative is to depend on it.
-template <class T> Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
+template <class T>
+Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
   if (options.create_graph && x.requires_grad()) return x;
   return Tensor<T>(Handle{x.handle().value, make_leaf(x.shape())});
 }
@@ -35,7 +36,8 @@ Tensor<T> gradient_or_zero(const Tensor<T>& y, const Tensor<T>& x, const Backwar
 
 /// value_and_grad(f)(x, …) gives {f(x, …), gradient}, with a tuple of gradients for several arguments. f
 /// returns one element.
-template <class F> auto value_and_grad(F f, DerivativeOptions options = {}) {
+template <class F>
+auto value_and_grad(F f, DerivativeOptions options = {}) {
   return [f = std::move(f), options]<class T, class... Rest>(const Tensor<T>& x, const Rest&... rest) {
     const detail::RecordingScope scope(true);
     const std::vector<Tensor<T>> leaves{detail::variable(x, options), detail::variable(rest, options)...};
@@ -84,7 +86,8 @@ std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std:
 }
 
 /// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…). One backward pass for each element of f(x).
-template <class F, class T> Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+template <class F, class T>
+Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   const detail::RecordingScope scope(true);
   const Tensor<T> leaf = detail::variable(x, options);
   const Tensor<T> y = f(leaf);
@@ -102,7 +105,8 @@ template <class F, class T> Tensor<T> jacobian(F&& f, const Tensor<T>& x, Deriva
 }
 
 /// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…).
-template <class F, class T> Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+template <class F, class T>
+Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   return jacobian(
       [&](const Tensor<T>& at) { return detail::gradient_or_zero(f(at), at, {.create_graph = true}); }, x,
       options);

@@ -7,22 +7,26 @@
 namespace xtape::detail {
 namespace {
 
-template <class T> Operand<T> operand(const Tensor<T>& x) {
+template <class T>
+Operand<T> operand(const Tensor<T>& x) {
   return x.defined() ? Operand<T>{x.data(), &x.shape()} : Operand<T>{};
 }
 
 /// An elementwise operation as an operation of the tape.
-template <class T, class Rule, std::size_t N> struct Elementwise {
+template <class T, class Rule, std::size_t N>
+struct Elementwise {
   Rule rule;
   static constexpr const char* name = Rule::name;
 
-  template <class... X> Shape shape(const Shape& first, const X&... rest) const {
+  template <class... X>
+  Shape shape(const Shape& first, const X&... rest) const {
     Shape result = first;
     ((result = broadcast(result, rest, name)), ...);
     return result;
   }
 
-  template <class... X> void compute(Target<T> y, const X&... x) const {
+  template <class... X>
+  void compute(Target<T> y, const X&... x) const {
     const Shape to = shape(x.shape()...);
     elementwise<T, N>(y.data, y.accumulate, to, element_count(to, name), value_kernel<T, Rule, N>(), &rule,
                       {operand(x)...});
@@ -67,7 +71,8 @@ Tensor<T> elementwise(const Tensor<T>& x, std::type_identity_t<T> p, std::type_i
   return apply<T>(Elementwise<T, Op<T>, 1>{make_rule<T, Op<T>>(p, q)}, x);
 }
 
-template <template <class> class Op, class T> Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
+template <template <class> class Op, class T>
+Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
   if constexpr (is_differentiable<Op<T>>) {
     return apply<T>(Elementwise<T, Op<T>, 2>{}, a, b);
   } else {

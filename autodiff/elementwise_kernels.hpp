@@ -9,8 +9,12 @@
 
 namespace xtape::detail {
 
-template <class Rule> struct ElementOf;
-template <template <class> class Op, class T> struct ElementOf<Op<T>> { using type = T; };
+template <class Rule>
+struct ElementOf;
+template <template <class> class Op, class T>
+struct ElementOf<Op<T>> {
+  using type = T;
+};
 template <class Rule, class T = typename ElementOf<Rule>::type>
 inline constexpr bool derives_from_input = requires(Rule rule, T x) {
   rule.derivative(x);
@@ -21,11 +25,15 @@ inline constexpr bool derives_from_output = requires(Rule rule, T y) {
 };
 
 /// Comparisons have no rule for gradients.
-template <class Rule> inline constexpr bool is_differentiable = requires { Rule::keeps; }
+template <class Rule>
+inline constexpr bool is_differentiable = requires {
+  Rule::keeps;
+}
 || derives_from_input<Rule> || derives_from_output<Rule>;
 
 /// A rule with its numbers, where it has any.
-template <class T, class Rule> Rule make_rule(T p, T q) {
+template <class T, class Rule>
+Rule make_rule(T p, T q) {
   if constexpr (std::is_base_of_v<ops::Parameters<T>, Rule>) {
     Rule rule;
     rule.p = p;
@@ -37,7 +45,8 @@ template <class T, class Rule> Rule make_rule(T p, T q) {
 }
 
 /// What the gradient of input i uses: bits of inputs, and ops::y_ for the output.
-template <class Rule> constexpr unsigned kept_by(unsigned i) {
+template <class Rule>
+constexpr unsigned kept_by(unsigned i) {
   if constexpr (!is_differentiable<Rule>)
     return ops::none;
   else if constexpr (requires { Rule::keeps; })
@@ -49,7 +58,8 @@ template <class Rule> constexpr unsigned kept_by(unsigned i) {
 }
 
 /// Whether the gradient of input i is the adjoint itself.
-template <class Rule> constexpr bool passes_adjoint(unsigned i) {
+template <class Rule>
+constexpr bool passes_adjoint(unsigned i) {
   if constexpr (requires { Rule::passes_adjoint; })
     return Rule::passes_adjoint[i];
   else
@@ -92,7 +102,8 @@ void run_row(T* __restrict y, bool accumulate, std::size_t n, const T* const* x,
 }
 
 /// Operands: the N inputs.
-template <class T, class Rule, std::size_t N> RowKernel<T> value_kernel() {
+template <class T, class Rule, std::size_t N>
+RowKernel<T> value_kernel() {
   return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
             const std::ptrdiff_t* stride) {
     const Rule& rule = *static_cast<const Rule*>(op);
@@ -104,7 +115,8 @@ template <class T, class Rule, std::size_t N> RowKernel<T> value_kernel() {
 
 /// Operands: the adjoint, the N inputs, the output; those that the gradient of input I does not use may be
 /// null.
-template <class T, class Rule, std::size_t N, std::size_t I> RowKernel<T> gradient_kernel() {
+template <class T, class Rule, std::size_t N, std::size_t I>
+RowKernel<T> gradient_kernel() {
   return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
             const std::ptrdiff_t* stride) {
     const Rule& rule = *static_cast<const Rule*>(op);

@@ -10,7 +10,8 @@ namespace xtape::detail {
 namespace ops {
 
 /// The numbers that an operation carries, such as a slope or a limit.
-template <class T> struct Parameters {
+template <class T>
+struct Parameters {
   T p = 0;
   T q = 0;
 };
@@ -68,18 +69,23 @@ template <class T> struct BinaryCrossEntropyWithLogits;
 }  // namespace ops
 
 /// A tensor, or the symbol that stands for an element inside map().
-template <class X> inline constexpr bool is_traced = false;
-template <class T> inline constexpr bool is_traced<Tensor<T>> = true;
-template <class T> inline constexpr bool is_traced<Symbol<T>> = true;
+template <class X>
+inline constexpr bool is_traced = false;
+template <class T>
+inline constexpr bool is_traced<Tensor<T>> = true;
+template <class T>
+inline constexpr bool is_traced<Symbol<T>> = true;
 
 /// The first traced type among the arguments of an operation: what it computes with and returns.
-template <class A, class... Rest> struct FirstTraced : FirstTraced<Rest...> {};
+template <class A, class... Rest>
+struct FirstTraced : FirstTraced<Rest...> {};
 template <class A, class... Rest>
 requires is_traced<std::remove_cvref_t<A>>
 struct FirstTraced<A, Rest...> {
   using type = std::remove_cvref_t<A>;
 };
-template <class... A> using Traced = typename FirstTraced<A...>::type;
+template <class... A>
+using Traced = typename FirstTraced<A...>::type;
 
 /// Tensors of one element type, or symbols, mixed with numbers and xtensor expressions.
 template <class... A>
@@ -89,7 +95,8 @@ concept Mixed = (is_traced<std::remove_cvref_t<A>> || ...) &&
                  ...);
 
 /// An argument as the type that the operation computes with; no copy where it is that already.
-template <class X, class A> decltype(auto) as(const A& a) {
+template <class X, class A>
+decltype(auto) as(const A& a) {
   if constexpr (std::is_same_v<X, A>)
     return static_cast<const X&>(a);
   else
@@ -100,12 +107,14 @@ template <class X, class A> decltype(auto) as(const A& a) {
 // map.cpp.
 template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
-template <template <class> class Op, class T> Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b);
+template <template <class> class Op, class T>
+Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b);
 template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c);
 template <template <class> class Op, class T>
 Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
-template <template <class> class Op, class T> Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b);
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b);
 template <template <class> class Op, class T>
 Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c);
 

@@ -30,7 +30,8 @@ Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOption
 }
 
 /// A gradient that shares its elements with nothing else.
-template <class T> detail::Handle own(detail::Handle handle) {
+template <class T>
+detail::Handle own(detail::Handle handle) {
   if (handle.node || handle.value.unique()) return handle;
   Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
   const T* from = reinterpret_cast<const T*>(handle.value->data);
@@ -40,7 +41,8 @@ template <class T> detail::Handle own(detail::Handle handle) {
 
 }  // namespace
 
-template <class T> void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+template <class T>
+void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   const Tensor<T> seed = seed_for("backward", *this, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
   pass.replay(*handle_.node.get(), seed.handle());

@@ -14,10 +14,12 @@ namespace {
 
 using Offsets = std::shared_ptr<const std::vector<std::ptrdiff_t>>;
 
-template <class T> struct ScatterBlocks;
+template <class T>
+struct ScatterBlocks;
 
 /// y = the blocks of x that begin at the offsets, one behind the other.
-template <class T> struct GatherBlocks {
+template <class T>
+struct GatherBlocks {
   const char* name;
   Shape to;
   Offsets offsets;
@@ -38,7 +40,8 @@ template <class T> struct GatherBlocks {
 };
 
 /// y = 0, with the blocks of x added at the offsets.
-template <class T> struct ScatterBlocks {
+template <class T>
+struct ScatterBlocks {
   const char* name;
   Shape to;
   Shape from;
@@ -94,7 +97,8 @@ Offsets offsets_along(const Shape& shape, const Indices& indices, std::size_t ax
 }  // namespace
 }  // namespace detail
 
-template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
+template <class T>
+Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "take");
   const Shape& from = x.shape();
   Shape to;
@@ -118,11 +122,13 @@ template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices, st
   return detail::apply<T>(detail::GatherBlocks<T>{"take", to, std::move(offsets), inner}, x);
 }
 
-template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices) {
+template <class T>
+Tensor<T> take(const Tensor<T>& x, const Indices& indices) {
   return take(flatten(x), indices, 0);
 }
 
-template <class T> Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
+template <class T>
+Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "gather");
   detail::Offsets offsets = detail::offsets_along(x.shape(), indices, axis, "gather");
   return detail::apply<T>(detail::GatherBlocks<T>{"gather", indices.shape(), std::move(offsets), 1}, x);

@@ -28,7 +28,8 @@ class Indices {
     shape_ = {values_.size()};
   }
   /// One position; take() then takes its axis out.
-  template <std::integral I> Indices(I index) : values_{static_cast<std::ptrdiff_t>(index)} {}  // NOLINT
+  template <std::integral I>
+  Indices(I index) : values_{static_cast<std::ptrdiff_t>(index)} {}  // NOLINT
   Indices(std::initializer_list<detail::Integer> items) {
     for (const detail::Integer item : items) values_.push_back(item.value);
     shape_ = {values_.size()};
@@ -46,13 +47,16 @@ class Indices {
 /// NumPy's take: the sub-arrays of x at `indices` along an axis, whose place the shape of `indices` takes.
 /// Negative indices count from the end. Derivative: the adjoint is added at the indices, repeated ones add
 /// up. Error for an index out of range.
-template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis);
+template <class T>
+Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis);
 /// Of the flattened x.
-template <class T> Tensor<T> take(const Tensor<T>& x, const Indices& indices);
+template <class T>
+Tensor<T> take(const Tensor<T>& x, const Indices& indices);
 
 /// NumPy's take_along_axis, PyTorch's gather: y[i, j, k] = x[i, indices[i, j, k], k] for axis 1. `indices`
 /// has the rank of x and its dimensions outside of the axis.
-template <class T> Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis);
+template <class T>
+Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis);
 
 /// x with updates[i, j, k] added at [i, indices[i, j, k], k], for axis 1; repeated places add up. `indices`
 /// and `updates` have one shape, which agrees with x outside of the axis.

@@ -9,7 +9,8 @@
 namespace xtape::detail {
 
 /// Dimensions and strides of N arrays walked together, with neighbouring dimensions merged where all allow.
-template <std::size_t N> struct Walk {
+template <std::size_t N>
+struct Walk {
   std::size_t rank = 0;
   std::array<std::size_t, max_rank> sizes{};
   std::array<std::array<std::ptrdiff_t, max_rank>, N> strides{};
@@ -28,7 +29,8 @@ template <std::size_t N> struct Walk {
   }
 
   /// Calls row(offsets) for each index of the outer dimensions; the innermost one is the row's.
-  template <class Row> void rows(Row&& row) const {
+  template <class Row>
+  void rows(Row&& row) const {
     std::array<std::ptrdiff_t, N> offset{};
     std::array<std::size_t, max_rank> index{};
     for (;;) {
@@ -57,7 +59,8 @@ using RowKernel = void (*)(const void* op, T* y, bool accumulate, std::size_t n,
                            const std::ptrdiff_t* stride);
 
 /// An array that an elementwise operation reads, with its own shape; null when the operation does not use it.
-template <class T> struct Operand {
+template <class T>
+struct Operand {
   const T* data = nullptr;
   const Shape* shape = nullptr;
 };
@@ -115,7 +118,8 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
 }
 
 /// Adds contiguous x of `shape` to the places of y that `strides` name.
-template <class T> void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
+template <class T>
+void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
   if (element_count(shape, "copy") == 0) return;
   const Walk<1> walk(shape, {strides});
   const std::size_t n = walk.sizes[walk.rank - 1];
@@ -128,7 +132,8 @@ template <class T> void add_to_strided(T* y, const T* x, const Shape& shape, con
 }
 
 /// Sum of n contiguous numbers; halves are added, so the error grows with log n.
-template <class T> T contiguous_sum(const T* x, std::size_t n) {
+template <class T>
+T contiguous_sum(const T* x, std::size_t n) {
   constexpr std::size_t lanes = 16;
   if (n > 1024) {
     const std::size_t half = n / 2 / lanes * lanes;
@@ -165,7 +170,8 @@ void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fol
 }
 
 /// y += scale · sum of x over the masked axes.
-template <class T> void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
+template <class T>
+void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
   reduce(
       y, x, shape, mask,
       [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); },

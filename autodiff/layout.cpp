@@ -19,7 +19,8 @@ std::string dims_text(const Dims& dims) {
   return text + (dims.size() == 1 ? ",)" : ")");
 }
 
-template <class T> Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
+template <class T>
+Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
   if (shape == x.shape()) return x;
   const Tensor<T> y(detail::Handle{detail::make_view(x.handle().value, shape), {}});
   const std::array<const detail::Handle*, 1> inputs{&x.handle()};
@@ -41,7 +42,8 @@ struct SliceInfo {
 };
 
 /// Resolves one slice of an axis of n elements.
-template <class S> SliceInfo resolve(const S& s, std::size_t n) {
+template <class S>
+SliceInfo resolve(const S& s, std::size_t n) {
   if constexpr (requires { s.get(n); })
     return resolve(s.get(n), n);
   else if constexpr (requires {
@@ -57,7 +59,8 @@ template <class S> SliceInfo resolve(const S& s, std::size_t n) {
 
 }  // namespace
 
-template <class T> Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
+template <class T>
+Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   std::size_t known = 1;
   std::size_t unknown = max_rank;
   Shape shape(dims.size(), 0);
@@ -82,16 +85,21 @@ template <class T> Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   return view(x, shape);
 }
 
-template <class T> Tensor<T> flatten(const Tensor<T>& x) { return view(x, Shape{x.size()}); }
+template <class T>
+Tensor<T> flatten(const Tensor<T>& x) {
+  return view(x, Shape{x.size()});
+}
 
-template <class T> Tensor<T> squeeze(const Tensor<T>& x) {
+template <class T>
+Tensor<T> squeeze(const Tensor<T>& x) {
   Shape shape;
   for (std::size_t d : x.shape())
     if (d != 1) shape.push_back(d);
   return view(x, shape);
 }
 
-template <class T> Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes) {
+template <class T>
+Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes) {
   const unsigned mask = detail::axis_mask(axes, x.rank(), "squeeze");
   for (std::size_t i = 0; i < x.rank(); ++i)
     if ((mask >> i & 1u) && x.shape()[i] != 1)
@@ -100,19 +108,22 @@ template <class T> Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes) {
   return view(x, detail::reduced_shape(x.shape(), mask, false));
 }
 
-template <class T> Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis) {
+template <class T>
+Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis) {
   Shape shape = x.shape();
   shape.insert(detail::normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1);
   return view(x, shape);
 }
 
-template <class T> Tensor<T> transpose(const Tensor<T>& x) {
+template <class T>
+Tensor<T> transpose(const Tensor<T>& x) {
   Axes reversed;
   for (std::size_t i = x.rank(); i-- > 0;) reversed.push_back(static_cast<std::ptrdiff_t>(i));
   return transpose(x, reversed);
 }
 
-template <class T> Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation) {
+template <class T>
+Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation) {
   if (permutation.size() != x.rank())
     throw Error("transpose", "a permutation of " + std::to_string(permutation.size()) +
                                  " axes does not fit shape " + to_string(x.shape()));
@@ -123,14 +134,16 @@ template <class T> Tensor<T> transpose(const Tensor<T>& x, const Axes& permutati
   return detail::apply<T>(op, x);
 }
 
-template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
+template <class T>
+Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
   if (!detail::broadcasts_to(x.shape(), shape))
     throw Error("broadcast_to",
                 "shape " + to_string(x.shape()) + " does not broadcast to " + to_string(shape));
   return detail::apply<T>(detail::BroadcastTo<T>{shape}, x);
 }
 
-template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t signed_axis) {
+template <class T>
+Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t signed_axis) {
   if (tensors.empty()) throw Error("concatenate", "there are no tensors");
   const std::size_t axis = detail::normalize_axis(signed_axis, tensors.front().rank(), "concatenate");
   Shape shape = tensors.front().shape();
@@ -165,7 +178,8 @@ template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, 
   return detail::record<T>(std::move(op), std::move(y), inputs);
 }
 
-template <class T> Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis) {
+template <class T>
+Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis) {
   if (tensors.empty()) throw Error("stack", "there are no tensors");
   const std::size_t at = detail::normalize_axis(axis, tensors.front().rank() + 1, "stack");
   std::vector<Tensor<T>> parts;
@@ -208,7 +222,8 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>&
   return parts;
 }
 
-template <class T> Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
+template <class T>
+Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
   const Shape& from = x.shape();
   std::size_t taken = 0;
   bool has_ellipsis = false;
@@ -260,13 +275,15 @@ template <class T> Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_
   return detail::apply<T>(op, x);
 }
 
-template <class T> Tensor<T> flip(const Tensor<T>& x) {
+template <class T>
+Tensor<T> flip(const Tensor<T>& x) {
   Axes all;
   for (std::size_t i = 0; i < x.rank(); ++i) all.push_back(static_cast<std::ptrdiff_t>(i));
   return flip(x, all);
 }
 
-template <class T> Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
+template <class T>
+Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
   const unsigned mask = detail::axis_mask(axes, x.rank(), "flip");
   detail::Strided<T> op{"flip", x.shape(), 0, detail::row_major_strides(x.shape())};
   for (std::size_t i = 0; i < x.rank(); ++i)
@@ -278,21 +295,25 @@ template <class T> Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
 }
 
 namespace {
-template <class T> Tensor<T> triangle(const char* op, const Tensor<T>& x, std::ptrdiff_t k, bool lower) {
+template <class T>
+Tensor<T> triangle(const char* op, const Tensor<T>& x, std::ptrdiff_t k, bool lower) {
   if (x.rank() < 2) throw Error(op, "shape " + to_string(x.shape()) + " has no two axes");
   return detail::apply<T>(detail::Triangle<T>{op, k, lower}, x);
 }
 }  // namespace
 
-template <class T> Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T>
+Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k) {
   return triangle("tril", x, k, true);
 }
 
-template <class T> Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T>
+Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k) {
   return triangle("triu", x, k, false);
 }
 
-template <class T> Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T>
+Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
   const std::ptrdiff_t down = std::max<std::ptrdiff_t>(-k, 0), right = std::max<std::ptrdiff_t>(k, 0);
   if (x.rank() == 1) {
     const std::ptrdiff_t n = static_cast<std::ptrdiff_t>(x.size()) + down + right;
@@ -308,7 +329,8 @@ template <class T> Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
       detail::Strided<T>{"diag", Shape{n}, n == 0 ? 0 : down * cols + right, Dims{cols + 1}}, x);
 }
 
-template <class T> Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
+template <class T>
+Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
   if (x.rank() != 2) throw Error("trace", "shape " + to_string(x.shape()) + " is not a matrix");
   return sum(diag(x, k));
 }

@@ -7,32 +7,44 @@
 namespace xtape {
 
 /// The same elements under another shape; one dimension may be -1. No copy. Error when the sizes differ.
-template <class T> Tensor<T> reshape(const Tensor<T>& x, const Dims& shape);
+template <class T>
+Tensor<T> reshape(const Tensor<T>& x, const Dims& shape);
 /// All elements in one dimension. No copy.
-template <class T> Tensor<T> flatten(const Tensor<T>& x);
+template <class T>
+Tensor<T> flatten(const Tensor<T>& x);
 /// Without the axes of size 1. No copy.
-template <class T> Tensor<T> squeeze(const Tensor<T>& x);
+template <class T>
+Tensor<T> squeeze(const Tensor<T>& x);
 /// Without these axes. Error for one whose size is not 1.
-template <class T> Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes);
+template <class T>
+Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes);
 /// A new axis of size 1 at `axis`, in [-rank - 1, rank]. No copy.
-template <class T> Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis);
+template <class T>
+Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis);
 
 /// The axes in reverse order.
-template <class T> Tensor<T> transpose(const Tensor<T>& x);
+template <class T>
+Tensor<T> transpose(const Tensor<T>& x);
 /// Axis i of the result is axis permutation[i] of x. Error unless it is a permutation of all axes.
-template <class T> Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation);
+template <class T>
+Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation);
 
 /// x repeated along new and widened axes by NumPy's rule. Error when it does not broadcast to `shape`.
-template <class T> Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape);
+template <class T>
+Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape);
 
 /// The tensors one behind the other along an axis. Error unless all other dimensions agree.
-template <class T> Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis = 0);
-template <class T> Tensor<T> concatenate(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 0) {
+template <class T>
+Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis = 0);
+template <class T>
+Tensor<T> concatenate(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 0) {
   return concatenate(std::vector<Tensor<T>>(tensors), axis);
 }
 /// Tensors of one shape along a new axis.
-template <class T> Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis = 0);
-template <class T> Tensor<T> stack(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 0) {
+template <class T>
+Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis = 0);
+template <class T>
+Tensor<T> stack(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 0) {
   return stack(std::vector<Tensor<T>>(tensors), axis);
 }
 /// `sections` equal parts along an axis. Error when the size does not divide.
@@ -45,23 +57,30 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>&
 
 /// What xtensor's strided_view takes: numbers, xt::range (with steps), xt::all(), xt::newaxis(),
 /// xt::ellipsis(). A number takes its axis out. Error for an index out of range and for too many slices.
-template <class T> Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices);
+template <class T>
+Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices);
 template <class T, class... S>
 requires(sizeof...(S) > 0 && (std::is_convertible_v<S, xt::xstrided_slice<std::ptrdiff_t>> &&
                               ...)) Tensor<T> slice(const Tensor<T>& x, S&&... slices) {
   return slice(x, xt::xstrided_slice_vector{xt::xstrided_slice<std::ptrdiff_t>(std::forward<S>(slices))...});
 }
 /// The order of elements reversed along the axes; along all of them without axes.
-template <class T> Tensor<T> flip(const Tensor<T>& x);
-template <class T> Tensor<T> flip(const Tensor<T>& x, const Axes& axes);
+template <class T>
+Tensor<T> flip(const Tensor<T>& x);
+template <class T>
+Tensor<T> flip(const Tensor<T>& x, const Axes& axes);
 
 /// The lower triangle of the last two axes, up to diagonal k (k > 0: above the main one); 0 elsewhere.
-template <class T> Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k = 0);
+template <class T>
+Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k = 0);
 /// The upper triangle of the last two axes, from diagonal k on; 0 elsewhere.
-template <class T> Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k = 0);
+template <class T>
+Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k = 0);
 /// Diagonal k of a matrix as a vector, or a square matrix with the vector x on diagonal k.
-template <class T> Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k = 0);
+template <class T>
+Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k = 0);
 /// The sum of diagonal k of a matrix.
-template <class T> Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k = 0);
+template <class T>
+Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k = 0);
 
 }  // namespace xtape

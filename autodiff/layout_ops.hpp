@@ -10,10 +10,12 @@
 
 namespace xtape::detail {
 
-template <class T> struct ScatterStrided;
+template <class T>
+struct ScatterStrided;
 
 /// y = the elements of x at offset + Σ index·stride. No element is read twice.
-template <class T> struct Strided {
+template <class T>
+struct Strided {
   const char* name;
   Shape to;
   std::ptrdiff_t offset;
@@ -29,7 +31,8 @@ template <class T> struct Strided {
 };
 
 /// y = 0, but x at offset + Σ index·stride.
-template <class T> struct ScatterStrided {
+template <class T>
+struct ScatterStrided {
   const char* name;
   Shape to;
   Shape from;
@@ -44,7 +47,8 @@ template <class T> struct ScatterStrided {
   void backward(Gradients<T>& d) const { d.add(0, Strided<T>{name, from, offset, strides}, d.adjoint); }
 };
 
-template <class T> struct Transpose {
+template <class T>
+struct Transpose {
   Axes permutation;
   static constexpr const char* name = "transpose";
 
@@ -67,7 +71,8 @@ template <class T> struct Transpose {
   }
 };
 
-template <class T> struct BroadcastTo {
+template <class T>
+struct BroadcastTo {
   Shape to;
   static constexpr const char* name = "broadcast_to";
 
@@ -79,12 +84,14 @@ template <class T> struct BroadcastTo {
 };
 
 /// A view: shares the elements.
-template <class T> struct Reshape {
+template <class T>
+struct Reshape {
   static constexpr const char* name = "reshape";
   void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
 };
 
-template <class T> struct Concatenate {
+template <class T>
+struct Concatenate {
   std::size_t axis;
   std::vector<std::size_t> sizes;  ///< along the axis
   static constexpr const char* name = "concatenate";
@@ -100,7 +107,8 @@ template <class T> struct Concatenate {
 };
 
 /// Keeps the triangle col − row <= k (lower) or >= k (upper) of the last two axes.
-template <class T> struct Triangle {
+template <class T>
+struct Triangle {
   const char* name;
   std::ptrdiff_t k;
   bool lower;

@@ -15,7 +15,8 @@ namespace detail {
 namespace {
 
 /// C (…,M,N) = op(A) (…,M,K) op(B) (…,K,N); batch axes broadcast.
-template <class T> struct MatMul {
+template <class T>
+struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
   static constexpr const char* name = "matmul";
@@ -76,7 +77,8 @@ template <class T> struct MatMul {
 };
 
 /// y (N,out) = x (N,in) Wᵀ (in,out) + b (out)
-template <class T> struct Linear {
+template <class T>
+struct Linear {
   static constexpr const char* name = "linear";
 
   Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }
@@ -103,7 +105,8 @@ std::string shapes_text(const Shape& a, const Shape& b) {
 
 using detail::shapes_text;
 
-template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T>
+Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   const Shape &sa = a.shape(), &sb = b.shape();
   if (sa.empty() || sb.empty())
     throw Error("matmul", shapes_text(sa, sb) + ": a scalar is no matrix: use * to multiply by one");
@@ -122,7 +125,8 @@ template <class T> Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   return reshape(y, Dims(to));
 }
 
-template <class T> Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T>
+Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
   const Shape &sa = a.shape(), &sb = b.shape();
   if (sa.empty() || sb.empty()) return a * b;
   const std::size_t axis = sb.size() == 1 ? 0 : sb.size() - 2;
@@ -146,14 +150,16 @@ template <class T> Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
   return reshape(product, Dims(to));
 }
 
-template <class T> Tensor<T> outer(const Tensor<T>& a, const Tensor<T>& b) {
+template <class T>
+Tensor<T> outer(const Tensor<T>& a, const Tensor<T>& b) {
   return unsqueeze(flatten(a), 1) * unsqueeze(flatten(b), 0);
 }
 
 namespace {
 
 /// Checks the shapes of linear and gives x as (N, in).
-template <class T> Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
+template <class T>
+Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
   const Shape &sx = x.shape(), &sw = W.shape();
   if (sw.size() != 2) throw Error("linear", "weight of shape " + to_string(sw) + ": it must be (out, in)");
   if (sx.empty() || sx.back() != sw[1])
@@ -171,7 +177,8 @@ template <class T> Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W,
   return reshape(x, Dims{rows, sx.back()});
 }
 
-template <class T> Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
+template <class T>
+Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
   if (x.size() == 2) return y;
   Shape to = x;
   to.back() = y.shape()[1];
@@ -180,12 +187,14 @@ template <class T> Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& 
 
 }  // namespace
 
-template <class T> Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
   const Tensor<T> rows = linear_rows(x, W, &b.shape());
   return with_leading_axes(detail::apply<T>(detail::Linear<T>{}, rows, W, b), x.shape());
 }
 
-template <class T> Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
   const Tensor<T> rows = linear_rows(x, W, nullptr);
   return with_leading_axes(detail::apply<T>(detail::MatMul<T>{false, true}, rows, W), x.shape());
 }

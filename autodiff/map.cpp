@@ -18,7 +18,8 @@ namespace {
 constexpr std::size_t tile = 256;  // elements; a dozen registers of doubles stay within the first-level cache
 
 /// One elementwise operation on registers.
-template <class T> struct Instruction {
+template <class T>
+struct Instruction {
   const char* name;
   RowKernel<T> value;
   std::array<RowKernel<T>, 3> gradient{};
@@ -30,7 +31,8 @@ template <class T> struct Instruction {
 }  // namespace
 
 /// Registers: first the arguments, then the numbers, then one for each instruction.
-template <class T> class Program {
+template <class T>
+class Program {
  public:
   std::size_t arguments = 0;
   int result = -1;
@@ -52,7 +54,8 @@ template <class T> class Program {
 
 namespace {
 
-template <class T, class Rule, std::size_t N> Instruction<T> instruction(const Rule& rule) {
+template <class T, class Rule, std::size_t N>
+Instruction<T> instruction(const Rule& rule) {
   static_assert(sizeof(Rule) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Rule>);
   Instruction<T> i;
   i.name = Rule::name;
@@ -79,12 +82,14 @@ Symbol<T> trace_op(const Op<T>& rule, const S&... operands) {
 }
 
 /// A register: an array of a tile, or one number with stride 0.
-template <class T> struct Register {
+template <class T>
+struct Register {
   const T* data = nullptr;
   std::ptrdiff_t stride = 1;
 };
 
-template <class T> class Executor {
+template <class T>
+class Executor {
  public:
   Executor(const Program<T>& program, const std::vector<Tensor<T>>& x)
       : program_(program),
@@ -164,11 +169,13 @@ template <class T> class Executor {
 };
 
 /// Arguments that are neither of the common shape nor one number are widened first.
-template <class T> Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
+template <class T>
+Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
   return x.shape() == shape || x.size() == 1 ? x : broadcast_to(x, shape);
 }
 
-template <class T> struct Map {
+template <class T>
+struct Map {
   std::shared_ptr<const Program<T>> program;
   Function<T> f;  ///< the lambda itself, for recorded gradients
   static constexpr const char* name = "map";
@@ -213,7 +220,8 @@ template <class T> struct Map {
 
 }  // namespace
 
-template <class T> ProgramHandle<T> start_program(std::size_t arguments) {
+template <class T>
+ProgramHandle<T> start_program(std::size_t arguments) {
   if (arguments > 30) throw Error("map", "more than 30 arguments");
   ProgramHandle<T> handle{std::make_shared<Program<T>>(), {}};
   handle.program->arguments = arguments;
@@ -223,7 +231,8 @@ template <class T> ProgramHandle<T> start_program(std::size_t arguments) {
   return handle;
 }
 
-template <class T> void finish_program(Program<T>& program, const Symbol<T>& result) {
+template <class T>
+void finish_program(Program<T>& program, const Symbol<T>& result) {
   program.result = program.place_of(result);
 }
 
@@ -265,7 +274,8 @@ Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p, std::type_i
   return trace_op(make_rule<T, Op<T>>(p, q), x);
 }
 
-template <template <class> class Op, class T> Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b) {
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b) {
   return trace_op(Op<T>{}, a, b);
 }
 

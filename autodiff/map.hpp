@@ -11,13 +11,16 @@ namespace xtape {
 
 namespace detail {
 
-template <class T> struct ProgramHandle {
+template <class T>
+struct ProgramHandle {
   std::shared_ptr<Program<T>> program;
   std::vector<Symbol<T>> arguments;
 };
 
-template <class T> ProgramHandle<T> start_program(std::size_t arguments);
-template <class T> void finish_program(Program<T>& program, const Symbol<T>& result);
+template <class T>
+ProgramHandle<T> start_program(std::size_t arguments);
+template <class T>
+void finish_program(Program<T>& program, const Symbol<T>& result);
 template <class T>
 Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vector<Tensor<T>>& x,
                       Function<T> f);
@@ -37,7 +40,8 @@ std::shared_ptr<const Program<T>> trace(const F& f, std::index_sequence<I...>) {
 /// compile. f is called once with symbols and leaves a short program, which then runs over tiles that stay in
 /// the cache, forward and backward, as one node that keeps only its arguments. Gradients can be
 /// differentiated again. Error when the shapes do not broadcast, and for more than 30 arguments.
-template <class F, class T, class... Rest> Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
+template <class F, class T, class... Rest>
+Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();
   std::shared_ptr<const detail::Program<T>> program;
   if constexpr (std::is_empty_v<F>) {  // a lambda without captures is the same program every time

@@ -20,7 +20,8 @@
 namespace xtape::detail {
 
 /// Where an operation writes: a contiguous array of the result's shape, assigned or added to.
-template <class T> struct Target {
+template <class T>
+struct Target {
   T* data;
   bool accumulate = false;
 };
@@ -31,18 +32,23 @@ inline constexpr unsigned keep_all_inputs = ~keep_output;
 constexpr unsigned keep_input(unsigned i) { return 1u << i; }
 
 /// Sums `x` over the axes along which `shape` was widened by broadcasting: into `y`, or added to it.
-template <class T> void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
 
 /// The same as a recorded operation.
-template <class T> Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
 
 /// y += x, elementwise, of one shape.
-template <class T> void add_in_place(T* y, const T* x, std::size_t n);
+template <class T>
+void add_in_place(T* y, const T* x, std::size_t n);
 
-template <class T, class Op, class... In> Tensor<T> apply(const Op& op, const In&... in);
+template <class T, class Op, class... In>
+Tensor<T> apply(const Op& op, const In&... in);
 
 /// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
-template <class T> class Gradients {
+template <class T>
+class Gradients {
  public:
   Gradients(Node& node, Pass& pass, Handle g) : adjoint(std::move(g)), node_(node), pass_(pass) {}
 
@@ -84,7 +90,8 @@ template <class T> class Gradients {
   }
 
   /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
-  template <class Write> void accumulate(std::size_t i, Write&& write) {
+  template <class Write>
+  void accumulate(std::size_t i, Write&& write) {
     Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
     if (!slot.value) {
@@ -118,7 +125,8 @@ template <class T> class Gradients {
   Pass& pass_;
 };
 
-template <class T, class Op> void run_rule(Node& node, Pass& pass, Handle adjoint) {
+template <class T, class Op>
+void run_rule(Node& node, Pass& pass, Handle adjoint) {
   Gradients<T> d(node, pass, std::move(adjoint));
   static_cast<const Op*>(node.op())->backward(d);
 }
@@ -134,7 +142,8 @@ inline bool records(std::span<const Handle* const> inputs) {
 }
 
 /// Records `op` with the value `y` that it has computed, when an input requires a gradient.
-template <class T, class Op> Tensor<T> record(Op op, Tensor<T> y, std::span<const Handle* const> inputs) {
+template <class T, class Op>
+Tensor<T> record(Op op, Tensor<T> y, std::span<const Handle* const> inputs) {
   static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
   if (!records(inputs)) return y;
   std::uint32_t kept = 0;
@@ -151,7 +160,8 @@ template <class T, class Op> Tensor<T> record(Op op, Tensor<T> y, std::span<cons
   return Tensor<T>(Handle{y.handle().value, NodeRef(node)});
 }
 
-template <class T, class Op, class... In> Tensor<T> apply(const Op& op, const In&... in) {
+template <class T, class Op, class... In>
+Tensor<T> apply(const Op& op, const In&... in) {
   Tensor<T> y = Tensor<T>::uninitialized(op.shape(in.shape()...), op.name);
   op.compute(Target<T>{y.mutable_data(), false}, in...);
   const std::array<const Handle*, sizeof...(In)> inputs{&in.handle()...};

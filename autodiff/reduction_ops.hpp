@@ -13,14 +13,17 @@
 namespace xtape::detail {
 
 /// A reduced tensor with its axes back as size 1, so that it broadcasts against `wide`.
-template <class T> Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) {
+template <class T>
+Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) {
   return reshape(reduced, Dims(reduced_shape(wide, mask, true)));
 }
 
-template <class T> struct Expand;
+template <class T>
+struct Expand;
 
 /// y = scale Σ x over the masked axes.
-template <class T> struct Sum {
+template <class T>
+struct Sum {
   unsigned mask;
   bool keepdims;
   T scale;
@@ -35,7 +38,8 @@ template <class T> struct Sum {
 };
 
 /// y = scale x, repeated along the masked axes of the shape `to`.
-template <class T> struct Expand {
+template <class T>
+struct Expand {
   Shape to;
   unsigned mask;
   bool keepdims;
@@ -51,7 +55,8 @@ template <class T> struct Expand {
 };
 
 /// The largest or smallest element over the masked axes.
-template <class T, bool largest> struct Extreme {
+template <class T, bool largest>
+struct Extreme {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = largest ? "max" : "min";
@@ -82,7 +87,8 @@ template <class T, bool largest> struct Extreme {
 };
 
 /// √Σ x² over the masked axes, by the plain sum of squares unless that leaves the normal range.
-template <class T> struct Norm {
+template <class T>
+struct Norm {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "norm";
@@ -113,7 +119,8 @@ template <class T> struct Norm {
 };
 
 /// Calls f(first, n, stride) for each line of elements along an axis.
-template <class F> void for_each_line(const Shape& shape, std::size_t axis, F&& f) {
+template <class F>
+void for_each_line(const Shape& shape, std::size_t axis, F&& f) {
   const std::size_t n = shape[axis];
   std::size_t inner = 1, outer = 1;
   for (std::size_t i = 0; i < shape.size(); ++i)
@@ -123,7 +130,8 @@ template <class F> void for_each_line(const Shape& shape, std::size_t axis, F&& 
 }
 
 /// ln Σ eˣ of a line; −∞ when there is nothing but −∞.
-template <class T> T line_logsumexp(const T* x, std::size_t n, std::size_t stride) {
+template <class T>
+T line_logsumexp(const T* x, std::size_t n, std::size_t stride) {
   T largest = -std::numeric_limits<T>::infinity();
   for (std::size_t i = 0; i < n; ++i)
     largest = x[i * stride] > largest || x[i * stride] != x[i * stride] ? x[i * stride] : largest;
@@ -133,7 +141,8 @@ template <class T> T line_logsumexp(const T* x, std::size_t n, std::size_t strid
   return largest + std::log(total);
 }
 
-template <class T> struct LogSumExp {
+template <class T>
+struct LogSumExp {
   std::size_t axis;
   bool keepdims;
   static constexpr const char* name = "logsumexp";
@@ -154,7 +163,8 @@ template <class T> struct LogSumExp {
   }
 };
 
-template <class T> struct Softmax {
+template <class T>
+struct Softmax {
   std::size_t axis;
   static constexpr const char* name = "softmax";
 
@@ -176,7 +186,8 @@ template <class T> struct Softmax {
   }
 };
 
-template <class T> struct LogSoftmax {
+template <class T>
+struct LogSoftmax {
   std::size_t axis;
   static constexpr const char* name = "log_softmax";
 
@@ -191,7 +202,8 @@ template <class T> struct LogSoftmax {
   void backward(Gradients<T>& d) const { d.add(0, d.adjoint - exp(d.output()) * sum(d.adjoint, axis, true)); }
 };
 
-template <class T> struct CumulativeSum {
+template <class T>
+struct CumulativeSum {
   std::size_t axis;
   bool reverse;
   static constexpr const char* name = "cumsum";

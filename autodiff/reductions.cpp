@@ -10,16 +10,21 @@ namespace {
 
 using detail::apply;
 
-template <class T> unsigned all_axes(const Tensor<T>& x) { return (1u << x.rank()) - 1u; }
+template <class T>
+unsigned all_axes(const Tensor<T>& x) {
+  return (1u << x.rank()) - 1u;
+}
 
-template <class T> std::size_t reduced_count(const Tensor<T>& x, unsigned mask) {
+template <class T>
+std::size_t reduced_count(const Tensor<T>& x, unsigned mask) {
   std::size_t n = 1;
   for (std::size_t i = 0; i < x.rank(); ++i)
     if (mask >> i & 1u) n *= x.shape()[i];
   return n;
 }
 
-template <class T> Tensor<T> mean(const Tensor<T>& x, unsigned mask, bool keepdims) {
+template <class T>
+Tensor<T> mean(const Tensor<T>& x, unsigned mask, bool keepdims) {
   const std::size_t n = reduced_count(x, mask);
   if (n == 0)
     return apply<T>(detail::Sum<T>{mask, keepdims, T(1), "mean"}, x) * std::numeric_limits<T>::quiet_NaN();
@@ -27,7 +32,8 @@ template <class T> Tensor<T> mean(const Tensor<T>& x, unsigned mask, bool keepdi
 }
 
 // Halves are multiplied until one is left: no division, so zeros need no care, to any order.
-template <class T> Tensor<T> prod(const Tensor<T>& x, unsigned mask, bool keepdims) {
+template <class T>
+Tensor<T> prod(const Tensor<T>& x, unsigned mask, bool keepdims) {
   Tensor<T> y = x;
   for (std::size_t axis = 0; axis < x.rank(); ++axis) {
     if (!(mask >> axis & 1u)) continue;
@@ -46,14 +52,16 @@ template <class T> Tensor<T> prod(const Tensor<T>& x, unsigned mask, bool keepdi
   return reshape(y, Dims(detail::reduced_shape(x.shape(), mask, keepdims)));
 }
 
-template <class T, bool largest> Tensor<T> extreme(const Tensor<T>& x, unsigned mask, bool keepdims) {
+template <class T, bool largest>
+Tensor<T> extreme(const Tensor<T>& x, unsigned mask, bool keepdims) {
   const detail::Extreme<T, largest> op{mask, keepdims};
   if (x.size() == 0 && detail::element_count(op.shape(x.shape()), op.name) != 0)
     throw Error(op.name, "shape " + to_string(x.shape()) + " has no element to choose");
   return apply<T>(op, x);
 }
 
-template <class T> Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdims, std::size_t ddof) {
+template <class T>
+Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdims, std::size_t ddof) {
   const Tensor<T> deviation = x - mean(x, mask, true);
   const std::size_t count = reduced_count(x, mask);
   if (count == 0) return mean(x, mask, keepdims);
@@ -61,7 +69,8 @@ template <class T> Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdim
   return apply<T>(detail::Sum<T>{mask, keepdims, T(1) / std::max(n, T(0)), "var"}, square(deviation));
 }
 
-template <class T> Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
   Tensor<T> y = x;
   for (std::size_t axis = x.rank(); axis-- > 0;)
     if (mask >> axis & 1u) y = apply<T>(detail::LogSumExp<T>{axis, keepdims}, y);
@@ -70,71 +79,110 @@ template <class T> Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool k
 
 }  // namespace
 
-template <class T> Tensor<T> sum(const Tensor<T>& x) {
+template <class T>
+Tensor<T> sum(const Tensor<T>& x) {
   return apply<T>(detail::Sum<T>{all_axes(x), false, T(1)}, x);
 }
-template <class T> Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return apply<T>(detail::Sum<T>{detail::axis_mask(axes, x.rank(), "sum"), keepdims, T(1)}, x);
 }
 
-template <class T> Tensor<T> mean(const Tensor<T>& x) { return mean(x, all_axes(x), false); }
-template <class T> Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> mean(const Tensor<T>& x) {
+  return mean(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return mean(x, detail::axis_mask(axes, x.rank(), "mean"), keepdims);
 }
 
-template <class T> Tensor<T> prod(const Tensor<T>& x) { return prod(flatten(x), 1u, false); }
-template <class T> Tensor<T> prod(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> prod(const Tensor<T>& x) {
+  return prod(flatten(x), 1u, false);
+}
+template <class T>
+Tensor<T> prod(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return prod(x, detail::axis_mask(axes, x.rank(), "prod"), keepdims);
 }
 
-template <class T> Tensor<T> max(const Tensor<T>& x) { return extreme<T, true>(x, all_axes(x), false); }
-template <class T> Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> max(const Tensor<T>& x) {
+  return extreme<T, true>(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return extreme<T, true>(x, detail::axis_mask(axes, x.rank(), "max"), keepdims);
 }
 
-template <class T> Tensor<T> min(const Tensor<T>& x) { return extreme<T, false>(x, all_axes(x), false); }
-template <class T> Tensor<T> min(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> min(const Tensor<T>& x) {
+  return extreme<T, false>(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> min(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return extreme<T, false>(x, detail::axis_mask(axes, x.rank(), "min"), keepdims);
 }
 
-template <class T> Tensor<T> var(const Tensor<T>& x) { return var(x, all_axes(x), false, 0); }
-template <class T> Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
+template <class T>
+Tensor<T> var(const Tensor<T>& x) {
+  return var(x, all_axes(x), false, 0);
+}
+template <class T>
+Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
   return var(x, detail::axis_mask(axes, x.rank(), "var"), keepdims, ddof);
 }
 
-template <class T> Tensor<T> std(const Tensor<T>& x) { return sqrt(var(x)); }
-template <class T> Tensor<T> std(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
+template <class T>
+Tensor<T> std(const Tensor<T>& x) {
+  return sqrt(var(x));
+}
+template <class T>
+Tensor<T> std(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
   return sqrt(var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
 }
 
-template <class T> Tensor<T> norm(const Tensor<T>& x) {
+template <class T>
+Tensor<T> norm(const Tensor<T>& x) {
   return apply<T>(detail::Norm<T>{all_axes(x), false}, x);
 }
-template <class T> Tensor<T> norm(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> norm(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return apply<T>(detail::Norm<T>{detail::axis_mask(axes, x.rank(), "norm"), keepdims}, x);
 }
 
-template <class T> Tensor<T> logsumexp(const Tensor<T>& x) { return logsumexp(flatten(x), 1u, false); }
-template <class T> Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x) {
+  return logsumexp(flatten(x), 1u, false);
+}
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return logsumexp(x, detail::axis_mask(axes, x.rank(), "logsumexp"), keepdims);
 }
 
-template <class T> Tensor<T> softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
+template <class T>
+Tensor<T> softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
   return apply<T>(detail::Softmax<T>{detail::normalize_axis(axis, x.rank(), "softmax")}, x);
 }
 
-template <class T> Tensor<T> log_softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
+template <class T>
+Tensor<T> log_softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
   return apply<T>(detail::LogSoftmax<T>{detail::normalize_axis(axis, x.rank(), "log_softmax")}, x);
 }
 
-template <class T> Tensor<T> cumsum(const Tensor<T>& x) { return cumsum(flatten(x), 0); }
-template <class T> Tensor<T> cumsum(const Tensor<T>& x, std::ptrdiff_t axis) {
+template <class T>
+Tensor<T> cumsum(const Tensor<T>& x) {
+  return cumsum(flatten(x), 0);
+}
+template <class T>
+Tensor<T> cumsum(const Tensor<T>& x, std::ptrdiff_t axis) {
   return apply<T>(detail::CumulativeSum<T>{detail::normalize_axis(axis, x.rank(), "cumsum"), false}, x);
 }
 
 namespace detail {
 
-template <class T> void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
   const std::size_t new_axes = x.rank() - shape.size();
   unsigned mask = (1u << new_axes) - 1u;
   for (std::size_t i = 0; i < shape.size(); ++i)
@@ -143,7 +191,8 @@ template <class T> void sum_to_shape(Target<T> y, const Shape& shape, const Tens
   add_sum(y.data, x.data(), x.shape(), mask, T(1));
 }
 
-template <class T> Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const std::size_t new_axes = x.rank() - shape.size();
   Axes axes;
@@ -152,7 +201,8 @@ template <class T> Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape
   return reshape(sum(x, axes), Dims(shape));
 }
 
-template <class T> void Gradients<T>::add_same_shape(std::size_t i, const Tensor<T>& gradient) {
+template <class T>
+void Gradients<T>::add_same_shape(std::size_t i, const Tensor<T>& gradient) {
   Node& to = *node_.inputs()[i];
   Handle& slot = pass_.slot(to);
   if (!slot.value) {
@@ -169,7 +219,8 @@ template <class T> void Gradients<T>::add_same_shape(std::size_t i, const Tensor
   }
 }
 
-template <class T> void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
+template <class T>
+void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
   Node& to = *node_.inputs()[i];
   const Tensor<T> contribution = sum_to_shape(gradient, to.shape);
   Handle& slot = pass_.slot(to);

@@ -22,12 +22,14 @@ namespace detail {
 
 /// An integer of any type inside braces, so that {n, 2} takes int and size_t alike.
 struct Integer {
-  template <std::integral I> Integer(I i) : value(static_cast<std::ptrdiff_t>(i)) {}  // NOLINT
+  template <std::integral I>
+  Integer(I i) : value(static_cast<std::ptrdiff_t>(i)) {}  // NOLINT
   std::ptrdiff_t value;
 };
 
 /// A small vector of at most max_rank integers; the common part of Shape, Axes and Dims.
-template <class I> class SmallVector {
+template <class I>
+class SmallVector {
  public:
   using value_type = I;
   using size_type = std::size_t;
@@ -119,7 +121,8 @@ using Dims = detail::SmallVector<std::ptrdiff_t>;
 class Axes : public detail::SmallVector<std::ptrdiff_t> {
  public:
   using SmallVector::SmallVector;
-  template <std::integral I> Axes(I axis) {  // NOLINT: sum(x, 1)
+  template <std::integral I>
+  Axes(I axis) {  // NOLINT: sum(x, 1)
     push_back(static_cast<std::ptrdiff_t>(axis));
   }
 };

@@ -5,12 +5,14 @@
 namespace xtape {
 
 namespace detail {
-template <class T> class Program;
+template <class T>
+class Program;
 }
 
 /// An element inside map(): stands for a number that is not known yet. All elementwise operations take it,
 /// mixed with numbers. It cannot be branched on: select with where().
-template <class T> class Symbol {
+template <class T>
+class Symbol {
  public:
   using value_type = T;
 

@@ -34,7 +34,8 @@ Shape nested_shape(std::initializer_list<Nested> items) {
 }
 
 namespace {
-template <class T> T* fill_nested(T* to, std::initializer_list<Nested> items) {
+template <class T>
+T* fill_nested(T* to, std::initializer_list<Nested> items) {
   for (const Nested& item : items) {
     if (item.is_list)
       to = fill_nested(to, item.items);
@@ -52,22 +53,26 @@ Tensor<T>::Tensor(std::initializer_list<detail::Nested> items)
   detail::fill_nested(mutable_data(), items);
 }
 
-template <class T> Tensor<T> Tensor<T>::uninitialized(const Shape& shape, const char* op) {
+template <class T>
+Tensor<T> Tensor<T>::uninitialized(const Shape& shape, const char* op) {
   return Tensor(detail::Handle{detail::make_value(shape, sizeof(T), op), {}});
 }
 
-template <class T> void Tensor<T>::no_value() {
+template <class T>
+void Tensor<T>::no_value() {
   throw Error("Tensor",
               "the tensor is empty: it was default-constructed or moved from, and never given a value");
 }
 
-template <class T> T Tensor<T>::item() const {
+template <class T>
+T Tensor<T>::item() const {
   if (size() != 1)
     throw Error("item", "shape " + to_string(shape()) + " has not one element: index value() instead");
   return *data();
 }
 
-template <class T> Tensor<T> Tensor<T>::grad() const {
+template <class T>
+Tensor<T> Tensor<T>::grad() const {
   if (!has_grad())
     throw Error("grad", !requires_grad() ? "the tensor is a constant: make it with parameter()"
                         : !is_leaf()
@@ -76,22 +81,26 @@ template <class T> Tensor<T> Tensor<T>::grad() const {
   return Tensor(static_cast<const detail::Leaf*>(handle_.node.get())->grad);
 }
 
-template <class T> bool Tensor<T>::has_grad() const {
+template <class T>
+bool Tensor<T>::has_grad() const {
   return is_leaf() && static_cast<const detail::Leaf*>(handle_.node.get())->grad.value;
 }
 
-template <class T> void Tensor<T>::zero_grad() {
+template <class T>
+void Tensor<T>::zero_grad() {
   if (is_leaf()) static_cast<detail::Leaf*>(handle_.node.get())->grad = {};
 }
 
-template <class T> void Tensor<T>::assign(const Tensor& value) {
+template <class T>
+void Tensor<T>::assign(const Tensor& value) {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
   T* const to = begin_update();
   if (size() != 0) std::memmove(to, value.handle_.value->data, size() * sizeof(T));
 }
 
-template <class T> T* Tensor<T>::begin_update() {
+template <class T>
+T* Tensor<T>::begin_update() {
   checked();
   if (handle_.node && !is_leaf())
     throw Error("assign", std::string("the tensor was computed by '") + handle_.node->name +
@@ -101,19 +110,22 @@ template <class T> T* Tensor<T>::begin_update() {
   return mutable_data();
 }
 
-template <class T> Tensor<T> parameter(const Tensor<T>& value) {
+template <class T>
+Tensor<T> parameter(const Tensor<T>& value) {
   Tensor<T> copy = Tensor<T>::uninitialized(value.shape(), "parameter");
   std::copy(value.begin(), value.end(), copy.mutable_data());
   return Tensor<T>(detail::Handle{copy.handle().value, detail::make_leaf(value.shape())});
 }
 
-template <class T> Tensor<T> detail::filled(const Shape& shape, T x, const char* op) {
+template <class T>
+Tensor<T> detail::filled(const Shape& shape, T x, const char* op) {
   Tensor<T> result = Tensor<T>::uninitialized(shape, op);
   std::fill_n(result.mutable_data(), result.size(), x);
   return result;
 }
 
-template <class T> Tensor<T> eye(std::size_t n) {
+template <class T>
+Tensor<T> eye(std::size_t n) {
   Tensor<T> result = zeros<T>({n, n});
   for (std::size_t i = 0; i < n; ++i) result.mutable_data()[i * (n + 1)] = T(1);
   return result;
@@ -132,7 +144,8 @@ Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::
   return result;
 }
 
-template <class T> std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
+template <class T>
+std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
   out << "Tensor<" << (std::is_same_v<T, float> ? "float" : "double") << ">(";
   if (!tensor.defined()) return out << "empty)";
   if (tensor.size() != 0) out << tensor.value() << ", ";

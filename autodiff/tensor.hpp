@@ -12,7 +12,8 @@
 
 namespace xtape {
 
-template <class T> class Tensor;
+template <class T>
+class Tensor;
 
 /// A number that mixes into expressions of tensors.
 template <class S>
@@ -23,7 +24,8 @@ template <class E>
 concept Expression = xt::is_xexpression<std::remove_cvref_t<E>>::value;
 
 /// How to differentiate; see Tensor::backward and grad.
-template <class T> struct BackwardOptions {
+template <class T>
+struct BackwardOptions {
   Tensor<T> seed{};           ///< the adjoint of the output, of its shape; 1 when absent
   bool retain_tape = false;   ///< keep the recording for another pass; create_graph keeps it too
   bool create_graph = false;  ///< record the pass itself, so that gradients can be differentiated
@@ -33,7 +35,8 @@ namespace detail {
 
 /// Numbers in nested braces, of any depth.
 struct Nested {
-  template <Scalar S> Nested(S number) : value(static_cast<double>(number)) {}  // NOLINT
+  template <Scalar S>
+  Nested(S number) : value(static_cast<double>(number)) {}  // NOLINT
   Nested(std::initializer_list<Nested> list) : items(list), is_list(true) {}
   double value = 0;
   std::initializer_list<Nested> items;
@@ -43,7 +46,8 @@ struct Nested {
 Shape nested_shape(std::initializer_list<Nested> items);
 
 /// The elements of a value as storage for an xtensor adaptor: read-only, shared, kept alive.
-template <class T> class Elements {
+template <class T>
+class Elements {
  public:
   using value_type = T;
   using reference = const T&;
@@ -77,13 +81,15 @@ template <class T> class Elements {
   ValueRef value_;
 };
 
-template <class T> Tensor<T> filled(const Shape& shape, T x, const char* op);
+template <class T>
+Tensor<T> filled(const Shape& shape, T x, const char* op);
 
 }  // namespace detail
 }  // namespace xtape
 
 /// What xtensor evaluates an adaptor of ours into.
-template <class T> struct xt::temporary_container<const xtape::detail::Elements<T>> {
+template <class T>
+struct xt::temporary_container<const xtape::detail::Elements<T>> {
   using type = xt::uvector<T>;
 };
 
@@ -92,7 +98,8 @@ namespace xtape {
 /// An array of float or double, and its place in the recording. A cheap handle: copies share the value.
 /// The elements are contiguous and row-major. A tensor that an operation returns never changes; leaves
 /// and constants change by assign(). A default-constructed tensor is empty: using it is an error.
-template <class T> class Tensor {
+template <class T>
+class Tensor {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "xtape tensors hold float or double");
 
  public:
@@ -100,7 +107,8 @@ template <class T> class Tensor {
 
   Tensor() = default;
   /// Rank 0.
-  template <Scalar S> Tensor(S number) : Tensor(uninitialized({})) {  // NOLINT
+  template <Scalar S>
+  Tensor(S number) : Tensor(uninitialized({})) {  // NOLINT
     *mutable_data() = static_cast<T>(number);
   }
   /// Nested braces. Error when rows differ in length.
@@ -169,7 +177,8 @@ template <class T> class Tensor {
     return *handle_.value.get();
   }
   [[noreturn]] static void no_value();
-  template <class E> void fill(const E& expression) {
+  template <class E>
+  void fill(const E& expression) {
     const std::vector<std::size_t> dimensions = shape();
     auto target =
         xt::adapt<xt::layout_type::row_major>(mutable_data(), size(), xt::no_ownership(), dimensions);
@@ -183,23 +192,36 @@ template <class T> class Tensor {
 };
 
 /// A leaf that requires a gradient, with its own copy of the value. `value` is whatever makes a Tensor.
-template <class T> Tensor<T> parameter(const Tensor<T>& value);
+template <class T>
+Tensor<T> parameter(const Tensor<T>& value);
 
 /// All elements x.
-template <class T> Tensor<T> full(const Shape& shape, std::type_identity_t<T> x) {
+template <class T>
+Tensor<T> full(const Shape& shape, std::type_identity_t<T> x) {
   return detail::filled<T>(shape, x, "full");
 }
-template <class T> Tensor<T> zeros(const Shape& shape) { return detail::filled<T>(shape, T(0), "zeros"); }
-template <class T> Tensor<T> ones(const Shape& shape) { return detail::filled<T>(shape, T(1), "ones"); }
+template <class T>
+Tensor<T> zeros(const Shape& shape) {
+  return detail::filled<T>(shape, T(0), "zeros");
+}
+template <class T>
+Tensor<T> ones(const Shape& shape) {
+  return detail::filled<T>(shape, T(1), "ones");
+}
 /// The identity matrix, (n, n).
-template <class T> Tensor<T> eye(std::size_t n);
+template <class T>
+Tensor<T> eye(std::size_t n);
 /// from, from + step, …, below `to` (above it for a negative step). Error for a step of 0.
 template <class T>
 Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::type_identity_t<T> step = 1);
 /// 0, 1, …, below `to`.
-template <class T> Tensor<T> arange(std::type_identity_t<T> to) { return arange<T>(T(0), to, T(1)); }
+template <class T>
+Tensor<T> arange(std::type_identity_t<T> to) {
+  return arange<T>(T(0), to, T(1));
+}
 
 /// Values, shape, and whether it requires a gradient.
-template <class T> std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor);
+template <class T>
+std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor);
 
 }  // namespace xtape

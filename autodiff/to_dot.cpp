@@ -6,7 +6,8 @@
 
 namespace xtape {
 
-template <class T> std::string to_dot(const Tensor<T>& output) {
+template <class T>
+std::string to_dot(const Tensor<T>& output) {
   std::string text = "digraph tape {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n";
   std::unordered_map<detail::Node*, std::size_t> numbers;
   std::vector<detail::Node*> found;

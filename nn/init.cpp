@@ -17,28 +17,33 @@ Fans fans(const char* op, const Shape& shape) {
   return {static_cast<double>(shape[1]) * receptive, static_cast<double>(shape[0]) * receptive};
 }
 
-template <class T> Tensor<T> uniform(const Shape& shape, double variance) {
+template <class T>
+Tensor<T> uniform(const Shape& shape, double variance) {
   const T bound = static_cast<T>(std::sqrt(3 * variance));
   return random::uniform<T>(shape, -bound, bound);
 }
 
 }  // namespace
 
-template <class T> Tensor<T> xavier_uniform(const Shape& shape) {
+template <class T>
+Tensor<T> xavier_uniform(const Shape& shape) {
   const Fans f = fans("xavier_uniform", shape);
   return uniform<T>(shape, 2 / (f.in + f.out));
 }
 
-template <class T> Tensor<T> xavier_normal(const Shape& shape) {
+template <class T>
+Tensor<T> xavier_normal(const Shape& shape) {
   const Fans f = fans("xavier_normal", shape);
   return random::normal<T>(shape, 0, static_cast<T>(std::sqrt(2 / (f.in + f.out))));
 }
 
-template <class T> Tensor<T> he_uniform(const Shape& shape) {
+template <class T>
+Tensor<T> he_uniform(const Shape& shape) {
   return uniform<T>(shape, 2 / fans("he_uniform", shape).in);
 }
 
-template <class T> Tensor<T> he_normal(const Shape& shape) {
+template <class T>
+Tensor<T> he_normal(const Shape& shape) {
   return random::normal<T>(shape, 0, static_cast<T>(std::sqrt(2 / fans("he_normal", shape).in)));
 }
 

@@ -5,14 +5,21 @@
 namespace xtape::nn::init {
 
 /// Evenly distributed with the variance 2 / (in + out): Glorot and Bengio, 2010. For sigmoid and tanh.
-template <class T> Tensor<T> xavier_uniform(const Shape& shape);
+template <class T>
+Tensor<T> xavier_uniform(const Shape& shape);
 /// Normally distributed with the variance 2 / (in + out).
-template <class T> Tensor<T> xavier_normal(const Shape& shape);
+template <class T>
+Tensor<T> xavier_normal(const Shape& shape);
 /// Evenly distributed with the variance 2 / in: He et al., 2015. For ReLU.
-template <class T> Tensor<T> he_uniform(const Shape& shape);
+template <class T>
+Tensor<T> he_uniform(const Shape& shape);
 /// Normally distributed with the variance 2 / in.
-template <class T> Tensor<T> he_normal(const Shape& shape);
+template <class T>
+Tensor<T> he_normal(const Shape& shape);
 /// All 0.
-template <class T> Tensor<T> zeros(const Shape& shape) { return xtape::zeros<T>(shape); }
+template <class T>
+Tensor<T> zeros(const Shape& shape) {
+  return xtape::zeros<T>(shape);
+}
 
 }  // namespace xtape::nn::init

@@ -9,7 +9,8 @@ namespace xtape::nn {
 
 /// y = x Wᵀ + b: x (…, in), y (…, out). The weight (out, in) starts as init::xavier_uniform, the bias (out)
 /// at 0. Error for 0 features.
-template <class T> class Linear : public Module<T> {
+template <class T>
+class Linear : public Module<T> {
  public:
   Linear(std::size_t in, std::size_t out, bool with_bias = true);
   Tensor<T> forward(const Tensor<T>& x) override;
@@ -20,17 +21,20 @@ template <class T> class Linear : public Module<T> {
 };
 
 /// 1 / (1 + e⁻ˣ)
-template <class T> struct Sigmoid : Module<T> {
+template <class T>
+struct Sigmoid : Module<T> {
   Tensor<T> forward(const Tensor<T>& x) override { return sigmoid(x); }
 };
 
 /// max(x, 0)
-template <class T> struct ReLU : Module<T> {
+template <class T>
+struct ReLU : Module<T> {
   Tensor<T> forward(const Tensor<T>& x) override { return relu(x); }
 };
 
 /// Hyperbolic tangent
-template <class T> struct Tanh : Module<T> {
+template <class T>
+struct Tanh : Module<T> {
   Tensor<T> forward(const Tensor<T>& x) override { return tanh(x); }
 };
 

@@ -10,7 +10,8 @@
 namespace xtape::nn {
 namespace {
 
-template <class T> Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
+template <class T>
+Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
   switch (reduction) {
     case Reduction::mean:
       return mean(losses);

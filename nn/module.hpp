@@ -10,10 +10,12 @@
 
 namespace xtape::nn {
 
-template <class T> class Module;
+template <class T>
+class Module;
 
 /// What a module names in members(): parameters, and modules within it.
-template <class T> class Members {
+template <class T>
+class Members {
  public:
   void parameter(std::string name, const Tensor<T>& value) {
     parameters.emplace_back(std::move(name), value);
@@ -33,7 +35,8 @@ template <class T> class Members {
 ///       void members(Members<double>& m) override { m.module("hidden", hidden); m.module("output", output);
 ///       }
 ///     };
-template <class T> class Module {
+template <class T>
+class Module {
  public:
   using value_type = T;
   virtual ~Module() = default;
@@ -61,7 +64,8 @@ template <class T> class Module {
 };
 
 /// Modules one after the other. Takes layers by value, or shared pointers to modules.
-template <class T> class Sequential : public Module<T> {
+template <class T>
+class Sequential : public Module<T> {
  public:
   Sequential() = default;
   template <class... M>

@@ -20,7 +20,8 @@ Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters) : parameters_(std::mo
       throw Error("optimizer", "tensor " + std::to_string(i) + " is no parameter: make it with parameter()");
 }
 
-template <class T> void Optimizer<T>::zero_grad() {
+template <class T>
+void Optimizer<T>::zero_grad() {
   for (Tensor<T>& p : parameters_) p.zero_grad();
 }
 
@@ -34,7 +35,8 @@ SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o)
   velocity_.resize(this->parameters_.size());
 }
 
-template <class T> void SGD<T>::step() {
+template <class T>
+void SGD<T>::step() {
   const T rate = static_cast<T>(options.learning_rate), momentum = static_cast<T>(options.momentum);
   const T decay = static_cast<T>(options.weight_decay);
   for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
@@ -73,7 +75,8 @@ Adam<T>::Adam(std::vector<Tensor<T>> parameters, AdamOptions o)
   steps_.resize(this->parameters_.size());
 }
 
-template <class T> void Adam<T>::step() {
+template <class T>
+void Adam<T>::step() {
   for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
     Tensor<T>& p = this->parameters_[k];
     if (!p.has_grad()) continue;

@@ -8,7 +8,8 @@
 namespace xtape::nn {
 
 /// What optimisers have in common: the parameters, and dropping their gradients.
-template <class T> class Optimizer {
+template <class T>
+class Optimizer {
  public:
   /// Error for a tensor that is no leaf.
   explicit Optimizer(std::vector<Tensor<T>> parameters);
@@ -32,7 +33,8 @@ struct SGDOptions {
 
 /// Gradient descent: g ← g + λ w; v ← μ v + g; w ← w − α v (plain: w − α g; Nesterov: w − α (g + μ v)), as in
 /// PyTorch. Error for a negative rate, momentum or decay.
-template <class T> class SGD : public Optimizer<T> {
+template <class T>
+class SGD : public Optimizer<T> {
  public:
   explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {});
   void step() override;
@@ -53,7 +55,8 @@ struct AdamOptions {
 
 /// Adam (Kingma and Ba, 2015): m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
 /// w ← w − α m̂ / (√v̂ + ε) with m̂ = m / (1−β₁ᵗ), v̂ = v / (1−β₂ᵗ). Weight decay is added to g.
-template <class T> class Adam : public Optimizer<T> {
+template <class T>
+class Adam : public Optimizer<T> {
  public:
   explicit Adam(std::vector<Tensor<T>> parameters, AdamOptions options = {});
   void step() override;

@@ -13,7 +13,8 @@ namespace xtape::test {
 
 /// "" when |a − b| <= atol + rtol |b| for all elements, else what is worst. Equal infinities and two NaN
 /// agree.
-template <class T> std::string difference(const Tensor<T>& a, const Tensor<T>& b, double rtol, double atol) {
+template <class T>
+std::string difference(const Tensor<T>& a, const Tensor<T>& b, double rtol, double atol) {
   std::ostringstream text;
   text.precision(17);
   if (!(a.shape() == b.shape())) {

@@ -22,11 +22,13 @@ const Sets broadcasting{
 
 const Sets matrices{{{1, 1}}, {{2, 3}}, {{3, 2}}, {{3, 3}}, {{0, 2}}, {{2, 0}}};
 
-template <class F> OpRow unary(const char* op, F f, Range range = {}, int order = 2) {
+template <class F>
+OpRow unary(const char* op, F f, Range range = {}, int order = 2) {
   return {op, "", [f](const Tensors& x) { return f(x[0]); }, any_shape, {range}, order};
 }
 
-template <class F> OpRow binary(const char* op, F f, std::vector<Range> ranges = {{}}, int order = 2) {
+template <class F>
+OpRow binary(const char* op, F f, std::vector<Range> ranges = {{}}, int order = 2) {
   return {op, "", [f](const Tensors& x) { return f(x[0], x[1]); }, broadcasting, std::move(ranges), order};
 }
 
@@ -36,11 +38,9 @@ OpRow row(const char* op, const char* variant, std::function<Tensor(const Tensor
 }
 
 #define XTAPE_UNARY(name, ...) \
-  unary(                       \
-      #name, [](const Tensor& x) { return name(x); }, ##__VA_ARGS__)
+  unary(#name, [](const Tensor& x) { return name(x); } __VA_OPT__(, ) __VA_ARGS__)
 #define XTAPE_BINARY(name, ...) \
-  binary(                       \
-      #name, [](const Tensor& a, const Tensor& b) { return name(a, b); }, ##__VA_ARGS__)
+  binary(#name, [](const Tensor& a, const Tensor& b) { return name(a, b); } __VA_OPT__(, ) __VA_ARGS__)
 
 void add_elementwise(std::vector<OpRow>& rows) {
   const Range positive{0.3, 3}, unit{-0.9, 0.9};

@@ -51,8 +51,9 @@ TEST_CASE("wrong rules are caught with the default tolerances") {
       {"zero", [](const auto& x, const auto& g) { return 0 * g * x; }},
       {"not a number", [](const auto& x, const auto& g) { return g * log(x); }},
   };
-  for (const auto& [name, rule] : wrong) {
-    CAPTURE(name);
+  for (const auto& entry : wrong) {
+    CAPTURE(entry.first);
+    const Rule& rule = entry.second;
     const GradientReport full = check_gradients(with_rule(rule), point);
     CHECK(!full.passed);
     CHECK(text(full).starts_with("gradients DIFFER"));

@@ -62,8 +62,9 @@ TEST_CASE(
       {"map",
        [](const Tensor<double>& a) { return map([](auto s) { return exp(s) * sin(s) / (s + 2); }, a); }},
   };
-  for (const auto& [name, f] : functions) {
-    CAPTURE(name);
+  for (const auto& entry : functions) {
+    CAPTURE(entry.first);
+    const F& f = entry.second;
     const auto gradient = [&](const Tensor<double>& at) {
       const Tensor<double> y = f(at);
       const Tensor<double> weights = cos(arange<double>(static_cast<double>(y.size())) + 1);

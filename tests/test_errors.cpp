@@ -12,7 +12,8 @@ using namespace xtape::test;
 namespace {
 
 /// Runs f, which must throw an Error with exactly this text, and shows that the tape works afterwards.
-template <class F> void throws(const std::string& expected, F&& f) {
+template <class F>
+void throws(const std::string& expected, F&& f) {
   std::string text = "nothing was thrown";
   const std::size_t size = Tape::current().size();
   try {

@@ -74,12 +74,15 @@ TEST_CASE("every operation gives PyTorch's values and gradients to 1e-12") {
     for (std::size_t i = 0; i < inputs.size(); ++i)
       check_close(gradients[i], tensor(one.at("gradients")[i]), 1e-12, 1e-14);
   }
-  for (const auto& [id, f] : all)
-    CHECK_MESSAGE(seen.contains(id), id << " has no golden values: add it to make_golden.py");
+  for (const auto& entry : all)
+    CHECK_MESSAGE(seen.contains(entry.first),
+                  entry.first << " has no golden values: add it to make_golden.py");
 }
 
 TEST_CASE("20 steps of a 2-layer network follow PyTorch's loss curve to 1e-9, for each optimiser") {
-  for (const auto& [name, curve] : golden().at("curves").items()) {
+  for (const auto& item : golden().at("curves").items()) {
+    const std::string name = item.key();
+    const Json& curve = item.value();
     CAPTURE(name);
     const Tensor<double> x = tensor(curve.at("x")), y = tensor(curve.at("y"));
     Tensors p;

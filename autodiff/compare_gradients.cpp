@@ -8,6 +8,8 @@
 #include <sstream>
 #include <type_traits>
 
+#include "layout.hpp"
+
 namespace xtape {
 namespace {
 
@@ -16,8 +18,8 @@ double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor)
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double d = std::abs(static_cast<double>(a.data()[i]) - factor * static_cast<double>(b.data()[i]));
-    if (!(d <= largest)) largest = d;  // a NaN stays
-    if (std::isnan(d)) return d;
+    if (!(d <= largest)) largest = d;
+    if (!std::isfinite(d)) return d;
   }
   return largest;
 }
@@ -38,6 +40,13 @@ std::string factor_hint(const Tensor<T>& a, const Tensor<T>& b, double tolerance
   return {};
 }
 
+template <class T>
+bool is_transposed(const Tensor<T>& a, const Tensor<T>& b, double tolerance) {
+  if (a.rank() != 2 || b.rank() != 2) return false;
+  const Tensor<T> t = transpose(b.detach());
+  return a.shape() == t.shape() && largest_difference(a, t, 1) <= tolerance;
+}
+
 }  // namespace
 
 template <class T>
@@ -56,7 +65,8 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs, const
       row.cosine = std::nan("");
       row.hint = !a.defined() || !b.defined()
                      ? "a gradient is empty"
-                     : "shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ";
+                     : "shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ" +
+                           (is_transposed(a, b, atol) ? ": transposed" : "");
     } else {
       row.shape = to_string(a.shape());
       double ab = 0, aa = 0, bb = 0, largest = 0;
@@ -71,8 +81,9 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs, const
       row.max_rel_difference = largest > 0 ? row.max_abs_difference / largest : 0;
       row.cosine = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : aa == bb ? 1 : 0;
       const double tolerance = atol + rtol * largest;
-      row.passed = row.max_abs_difference <= tolerance;
+      row.passed = std::isfinite(largest) && row.max_abs_difference <= tolerance;
       if (!row.passed) row.hint = factor_hint(a, b, tolerance, options.batch_size);
+      if (!row.passed && row.hint.empty() && is_transposed(a, b, tolerance)) row.hint = "transposed";
     }
     table.passed = table.passed && row.passed;
     table.rows.push_back(std::move(row));

@@ -9,7 +9,7 @@ namespace {
 
 template <class T>
 Operand<T> operand(const Tensor<T>& x) {
-  return x.defined() ? Operand<T>{x.data(), &x.shape()} : Operand<T>{};
+  return {x.data(), &x.shape()};
 }
 
 /// An elementwise operation as an operation of the tape.
@@ -47,15 +47,20 @@ struct Elementwise {
     if (!d.needs(I)) return;
     if (passes_adjoint<Rule>(I)) return d.add(I, d.adjoint);
     constexpr unsigned kept = kept_by<Rule>(I);
-    const auto input = [&](unsigned k) { return kept & keep_input(k) ? d.input(k) : Tensor<T>(); };
-    const Tensor<T> y = kept & keep_output ? d.output() : Tensor<T>();
-    const std::array<Tensor<T>, N> x{input(K)...};
-    if (d.creates_graph()) return d.add(I, gradient<I>(rule, d.adjoint, y, x[K]...));
-
+    if (d.creates_graph()) {
+      const std::array<Tensor<T>, N> x{(kept & keep_input(K) ? d.input(K) : Tensor<T>())...};
+      const Tensor<T> y = kept & keep_output ? d.output() : Tensor<T>();
+      return d.add(I, gradient<I>(rule, d.adjoint, y, x[K]...));
+    }
+    const auto used = [&](std::size_t k, unsigned bit) {
+      if (!(kept & bit)) return Operand<T>{};
+      const Value& value = d.kept_value(k);
+      return Operand<T>{reinterpret_cast<const T*>(value.data), &value.shape};
+    };
     const Shape& wide = d.adjoint.shape();
     const auto run = [&](Target<T> to) {
       elementwise<T, N + 2>(to.data, to.accumulate, wide, d.adjoint.size(), gradient_kernel<T, Rule, N, I>(),
-                            &rule, {operand(d.adjoint), operand(x[K])..., operand(y)});
+                            &rule, {operand(d.adjoint), used(K, keep_input(K))..., used(N, keep_output)});
     };
     if (d.shape(I) == wide) return d.accumulate(I, run);
     Tensor<T> whole = Tensor<T>::uninitialized(wide, name);

@@ -46,147 +46,199 @@ auto operator/(A&& a, B&& b) {
 }
 
 /// −x.
-template <class X>
-requires detail::is_traced<X> X operator-(const X& x) {
+template <detail::Traceable X>
+X operator-(const X& x) {
   return detail::elementwise<detail::ops::Negative>(x);
 }
 
 // ---- functions of one operand
 
 /// eˣ; derivative y.
-template <class X>
-requires detail::is_traced<X> X exp(const X& x) { return detail::elementwise<detail::ops::Exp>(x); }
+template <detail::Traceable X>
+X exp(const X& x) {
+  return detail::elementwise<detail::ops::Exp>(x);
+}
 
 /// eˣ − 1, exact near 0; derivative y + 1.
-template <class X>
-requires detail::is_traced<X> X expm1(const X& x) { return detail::elementwise<detail::ops::Expm1>(x); }
+template <detail::Traceable X>
+X expm1(const X& x) {
+  return detail::elementwise<detail::ops::Expm1>(x);
+}
 
 /// Natural logarithm; derivative 1/x. NaN below 0, −∞ at 0.
-template <class X>
-requires detail::is_traced<X> X log(const X& x) { return detail::elementwise<detail::ops::Log>(x); }
+template <detail::Traceable X>
+X log(const X& x) {
+  return detail::elementwise<detail::ops::Log>(x);
+}
 
 /// ln(1 + x), exact near 0; derivative 1/(1 + x).
-template <class X>
-requires detail::is_traced<X> X log1p(const X& x) { return detail::elementwise<detail::ops::Log1p>(x); }
+template <detail::Traceable X>
+X log1p(const X& x) {
+  return detail::elementwise<detail::ops::Log1p>(x);
+}
 
 /// Logarithm to base 2; derivative 1/(x ln 2).
-template <class X>
-requires detail::is_traced<X> X log2(const X& x) { return detail::elementwise<detail::ops::Log2>(x); }
+template <detail::Traceable X>
+X log2(const X& x) {
+  return detail::elementwise<detail::ops::Log2>(x);
+}
 
 /// Logarithm to base 10; derivative 1/(x ln 10).
-template <class X>
-requires detail::is_traced<X> X log10(const X& x) { return detail::elementwise<detail::ops::Log10>(x); }
+template <detail::Traceable X>
+X log10(const X& x) {
+  return detail::elementwise<detail::ops::Log10>(x);
+}
 
 /// x²; derivative 2x.
-template <class X>
-requires detail::is_traced<X> X square(const X& x) { return detail::elementwise<detail::ops::Square>(x); }
+template <detail::Traceable X>
+X square(const X& x) {
+  return detail::elementwise<detail::ops::Square>(x);
+}
 
 /// √x; derivative 1/(2y), infinite at 0.
-template <class X>
-requires detail::is_traced<X> X sqrt(const X& x) { return detail::elementwise<detail::ops::Sqrt>(x); }
+template <detail::Traceable X>
+X sqrt(const X& x) {
+  return detail::elementwise<detail::ops::Sqrt>(x);
+}
 
 /// Cube root; derivative 1/(3y²), infinite at 0.
-template <class X>
-requires detail::is_traced<X> X cbrt(const X& x) { return detail::elementwise<detail::ops::Cbrt>(x); }
+template <detail::Traceable X>
+X cbrt(const X& x) {
+  return detail::elementwise<detail::ops::Cbrt>(x);
+}
 
 /// 1/x; derivative −y².
-template <class X>
-requires detail::is_traced<X> X reciprocal(const X& x) {
+template <detail::Traceable X>
+X reciprocal(const X& x) {
   return detail::elementwise<detail::ops::Reciprocal>(x);
 }
 
 /// |x|; derivative sign(x), 0 at 0.
-template <class X>
-requires detail::is_traced<X> X abs(const X& x) { return detail::elementwise<detail::ops::Abs>(x); }
+template <detail::Traceable X>
+X abs(const X& x) {
+  return detail::elementwise<detail::ops::Abs>(x);
+}
 
 /// −1, 0 or 1; derivative 0.
-template <class X>
-requires detail::is_traced<X> X sign(const X& x) { return detail::elementwise<detail::ops::Sign>(x); }
+template <detail::Traceable X>
+X sign(const X& x) {
+  return detail::elementwise<detail::ops::Sign>(x);
+}
 
 /// Sine, radians; derivative cos x.
-template <class X>
-requires detail::is_traced<X> X sin(const X& x) { return detail::elementwise<detail::ops::Sin>(x); }
+template <detail::Traceable X>
+X sin(const X& x) {
+  return detail::elementwise<detail::ops::Sin>(x);
+}
 
 /// Cosine, radians; derivative −sin x.
-template <class X>
-requires detail::is_traced<X> X cos(const X& x) { return detail::elementwise<detail::ops::Cos>(x); }
+template <detail::Traceable X>
+X cos(const X& x) {
+  return detail::elementwise<detail::ops::Cos>(x);
+}
 
 /// Tangent, radians; derivative 1 + y².
-template <class X>
-requires detail::is_traced<X> X tan(const X& x) { return detail::elementwise<detail::ops::Tan>(x); }
+template <detail::Traceable X>
+X tan(const X& x) {
+  return detail::elementwise<detail::ops::Tan>(x);
+}
 
 /// Arc sine; derivative 1/√(1 − x²). NaN outside [−1, 1].
-template <class X>
-requires detail::is_traced<X> X asin(const X& x) { return detail::elementwise<detail::ops::Asin>(x); }
+template <detail::Traceable X>
+X asin(const X& x) {
+  return detail::elementwise<detail::ops::Asin>(x);
+}
 
 /// Arc cosine; derivative −1/√(1 − x²). NaN outside [−1, 1].
-template <class X>
-requires detail::is_traced<X> X acos(const X& x) { return detail::elementwise<detail::ops::Acos>(x); }
+template <detail::Traceable X>
+X acos(const X& x) {
+  return detail::elementwise<detail::ops::Acos>(x);
+}
 
 /// Arc tangent; derivative 1/(1 + x²).
-template <class X>
-requires detail::is_traced<X> X atan(const X& x) { return detail::elementwise<detail::ops::Atan>(x); }
+template <detail::Traceable X>
+X atan(const X& x) {
+  return detail::elementwise<detail::ops::Atan>(x);
+}
 
 /// Hyperbolic sine; derivative cosh x.
-template <class X>
-requires detail::is_traced<X> X sinh(const X& x) { return detail::elementwise<detail::ops::Sinh>(x); }
+template <detail::Traceable X>
+X sinh(const X& x) {
+  return detail::elementwise<detail::ops::Sinh>(x);
+}
 
 /// Hyperbolic cosine; derivative sinh x.
-template <class X>
-requires detail::is_traced<X> X cosh(const X& x) { return detail::elementwise<detail::ops::Cosh>(x); }
+template <detail::Traceable X>
+X cosh(const X& x) {
+  return detail::elementwise<detail::ops::Cosh>(x);
+}
 
 /// Hyperbolic tangent; derivative 1 − y².
-template <class X>
-requires detail::is_traced<X> X tanh(const X& x) { return detail::elementwise<detail::ops::Tanh>(x); }
+template <detail::Traceable X>
+X tanh(const X& x) {
+  return detail::elementwise<detail::ops::Tanh>(x);
+}
 
 /// Error function; derivative 2/√π e^(−x²).
-template <class X>
-requires detail::is_traced<X> X erf(const X& x) { return detail::elementwise<detail::ops::Erf>(x); }
+template <detail::Traceable X>
+X erf(const X& x) {
+  return detail::elementwise<detail::ops::Erf>(x);
+}
 
 /// Logistic function 1/(1 + e⁻ˣ); derivative y(1 − y).
-template <class X>
-requires detail::is_traced<X> X sigmoid(const X& x) { return detail::elementwise<detail::ops::Sigmoid>(x); }
+template <detail::Traceable X>
+X sigmoid(const X& x) {
+  return detail::elementwise<detail::ops::Sigmoid>(x);
+}
 
 /// ln sigmoid(x), without overflow; derivative sigmoid(−x).
-template <class X>
-requires detail::is_traced<X> X log_sigmoid(const X& x) {
+template <detail::Traceable X>
+X log_sigmoid(const X& x) {
   return detail::elementwise<detail::ops::LogSigmoid>(x);
 }
 
 /// ln(1 + eˣ), without overflow; derivative sigmoid(x).
-template <class X>
-requires detail::is_traced<X> X softplus(const X& x) { return detail::elementwise<detail::ops::Softplus>(x); }
+template <detail::Traceable X>
+X softplus(const X& x) {
+  return detail::elementwise<detail::ops::Softplus>(x);
+}
 
 /// max(x, 0); derivative 1 for x > 0, else 0 (0 at 0).
-template <class X>
-requires detail::is_traced<X> X relu(const X& x) { return detail::elementwise<detail::ops::Relu>(x); }
+template <detail::Traceable X>
+X relu(const X& x) {
+  return detail::elementwise<detail::ops::Relu>(x);
+}
 
 /// x Φ(x), Φ the normal distribution function (the exact form); derivative Φ(x) + x φ(x).
-template <class X>
-requires detail::is_traced<X> X gelu(const X& x) { return detail::elementwise<detail::ops::Gelu>(x); }
+template <detail::Traceable X>
+X gelu(const X& x) {
+  return detail::elementwise<detail::ops::Gelu>(x);
+}
 
 /// x sigmoid(x), s = sigmoid(x); derivative s (1 + x (1 − s)).
-template <class X>
-requires detail::is_traced<X> X silu(const X& x) { return detail::elementwise<detail::ops::Silu>(x); }
+template <detail::Traceable X>
+X silu(const X& x) {
+  return detail::elementwise<detail::ops::Silu>(x);
+}
 
 /// x for x > 0, slope·x below; derivative 1 or slope (slope at 0).
-template <class X>
-requires detail::is_traced<X> X leaky_relu(const X& x,
-                                           typename X::value_type slope = typename X::value_type(0.01)) {
+template <detail::Traceable X>
+X leaky_relu(const X& x, typename X::value_type slope = typename X::value_type(0.01)) {
   return detail::elementwise<detail::ops::LeakyRelu>(x, slope);
 }
 
 /// x for x > 0, alpha (eˣ − 1) below; derivative 1 or alpha eˣ.
-template <class X>
-requires detail::is_traced<X> X elu(const X& x, typename X::value_type alpha = 1) {
+template <detail::Traceable X>
+X elu(const X& x, typename X::value_type alpha = 1) {
   return detail::elementwise<detail::ops::Elu>(x, alpha);
 }
 
 /// x limited to [low, high]; derivative 1 inside, the limits included, 0 outside. Error for low > high.
-template <class X>
-requires detail::is_traced<X> X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
+template <detail::Traceable X>
+X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
   if (!(low <= high))
-    throw Error("clamp", "low " + std::to_string(low) + " is above high " + std::to_string(high));
+    throw Error("clamp", "low " + detail::number_text(static_cast<double>(low)) + " is above high " +
+                             detail::number_text(static_cast<double>(high)));
   return detail::elementwise<detail::ops::Clamp>(x, low, high);
 }
 

@@ -76,6 +76,9 @@ inline constexpr bool is_traced<Tensor<T>> = true;
 template <class T>
 inline constexpr bool is_traced<Symbol<T>> = true;
 
+template <class X>
+concept Traceable = is_traced<X>;
+
 /// The first traced type among the arguments of an operation: what it computes with and returns.
 template <class A, class... Rest>
 struct FirstTraced : FirstTraced<Rest...> {};

@@ -12,4 +12,10 @@ class Error : public std::invalid_argument {
   Error(const std::string& op, const std::string& what) : std::invalid_argument("[" + op + "] " + what) {}
 };
 
+namespace detail {
+
+/// A number as a message shows it: "2", "0.5", "1e-08".
+std::string number_text(double number);
+
+}  // namespace detail
 }  // namespace xtape

@@ -2,6 +2,7 @@
 #include "indexing.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 
 #include "elementwise.hpp"
@@ -9,6 +10,17 @@
 #include "op.hpp"
 
 namespace xtape {
+
+Indices::Indices(std::initializer_list<detail::Nested> items) {
+  const Tensor<double> numbers(items);
+  shape_ = numbers.shape();
+  for (const double number : numbers) {
+    values_.push_back(static_cast<std::ptrdiff_t>(number));
+    if (static_cast<double>(values_.back()) != number)
+      throw Error("Indices", detail::number_text(number) + " is not a whole number");
+  }
+}
+
 namespace detail {
 namespace {
 

@@ -172,6 +172,17 @@ void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fol
 /// y += scale · sum of x over the masked axes.
 template <class T>
 void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
+  if ((mask & (mask + 1)) == 0) {  // only leading axes, as for biases, or all
+    std::size_t rows = 1, row = 1;
+    for (std::size_t i = 0; i < shape.size(); ++i) (mask >> i & 1u ? rows : row) *= shape[i];
+    if (row == 1) {
+      *y += scale * contiguous_sum(x, rows);
+    } else {
+      for (std::size_t i = 0; i < rows; ++i, x += row)
+        for (std::size_t j = 0; j < row; ++j) y[j] += scale * x[j];
+    }
+    return;
+  }
   reduce(
       y, x, shape, mask,
       [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); },

@@ -193,30 +193,30 @@ Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis) {
 }
 
 template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, std::size_t sections, std::ptrdiff_t signed_axis) {
-  const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "split");
-  const std::size_t n = x.shape()[axis];
-  if (sections == 0 || n % sections != 0)
+std::vector<Tensor<T>> detail::split_sections(const Tensor<T>& x, std::ptrdiff_t sections,
+                                              std::ptrdiff_t signed_axis) {
+  const std::size_t axis = normalize_axis(signed_axis, x.rank(), "split");
+  const auto n = static_cast<std::ptrdiff_t>(x.shape()[axis]);
+  if (sections <= 0 || n % sections != 0)
     throw Error("split", "axis " + std::to_string(axis) + " of shape " + to_string(x.shape()) +
                              " does not divide into " + std::to_string(sections) + " equal parts");
-  std::vector<std::size_t> indices;
-  for (std::size_t i = 1; i < sections; ++i) indices.push_back(i * (n / sections));
-  return split(x, indices, signed_axis);
+  std::vector<std::ptrdiff_t> indices;
+  for (std::ptrdiff_t i = 1; i < sections; ++i) indices.push_back(i * (n / sections));
+  return split(x, Indices(indices), signed_axis);
 }
 
 template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>& indices,
-                             std::ptrdiff_t signed_axis) {
+std::vector<Tensor<T>> split(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "split");
-  const std::size_t n = x.shape()[axis];
+  const auto n = static_cast<std::ptrdiff_t>(x.shape()[axis]);
   std::vector<Tensor<T>> parts;
-  std::size_t start = 0;
+  std::ptrdiff_t start = 0;
   for (std::size_t i = 0; i <= indices.size(); ++i) {
-    const std::size_t stop = i < indices.size() ? indices[i] : n;
+    const std::ptrdiff_t stop = i < indices.size() ? indices.values()[i] : n;
     if (stop < start || stop > n)
       throw Error("split", "index " + std::to_string(stop) + " does not ascend within axis " +
                                std::to_string(axis) + " of shape " + to_string(x.shape()));
-    parts.push_back(part("split", x, axis, start, stop));
+    parts.push_back(part("split", x, axis, static_cast<std::size_t>(start), static_cast<std::size_t>(stop)));
     start = stop;
   }
   return parts;
@@ -346,8 +346,8 @@ Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
   template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);                                          \
   template Tensor<T> concatenate(const std::vector<Tensor<T>>&, std::ptrdiff_t);                            \
   template Tensor<T> stack(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                  \
-  template std::vector<Tensor<T>> split(const Tensor<T>&, std::size_t, std::ptrdiff_t);                     \
-  template std::vector<Tensor<T>> split(const Tensor<T>&, const std::vector<std::size_t>&, std::ptrdiff_t); \
+  template std::vector<Tensor<T>> detail::split_sections(const Tensor<T>&, std::ptrdiff_t, std::ptrdiff_t); \
+  template std::vector<Tensor<T>> split(const Tensor<T>&, const Indices&, std::ptrdiff_t);                  \
   template Tensor<T> slice(const Tensor<T>&, const xt::xstrided_slice_vector&);                             \
   template Tensor<T> flip(const Tensor<T>&);                                                                \
   template Tensor<T> flip(const Tensor<T>&, const Axes&);                                                   \

@@ -2,9 +2,15 @@
 #pragma once
 #include <vector>
 
+#include "indices.hpp"
 #include "tensor.hpp"
 
 namespace xtape {
+
+namespace detail {
+template <class T>
+std::vector<Tensor<T>> split_sections(const Tensor<T>& x, std::ptrdiff_t sections, std::ptrdiff_t axis);
+}
 
 /// The same elements under another shape; one dimension may be -1. No copy. Error when the sizes differ.
 template <class T>
@@ -48,12 +54,13 @@ Tensor<T> stack(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 
   return stack(std::vector<Tensor<T>>(tensors), axis);
 }
 /// `sections` equal parts along an axis. Error when the size does not divide.
-template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, std::size_t sections, std::ptrdiff_t axis = 0);
+template <class T, std::integral N>
+std::vector<Tensor<T>> split(const Tensor<T>& x, N sections, std::ptrdiff_t axis = 0) {
+  return detail::split_sections(x, static_cast<std::ptrdiff_t>(sections), axis);
+}
 /// Parts that begin at 0 and at each of the indices, which ascend.
 template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, const std::vector<std::size_t>& indices,
-                             std::ptrdiff_t axis = 0);
+std::vector<Tensor<T>> split(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis = 0);
 
 /// What xtensor's strided_view takes: numbers, xt::range (with steps), xt::all(), xt::newaxis(),
 /// xt::ellipsis(). A number takes its axis out. Error for an index out of range and for too many slices.

@@ -157,9 +157,9 @@ Tensor<T> outer(const Tensor<T>& a, const Tensor<T>& b) {
 
 namespace {
 
-/// Checks the shapes of linear and gives x as (N, in).
+/// Checks the shapes of linear.
 template <class T>
-Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
+void require_linear(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
   const Shape &sx = x.shape(), &sw = W.shape();
   if (sw.size() != 2) throw Error("linear", "weight of shape " + to_string(sw) + ": it must be (out, in)");
   if (sx.empty() || sx.back() != sw[1])
@@ -167,20 +167,20 @@ Tensor<T> linear_rows(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
                               (sx.empty() ? "x has no axis of features"
                                           : "features " + std::to_string(sx.back()) + " and " +
                                                 std::to_string(sw[1]) + " differ") +
-                              (!sx.empty() && sx.back() == sw[0] ? ": W is transposed" : ""));
+                              (!sx.empty() && sx.back() == sw[0] ? ": is W transposed?" : ""));
   if (b && !(*b == Shape{sw[0]}))
     throw Error("linear", "bias of shape " + to_string(*b) + " for W of shape " + to_string(sw) +
                               ": it must be (" + std::to_string(sw[0]) + ",)");
-  if (sx.size() == 2) return x;
-  std::size_t rows = 1;
-  for (std::size_t i = 0; i + 1 < sx.size(); ++i) rows *= sx[i];
-  return reshape(x, Dims{rows, sx.back()});
 }
 
-template <class T>
-Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
-  if (x.size() == 2) return y;
-  Shape to = x;
+/// f(x) for x as (N, in), and the result with the leading axes of x again.
+template <class T, class F>
+Tensor<T> on_rows(const Tensor<T>& x, F&& f) {
+  if (x.rank() == 2) return f(x);
+  Shape to = x.shape();
+  std::size_t rows = 1;
+  for (std::size_t i = 0; i + 1 < to.size(); ++i) rows *= to[i];
+  const Tensor<T> y = f(reshape(x, Dims{rows, to.back()}));
   to.back() = y.shape()[1];
   return reshape(y, Dims(to));
 }
@@ -189,14 +189,16 @@ Tensor<T> with_leading_axes(const Tensor<T>& y, const Shape& x) {
 
 template <class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
-  const Tensor<T> rows = linear_rows(x, W, &b.shape());
-  return with_leading_axes(detail::apply<T>(detail::Linear<T>{}, rows, W, b), x.shape());
+  require_linear(x, W, &b.shape());
+  return on_rows(x, [&](const Tensor<T>& rows) { return detail::apply<T>(detail::Linear<T>{}, rows, W, b); });
 }
 
 template <class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
-  const Tensor<T> rows = linear_rows(x, W, nullptr);
-  return with_leading_axes(detail::apply<T>(detail::MatMul<T>{false, true}, rows, W), x.shape());
+  require_linear(x, W, nullptr);
+  return on_rows(x, [&](const Tensor<T>& rows) {
+    return detail::apply<T>(detail::MatMul<T>{false, true}, rows, W);
+  });
 }
 
 #define XTAPE_INSTANTIATE(T)                                                       \

@@ -1,6 +1,6 @@
 // Products of matrices and vectors, by BLAS.
 #pragma once
-#include "tensor.hpp"
+#include "elementwise_ops.hpp"
 
 namespace xtape {
 
@@ -26,5 +26,36 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b);
 /// Without a bias.
 template <class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W);
+
+namespace detail {
+/// Tensors mixed with at least one xtensor expression.
+template <class... A>
+concept WithExpression = Mixed<A...> &&(Expression<A> || ...);
+}  // namespace detail
+
+// The same with xtensor expressions among the operands.
+template <class A, class B>
+requires detail::WithExpression<A, B>
+auto matmul(A&& a, B&& b) {
+  using X = detail::Traced<A, B>;
+  return matmul(detail::as<X>(a), detail::as<X>(b));
+}
+template <class A, class B>
+requires detail::WithExpression<A, B>
+auto dot(A&& a, B&& b) {
+  using X = detail::Traced<A, B>;
+  return dot(detail::as<X>(a), detail::as<X>(b));
+}
+template <class A, class B>
+requires detail::WithExpression<A, B>
+auto outer(A&& a, B&& b) {
+  using X = detail::Traced<A, B>;
+  return outer(detail::as<X>(a), detail::as<X>(b));
+}
+template <class A, class B, class... C>
+requires(detail::WithExpression<A, B, C...> && sizeof...(C) <= 1) auto linear(A&& x, B&& W, C&&... b) {
+  using X = detail::Traced<A, B, C...>;
+  return linear(detail::as<X>(x), detail::as<X>(W), detail::as<X>(b)...);
+}
 
 }  // namespace xtape

@@ -59,7 +59,7 @@ struct Pool {
 
 // A plain pointer needs no initialiser check at each use. It is null before the first request of a
 // thread and again after the thread's pool is gone, when the last global tensors are destroyed.
-constinit thread_local Pool* pool = nullptr;
+constinit thread_local Pool* pool __attribute__((tls_model("initial-exec"))) = nullptr;
 
 Pool* open_pool() {
   struct Owner {

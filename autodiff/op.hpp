@@ -58,13 +58,15 @@ class Gradients {
   /// Whether input i takes part: a rule may skip work for it. add() does so by itself.
   bool needs(std::size_t i) const { return node_.inputs()[i] && pass_.wants(*node_.inputs()[i]); }
   std::size_t input_count() const { return node_.input_count; }
+  /// The value of a kept input or output, without its place on the tape.
+  const Value& kept_value(std::size_t i) const { return *kept(i).value.get(); }
   /// The shape of an input that takes part.
   const Shape& shape(std::size_t i) const { return node_.inputs()[i]->shape; }
   /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
-  Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : kept(i, nullptr); }
-  Tensor<T> output() const { return kept(node_.input_count, creates_graph() ? &node_ : nullptr); }
+  Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : tensor(i, nullptr); }
+  Tensor<T> output() const { return tensor(node_.input_count, creates_graph() ? &node_ : nullptr); }
   /// A kept input with its place on the tape, for a rule that records and replays.
-  Tensor<T> recorded_input(std::size_t i) const { return kept(i, node_.inputs()[i]); }
+  Tensor<T> recorded_input(std::size_t i) const { return tensor(i, node_.inputs()[i]); }
   bool creates_graph() const { return pass_.creates_graph(); }
   Pass& pass() const { return pass_; }
 
@@ -105,12 +107,15 @@ class Gradients {
   }
 
  private:
-  Tensor<T> kept(std::size_t i, Node* node) const {
+  const Kept& kept(std::size_t i) const {
     const unsigned below = node_.kept_mask & ((1u << i) - 1u);
-    const Kept& kept = node_.kept()[static_cast<std::size_t>(std::popcount(below))];
-    if (!node) return Tensor<T>(Handle{kept.value, {}});
+    return node_.kept()[static_cast<std::size_t>(std::popcount(below))];
+  }
+  Tensor<T> tensor(std::size_t i, Node* node) const {
+    const ValueRef& value = kept(i).value;
+    if (!node) return Tensor<T>(Handle{value, {}});
     node->handles.fetch_add(1, std::memory_order_relaxed);
-    return Tensor<T>(Handle{kept.value, NodeRef(node)});
+    return Tensor<T>(Handle{value, NodeRef(node)});
   }
   static ValueRef copy(const ValueRef& value) {
     Tensor<T> fresh = Tensor<T>::uninitialized(value->shape);

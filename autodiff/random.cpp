@@ -24,7 +24,8 @@ void seed(std::uint64_t n) { generator().seed(n); }
 template <class T>
 Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_identity_t<T> sd) {
   if (!(sd >= 0))
-    throw Error("random::normal", "the standard deviation " + std::to_string(sd) + " is negative");
+    throw Error("random::normal", "the standard deviation " +
+                                      xtape::detail::number_text(static_cast<double>(sd)) + " is negative");
   Tensor<T> x = Tensor<T>::uninitialized(shape, "random::normal");
   std::mt19937_64& engine = generator();
   T* to = x.mutable_data();
@@ -40,7 +41,9 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
 template <class T>
 Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_identity_t<T> high) {
   if (!(low <= high))
-    throw Error("random::uniform", "low " + std::to_string(low) + " is above high " + std::to_string(high));
+    throw Error("random::uniform", "low " + xtape::detail::number_text(static_cast<double>(low)) +
+                                       " is above high " +
+                                       xtape::detail::number_text(static_cast<double>(high)));
   Tensor<T> x = Tensor<T>::uninitialized(shape, "random::uniform");
   std::mt19937_64& engine = generator();
   for (std::size_t i = 0; i < x.size(); ++i) {

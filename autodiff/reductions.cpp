@@ -44,7 +44,7 @@ Tensor<T> prod(const Tensor<T>& x, unsigned mask, bool keepdims) {
       y = ones<T>(one);
     }
     for (std::size_t n = y.shape()[axis]; n > 1; n = y.shape()[axis]) {
-      const std::vector<Tensor<T>> parts = split(y, {n / 2, n / 2 * 2}, at);
+      const std::vector<Tensor<T>> parts = split(y, Indices{n / 2, n / 2 * 2}, at);
       y = parts[0] * parts[1];
       if (n % 2 == 1) y = concatenate({y, parts[2]}, at);
     }
@@ -67,6 +67,13 @@ Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdims, std::size_t ddof
   if (count == 0) return mean(x, mask, keepdims);
   const T n = static_cast<T>(count) - static_cast<T>(ddof);
   return apply<T>(detail::Sum<T>{mask, keepdims, T(1) / std::max(n, T(0)), "var"}, square(deviation));
+}
+
+/// √v with the derivative 0 where v = 0.
+template <class T>
+Tensor<T> root(const Tensor<T>& v) {
+  const Tensor<T> is_zero = equal(v, 0);
+  return sqrt(where(is_zero, 1, v)) * (1 - is_zero);
 }
 
 template <class T>
@@ -135,11 +142,11 @@ Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t d
 
 template <class T>
 Tensor<T> std(const Tensor<T>& x) {
-  return sqrt(var(x));
+  return root(var(x));
 }
 template <class T>
 Tensor<T> std(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
-  return sqrt(var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
+  return root(var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
 }
 
 template <class T>

@@ -45,7 +45,7 @@ Tensor<T> var(const Tensor<T>& x);
 template <class T>
 Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
-/// √var; the derivative is infinite or NaN where the variance is 0.
+/// √var; the derivative is 0 where the variance is 0.
 template <class T>
 Tensor<T> std(const Tensor<T>& x);
 template <class T>

@@ -1,7 +1,7 @@
 // Broadcasting, axes and sizes: every check of a shape that is not special to one operation.
 #include "shape.hpp"
 
-#include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <ostream>
 
@@ -17,6 +17,12 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << 
 
 namespace detail {
 
+std::string number_text(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", number);
+  return text;
+}
+
 std::size_t element_count(const Shape& shape, const char* op) {
   // Memory is addressed by signed offsets of at most 16-byte elements, so that is where counting ends.
   constexpr auto limit = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 16;
@@ -25,9 +31,8 @@ std::size_t element_count(const Shape& shape, const char* op) {
   for (std::size_t d : shape) {
     empty |= d == 0;
     if (d == 0) continue;  // strides multiply the other dimensions all the same
-    if (n > limit / d)
+    if (__builtin_mul_overflow(n, d, &n) || n > limit)
       throw Error(op, "shape " + to_string(shape) + " has more elements than this machine can address");
-    n *= d;
   }
   return empty ? 0 : n;
 }

@@ -1,5 +1,6 @@
 // The symbolic scalar that map() hands to the user's lambda: operations on it write a short program.
 #pragma once
+#include <concepts>
 #include <type_traits>
 
 namespace xtape {
@@ -21,8 +22,13 @@ class Symbol {
   requires std::is_arithmetic_v<S> Symbol(S number) : number_(static_cast<T>(number)) {}  // NOLINT
   Symbol(detail::Program<T>* program, int place) : program_(program), place_(place) {}
 
-  /// A symbol has no truth value: write where(x > 0, a, b) instead of a branch.
-  explicit operator bool() const = delete;
+  /// A symbol has no truth value; the compiler says what to write.
+  template <std::same_as<bool> B>
+  explicit operator B() const {
+    static_assert(sizeof(B) == 0,
+                  "a symbol of map() has no truth value: write where(x > 0, a, b) for a branch");
+    return false;
+  }
 
   detail::Program<T>* program() const { return program_; }
   int place() const { return place_; }

@@ -136,8 +136,9 @@ Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::
   const double count =
       std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
   if (step == T(0) || !std::isfinite(count))
-    throw Error("arange", "a step of " + std::to_string(step) + " does not lead from " +
-                              std::to_string(from) + " to " + std::to_string(to));
+    throw Error("arange", "a step of " + detail::number_text(static_cast<double>(step)) +
+                              " does not lead from " + detail::number_text(static_cast<double>(from)) +
+                              " to " + detail::number_text(static_cast<double>(to)));
   if (count > 9e15) throw Error("arange", "the range has more elements than this machine can address");
   Tensor<T> result = Tensor<T>::uninitialized({static_cast<std::size_t>(std::max(count, 0.0))}, "arange");
   for (std::size_t i = 0; i < result.size(); ++i) result.mutable_data()[i] = from + static_cast<T>(i) * step;

@@ -1,11 +1,13 @@
 // Tensor: the handle that users hold. Built from xtensor expressions, gives its value as an xtensor adaptor.
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <initializer_list>
 #include <iosfwd>
 #include <iterator>
 #include <memory>
 #include <type_traits>
+#include <vector>
 
 #include "tape.hpp"
 #include "xtensor.hpp"
@@ -113,6 +115,11 @@ class Tensor {
   }
   /// Nested braces. Error when rows differ in length.
   Tensor(std::initializer_list<detail::Nested> items);
+  /// Rank 1.
+  template <Scalar S>
+  explicit Tensor(const std::vector<S>& numbers) : Tensor(uninitialized({numbers.size()})) {
+    std::transform(numbers.begin(), numbers.end(), mutable_data(), [](S s) { return static_cast<T>(s); });
+  }
   /// Any xtensor expression, evaluated at once.
   template <Expression E>
   Tensor(const E& expression) : Tensor(uninitialized(Shape(expression.shape()))) {  // NOLINT

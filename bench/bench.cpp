@@ -17,7 +17,8 @@ struct Problem {
   Tensor<float> x, y, W1, b1, W2, b2;
   hand_written::Network peer;
 
-  Problem(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out) : peer(batch, in, hidden, out) {
+  Problem(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out)
+      : peer(batch, in, hidden, out) {
     namespace random = xtape::random;
     random::seed(1);
     x = random::normal<float>({batch, in});

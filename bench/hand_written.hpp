@@ -1,5 +1,5 @@
-// The peer of the training steps: forward, backward and update of a 2-layer sigmoid network with the mean squared
-// error, written out over plain arrays, with the same BLAS for the products that xtape gives to BLAS.
+// The peer of the training steps: forward, backward and update of a 2-layer sigmoid network with the mean
+// squared error, written out over plain arrays, with the same BLAS for the products that xtape gives to BLAS.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -31,8 +31,8 @@ struct Network {
   /// One step of gradient descent; returns the loss before it.
   float step(float rate) {
     using xtape::detail::gemm;
-    const auto layer = [&](const float* a, std::size_t n, const std::vector<float>& W, const std::vector<float>& b,
-                           std::vector<float>& to, std::size_t m) {
+    const auto layer = [&](const float* a, std::size_t n, const std::vector<float>& W,
+                           const std::vector<float>& b, std::vector<float>& to, std::size_t m) {
       for (std::size_t i = 0; i < batch; ++i)
         for (std::size_t j = 0; j < m; ++j) to[i * m + j] = b[j];
       gemm(false, true, batch, m, n, a, W.data(), true, to.data());

@@ -77,6 +77,10 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Indices& labels, Reductio
 
 template <class T>
 Tensor<T> detail::cross_entropy_of_rows(const Tensor<T>& logits, const Tensor<T>& rows, Reduction reduction) {
+  if (rows.rank() == 1 && logits.rank() == 2)
+    throw Error("cross_entropy",
+                "the target of shape " + to_string(rows.shape()) +
+                    " holds no rows: give class labels as integers, for instance std::vector<int>");
   require_same_shape("cross_entropy", logits, rows);
   if (logits.rank() != 2)
     throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");

@@ -2,37 +2,30 @@
 #include "module.hpp"
 
 namespace xtape::nn {
-namespace {
-
-/// Calls visit(path, module) for the module and all within, in order. Depth is that of the users' classes.
-template <class T, class Visit>
-void walk(const std::string& path, Module<T>& module, Visit&& visit) {
-  Members<T> members;
-  module.members(members);
-  visit(path, module, members);
-  for (auto& [name, inner] : members.modules) walk(path.empty() ? name : path + "." + name, *inner, visit);
-}
-
-}  // namespace
-
-template <class T>
-std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_parameters() {
-  std::vector<std::pair<std::string, Tensor<T>>> named;
-  walk("", *this, [&](const std::string& path, Module&, Members<T>& members) {
-    for (auto& [name, value] : members.parameters) {
-      const std::string full = path.empty() ? name : path + "." + name;
-      if (!value.is_leaf())
-        throw Error("parameters", "'" + full + "' is no parameter: make it with parameter()");
-      named.emplace_back(full, value);
-    }
-  });
-  return named;
-}
 
 template <class T>
 std::vector<Tensor<T>> Module<T>::parameters() {
+  Members<T> own;
+  members(own);
   std::vector<Tensor<T>> all;
-  for (auto& [name, value] : named_parameters()) all.push_back(std::move(value));
+  for (const auto& entry : own.parameters) {
+    if (!entry.second.is_leaf())
+      throw Error("parameters", "'" + entry.first + "' is no parameter: make it with parameter()");
+    all.push_back(entry.second);
+  }
+  for (const auto& entry : own.modules)
+    for (const Tensor<T>& p : entry.second->parameters()) all.push_back(p);
+  return all;
+}
+
+template <class T>
+std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_parameters() {
+  Members<T> own;
+  members(own);
+  std::vector<std::pair<std::string, Tensor<T>>> all = std::move(own.parameters);
+  for (const auto& entry : own.modules)
+    for (const auto& [path, p] : entry.second->named_parameters())
+      all.emplace_back(entry.first + "." + path, p);
   return all;
 }
 
@@ -43,7 +36,10 @@ void Module<T>::zero_grad() {
 
 template <class T>
 void Module<T>::train(bool on) {
-  walk("", *this, [on](const std::string&, Module& module, Members<T>&) { module.training_ = on; });
+  training_ = on;
+  Members<T> own;
+  members(own);
+  for (const auto& entry : own.modules) entry.second->train(on);
 }
 
 template <class T>

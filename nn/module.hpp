@@ -46,10 +46,11 @@ class Module {
   /// Names what the module holds; a module without parameters has nothing to name.
   virtual void members(Members<T>&) {}
 
-  /// All parameters, those of modules within included, in the order in which they are named. Handles share.
-  std::vector<Tensor<T>> parameters();
+  /// All parameters: those that members() names, then those of the modules within, in their order. Handles
+  /// share.
+  virtual std::vector<Tensor<T>> parameters();
   /// The same with dotted paths, such as "hidden.weight".
-  std::vector<std::pair<std::string, Tensor<T>>> named_parameters();
+  virtual std::vector<std::pair<std::string, Tensor<T>>> named_parameters();
   /// Drops the gradients of all parameters.
   void zero_grad();
 
@@ -69,11 +70,18 @@ class Sequential : public Module<T> {
  public:
   Sequential() = default;
   template <class... M>
-  requires(sizeof...(M) > 0 && (std::derived_from<M, Module<T>> && ...)) explicit Sequential(M... layers) {
-    (add(std::make_shared<M>(std::move(layers))), ...);
+  requires(sizeof...(M) > 0 &&
+           ((std::derived_from<M, Module<T>> ||
+             std::convertible_to<M, std::shared_ptr<Module<T>>>)&&...)) explicit Sequential(M... layers) {
+    (add(std::move(layers)), ...);
   }
 
+  /// Appends a layer. Error for a null pointer.
   void add(std::shared_ptr<Module<T>> layer);
+  template <std::derived_from<Module<T>> M>
+  void add(M layer) {
+    add(std::shared_ptr<Module<T>>(std::make_shared<M>(std::move(layer))));
+  }
   std::size_t size() const { return layers_.size(); }
   Module<T>& operator[](std::size_t i) { return *layers_.at(i); }
   Tensor<T> forward(const Tensor<T>& x) override;

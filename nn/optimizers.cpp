@@ -8,7 +8,8 @@ namespace xtape::nn {
 namespace {
 
 void require_not_negative(const char* op, const char* what, double value) {
-  if (!(value >= 0)) throw Error(op, std::string(what) + " " + std::to_string(value) + " is negative");
+  if (!(value >= 0))
+    throw Error(op, std::string(what) + " " + xtape::detail::number_text(value) + " is negative");
 }
 
 }  // namespace
@@ -68,8 +69,8 @@ Adam<T>::Adam(std::vector<Tensor<T>> parameters, AdamOptions o)
   require_not_negative("Adam", "epsilon", o.epsilon);
   require_not_negative("Adam", "the weight decay", o.weight_decay);
   if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
-    throw Error("Adam", "beta1 " + std::to_string(o.beta1) + " and beta2 " + std::to_string(o.beta2) +
-                            " must be in [0, 1)");
+    throw Error("Adam", "beta1 " + xtape::detail::number_text(o.beta1) + " and beta2 " +
+                            xtape::detail::number_text(o.beta2) + " must be in [0, 1)");
   mean_.resize(this->parameters_.size());
   square_.resize(this->parameters_.size());
   steps_.resize(this->parameters_.size());

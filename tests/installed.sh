@@ -26,6 +26,7 @@ libdir=$(dirname "$(dirname "$pc")")
 prefix=$(dirname "$(find "$work/stage" -type d -path '*/include/xtape')")
 prefix=${prefix%/include}
 sed -i "s|^prefix=.*|prefix=$prefix|" "$pc" # the copy is staged, not in its real place
+export CMAKE_GENERATOR=Ninja # Meson needs it, so it is there; make may not be
 export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir"
 
 compile() { # compile PROGRAM SOURCE
@@ -43,6 +44,20 @@ check "every installed header compiles alone" sh -c '
   cd "$1/include/xtape" && for h in autodiff/*.hpp nn/*.hpp; do
     printf "#include <%s>\n" "$h" | ${CXX:-c++} -std=c++20 -fsyntax-only $(pkg-config --cflags xtape) -x c++ - || exit 1
   done' sh "$prefix"
+
+cat >"$work/branch.cpp" <<'END'
+#include <autodiff/autodiff.hpp>
+int main() {
+  const auto f = [](auto a) {
+    if (a > 0) return a;
+    return -a;
+  };
+  xtape::map(f, xtape::ones<double>({2}));
+}
+END
+compile "$work/branch" "$work/branch.cpp" >"$work/branch.log" 2>&1
+check "a branch inside map does not compile, and the message names the mend" \
+  grep -q 'has no truth value: write where(x > 0, a, b) for a branch' "$work/branch.log"
 
 # ---- the README: block K in language L goes to K.L
 mkdir "$work/readme"

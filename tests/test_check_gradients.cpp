@@ -181,6 +181,18 @@ TEST_CASE("compare_gradients: differences, cosines, shapes and factors") {
   CHECK(rows[5].hint == "shapes (2, 2) and (2,) differ");
   CHECK(rows[6].passed);
   CHECK(!rows[7].passed);
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Tensor<double> A{{1.0, 2.0}, {3.0, 4.0}};
+  const auto more =
+      compare_gradients<double>({{"inf", Tensor<double>{1.0, 2.0}, Tensor<double>{infinity, 2.0}},
+                                 {"inf", Tensor<double>{infinity}, Tensor<double>{infinity}},
+                                 {"turned", A, transpose(A)},
+                                 {"turned", ones<double>({2, 3}), ones<double>({3, 2})}});
+  CHECK(!more.rows[0].passed);
+  CHECK(!more.rows[1].passed);
+  CHECK(more.rows[2].hint == "transposed");
+  CHECK(more.rows[3].hint == "shapes (2, 3) and (3, 2) differ: transposed");
+
   std::ostringstream out;
   out << table;
   CHECK(out.str().find("DIFFERS: the sign is reversed") != std::string::npos);

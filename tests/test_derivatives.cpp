@@ -149,6 +149,16 @@ TEST_CASE("derivatives work inside a NoGrad scope, and inside each other") {
   CHECK(hessian(f, x).item() == doctest::Approx(-std::sin(0.5)).epsilon(1e-15));
 }
 
+TEST_CASE("at 0 the norm and the standard deviation have the derivative 0") {
+  const auto x = parameter<double>({{0.5, 0.5}, {1.0, 3.0}});
+  check_close(grad(sum(xtape::std(x, 1)), x), Tensor<double>{{0.0, 0.0}, {-0.5, 0.5}}, 1e-15);
+  const auto zero = parameter(zeros<double>({3}));
+  check_close(grad(norm(zero), zero), {0.0, 0.0, 0.0}, 0);
+  CHECK(std::isnan(xtape::std(Tensor<double>{1.0, std::nan("")}).item()));
+  CHECK(norm(Tensor<double>{3e200, 4e200}).item() == doctest::Approx(5e200));
+  CHECK(norm(Tensor<double>{3e-200, 4e-200}).item() == doctest::Approx(5e-200));
+}
+
 TEST_CASE("to_dot draws each node and leaf once") {
   const auto x = parameter<double>({1.0, 2.0});
   const Tensor<double> h = x * x, y = sum(h + h);

@@ -29,6 +29,7 @@ TEST_CASE("tensors are built from containers, views, lazy expressions and other 
   check_close(Tensor<double>(xt::strided_view(a, {xt::ellipsis(), 1})), {2.0, 5.0}, 0);
   check_close(Tensor<double>(xt::xtensor_fixed<double, xt::xshape<2>>{1.0, 2.0}), {1.0, 2.0}, 0);
   check_close(Tensor<double>(a > 2.5), Tensor<double>{{0.0, 0.0, 1.0}, {1.0, 1.0, 1.0}}, 0);
+  check_close(Tensor<double>(std::vector<float>{1, 2}), {1.0, 2.0}, 0);
   CHECK(Tensor<double>(xt::xarray<double>(3.0)).rank() == 0);
   CHECK(Tensor<double>(xt::xarray<double>(std::vector<std::size_t>{2, 0, 3})).shape() == Shape{2, 0, 3});
 }
@@ -76,6 +77,16 @@ TEST_CASE("xtensor expressions mix into operations on either side") {
   check_close(maximum(a * 3, x), {3.0, 6.0}, 0);
   check_close(pow(x, a), {3.0, 16.0}, 1e-15);
   check_close(where(a > 1.5, x, 0), {0.0, 4.0}, 0);
+  const xt::xarray<double> A{{1.0, 2.0}, {3.0, 4.0}};
+  check_close(matmul(A, x), {11.0, 25.0}, 0);
+  check_close(matmul(x, A), {15.0, 22.0}, 0);
+  check_close(dot(x, a * 2), Tensor<double>(22.0), 0);
+  check_close(outer(a, x), Tensor<double>{{3.0, 4.0}, {6.0, 8.0}}, 0);
+  check_close(linear(x, A), {11.0, 25.0}, 0);
+  check_close(linear(x, A, a), {12.0, 27.0}, 0);
+  check_close(take(x, {{0, 1}, {1, 0}}, 0), Tensor<double>{{3.0, 4.0}, {4.0, 3.0}}, 0);
+  CHECK(split(x, std::vector<int>{1})[1].item() == 4);
+  CHECK(split(x, {1}).size() == 2);
   sum(a * x).backward();
   check_close(x.grad(), {1.0, 2.0}, 0);
 }

@@ -25,7 +25,8 @@ void require_replayable(Node& node) {
 }  // namespace
 
 Pass::Pass(bool retain, bool create_graph)
-    : tape_(Tape::current()), retain_(retain || create_graph), create_graph_(create_graph) {
+    : tape_(Tape::current()), create_graph_(create_graph), nested_(tape_.floor_ != nullptr) {
+  retain_ = retain || create_graph || nested_;
   leaves_.swap(tape_.leaf_scratch_);
   surveyed_.swap(tape_.survey_scratch_);
 }
@@ -37,6 +38,7 @@ Pass::Pass(bool retain, bool create_graph, std::vector<Target> targets) : Pass(r
 }
 
 Pass::~Pass() {
+  for (auto& [node, adjoint] : set_aside_) node->adjoint = std::move(adjoint);
   for (Node* leaf : leaves_) {
     leaf->adjoint = {};
     drop_handle(leaf);
@@ -94,6 +96,7 @@ void Pass::survey(Node& root) {
     // What lies below a consumed node is unknown; that is no harm when it is all that was asked for.
     const bool is_the_target = targets_.size() == 1 && find(*node);
     if (!is_the_target) require_replayable(*node);
+    if (nested_ && node->adjoint.value) set_aside_.emplace_back(node, std::exchange(node->adjoint, {}));
   }
   if (!targeted_) return;
   for (auto at = surveyed_.rbegin(); at != surveyed_.rend(); ++at) {
@@ -130,7 +133,8 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
   if (tape_.dropped_elsewhere_.load(std::memory_order_relaxed)) tape_.sweep();
   if (!tape_.floor_) tape_.rules_run_ = 0;
   if (tape_.survey_serial_ > std::numeric_limits<std::uint32_t>::max() / 2) tape_.restart_surveys();
-  if (targeted_ || tape_.husks_ != 0 || tape_.changes_seen_ != changes.load(std::memory_order_relaxed))
+  if (targeted_ || nested_ || tape_.husks_ != 0 ||
+      tape_.changes_seen_ != changes.load(std::memory_order_relaxed))
     survey(root);
   if (!wants(root)) return;
 
@@ -143,7 +147,9 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
     for (; node != stop && pending_ != 0; node = node->previous)
       if (node->adjoint.value) visit(*node);
   } catch (...) {
-    for (; node; node = node->previous) node->adjoint = {};
+    // A nested pass drops its own adjoints, and not those of the pass around it.
+    for (; node; node = node->previous)
+      if (!nested_ || node->survey >= first_survey_) node->adjoint = {};
     tape_.floor_ = floor_before;
     tape_.sweep();
     throw;

@@ -51,11 +51,13 @@ class Pass {
   bool retain_;
   bool create_graph_;
   bool targeted_ = false;
+  bool nested_;  ///< a rule of another pass asked for this one: it leaves that pass's recording whole
   std::uint32_t first_survey_ = 0;  ///< this pass has surveyed the nodes that carry it or a later number
   std::size_t pending_ = 0;         ///< recorded nodes whose adjoint waits for their rule
   std::vector<Node*> leaves_;
   std::vector<Node*> surveyed_;
-  mutable std::vector<Target> targets_;  ///< sorted by node
+  std::vector<std::pair<Node*, Handle>> set_aside_;  ///< adjoints of the pass around this one
+  mutable std::vector<Target> targets_;              ///< sorted by node
 };
 
 }  // namespace xtape::detail

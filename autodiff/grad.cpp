@@ -5,6 +5,7 @@
 #include <string>
 
 #include "elementwise.hpp"
+#include "kernels.hpp"
 #include "op.hpp"
 
 namespace xtape {
@@ -55,9 +56,8 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
     if (!leaf->grad.value) {
       leaf->grad = own<T>(std::move(gradient));
     } else if (!options.create_graph && !leaf->grad.node && leaf->grad.value.unique()) {
-      T* sum = reinterpret_cast<T*>(leaf->grad.value->data);
-      const T* more = reinterpret_cast<const T*>(gradient.value->data);
-      for (std::size_t i = 0; i < gradient.value->size; ++i) sum[i] += more[i];
+      detail::add_in_place(reinterpret_cast<T*>(leaf->grad.value->data),
+                           reinterpret_cast<const T*>(gradient.value->data), gradient.value->size);
     } else {
       leaf->grad = (Tensor(leaf->grad) + Tensor(std::move(gradient))).handle();
     }

@@ -8,21 +8,21 @@
 
 namespace xtape {
 
-/// Integer positions with a shape: from an xtensor expression of integers, a range of integers, one integer, or
-/// nested braces. Error for a number in braces that is not whole.
+/// Integer positions with a shape: from an xtensor expression of integers, a range of integers, one integer,
+/// or nested braces. Error for a number in braces that is not whole.
 class Indices {
  public:
   template <Expression E>
-    requires std::integral<typename E::value_type>
-  Indices(const E& expression) : shape_(Shape(expression.shape())) {  // NOLINT
+  requires std::integral<typename E::value_type> Indices(const E& expression)
+      : shape_(Shape(expression.shape())) {  // NOLINT
     values_.reserve(expression.size());
     for (auto it = expression.template cbegin<xt::layout_type::row_major>();
          it != expression.template cend<xt::layout_type::row_major>(); ++it)
       values_.push_back(static_cast<std::ptrdiff_t>(*it));
   }
   template <std::ranges::input_range R>
-    requires(std::integral<std::ranges::range_value_t<R>> && !Expression<R>)
-  Indices(const R& range) {  // NOLINT
+  requires(std::integral<std::ranges::range_value_t<R>> && !Expression<R>)
+      Indices(const R& range) {  // NOLINT
     for (auto i : range) values_.push_back(static_cast<std::ptrdiff_t>(i));
     shape_ = {values_.size()};
   }

@@ -117,6 +117,12 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
   });
 }
 
+/// y += x for n contiguous numbers.
+template <class T>
+void add_in_place(T* y, const T* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
 /// Adds contiguous x of `shape` to the places of y that `strides` name.
 template <class T>
 void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {

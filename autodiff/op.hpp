@@ -39,10 +39,6 @@ void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
 template <class T>
 Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
 
-/// y += x, elementwise, of one shape.
-template <class T>
-void add_in_place(T* y, const T* x, std::size_t n);
-
 template <class T, class Op, class... In>
 Tensor<T> apply(const Op& op, const In&... in);
 

@@ -216,10 +216,8 @@ void Gradients<T>::add_same_shape(std::size_t i, const Tensor<T>& gradient) {
     slot = gradient.handle();
     return;
   }
-  const std::size_t n = gradient.size();
   if (slot.value.unique()) {
-    T* sum = reinterpret_cast<T*>(slot.value->data);
-    for (std::size_t k = 0; k < n; ++k) sum[k] += gradient.data()[k];
+    add_in_place(reinterpret_cast<T*>(slot.value->data), gradient.data(), gradient.size());
   } else {
     const Tensor<T> before{Handle(slot)};
     slot = (before + gradient).handle();

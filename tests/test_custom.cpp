@@ -47,6 +47,31 @@ TEST_CASE("a custom rule may leave an input without a gradient, and its mistakes
   CHECK(Tape::current().size() == 0);
 }
 
+TEST_CASE("a rule may ask for gradients itself; the recording of the running pass stays whole") {
+  const auto x = parameter<double>(0.5);
+  const Tensor<double> h = exp(x), cube = h * h * h;
+  const Tensor<double> y = custom<double>("cube", {h}, cube.detach(), [&](const Tensor<double>& g) {
+    return std::vector<Tensor<double>>{g * grad(cube, h)};
+  });
+  const Tensor<double> z = custom<double>("cube", {h}, cube.detach(), [&](const Tensor<double>& g) {
+    const auto f = [](const Tensor<double>& a) { return a * a * a; };
+    return std::vector<Tensor<double>>{g * value_and_grad(f)(h).second};
+  });
+  (y + z).backward();
+  CHECK(x.grad().item() == doctest::Approx(6 * std::exp(1.5)).epsilon(1e-14));
+
+  const auto w = parameter<double>(2.0);
+  const Tensor<double> inner = w * w, outer = inner * inner;
+  const Tensor<double> bad = custom<double>("bad", {w}, w.detach(), [&](const Tensor<double>& g) {
+    return std::vector<Tensor<double>>{g * grad(outer, w)};
+  });
+  CHECK_THROWS_WITH_AS(
+      (bad + outer).backward(),
+      doctest::Contains("[backward] a rule asks for gradients through 'multiply', which the running pass"),
+      Error);
+  CHECK(!w.has_grad());
+}
+
 TEST_CASE("checkpoint gives the same gradients with a smaller peak of live bytes") {
   random::seed(5);
   std::vector<nn::Linear<double>> layers;

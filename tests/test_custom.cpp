@@ -62,14 +62,11 @@ TEST_CASE("a rule may ask for gradients itself; the recording of the running pas
 
   const auto w = parameter<double>(2.0);
   const Tensor<double> inner = w * w, outer = inner * inner;
-  const Tensor<double> bad = custom<double>("bad", {w}, w.detach(), [&](const Tensor<double>& g) {
+  const Tensor<double> borrowed = custom<double>("borrowed", {w}, w.detach(), [&](const Tensor<double>& g) {
     return std::vector<Tensor<double>>{g * grad(outer, w)};
   });
-  CHECK_THROWS_WITH_AS(
-      (bad + outer).backward(),
-      doctest::Contains("[backward] a rule asks for gradients through 'multiply', which the running pass"),
-      Error);
-  CHECK(!w.has_grad());
+  (borrowed + outer).backward();  // the rule's pass goes through outer, whose own adjoint waits meanwhile
+  CHECK(w.grad().item() == 64);
 }
 
 TEST_CASE("checkpoint gives the same gradients with a smaller peak of live bytes") {

@@ -22,6 +22,15 @@ void require_replayable(Node& node) {
                                   ", was assigned after it was recorded: assign after backward()");
 }
 
+/// Keeps a node while its rule runs.
+struct InUse {
+  explicit InUse(Node& n) : node(n) { ++node.consumers; }
+  ~InUse() { --node.consumers; }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+  Node& node;
+};
+
 }  // namespace
 
 Pass::Pass(bool retain, bool create_graph)
@@ -38,7 +47,11 @@ Pass::Pass(bool retain, bool create_graph, std::vector<Target> targets) : Pass(r
 }
 
 Pass::~Pass() {
-  for (auto& [node, adjoint] : set_aside_) node->adjoint = std::move(adjoint);
+  for (SetAside& one : set_aside_) {
+    one.node->adjoint = std::move(one.adjoint);
+    one.node->survey = one.survey;
+    one.node->needed = one.needed;
+  }
   for (Node* leaf : leaves_) {
     leaf->adjoint = {};
     drop_handle(leaf);
@@ -56,7 +69,7 @@ Pass::Target* Pass::find(const Node& node) const {
 
 bool Pass::wants(const Node& node) const {
   if (!targeted_) return true;
-  return node.is_leaf() ? find(node) != nullptr : node.needed;
+  return (!node.is_leaf() && node.needed) || find(node);
 }
 
 Handle& Pass::slot(Node& node) {
@@ -79,7 +92,8 @@ void Pass::survey(Node& root) {
   if (first_survey_ == 0) first_survey_ = serial;
   std::size_t open = 0;
   const auto reach = [&](Node& node) {
-    if (node.is_leaf() || node.survey >= first_survey_) return;
+    if (node.is_leaf() || (node.survey >= first_survey_ && node.survey <= serial)) return;
+    if (nested_) set_aside_.push_back({&node, std::exchange(node.adjoint, {}), node.survey, node.needed});
     node.survey = serial;
     ++open;
   };
@@ -96,12 +110,11 @@ void Pass::survey(Node& root) {
     // What lies below a consumed node is unknown; that is no harm when it is all that was asked for.
     const bool is_the_target = targets_.size() == 1 && find(*node);
     if (!is_the_target) require_replayable(*node);
-    if (nested_ && node->adjoint.value) set_aside_.emplace_back(node, std::exchange(node->adjoint, {}));
   }
   if (!targeted_) return;
   for (auto at = surveyed_.rbegin(); at != surveyed_.rend(); ++at) {
     Node& node = **at;
-    node.needed = node.opaque || find(node);
+    node.needed = node.opaque;
     for (Node* input : node.inputs())
       if (input && wants(*input)) node.needed = true;
   }
@@ -114,7 +127,10 @@ void Pass::visit(Node& node) {
   if (targeted_)
     if (Target* target = find(node)) target->gradient = adjoint;
   if (node.rule && (!targeted_ || node.needed)) {
-    node.rule(node, *this, std::move(adjoint));
+    {
+      const InUse in_use(node);  // the rule may drop handles, and must not be released under its own feet
+      node.rule(node, *this, std::move(adjoint));
+    }
     ++tape_.rules_run_;
     if (!retain_) tape_.consume(node);
   }

@@ -43,6 +43,14 @@ class Pass {
   std::span<Target> targets() { return targets_; }
 
  private:
+  /// What the pass around this one had noted in a node that this one reaches; put back at the end.
+  struct SetAside {
+    Node* node;
+    Handle adjoint;
+    std::uint32_t survey;
+    bool needed;
+  };
+
   void survey(Node& root);
   void visit(Node& node);
   Target* find(const Node& node) const;
@@ -56,8 +64,8 @@ class Pass {
   std::size_t pending_ = 0;         ///< recorded nodes whose adjoint waits for their rule
   std::vector<Node*> leaves_;
   std::vector<Node*> surveyed_;
-  std::vector<std::pair<Node*, Handle>> set_aside_;  ///< adjoints of the pass around this one
-  mutable std::vector<Target> targets_;              ///< sorted by node
+  std::vector<SetAside> set_aside_;
+  mutable std::vector<Target> targets_;  ///< sorted by node
 };
 
 }  // namespace xtape::detail

@@ -15,7 +15,7 @@ namespace xtape {
 struct CheckOptions {
   double step = 0;     ///< half the distance of central differences; 0: 1e-6 for double, refused for float
   double atol = 1e-5;  ///< |analytic − numeric| may be atol + rtol |numeric| …
-  double rtol = 1e-3;  ///< … and all of them together may be off by a factor of 1 ± rtol/10
+  double rtol = 1e-3;  ///< … and those of one input may be off by a common factor of 1 ± rtol/10
   int order = 1;       ///< 2: the gradient of the gradient is checked too
   std::size_t full_limit =
       10000;               ///< up to so many entries the whole Jacobian is compared, above it projections
@@ -30,7 +30,8 @@ struct GradientReport {
   std::size_t compared = 0;  ///< entries or projections
   std::size_t mismatches = 0;
   bool all_zero = false;  ///< every value compared was 0: the check says nothing, and does not pass
-  double factor = 1;      ///< analytic ≈ factor · numeric, by least squares
+  double factor =
+      1;  ///< analytic ≈ factor · numeric, by least squares, of the input where it is farthest from 1
 
   struct Entry {
     std::size_t input = 0;

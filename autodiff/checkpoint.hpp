@@ -11,13 +11,9 @@ namespace detail {
 template <class T>
 using Function = std::function<Tensor<T>(const std::vector<Tensor<T>>&)>;
 
-/// f(x) as one opaque node: the pass runs f again, recorded, and continues through it.
+/// f(x) as one node: the pass runs f again, recorded, and continues through it.
 template <class T>
-Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T>>& x, const Tensor<T>& value,
-                     bool restore_random);
-/// f(x) without recording. `depends` is set when f would have recorded anything.
-template <class T>
-Tensor<T> run_unrecorded(const Function<T>& f, const std::vector<Tensor<T>>& x, bool& depends);
+Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x);
 
 template <class T, class F, std::size_t... I>
 Function<T> unpacking(F f, std::index_sequence<I...>) {
@@ -27,12 +23,13 @@ Function<T> unpacking(F f, std::index_sequence<I...>) {
 
 /// f(x, …), keeping only the arguments: the backward pass computes f again for its intermediates. Gradients
 /// are those of f, also for leaves that f captures. f must compute the same again; the random generator is
-/// set back for it.
+/// set back for it. Error, in the backward pass, when a captured value was assigned since, or the shape is
+/// another one than at first.
 template <class F, class T, class... Rest>
 Tensor<T> checkpoint(F f, const Tensor<T>& x, const Rest&... rest) {
   const detail::Function<T> function =
       detail::unpacking<T>(std::move(f), std::make_index_sequence<1 + sizeof...(Rest)>());
-  return detail::checkpoint<T>("checkpoint", function, {x, rest...}, {}, true);
+  return detail::checkpoint<T>(function, {x, rest...});
 }
 
 }  // namespace xtape

@@ -1,4 +1,4 @@
-// Keeps the logits and the losses: ln Σ exp(z) is the loss plus z[label], so nothing else is needed again.
+// Keeps the logits only; their exponentials are computed again for the gradient.
 #include "cross_entropy.hpp"
 
 #include <cmath>
@@ -25,7 +25,7 @@ struct SoftmaxCrossEntropy {
       y.data[i] = line_logsumexp(row, C, 1) - row[(*labels)[i]];
     }
   }
-  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0); }
   void backward(Gradients<T>& d) const {
     const Tensor<T> z = d.input(0);
     const std::size_t C = z.shape()[1];
@@ -35,11 +35,10 @@ struct SoftmaxCrossEntropy {
         onehot.mutable_data()[i * C + static_cast<std::size_t>((*labels)[i])] = T(1);
       return d.add(0, unsqueeze(d.adjoint, 1) * (softmax(z, 1) - onehot));
     }
-    const Tensor<T> losses = d.output();
     d.accumulate(0, [&](Target<T> dz) {
       for (std::size_t i = 0; i < labels->size(); ++i) {
         const T* row = z.data() + i * C;
-        const T g = d.adjoint.data()[i], total = losses.data()[i] + row[(*labels)[i]];
+        const T g = d.adjoint.data()[i], total = line_logsumexp(row, C, 1);
         T* to = dz.data + i * C;
         for (std::size_t c = 0; c < C; ++c) {
           const T p = g * std::exp(row[c] - total);

@@ -2,10 +2,10 @@
 #include "custom.hpp"
 
 #include <memory>
-#include <optional>
 #include <random>
 
 #include "checkpoint.hpp"
+#include "layout_ops.hpp"
 #include "op.hpp"
 #include "random.hpp"
 
@@ -37,62 +37,56 @@ struct Custom {
 template <class T>
 struct Checkpoint {
   Function<T> f;
-  std::unique_ptr<std::mt19937_64> random;  ///< as it was before f ran; null when it is not to be set back
-  const char* name;
+  std::vector<Kept> captured;               ///< what f used besides its arguments
+  std::unique_ptr<std::mt19937_64> random;  ///< as it was before f ran
+
+  static constexpr const char* name = "checkpoint";
 
   void backward(Gradients<T>& d) const {
+    for (const Kept& kept : captured)
+      if (kept.value->owner().version != kept.version)
+        throw Error(name, "a value of shape " + to_string(kept.value->shape) +
+                              " that the function captured was assigned since: assign after backward()");
     std::vector<Tensor<T>> x;
     for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-    Node* const mark = d.pass().mark();
-    std::optional<std::mt19937_64> now;
-    if (random) now = std::exchange(random::generator(), *random);
-    Tensor<T> y;
+    std::mt19937_64 now = std::exchange(random::generator(), *random);
     try {
-      const RecordingScope on(true);
-      y = f(x);
+      replay_through<T>(name, d, [&] { return f(std::exchange(x, {})); });
     } catch (...) {
-      if (now) random::generator() = *now;
+      random::generator() = now;
       throw;
     }
-    if (now) random::generator() = *now;
-    x.clear();
-    if (y.requires_grad()) d.pass().replay(*y.handle().node.get(), d.adjoint.handle(), mark);
+    random::generator() = now;
   }
 };
 
 }  // namespace
 
 template <class T>
-Tensor<T> run_unrecorded(const Function<T>& f, const std::vector<Tensor<T>>& x, bool& depends) {
-  const bool before = std::exchange(skipped_recording, false);
+Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
+  constexpr const char* name = Checkpoint<T>::name;
+  if (x.size() > 30)
+    throw Error(name, "more than 30 arguments: pass them joined, or let the function capture them");
+  std::vector<const Handle*> inputs;
+  for (const Tensor<T>& one : x) {
+    one.shape();  // an empty tensor is an error here already
+    inputs.push_back(&one.handle());
+  }
+  Checkpoint<T> op{std::move(f), {}, std::make_unique<std::mt19937_64>(random::generator())};
+
+  std::vector<Kept>* const outer = std::exchange(skipped_inputs, &op.captured);
   Tensor<T> y;
   try {
     const NoGrad no_grad;
-    y = f(x);
+    y = op.f(x).detach();
   } catch (...) {
-    skipped_recording = before;
+    skipped_inputs = outer;
     throw;
   }
-  depends = skipped_recording;
-  skipped_recording = before || depends;
-  return y.detach();
-}
+  skipped_inputs = outer;
+  if (outer) outer->insert(outer->end(), op.captured.begin(), op.captured.end());
+  if (!recording || (!records(inputs) && op.captured.empty())) return y;
 
-template <class T>
-Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T>>& x, const Tensor<T>& value,
-                     bool restore_random) {
-  if (x.size() > 30)
-    throw Error(name, "more than 30 arguments: pass them joined, or let the function capture them");
-  std::unique_ptr<std::mt19937_64> random;
-  if (restore_random) random = std::make_unique<std::mt19937_64>(random::generator());
-  bool depends = false;
-  const Tensor<T> y = value.defined() ? value : run_unrecorded(f, x, depends);
-  std::vector<const Handle*> inputs;
-  for (const Tensor<T>& one : x) inputs.push_back(&one.handle());
-  depends = records(inputs) || (depends && recording);
-  if (!depends || !recording) return y;
-
-  Checkpoint<T> op{std::move(f), std::move(random), name};
   const std::uint32_t keep_all = (1u << x.size()) - 1u;
   Node* node = append(name, y.shape(), inputs, keep_all, {}, sizeof(op));
   ::new (node->op()) Checkpoint<T>(std::move(op));
@@ -102,13 +96,8 @@ Tensor<T> checkpoint(const char* name, Function<T> f, const std::vector<Tensor<T
   return Tensor<T>(Handle{y.handle().value, NodeRef(node)});
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                               \
-  template Tensor<T> run_unrecorded(const Function<T>&, const std::vector<Tensor<T>>&, bool&);             \
-  template Tensor<T> checkpoint(const char*, Function<T>, const std::vector<Tensor<T>>&, const Tensor<T>&, \
-                                bool);
-XTAPE_INSTANTIATE(float)
-XTAPE_INSTANTIATE(double)
-#undef XTAPE_INSTANTIATE
+template Tensor<float> checkpoint(Function<float>, const std::vector<Tensor<float>>&);
+template Tensor<double> checkpoint(Function<double>, const std::vector<Tensor<double>>&);
 
 }  // namespace detail
 

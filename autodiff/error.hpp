@@ -6,8 +6,9 @@
 namespace xtape {
 
 /// Every error that a caller can cause. The text names the operation in brackets, the shapes or
-/// values that do not fit and, where it is known, the mend. Nothing is changed by a call that throws.
-class Error : public std::invalid_argument {
+/// values that do not fit and, where it is known, the mend. A call that throws changes no value and no
+/// gradient.
+class __attribute__((visibility("default"))) Error : public std::invalid_argument {
  public:
   Error(const std::string& op, const std::string& what) : std::invalid_argument("[" + op + "] " + what) {}
 };

@@ -82,11 +82,18 @@ std::vector<Tensor<T>> grad(const Tensor<T>& output,
   pass.replay(*output.handle().node.get(), seed.handle());
 
   std::vector<Tensor<T>> gradients;
-  for (const Tensor<T>& input : inputs) {
-    for (detail::Pass::Target& target : pass.targets())
-      if (target.node == input.handle().node.get())
-        gradients.push_back(target.gradient.value ? Tensor<T>(own<T>(target.gradient))
-                                                  : zeros<T>(input.shape()));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto is_same = [&](const auto& other) { return other.node == inputs[i].handle().node.get(); };
+    const auto is_again = [&](const Tensor<T>& other) {
+      return is_same(detail::Pass::Target{other.handle().node.get(), {}});
+    };
+    detail::Handle& gradient = std::ranges::find_if(pass.targets(), is_same)->gradient;
+    const bool last =
+        std::none_of(inputs.begin() + static_cast<std::ptrdiff_t>(i) + 1, inputs.end(), is_again);
+    if (!gradient.value)
+      gradients.push_back(zeros<T>(inputs[i].shape()));
+    else
+      gradients.emplace_back(own<T>(last ? std::exchange(gradient, {}) : gradient));
   }
   return gradients;
 }

@@ -2,6 +2,7 @@
 #include "indexing.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -15,9 +16,9 @@ Indices::Indices(std::initializer_list<detail::Nested> items) {
   const Tensor<double> numbers(items);
   shape_ = numbers.shape();
   for (const double number : numbers) {
+    if (!(std::abs(number) < 0x1p53 && std::floor(number) == number))
+      throw Error("Indices", detail::number_text(number) + " is not a whole number below 2^53");
     values_.push_back(static_cast<std::ptrdiff_t>(number));
-    if (static_cast<double>(values_.back()) != number)
-      throw Error("Indices", detail::number_text(number) + " is not a whole number");
   }
 }
 
@@ -32,6 +33,7 @@ struct ScatterBlocks;
 /// y = the blocks of x that begin at the offsets, one behind the other.
 template <class T>
 struct GatherBlocks {
+  static constexpr bool accumulates = true;
   const char* name;
   Shape to;
   Offsets offsets;
@@ -54,6 +56,7 @@ struct GatherBlocks {
 /// y = 0, with the blocks of x added at the offsets.
 template <class T>
 struct ScatterBlocks {
+  static constexpr bool accumulates = true;
   const char* name;
   Shape to;
   Shape from;

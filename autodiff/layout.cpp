@@ -160,8 +160,6 @@ Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t sign
     shape[axis] += x.shape()[axis];
     op.sizes.push_back(x.shape()[axis]);
   }
-  if (tensors.size() > 65535) throw Error("concatenate", "more than 65535 tensors: join them in groups");
-
   Tensor<T> y = Tensor<T>::uninitialized(shape, "concatenate");
   std::size_t inner = 1;
   for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];

@@ -16,6 +16,7 @@ struct ScatterStrided;
 /// y = the elements of x at offset + Σ index·stride. No element is read twice.
 template <class T>
 struct Strided {
+  static constexpr bool accumulates = true;
   const char* name;
   Shape to;
   std::ptrdiff_t offset;
@@ -33,6 +34,7 @@ struct Strided {
 /// y = 0, but x at offset + Σ index·stride.
 template <class T>
 struct ScatterStrided {
+  static constexpr bool accumulates = true;
   const char* name;
   Shape to;
   Shape from;
@@ -49,6 +51,7 @@ struct ScatterStrided {
 
 template <class T>
 struct Transpose {
+  static constexpr bool accumulates = true;
   Axes permutation;
   static constexpr const char* name = "transpose";
 
@@ -73,6 +76,7 @@ struct Transpose {
 
 template <class T>
 struct BroadcastTo {
+  static constexpr bool accumulates = true;
   Shape to;
   static constexpr const char* name = "broadcast_to";
 
@@ -89,6 +93,24 @@ struct Reshape {
   static constexpr const char* name = "reshape";
   void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
 };
+
+/// Runs f with recording, and continues the pass of a rule through what it recorded.
+template <class T, class F>
+void replay_through(const char* op, const Gradients<T>& d, F&& f) {
+  const RecordingScope on(true);
+  Node* const mark = d.pass().mark();
+  Tensor<T> y = f();
+  if (!(y.shape() == d.adjoint.shape()))
+    throw Error(op, "the function gave the shape " + to_string(d.adjoint.shape()) + " at first and " +
+                        to_string(y.shape()) + " when it was run again");
+  if (!y.requires_grad()) return;
+  // A node of its own: f may return what was recorded before, which has an adjoint already.
+  const Tensor<T> view(Handle{make_view(y.handle().value, y.shape()), {}});
+  const std::array<const Handle*, 1> inputs{&y.handle()};
+  const Tensor<T> fresh = record<T>(Reshape<T>{}, view, inputs);
+  y = {};
+  d.pass().replay(*fresh.handle().node.get(), d.adjoint.handle(), mark);
+}
 
 template <class T>
 struct Concatenate {
@@ -109,6 +131,7 @@ struct Concatenate {
 /// Keeps the triangle col − row <= k (lower) or >= k (upper) of the last two axes.
 template <class T>
 struct Triangle {
+  static constexpr bool accumulates = true;
   const char* name;
   std::ptrdiff_t k;
   bool lower;

@@ -17,6 +17,7 @@ namespace {
 /// C (…,M,N) = op(A) (…,M,K) op(B) (…,K,N); batch axes broadcast.
 template <class T>
 struct MatMul {
+  static constexpr bool accumulates = true;
   bool transpose_a = false;
   bool transpose_b = false;
   static constexpr const char* name = "matmul";

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "elementwise_kernels.hpp"
-#include "layout.hpp"
+#include "layout_ops.hpp"
 #include "op.hpp"
 
 namespace xtape {
@@ -185,9 +185,7 @@ struct Map {
     if (d.creates_graph()) {
       std::vector<Tensor<T>> x;
       for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-      Node* const mark = d.pass().mark();
-      const Tensor<T> y = f(x);
-      if (y.requires_grad()) d.pass().replay(*y.handle().node.get(), d.adjoint.handle(), mark);
+      replay_through<T>(name, d, [&] { return broadcast_to(f(x), d.adjoint.shape()); });
       return;
     }
     const Shape& shape = d.adjoint.shape();

@@ -43,13 +43,8 @@ std::shared_ptr<const Program<T>> trace(const F& f, std::index_sequence<I...>) {
 template <class F, class T, class... Rest>
 Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();
-  std::shared_ptr<const detail::Program<T>> program;
-  if constexpr (std::is_empty_v<F>) {  // a lambda without captures is the same program every time
-    static const std::shared_ptr<const detail::Program<T>> once = detail::trace<T>(f, all);
-    program = once;
-  } else {
-    program = detail::trace<T>(f, all);
-  }
+  // Traced at every call: even a lambda without captures may read a global.
+  std::shared_ptr<const detail::Program<T>> program = detail::trace<T>(f, all);
   return detail::run_program<T>(std::move(program), {x, detail::as<Tensor<T>>(rest)...},
                                 detail::unpacking<T>(std::move(f), all));
 }

@@ -1,4 +1,4 @@
-// Free lists by size class, one set per thread. Four classes to each power of two waste at most a fifth.
+// Free lists by size class, one set per thread. Above 1 KiB there are four classes to each power of two.
 #include "memory.hpp"
 
 #include <array>

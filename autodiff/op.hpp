@@ -4,7 +4,8 @@
 //   struct Op {
 //     static constexpr const char* name = "op";
 //     Shape shape(const Shape& a, ...) const;                      // of the result; checks the arguments
-//     void compute(Target<T> y, const Tensor<T>& a, ...) const;    // y = op(a, ...), or y += op(a, ...)
+//     void compute(Target<T> y, const Tensor<T>& a, ...) const;    // y = op(a, ...)
+//     static constexpr bool accumulates = true;                    // compute() also does y += op(a, ...)
 //     static constexpr unsigned keeps(unsigned i);                 // what the gradient of input i needs
 //     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
 //   };
@@ -83,13 +84,16 @@ class Gradients {
   requires requires(const Op& op) { op.name; }
   void add(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
-    if (pass_.creates_graph() || !(op.shape(in.shape()...) == shape(i))) return add(i, apply<T>(op, in...));
-    accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
+    if constexpr (requires { Op::accumulates; })
+      if (!pass_.creates_graph() && op.shape(in.shape()...) == shape(i))
+        return accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
+    add(i, apply<T>(op, in...));
   }
 
   /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
   template <class Write>
   void accumulate(std::size_t i, Write&& write) {
+    if (!needs(i)) return;
     Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
     if (!slot.value) {
@@ -137,7 +141,7 @@ inline bool records(std::span<const Handle* const> inputs) {
   for (const Handle* input : inputs)
     if (input->node) {
       if (recording) return true;
-      skipped_recording = true;
+      if (skipped_inputs) skipped_inputs->push_back({input->value, input->value->owner().version});
     }
   return false;
 }

@@ -24,6 +24,7 @@ struct Expand;
 /// y = scale Σ x over the masked axes.
 template <class T>
 struct Sum {
+  static constexpr bool accumulates = true;
   unsigned mask;
   bool keepdims;
   T scale;
@@ -40,6 +41,7 @@ struct Sum {
 /// y = scale x, repeated along the masked axes of the shape `to`.
 template <class T>
 struct Expand {
+  static constexpr bool accumulates = true;
   Shape to;
   unsigned mask;
   bool keepdims;
@@ -204,6 +206,7 @@ struct LogSoftmax {
 
 template <class T>
 struct CumulativeSum {
+  static constexpr bool accumulates = true;
   std::size_t axis;
   bool reverse;
   static constexpr const char* name = "cumsum";

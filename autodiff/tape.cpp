@@ -2,6 +2,7 @@
 #include "tape.hpp"
 
 #include <bit>
+#include <limits>
 #include <new>
 #include <string>
 #include <unordered_set>
@@ -75,6 +76,8 @@ Node* append(const char* name, const Shape& shape, std::span<const Handle* const
       throw Error(name,
                   "an input was recorded by another thread: pass detach() of it, or record where it is used");
 
+  if (inputs.size() > std::numeric_limits<std::uint16_t>::max())
+    throw Error(name, std::to_string(inputs.size()) + " inputs are more than 65535: join them in groups");
   const auto kept_count = static_cast<std::uint16_t>(std::popcount(kept_mask));
   void* place = tape.reserve(
       round_up(sizeof(Node) + inputs.size() * sizeof(Node*) + kept_count * sizeof(Kept) + op_bytes));
@@ -96,11 +99,11 @@ Node* append(const char* name, const Shape& shape, std::span<const Handle* const
       input->handles.fetch_add(1, std::memory_order_relaxed);
     else if (input)
       ++input->consumers;
-    if (kept_mask >> i & 1u)
+    if (kept_mask != 0 && (kept_mask >> i & 1u))  // operations with more than 30 inputs keep none
       ::new (kept++)
           Kept{inputs[i]->value, inputs[i]->value->owner().version.load(std::memory_order_relaxed)};
   }
-  if (kept_mask >> inputs.size() & 1u) ::new (kept) Kept{output, 0};
+  if (kept_mask != 0 && (kept_mask >> inputs.size() & 1u)) ::new (kept) Kept{output, 0};
 
   node->previous = tape.tail_;
   if (!node->chunk->first) node->chunk->first = node;

@@ -26,8 +26,8 @@ class Tape {
 
   /// Operations that are recorded and can be replayed.
   std::size_t size();
-  /// Bytes held by the recording: its nodes and the distinct values they keep (those of leaves included).
-  /// Visits every node.
+  /// Bytes of the recorded nodes and of the distinct values they keep (those of leaves included), without
+  /// what lambdas of the user hold. Visits every node.
   std::size_t bytes();
   /// Forgets the recording. Tensors keep their values; a backward from them is an error.
   void clear();
@@ -87,10 +87,13 @@ namespace detail {
 inline std::atomic<std::size_t> changes{0};
 
 // Plain constants at the start, and a fixed place in each thread's block: no call at each use.
-#define XTAPE_THREAD_LOCAL inline constinit thread_local __attribute__((tls_model("initial-exec")))
+// One of each for the library and all its users, also where these hide their symbols.
+#define XTAPE_THREAD_LOCAL \
+  inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
 XTAPE_THREAD_LOCAL Tape* current_tape = nullptr;
 XTAPE_THREAD_LOCAL bool recording = true;
-XTAPE_THREAD_LOCAL bool skipped_recording = false;  // an operation would have been recorded
+/// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
+XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
 #undef XTAPE_THREAD_LOCAL
 
 /// Sets the recording flag for a scope.

@@ -98,8 +98,9 @@ struct xt::temporary_container<const xtape::detail::Elements<T>> {
 namespace xtape {
 
 /// An array of float or double, and its place in the recording. A cheap handle: copies share the value.
-/// The elements are contiguous and row-major. A tensor that an operation returns never changes; leaves
-/// and constants change by assign(). A default-constructed tensor is empty: using it is an error.
+/// The elements are contiguous and row-major. Leaves and constants change by assign(), and with them what
+/// shares their elements: detach(), and reshaped views. No operation changes a tensor. A default-constructed
+/// tensor is empty: using it is an error.
 template <class T>
 class Tensor {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "xtape tensors hold float or double");
@@ -159,7 +160,10 @@ class Tensor {
   /// recording in reverse. Without a seed the tensor must have one element. The recording is consumed unless
   /// retain_tape or create_graph is set. Errors: a constant, no seed and several elements, a seed of another
   /// shape, a consumed recording, a kept value that was assigned since, a recording of another thread. When
-  /// it throws, no gradient has changed.
+  /// it throws, no gradient has changed; where a rule threw, the recording above it is consumed.
+  /// With create_graph the gradients hold the recording and it holds the leaves: zero_grad() lets go of both,
+  /// and grad() avoids it. A leaf's gradient belongs to one thread at a time; threads that share leaves call
+  /// grad().
   void backward(const BackwardOptions<T>& options = {}) const;
   /// The accumulated gradient of a leaf, of its shape. Error where there is none.
   Tensor grad() const;

@@ -37,6 +37,10 @@ compile() { # compile PROGRAM SOURCE
 # ---- a consumer's program
 check "pkg-config: compile" compile "$work/consumer" "$source/tests/consumer/main.cpp"
 check "pkg-config: run" "$work/consumer"
+# shellcheck disable=SC2046
+check "hidden symbols: compile" ${CXX:-c++} -std=c++20 -fvisibility=hidden -fvisibility-inlines-hidden \
+  -o "$work/hidden" "$source/tests/consumer/main.cpp" $(pkg-config --cflags --libs xtape)
+check "hidden symbols: run" "$work/hidden"
 check "CMake: configure" cmake -S "$source/tests/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
 check "CMake: build" cmake --build "$work/cmake"
 check "CMake: run" "$work/cmake/consumer"

@@ -156,22 +156,22 @@ void add_reductions(std::vector<OpRow>& rows) {
       [](const Tensor& x, const Axes& a) { return name(x, a); }, \
       [](const Tensor& x, const Axes& a) { return name(x, a, true); }, range, empty)
   XTAPE_REDUCTION(sum, Range{}, true);
-  XTAPE_REDUCTION(mean, Range{}, false);
+  XTAPE_REDUCTION(mean, Range{}, true);
   XTAPE_REDUCTION(prod, Range{}, true);
   XTAPE_REDUCTION(max, Range{}, false);
   XTAPE_REDUCTION(min, Range{}, false);
   XTAPE_REDUCTION(logsumexp, Range{}, true);
   XTAPE_REDUCTION(norm, Range{}, true);
 #undef XTAPE_REDUCTION
-  rows.push_back(row("var", "", [](const Tensors& x) { return var(x[0]); },
-                     {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}}));
+  rows.push_back(row(
+      "var", "", [](const Tensors& x) { return var(x[0]); }, any_shape));
   rows.push_back(row("var", "axes",
                      [](const Tensors& x) {
                        return var(x[0], {0, 1}, true, 1) * x[0];
                      },
                      {{{2, 3}}, {{2, 3, 2}}}));
-  rows.push_back(row("std", "", [](const Tensors& x) { return xtape::std(x[0]); },
-                     {{{3}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}}));
+  rows.push_back(row(
+      "std", "", [](const Tensors& x) { return xtape::std(x[0]); }, any_shape));
   rows.push_back(row("std", "axes", [](const Tensors& x) { return xtape::std(x[0], -1, false, 1); },
                      {{{2, 3}}, {{4}}, {{2, 2, 3}}}));
   const Sets rank_1_up{{{1}}, {{4}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}, {{2, 0}}, {{0, 2}}};
@@ -305,6 +305,13 @@ void add_indexing(std::vector<OpRow>& rows) {
                        return square(gather(x[0], xt::xarray<std::size_t>{{0, 2}, {1, 1}}, 1));
                      },
                      {{{2, 3}}, {{2, 4}}}));
+  rows.push_back(row("gather", "ranks",
+                     [](const Tensors& x) {
+                       std::vector<std::size_t> shape = x[0].shape();
+                       shape.back() = 2;
+                       return square(gather(x[0], xt::ones<int>(shape), -1)) * sum(x[0]);
+                     },
+                     {{{3}}, {{1, 2}}, {{2, 2, 2}}, {{2, 1, 2, 3}}, {{0, 2}}}));
   rows.push_back(row("gather", "axis 0",
                      [](const Tensors& x) {
                        return square(gather(x[0], xt::xarray<long>{{0, -1}}, 0));
@@ -315,6 +322,12 @@ void add_indexing(std::vector<OpRow>& rows) {
                        return square(scatter_add(x[0], xt::xarray<int>{{0, 2}, {1, 1}}, x[1], 1));
                      },
                      {{{2, 3}, {2, 2}}, {{2, 4}, {2, 2}}}));
+  rows.push_back(row("scatter_add", "ranks",
+                     [](const Tensors& x) {
+                       const std::vector<std::size_t> shape = x[1].shape();
+                       return square(scatter_add(x[0], xt::ones<int>(shape), x[1], 0));
+                     },
+                     {{{3}, {2}}, {{2}, {0}}, {{2, 2, 2}, {3, 2, 2}}, {{2, 1, 2, 1}, {1, 1, 2, 1}}}));
 }
 
 }  // namespace

@@ -90,6 +90,19 @@ TEST_CASE("the report names the worst input, index and both values") {
         std::string::npos);
 }
 
+TEST_CASE("0.1 % is found in a small gradient beside a large one") {
+  const auto f = [](const std::vector<Tensor<double>>& x) {
+    return custom<double>("wrong", {x[0], x[1]},
+                          sum(1000 * square(x[0].detach())) + sum(square(x[1].detach())),
+                          [x](const Tensor<double>& g) {
+                            return std::vector<Tensor<double>>{g * 2000 * x[0], g * 2.002 * x[1]};
+                          });
+  };
+  const GradientReport report = check_gradients(f, {Tensor<double>{1.0, 2.0}, Tensor<double>{0.5, 0.6}});
+  CHECK(!report.passed);
+  CHECK(report.factor == doctest::Approx(1.001).epsilon(1e-5));
+}
+
 TEST_CASE("kinks are named, and any value between the slopes passes there") {
   const Tensor<double> x{-1.0, 0.0, 2.0};
   const GradientReport report = check_gradients([](const auto& a) { return relu(a); }, x);

@@ -1,5 +1,6 @@
 // custom, checkpoint and map: nodes made of the user's functions.
 #include <cmath>
+#include <optional>
 
 #include "check_close.hpp"
 
@@ -9,6 +10,8 @@ using namespace xtape;
 using namespace xtape::test;
 
 namespace {
+
+double global_scale = 1;
 
 Tensor<double> softsign(const Tensor<double>& x) {
   const Tensor<double> value = x.detach() / (1 + abs(x.detach()));
@@ -99,6 +102,65 @@ TEST_CASE("checkpoint gives the same gradients with a smaller peak of live bytes
   CHECK(again_peak * 2 < plain_peak);
   MESSAGE("peak of live bytes: ", plain_peak, " without checkpoints, ", again_peak, " with");
   CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("a function that returns its argument or a captured tensor, inside checkpoint and map") {
+  const auto x = parameter<double>(3.0);
+  const Tensor<double> h = x * 2;
+  CHECK(grad(checkpoint([](const auto& a) { return a; }, h) + h, x, {.retain_tape = true}).item() == 4);
+  CHECK(grad(checkpoint([](const auto& a) { return a; }, x) * x, x).item() == 6);
+  CHECK(grad(checkpoint([&](const auto&) { return h; }, x) + h, x, {.retain_tape = true}).item() == 4);
+  const auto g = grad(map([](auto a) { return a; }, x) * x, x, {.create_graph = true});
+  CHECK(g.item() == 6);
+  CHECK(grad(g, x).item() == 2);
+  const auto row = parameter<double>({1.0, 2.0});  // f ignores its widest argument
+  const Tensor<double> wide = map([](auto a, auto) { return a * a; }, x, row);
+  CHECK(grad(sum(wide), x, {.create_graph = true}).item() == 12);
+}
+
+TEST_CASE("checkpoint refuses captured values that were assigned since, other shapes, empty tensors") {
+  auto w = parameter<double>({1.0, 2.0});
+  const auto x = parameter<double>({3.0, 4.0});
+  const Tensor<double> y = checkpoint([&](const auto& a) { return sum(exp(a * w)); }, x);
+  w.assign(w.value() * 2);
+  CHECK_THROWS_WITH_AS(y.backward(),
+                       doctest::Contains("[checkpoint] a value of shape (2,) that the function captured"),
+                       Error);
+  CHECK(!x.has_grad());
+  int calls = 0;
+  const Tensor<double> z = checkpoint([&](const auto& a) { return calls++ == 0 ? a * 1 : sum(a); }, x);
+  CHECK_THROWS_WITH_AS(sum(z).backward(),
+                       doctest::Contains("[checkpoint] the function gave the shape (2,) at first"), Error);
+  CHECK_THROWS_WITH_AS(checkpoint([](const auto&) { return Tensor<double>(1.0); }, Tensor<double>()),
+                       doctest::Contains("[Tensor] the tensor is empty"), Error);
+  CHECK(Tape::current().size() == 2);  // y and z, whose rules have not succeeded
+}
+
+TEST_CASE("a rule may catch an error of its own pass, and drop handles, without harm") {
+  const auto x = parameter<double>(2.0);
+  std::optional<Tensor<double>> held = exp(x);
+  const Tensor<double> y = custom<double>("careful", {x}, x.detach(), [&](const Tensor<double>& g) {
+    held.reset();
+    try {
+      grad(Tensor<double>{1.0, 2.0}, x);
+    } catch (const Error&) {}
+    try {
+      custom<double>("inner", {x}, x.detach(), {});
+      vjp([](const auto& a) { return a * a; }, g, Tensor<double>{1.0, 2.0});
+    } catch (const Error&) {}
+    return std::vector<Tensor<double>>{g * 5};
+  });
+  (exp(y) + y).backward();
+  CHECK(x.grad().item() == doctest::Approx(5 * std::exp(2.0) + 5));
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("map reads globals anew at each call") {
+  global_scale = 2;
+  const auto f = [](auto a) { return a * global_scale; };
+  CHECK(map(f, Tensor<double>(1.0)).item() == 2);
+  global_scale = 3;
+  CHECK(map(f, Tensor<double>(1.0)).item() == 3);
 }
 
 TEST_CASE("checkpoint: captured leaves, targets, higher orders, random numbers") {

@@ -89,8 +89,9 @@ TEST_CASE("plain text, a last line without a line end, and Windows line ends are
 
 TEST_CASE("bad files are named with line and column") {
   CHECK(error_of("") == ": the file holds no digits");
-  CHECK(error_of(row(1, 1) + "1,2,3\n") == ":2: 3 columns instead of 65 (64 pixels and a label)");
-  CHECK(error_of(row(1, 1) + "\n") == ":2: 1 columns instead of 65 (64 pixels and a label)");
+  CHECK(error_of(row(1, 1) + "1,2,3\n") == ":2:6: 3 columns instead of 65 (64 pixels and a label)");
+  CHECK(error_of(row(1, 1) + "\n") == ":2:1: 1 columns instead of 65 (64 pixels and a label)");
+  CHECK(error_of("1," + row(1, 1)) == ":1:131: 66 columns instead of 65 (64 pixels and a label)");
   CHECK(error_of(row(1, 10)) == ":1:129: label 10 is not from 0 to 9");
   CHECK(error_of(row(1, 1) + row(2, -1)) == ":2:129: label -1 is not from 0 to 9");
   CHECK(error_of(row(17, 1)) == ":1:1: pixel 17 is not from 0 to 16");

@@ -131,6 +131,10 @@ TEST_CASE("cross-entropies: integer and one-hot labels agree, and extremes stay 
       "[cross_entropy] labels of shape (1,) for logits of shape (2, 3): one label for each row is needed",
       Error);
 
+  const double infinity = std::numeric_limits<double>::infinity();  // a masked class
+  const auto masked = parameter<double>({{-infinity, 0.0, 0.0}});
+  check_close(grad(nn::cross_entropy(masked, {1}), masked), Tensor<double>{{0.0, -0.5, 0.5}}, 1e-15);
+
   const auto logits = parameter<double>({0.0, 1000.0, -1000.0, 1000.0, -1000.0});
   const Tensor<double> target{1.0, 1.0, 0.0, 0.0, 1.0};
   check_close(nn::binary_cross_entropy_with_logits(logits, target, Reduction::none),

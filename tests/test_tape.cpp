@@ -313,6 +313,32 @@ TEST_CASE("grad leaves the leaves alone, takes interior tensors, and is 0 where 
   CHECK(grad(y, y, {.retain_tape = true}).item() == 1);
 }
 
+TEST_CASE("a target's own rule does not run, and the recording below it stays") {
+  const auto z = parameter<double>({{1.0, 2.0}, {0.5, -1.0}});
+  const Tensor<double> rows = nn::cross_entropy(z, {1, 0}, nn::Reduction::none);
+  check_close(grad(sum(rows), rows), {1.0, 1.0}, 0);
+  CHECK(tape().rules_run() == 1);
+  sum(rows).backward();
+  CHECK(z.has_grad());
+  CHECK(tape().size() == 0);
+}
+
+TEST_CASE("zero_grad lets go of a recording that create_graph left in the leaves") {
+  auto x = parameter<double>(2.0);
+  (x * x * x).backward({.create_graph = true});
+  CHECK(tape().size() != 0);
+  x.zero_grad();
+  CHECK(tape().size() == 0);
+}
+
+TEST_CASE("hundreds of inputs in one operation") {
+  std::vector<Tensor<double>> parts;
+  for (int i = 0; i < 300; ++i) parts.push_back(parameter<double>(static_cast<double>(i)));
+  const Tensor<double> y = sum(square(stack(parts)));
+  y.backward();
+  for (int i = 0; i < 300; i += 37) CHECK(parts[static_cast<std::size_t>(i)].grad().item() == 2 * i);
+}
+
 TEST_CASE("threads record at once, each on its own tape, and share leaves as constants of the moment") {
   const auto w = parameter<double>({1.0, 2.0, 3.0});
   std::vector<double> results(4);

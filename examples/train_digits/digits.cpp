@@ -1,6 +1,7 @@
 // Decompression by zlib, numbers by from_chars.
 #include "digits.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -48,6 +49,16 @@ int read_number(const std::string& path, std::size_t line, const char* start, co
   return value;
 }
 
+/// Where a line of too few columns ends, or the first column too many begins.
+std::size_t first_wrong_column(const char* start, const char* end) {
+  const char* at = start;
+  for (std::size_t i = 0; i <= pixels && at != end; ++i) {
+    at = std::find(at, end, ',');
+    if (at != end) ++at;
+  }
+  return static_cast<std::size_t>(at - start) + 1;
+}
+
 }  // namespace
 
 DataError::DataError(const std::string& file, std::size_t line, std::size_t column, const std::string& what)
@@ -66,7 +77,7 @@ Dataset read(const std::string& path) {
     if (end != start && end[-1] == '\r') --end;
     const auto columns = static_cast<std::size_t>(std::count(start, end, ',')) + 1;
     if (columns != pixels + 1)
-      throw DataError(path, line, 0,
+      throw DataError(path, line, first_wrong_column(start, end),
                       std::to_string(columns) + " columns instead of " + std::to_string(pixels + 1) +
                           " (64 pixels and a label)");
     const char* at = start;

@@ -9,7 +9,16 @@ int main() {
   xtape::sum(xtape::square(w)).backward();
   xtape::nn::Linear<float> layer(2, 3);
   const auto y = xtape::map([](auto a) { return exp(a) + 1; }, layer(xtape::ones<float>({1, 2})));
-  const bool right = w.grad().value()(1, 1) == 8.0 && y.shape() == xtape::Shape{1, 3};
+  bool caught = false;
+  try {
+    xtape::matmul(w, xtape::ones<double>({3, 3}));
+  } catch (const xtape::Error&) { caught = true; }
+  bool unrecorded = false;
+  {
+    const xtape::NoGrad no_grad;  // a flag of the library, also when this program hides its symbols
+    unrecorded = !xtape::exp(w).requires_grad();
+  }
+  const bool right = caught && unrecorded && w.grad().value()(1, 1) == 8.0 && y.shape() == xtape::Shape{1, 3};
   std::cout << (right ? "consumer works with xtape " : "consumer is WRONG with xtape ") << xtape::version
             << '\n';
   return right ? 0 : 1;

@@ -166,6 +166,10 @@ case("take", lambda x: x[:, torch.tensor([[0, -1], [1, 1]])] ** 2, [[(2, 3)], [(
 case("take/flat", lambda x: x.reshape(-1)[torch.tensor([2, 0, 2])] ** 2, [[(3,)], [(2, 3)]])
 case("gather", lambda x: x.gather(1, torch.tensor([[0, 2], [1, 1]])) ** 2, [[(2, 3)], [(2, 4)]])
 case("gather/axis 0", lambda x: x.gather(0, torch.tensor([[0, x.shape[0] - 1]])) ** 2, [[(2, 2)], [(3, 2)]])
+case("gather/ranks", lambda x: x.gather(-1, torch.ones(*x.shape[:-1], 2, dtype=torch.long)) ** 2 * x.sum(),
+     [[(3,)], [(2, 2, 2)], [(2, 1, 2, 3)]])
+case("scatter_add/ranks", lambda x, u: x.scatter_add(0, torch.ones(u.shape, dtype=torch.long), u) ** 2,
+     [[(3,), (2,)], [(2, 2, 2), (3, 2, 2)]])
 case("scatter_add", lambda x, u: x.scatter_add(1, torch.tensor([[0, 2], [1, 1]]), u) ** 2, [[(2, 3), (2, 2)], [(2, 4), (2, 2)]])
 
 # ---- losses of nn

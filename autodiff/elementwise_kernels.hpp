@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "elementwise_rules.hpp"
+#include "activation_rules.hpp"
 #include "kernels.hpp"
 
 namespace xtape::detail {

@@ -1,4 +1,4 @@
-// The version, which meson.build reads from here.
+// The version, the same as in meson.build.
 #pragma once
 
 #define XTAPE_VERSION "0.1.0"

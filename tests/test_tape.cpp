@@ -34,6 +34,10 @@ std::size_t resident_kilobytes() {
 
 }  // namespace
 
+TEST_CASE("the headers carry the project's version") {
+  CHECK(std::string(xtape::version) == XTAPE_PROJECT_VERSION);
+}
+
 TEST_CASE("only what depends on a leaf is recorded") {
   const Tensor<double> c{1.0, 2.0};
   const Tensor<double> d = exp(c) + c;

@@ -13,7 +13,7 @@
 namespace xtape::detail {
 namespace {
 
-// Below this many multiplications a call of CBLAS costs more than the work (bench/README.md).
+// Up to this many multiplications the loops below are used; bench/README.md says what was measured.
 constexpr std::size_t small_work = 256;
 
 template <class T>

@@ -16,7 +16,6 @@ struct Chunk {
   Chunk* previous;
   Chunk* next;
   Node* first;
-  Node* last;
   std::size_t used;      ///< bytes, this header included
   std::size_t capacity;  ///< bytes
   std::size_t live;      ///< nodes that are not dead
@@ -107,7 +106,6 @@ Node* append(const char* name, const Shape& shape, std::span<const Handle* const
 
   node->previous = tape.tail_;
   if (!node->chunk->first) node->chunk->first = node;
-  node->chunk->last = node;
   ++node->chunk->live;
   tape.tail_ = node;
   ++tape.size_;
@@ -163,7 +161,7 @@ void Tape::new_chunk(std::size_t bytes) {
   }
   chunk->tape = this;
   chunk->used = header;
-  chunk->first = chunk->last = nullptr;
+  chunk->first = nullptr;
   chunk->live = 0;
   chunk->next = nullptr;
   chunk->previous = last_chunk_;
@@ -239,10 +237,7 @@ void Tape::trim() noexcept {
         static_cast<std::size_t>(reinterpret_cast<std::byte*>(node) - reinterpret_cast<std::byte*>(chunk));
     const bool emptied = chunk->first == node;
     node->~Node();
-    if (!emptied) {
-      chunk->last = tail_;
-      continue;
-    }
+    if (!emptied) continue;
     last_chunk_ = chunk->previous;
     if (last_chunk_) last_chunk_->next = nullptr;
     --chunks_;

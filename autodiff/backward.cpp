@@ -10,7 +10,7 @@ namespace xtape::detail {
 namespace {
 
 void require_replayable(Node& node) {
-  if (!node.rule)
+  if (!node.operation)
     throw Error("backward",
                 std::string("the recording of '") + node.name +
                     "' was consumed by an earlier backward pass or cleared: set retain_tape in the "
@@ -67,8 +67,7 @@ Pass::Target* Pass::find(const Node& node) const {
   return at != targets_.end() && at->node == &node ? &*at : nullptr;
 }
 
-bool Pass::wants(const Node& node) const {
-  if (!targeted_) return true;
+bool Pass::is_targeted(const Node& node) const {
   return (!node.is_leaf() && node.needed) || find(node);
 }
 
@@ -122,14 +121,13 @@ void Pass::survey(Node& root) {
 
 void Pass::visit(Node& node) {
   Handle adjoint = std::move(node.adjoint);
-  node.adjoint = {};
   --pending_;
   if (targeted_)
     if (Target* target = find(node)) target->gradient = adjoint;
-  if (node.rule && (!targeted_ || node.needed)) {
+  if (node.operation && (!targeted_ || node.needed)) {
     {
       const InUse in_use(node);  // the rule may drop handles, and must not be released under its own feet
-      node.rule(node, *this, std::move(adjoint));
+      node.operation->backward(node, *this, std::move(adjoint));
     }
     ++tape_.rules_run_;
     if (!retain_) tape_.consume(node);

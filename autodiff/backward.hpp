@@ -27,7 +27,7 @@ class Pass {
 
   bool creates_graph() const { return create_graph_; }
   /// Whether an adjoint of `node` is of use.
-  bool wants(const Node& node) const;
+  bool wants(const Node& node) const { return !targeted_ || is_targeted(node); }
   /// The place that collects the adjoint of a node that is wanted.
   Handle& slot(Node& node);
 
@@ -53,6 +53,7 @@ class Pass {
 
   void survey(Node& root);
   void visit(Node& node);
+  bool is_targeted(const Node& node) const;
   Target* find(const Node& node) const;
 
   Tape& tape_;

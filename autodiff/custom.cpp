@@ -2,7 +2,9 @@
 #include "custom.hpp"
 
 #include <memory>
+#include <mutex>
 #include <random>
+#include <set>
 
 #include "checkpoint.hpp"
 #include "layout_ops.hpp"
@@ -15,19 +17,18 @@ namespace {
 
 template <class T>
 struct Custom {
-  std::shared_ptr<const std::string> label;  ///< the node's name points into it
+  const char* name;
   CustomRule<T> rule;
-  const char* name = "custom";
 
   void backward(Gradients<T>& d) const {
     const std::vector<Tensor<T>> gradients = rule(d.adjoint);
     if (gradients.size() != d.input_count())
-      throw Error(*label, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
+      throw Error(name, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
                               std::to_string(d.input_count()) + " inputs");
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       if (!d.needs(i) || !gradients[i].defined()) continue;
       if (!(gradients[i].shape() == d.shape(i)))
-        throw Error(*label, "the rule returned a gradient of shape " + to_string(gradients[i].shape()) +
+        throw Error(name, "the rule returned a gradient of shape " + to_string(gradients[i].shape()) +
                                 " for input " + std::to_string(i) + " of shape " + to_string(d.shape(i)));
       d.add(i, d.creates_graph() ? gradients[i] : gradients[i].detach());
     }
@@ -60,6 +61,14 @@ struct Checkpoint {
   }
 };
 
+/// The name for as long as the process lives: errors name nodes whose operation is gone.
+const char* lasting(const std::string& name) {
+  static std::mutex mutex;
+  static std::set<std::string> names;
+  const std::scoped_lock lock(mutex);
+  return names.insert(name).first->c_str();
+}
+
 }  // namespace
 
 template <class T>
@@ -88,12 +97,9 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
   if (!recording || (!records(inputs) && op.captured.empty())) return y;
 
   const std::uint32_t keep_all = (1u << x.size()) - 1u;
-  Node* node = append(name, y.shape(), inputs, keep_all, {}, sizeof(op));
-  ::new (node->op()) Checkpoint<T>(std::move(op));
-  node->destroy_op = [](void* place) { static_cast<Checkpoint<T>*>(place)->~Checkpoint<T>(); };
-  node->rule = &run_rule<T, Checkpoint<T>>;
-  node->opaque = true;
-  return Tensor<T>(Handle{y.handle().value, NodeRef(node)});
+  Tensor<T> recorded = append<T>(std::move(op), std::move(y), inputs, keep_all);
+  recorded.handle().node->opaque = true;
+  return recorded;
 }
 
 template Tensor<float> checkpoint(Function<float>, const std::vector<Tensor<float>>&);
@@ -106,9 +112,7 @@ Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_ide
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule) {
   std::vector<const detail::Handle*> handles;
   for (const Tensor<T>& input : inputs) handles.push_back(&input.handle());
-  auto label = std::make_shared<const std::string>(name);
-  const char* const text = label->c_str();
-  return detail::record<T>(detail::Custom<T>{std::move(label), std::move(rule), text}, value.detach(),
+  return detail::record<T>(detail::Custom<T>{detail::lasting(name), std::move(rule)}, value.detach(),
                            handles);
 }
 

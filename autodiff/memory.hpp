@@ -1,6 +1,8 @@
 // The pool that every value and node comes from, and what it holds: a steady-state step takes all its
 // blocks from free lists and never reaches the heap.
 #pragma once
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -26,10 +28,62 @@ namespace detail {
 
 inline constexpr std::size_t alignment = 64;
 
-/// A block of at least `bytes` bytes, 64-byte aligned; `size_class` must be handed back to deallocate.
-/// Throws std::bad_alloc.
-void* allocate(std::size_t bytes, std::uint32_t& size_class);
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+// Classes 0..15 are 64, 128 … 1024 bytes; above, four steps to each power of two.
+inline constexpr std::uint32_t small_classes = 16;
+
+inline std::uint32_t size_class_of(std::size_t bytes) {
+  if (bytes <= 1024) return bytes == 0 ? 0 : static_cast<std::uint32_t>((bytes - 1) / 64);
+  const auto power = static_cast<std::uint32_t>(std::bit_width(bytes - 1)) - 1;  // 2^power < bytes <= 2^(power+1)
+  const auto quarter = static_cast<std::uint32_t>((bytes - 1) >> (power - 2)) & 3u;
+  return small_classes + (power - 10) * 4 + quarter;
+}
+
+inline std::size_t bytes_of(std::uint32_t size_class) {
+  if (size_class < small_classes) return (size_class + std::size_t{1}) * 64;
+  const std::uint32_t power = (size_class - small_classes) / 4 + 10;
+  const std::uint32_t quarter = (size_class - small_classes) % 4;
+  return (std::size_t{1} << power) + (quarter + std::size_t{1}) * (std::size_t{1} << (power - 2));
+}
+
+/// The free blocks of a thread. Bytes given back by another thread than asked for them make `live` of the
+/// one negative, and its free blocks more than it has `held`: held − live is what waits in the lists.
+struct Pool {
+  std::array<FreeBlock*, small_classes + 4 * 54> lists{};
+  std::ptrdiff_t live = 0;
+  std::ptrdiff_t peak = 0;
+  std::ptrdiff_t held = 0;  ///< from the heap, and not given back to it
+  std::size_t heap_calls = 0;
+
+  void count(std::ptrdiff_t bytes) {
+    live += bytes;
+    if (live > peak) peak = live;
+  }
+};
+
+// A plain pointer needs no initialiser check at each use. It is null before the first request of a
+// thread and again after the thread's pool is gone, when the last global tensors are destroyed.
+inline constinit thread_local
+    __attribute__((tls_model("initial-exec"), visibility("default"))) Pool* pool = nullptr;
+
+/// Takes a block from the heap. Throws std::bad_alloc.
+void* allocate_fresh(std::uint32_t size_class);
+
+/// Keeps a block for later, or gives it to the heap.
 void deallocate(void* block, std::uint32_t size_class) noexcept;
+
+/// A block of a size class, 64-byte aligned. Throws std::bad_alloc.
+inline void* allocate(std::uint32_t size_class) {
+  Pool* const p = pool;
+  if (!p || !p->lists[size_class]) return allocate_fresh(size_class);
+  FreeBlock* const block = p->lists[size_class];
+  p->lists[size_class] = block->next;
+  p->count(static_cast<std::ptrdiff_t>(bytes_of(size_class)));
+  return block;
+}
 
 }  // namespace detail
 }  // namespace xtape

@@ -11,7 +11,6 @@
 //   };
 #pragma once
 #include <array>
-#include <bit>
 #include <new>
 #include <type_traits>
 
@@ -40,17 +39,17 @@ void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
 template <class T>
 Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
 
-template <class T, class Op, class... In>
-Tensor<T> apply(const Op& op, const In&... in);
+template <class T, class Op, class First, class... Rest>
+Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
 
 /// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
 template <class T>
 class Gradients {
  public:
-  Gradients(Node& node, Pass& pass, Handle g) : adjoint(std::move(g)), node_(node), pass_(pass) {}
+  Gradients(Node& node, Pass& pass, Handle&& g) : adjoint(std::move(g)), node_(node), pass_(pass) {}
 
-  /// dL/d(output), of the output's shape.
-  const Tensor<T> adjoint;
+  /// dL/d(output), of the output's shape. A rule may move it into its last add().
+  Tensor<T> adjoint;
 
   /// Whether input i takes part: a rule may skip work for it. add() does so by itself.
   bool needs(std::size_t i) const { return node_.inputs()[i] && pass_.wants(*node_.inputs()[i]); }
@@ -58,7 +57,7 @@ class Gradients {
   /// The value of a kept input or output, without its place on the tape.
   const Value& kept_value(std::size_t i) const { return *kept(i).value.get(); }
   /// The shape of an input that takes part.
-  const Shape& shape(std::size_t i) const { return node_.inputs()[i]->shape; }
+  Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
   /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
   Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : tensor(i, nullptr); }
   Tensor<T> output() const { return tensor(node_.input_count, creates_graph() ? &node_ : nullptr); }
@@ -69,12 +68,12 @@ class Gradients {
 
   /// Adds `gradient` to the adjoint of input i; it may have the wider shape that input i was broadcast to.
   /// The first one is taken over without a copy.
-  void add(std::size_t i, const Tensor<T>& gradient) {
+  void add(std::size_t i, Tensor<T> gradient) {
     if (!needs(i)) return;
     if (pass_.creates_graph())
       add_recorded(i, gradient);
-    else if (gradient.shape() == shape(i))
-      add_same_shape(i, gradient);
+    else if (node_.inputs()[i]->has_shape(gradient.shape()))
+      add_same_shape(i, std::move(gradient));
     else
       accumulate(i, [&](Target<T> y) { sum_to_shape(y, shape(i), gradient); });
   }
@@ -85,7 +84,7 @@ class Gradients {
   void add(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
     if constexpr (requires { Op::accumulates; })
-      if (!pass_.creates_graph() && op.shape(in.shape()...) == shape(i))
+      if (!pass_.creates_graph() && node_.inputs()[i]->has_shape(op.shape(in.shape()...)))
         return accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
     add(i, apply<T>(op, in...));
   }
@@ -97,9 +96,11 @@ class Gradients {
     Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
     if (!slot.value) {
-      Tensor<T> fresh = Tensor<T>::uninitialized(to.shape, node_.name);
-      write(Target<T>{fresh.mutable_data(), false});
-      slot = fresh.handle();
+      const Value& like = *adjoint.handle().value.get();
+      ValueRef fresh =
+          to.has_shape(like.shape) ? make_like(like) : make_value(to.shape(), sizeof(T), node_.name);
+      write(Target<T>{reinterpret_cast<T*>(fresh->data), false});
+      slot.value = std::move(fresh);
     } else {
       if (!slot.value.unique()) slot.value = copy(slot.value);
       write(Target<T>{reinterpret_cast<T*>(slot.value->data), true});
@@ -108,8 +109,7 @@ class Gradients {
 
  private:
   const Kept& kept(std::size_t i) const {
-    const unsigned below = node_.kept_mask & ((1u << i) - 1u);
-    return node_.kept()[static_cast<std::size_t>(std::popcount(below))];
+    return node_.kept()[bit_count(node_.kept_mask & ((1u << i) - 1u))];
   }
   Tensor<T> tensor(std::size_t i, Node* node) const {
     const ValueRef& value = kept(i).value;
@@ -123,7 +123,7 @@ class Gradients {
     std::copy(from, from + value->size, fresh.mutable_data());
     return fresh.handle().value;
   }
-  void add_same_shape(std::size_t i, const Tensor<T>& gradient);
+  void add_same_shape(std::size_t i, Tensor<T> gradient);
   void add_recorded(std::size_t i, const Tensor<T>& gradient);
 
   Node& node_;
@@ -131,13 +131,26 @@ class Gradients {
 };
 
 template <class T, class Op>
-void run_rule(Node& node, Pass& pass, Handle adjoint) {
-  Gradients<T> d(node, pass, std::move(adjoint));
-  static_cast<const Op*>(node.op())->backward(d);
+inline constexpr Operation operation{
+    [](Node& node, Pass& pass, Handle&& adjoint) {
+      Gradients<T> d(node, pass, std::move(adjoint));
+      static_cast<const Op*>(node.op())->backward(d);
+    },
+    std::is_trivially_destructible_v<Op> ? nullptr : +[](void* op) { static_cast<Op*>(op)->~Op(); }};
+
+/// Appends a node for `op`, and gives `y`, its value, that place on the tape.
+template <class T, class Op, class Inputs>
+Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_mask) {
+  static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
+  Node* node = append(op.name, y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
+  ::new (node->op()) Op(std::move(op));
+  node->operation = &operation<T, Op>;
+  return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
 }
 
 /// Whether an operation on these inputs is to be recorded.
-inline bool records(std::span<const Handle* const> inputs) {
+template <class Inputs>
+bool records(const Inputs& inputs) {
   for (const Handle* input : inputs)
     if (input->node) {
       if (recording) return true;
@@ -147,9 +160,8 @@ inline bool records(std::span<const Handle* const> inputs) {
 }
 
 /// Records `op` with the value `y` that it has computed, when an input requires a gradient.
-template <class T, class Op>
-Tensor<T> record(Op op, Tensor<T> y, std::span<const Handle* const> inputs) {
-  static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
+template <class T, class Op, class Inputs>
+Tensor<T> record(Op op, Tensor<T> y, const Inputs& inputs) {
   if (!records(inputs)) return y;
   std::uint32_t kept = 0;
   if constexpr (requires { Op::keeps(0u); })
@@ -157,19 +169,22 @@ Tensor<T> record(Op op, Tensor<T> y, std::span<const Handle* const> inputs) {
       if (inputs[i]->node) kept |= Op::keeps(static_cast<unsigned>(i));
   if (kept != 0)  // so there are at most 30 inputs
     kept = (kept & ((1u << inputs.size()) - 1u)) | (kept & keep_output ? 1u << inputs.size() : 0u);
-  Node* node = append(op.name, y.shape(), inputs, kept, y.handle().value, sizeof(Op));
-  ::new (node->op()) Op(std::move(op));
-  if constexpr (!std::is_trivially_destructible_v<Op>)
-    node->destroy_op = [](void* place) { static_cast<Op*>(place)->~Op(); };
-  node->rule = &run_rule<T, Op>;
-  return Tensor<T>(Handle{y.handle().value, NodeRef(node)});
+  return append<T>(std::move(op), std::move(y), inputs, kept);
 }
 
-template <class T, class Op, class... In>
-Tensor<T> apply(const Op& op, const In&... in) {
-  Tensor<T> y = Tensor<T>::uninitialized(op.shape(in.shape()...), op.name);
-  op.compute(Target<T>{y.mutable_data(), false}, in...);
-  const std::array<const Handle*, sizeof...(In)> inputs{&in.handle()...};
+/// An uninitialised tensor of a shape which is often that of `x`.
+template <class T>
+Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
+  const Value& like = *x.handle().value.get();
+  return Tensor<T>(
+      Handle{shape == like.shape ? make_like(like) : make_value(shape, sizeof(T), op), {}});
+}
+
+template <class T, class Op, class First, class... Rest>
+Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
+  Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), op.name, first);
+  op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
+  const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
   return record<T>(op, std::move(y), inputs);
 }
 

@@ -209,11 +209,11 @@ Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
 }
 
 template <class T>
-void Gradients<T>::add_same_shape(std::size_t i, const Tensor<T>& gradient) {
+void Gradients<T>::add_same_shape(std::size_t i, Tensor<T> gradient) {
   Node& to = *node_.inputs()[i];
   Handle& slot = pass_.slot(to);
   if (!slot.value) {
-    slot = gradient.handle();
+    slot = std::move(gradient).release();
     return;
   }
   if (slot.value.unique()) {
@@ -227,7 +227,7 @@ void Gradients<T>::add_same_shape(std::size_t i, const Tensor<T>& gradient) {
 template <class T>
 void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
   Node& to = *node_.inputs()[i];
-  const Tensor<T> contribution = sum_to_shape(gradient, to.shape);
+  const Tensor<T> contribution = sum_to_shape(gradient, to.shape());
   Handle& slot = pass_.slot(to);
   slot = slot.value ? (Tensor<T>(Handle(slot)) + contribution).handle() : contribution.handle();
 }
@@ -255,7 +255,7 @@ void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
   template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);                       \
   template void detail::sum_to_shape(Target<T>, const Shape&, const Tensor<T>&);     \
   template Tensor<T> detail::sum_to_shape(const Tensor<T>&, const Shape&);           \
-  template void detail::Gradients<T>::add_same_shape(std::size_t, const Tensor<T>&); \
+  template void detail::Gradients<T>::add_same_shape(std::size_t, Tensor<T>); \
   template void detail::Gradients<T>::add_recorded(std::size_t, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -2,7 +2,6 @@
 #include "shape.hpp"
 
 #include <cstdio>
-#include <limits>
 #include <ostream>
 
 namespace xtape {
@@ -23,18 +22,8 @@ std::string number_text(double number) {
   return text;
 }
 
-std::size_t element_count(const Shape& shape, const char* op) {
-  // Memory is addressed by signed offsets of at most 16-byte elements, so that is where counting ends.
-  constexpr auto limit = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 16;
-  std::size_t n = 1;
-  bool empty = false;
-  for (std::size_t d : shape) {
-    empty |= d == 0;
-    if (d == 0) continue;  // strides multiply the other dimensions all the same
-    if (__builtin_mul_overflow(n, d, &n) || n > limit)
-      throw Error(op, "shape " + to_string(shape) + " has more elements than this machine can address");
-  }
-  return empty ? 0 : n;
+void throw_too_large(const Shape& shape, const char* op) {
+  throw Error(op, "shape " + to_string(shape) + " has more elements than this machine can address");
 }
 
 Shape broadcast(const Shape& a, const Shape& b, const char* op) {

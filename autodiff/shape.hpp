@@ -4,6 +4,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
 #include <ranges>
@@ -39,14 +40,23 @@ class SmallVector {
   using iterator = I*;
   using const_iterator = const I*;
 
-  constexpr SmallVector() = default;
-  SmallVector(std::size_t n, I value) { resize(n, value); }
-  SmallVector(std::initializer_list<Integer> items) {
+  SmallVector() noexcept { items_[0] = items_[1] = 0; }
+  SmallVector(const SmallVector& other) noexcept { *this = other; }
+  // Two items, which is what most shapes have, without a loop; the others only where they are in use.
+  SmallVector& operator=(const SmallVector& other) noexcept {
+    size_ = other.size_;
+    items_[0] = other.items_[0];
+    items_[1] = other.items_[1];
+    for (unsigned i = 2; i < size_; ++i) items_[i] = other.items_[i];
+    return *this;
+  }
+  SmallVector(std::size_t n, I value) : SmallVector() { resize(n, value); }
+  SmallVector(std::initializer_list<Integer> items) : SmallVector() {
     for (const Integer item : items) push_signed(item.value);
   }
   template <std::ranges::input_range R>
-  requires std::integral<std::ranges::range_value_t<R>> SmallVector(
-      const R& items) {  // NOLINT: any range of integers is a shape
+  requires std::integral<std::ranges::range_value_t<R>> SmallVector(const R& items)
+      : SmallVector() {  // NOLINT: any range of integers is a shape
     for (auto item : items) push_signed(static_cast<std::ptrdiff_t>(item));
   }
 
@@ -65,7 +75,10 @@ class SmallVector {
   I& back() { return items_[size_ - 1]; }
   const I& back() const { return items_[size_ - 1]; }
 
-  void push_back(I item) { insert(size_, item); }
+  void push_back(I item) {
+    require_rank(size_ + 1u);
+    items_[size_++] = item;
+  }
   void insert(std::size_t at, I item) {
     require_rank(size_ + 1u);
     std::copy_backward(begin() + at, end(), end() + 1);
@@ -89,14 +102,19 @@ class SmallVector {
     return std::ranges::equal(a, b, [](auto x, auto y) { return std::cmp_equal(x, y); });
   }
   friend bool operator==(const SmallVector& a, const SmallVector& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    if (a.size_ != b.size_) return false;
+    for (unsigned i = 0; i < a.size_; ++i)
+      if (a.items_[i] != b.items_[i]) return false;
+    return true;
   }
 
  private:
   static void require_rank(std::size_t n) {
-    if (n > max_rank)
-      throw Error("shape",
-                  "rank " + std::to_string(n) + " is above the highest rank, " + std::to_string(max_rank));
+    if (n > max_rank) throw_rank(n);
+  }
+  [[noreturn]] static void throw_rank(std::size_t n) {
+    throw Error("shape",
+                "rank " + std::to_string(n) + " is above the highest rank, " + std::to_string(max_rank));
   }
   void push_signed(std::ptrdiff_t item) {
     if constexpr (std::unsigned_integral<I>)
@@ -105,7 +123,7 @@ class SmallVector {
   }
 
   unsigned size_ = 0;
-  std::array<I, max_rank> items_{};
+  std::array<I, max_rank> items_;  ///< the first two, and all that are in use, are set
 };
 
 }  // namespace detail
@@ -133,8 +151,23 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 namespace detail {
 
+/// Memory is addressed by signed offsets of at most 16-byte elements, so that is where counting ends.
+inline constexpr std::size_t max_elements = static_cast<std::size_t>(PTRDIFF_MAX) / 16;
+
+[[noreturn]] void throw_too_large(const Shape& shape, const char* op);
+
 /// The number of elements, 1 for rank 0. Error when it does not fit: names `op`.
-std::size_t element_count(const Shape& shape, const char* op);
+inline std::size_t element_count(const Shape& shape, const char* op) {
+  std::size_t n = 1;
+  bool empty = false, too_large = false;
+  for (const std::size_t d : shape) {
+    empty |= d == 0;
+    const std::size_t factor = d == 0 ? 1 : d;  // strides multiply the other dimensions all the same
+    too_large |= __builtin_mul_overflow(n, factor, &n) || n > max_elements;
+  }
+  if (too_large) throw_too_large(shape, op);
+  return empty ? 0 : n;
+}
 
 /// The shape that both broadcast to by NumPy's rule. Error: names `op` and both shapes.
 Shape broadcast(const Shape& a, const Shape& b, const char* op);

@@ -1,8 +1,7 @@
 // The arena of nodes: appending, releasing what nothing can reach, and trimming the tail.
 #include "tape.hpp"
 
-#include <bit>
-#include <limits>
+#include <algorithm>
 #include <new>
 #include <string>
 #include <unordered_set>
@@ -10,37 +9,26 @@
 namespace xtape {
 namespace detail {
 
-/// A piece of the arena. Nodes lie one behind the other and never move.
-struct Chunk {
-  Tape* tape;
-  Chunk* previous;
-  Chunk* next;
-  Node* first;
-  std::size_t used;      ///< bytes, this header included
-  std::size_t capacity;  ///< bytes
-  std::size_t live;      ///< nodes that are not dead
-  std::uint32_t size_class;
-};
-
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
-constexpr std::size_t node_alignment = 16;
-
-constexpr std::size_t round_up(std::size_t n) {
-  return (n + node_alignment - 1) / node_alignment * node_alignment;
-}
-
 bool unreachable(const Node& node) {
   return node.consumers == 0 && !node.adjoint.value && node.handles.load(std::memory_order_acquire) == 0;
 }
 
 }  // namespace
 
+void throw_foreign(const char* op) {
+  throw Error(op, "an input was recorded by another thread: pass detach() of it, or record where it is used");
+}
+
+void throw_too_many(const char* op, std::size_t inputs) {
+  throw Error(op, std::to_string(inputs) + " inputs are more than 65535: join them in groups");
+}
+
 NodeRef make_leaf(const Shape& shape) {
-  std::uint32_t size_class = 0;
-  auto* leaf = ::new (allocate(sizeof(Leaf), size_class)) Leaf;
-  leaf->shape = shape;
+  const std::uint32_t size_class = size_class_of(sizeof(Leaf));
+  auto* leaf = ::new (allocate(size_class)) Leaf(shape);
   leaf->name = "leaf";
   leaf->size_class = size_class;
   return NodeRef(leaf);
@@ -66,52 +54,6 @@ void drop_handle(Node* node) noexcept {
   if (unreachable(*node)) tape->release(*node);
 }
 
-Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs,
-             std::uint32_t kept_mask, const ValueRef& output, std::size_t op_bytes) {
-  Tape& tape = Tape::current();
-  if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.sweep();
-  for (const Handle* input : inputs)
-    if (input->node && !input->node->is_leaf() && input->node->chunk->tape != &tape)
-      throw Error(name,
-                  "an input was recorded by another thread: pass detach() of it, or record where it is used");
-
-  if (inputs.size() > std::numeric_limits<std::uint16_t>::max())
-    throw Error(name, std::to_string(inputs.size()) + " inputs are more than 65535: join them in groups");
-  const auto kept_count = static_cast<std::uint16_t>(std::popcount(kept_mask));
-  void* place = tape.reserve(
-      round_up(sizeof(Node) + inputs.size() * sizeof(Node*) + kept_count * sizeof(Kept) + op_bytes));
-  if (tape.size_ == 0) tape.changes_seen_ = changes.load(std::memory_order_relaxed);
-
-  auto* node = ::new (place) Node;
-  node->name = name;
-  node->chunk = tape.last_chunk_;
-  node->shape = shape;
-  node->input_count = static_cast<std::uint16_t>(inputs.size());
-  node->kept_count = kept_count;
-  node->kept_mask = kept_mask;
-  Node** to = node->inputs().data();
-  Kept* kept = node->kept().data();
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    Node* input = inputs[i]->node.get();
-    to[i] = input;
-    if (input && input->is_leaf())
-      input->handles.fetch_add(1, std::memory_order_relaxed);
-    else if (input)
-      ++input->consumers;
-    if (kept_mask != 0 && (kept_mask >> i & 1u))  // operations with more than 30 inputs keep none
-      ::new (kept++)
-          Kept{inputs[i]->value, inputs[i]->value->owner().version.load(std::memory_order_relaxed)};
-  }
-  if (kept_mask != 0 && (kept_mask >> inputs.size() & 1u)) ::new (kept) Kept{output, 0};
-
-  node->previous = tape.tail_;
-  if (!node->chunk->first) node->chunk->first = node;
-  ++node->chunk->live;
-  tape.tail_ = node;
-  ++tape.size_;
-  return node;
-}
-
 }  // namespace detail
 
 using detail::Chunk;
@@ -125,11 +67,9 @@ struct TapeOwner {
   ~TapeOwner() { tape->close(); }
 };
 
-Tape& Tape::current() {
-  if (!detail::current_tape) {
-    detail::current_tape = new Tape;
-    thread_local TapeOwner owner(detail::current_tape);
-  }
+Tape& Tape::open() {
+  detail::current_tape = new Tape;
+  thread_local TapeOwner owner(detail::current_tape);
   return *detail::current_tape;
 }
 
@@ -138,15 +78,8 @@ Tape::~Tape() {
   if (spare_chunk_) free_chunk(spare_chunk_);
 }
 
-void* Tape::reserve(std::size_t bytes) {
-  if (!last_chunk_ || last_chunk_->used + bytes > last_chunk_->capacity) new_chunk(bytes);
-  void* place = reinterpret_cast<std::byte*>(last_chunk_) + last_chunk_->used;
-  last_chunk_->used += bytes;
-  return place;
-}
-
 void Tape::new_chunk(std::size_t bytes) {
-  constexpr std::size_t header = detail::round_up(sizeof(Chunk));
+  constexpr std::size_t header = sizeof(Chunk);
   if (last_chunk_ && last_chunk_->live == 0) ++dead_chunks_;  // possible only while a pass holds the tail
   if (dead_chunks_ * 4 > chunks_ && !floor_) unlink_dead_chunks();
   Chunk* chunk = nullptr;
@@ -154,8 +87,8 @@ void Tape::new_chunk(std::size_t bytes) {
     chunk = std::exchange(spare_chunk_, nullptr);
   } else {
     const std::size_t capacity = std::max(detail::chunk_bytes, header + bytes);
-    std::uint32_t size_class = 0;
-    chunk = ::new (detail::allocate(capacity, size_class)) Chunk{};
+    const std::uint32_t size_class = detail::size_class_of(capacity);
+    chunk = ::new (detail::allocate(size_class)) Chunk{};
     chunk->capacity = capacity;
     chunk->size_class = size_class;
   }
@@ -191,12 +124,12 @@ void Tape::unlink_dead_chunks() noexcept {
 }
 
 void Tape::consume(Node& node) noexcept {
-  if (!node.rule) return;
-  node.rule = nullptr;
+  if (!node.operation) return;
   --size_;
   ++husks_;
   for (Kept& kept : node.kept()) kept.~Kept();
-  if (node.destroy_op) node.destroy_op(node.op());
+  if (node.operation->destroy) node.operation->destroy(node.op());
+  node.operation = nullptr;
   node.kept_count = 0;
   for (Node* input : node.inputs())
     if (input) unuse(*input);
@@ -296,7 +229,7 @@ std::size_t Tape::bytes() {
   std::size_t total = 0;
   std::unordered_set<const detail::Value*> seen;
   for (Node* node = tail_; node; node = node->previous) {
-    if (!node->rule) continue;
+    if (!node->operation) continue;
     total += sizeof(Node) + node->inputs().size_bytes() + node->kept().size_bytes();
     for (const Kept& kept : node->kept()) {
       const detail::Value& owner = kept.value->owner();

@@ -2,7 +2,6 @@
 #pragma once
 #include <atomic>
 #include <mutex>
-#include <span>
 #include <vector>
 
 #include "node.hpp"
@@ -10,10 +9,40 @@
 namespace xtape {
 namespace detail {
 
-/// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and whose rule
-/// the caller sets. Inputs without a node are constants. Error when an input was recorded by another thread.
-Node* append(const char* name, const Shape& shape, std::span<const Handle* const> inputs,
-             std::uint32_t kept_mask, const ValueRef& output, std::size_t op_bytes);
+/// A piece of the arena. Nodes lie one behind the other and never move.
+struct Chunk {
+  Tape* tape;
+  Chunk* previous;
+  Chunk* next;
+  Node* first;
+  std::size_t used;      ///< bytes, this header included
+  std::size_t capacity;  ///< bytes
+  std::size_t live;      ///< nodes that are not dead
+  std::uint32_t size_class;
+};
+
+/// How many times any value has been assigned anew: while it stands, no kept value can have changed.
+inline std::atomic<std::size_t> changes{0};
+
+// Plain constants at the start, and a fixed place in each thread's block: no call at each use.
+// One of each for the library and all its users, also where these hide their symbols.
+#define XTAPE_THREAD_LOCAL \
+  inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
+XTAPE_THREAD_LOCAL Tape* current_tape = nullptr;
+XTAPE_THREAD_LOCAL bool recording = true;
+/// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
+XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
+#undef XTAPE_THREAD_LOCAL
+
+}  // namespace detail
+
+namespace detail {
+
+/// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and names the
+/// operation of. Inputs without a node are constants. Error when an input was recorded by another thread.
+template <class Inputs>
+Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
+             const ValueRef& output, std::size_t op_bytes);
 
 }  // namespace detail
 
@@ -22,7 +51,7 @@ Node* append(const char* name, const Shape& shape, std::span<const Handle* const
 class Tape {
  public:
   /// The calling thread's tape.
-  static Tape& current();
+  static Tape& current() { return detail::current_tape ? *detail::current_tape : open(); }
 
   /// Operations that are recorded and can be replayed.
   std::size_t size();
@@ -40,14 +69,21 @@ class Tape {
  private:
   friend class detail::Pass;
   friend void detail::drop_handle(detail::Node*) noexcept;
-  friend detail::Node* detail::append(const char*, const Shape&, std::span<const detail::Handle* const>,
-                                      std::uint32_t, const detail::ValueRef&, std::size_t);
+  template <class Inputs>
+  friend detail::Node* detail::append(const char*, const Shape&, const Inputs&, std::uint32_t,
+                                      const detail::ValueRef&, std::size_t);
   friend struct TapeOwner;
 
   Tape() = default;
   ~Tape();
 
-  void* reserve(std::size_t bytes);
+  static Tape& open();
+  void* reserve(std::size_t bytes) {
+    if (!last_chunk_ || last_chunk_->used + bytes > last_chunk_->capacity) new_chunk(bytes);
+    void* const place = reinterpret_cast<std::byte*>(last_chunk_) + last_chunk_->used;
+    last_chunk_->used += bytes;
+    return place;
+  }
   void new_chunk(std::size_t bytes);
   void consume(detail::Node& node) noexcept;
   void release(detail::Node& node) noexcept;
@@ -83,18 +119,56 @@ class Tape {
 
 namespace detail {
 
-/// How many times any value has been assigned anew: while it stands, no kept value can have changed.
-inline std::atomic<std::size_t> changes{0};
+[[noreturn]] void throw_foreign(const char* op);
+[[noreturn]] void throw_too_many(const char* op, std::size_t inputs);
 
-// Plain constants at the start, and a fixed place in each thread's block: no call at each use.
-// One of each for the library and all its users, also where these hide their symbols.
-#define XTAPE_THREAD_LOCAL \
-  inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
-XTAPE_THREAD_LOCAL Tape* current_tape = nullptr;
-XTAPE_THREAD_LOCAL bool recording = true;
-/// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
-XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
-#undef XTAPE_THREAD_LOCAL
+template <class Inputs>
+Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
+             const ValueRef& output, std::size_t op_bytes) {
+  constexpr std::size_t word = sizeof(void*);
+  Tape& tape = Tape::current();
+  if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.sweep();
+  for (const Handle* input : inputs) {
+    const Node* const from = input->node.get();
+    if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);
+  }
+  if (inputs.size() > 0xffff) throw_too_many(name, inputs.size());
+  const unsigned kept_count = bit_count(kept_mask);
+  const std::size_t bytes = sizeof(Node) + (shape.size() + inputs.size()) * word + kept_count * sizeof(Kept) +
+                            (op_bytes + word - 1) / word * word;
+  auto* node = ::new (tape.reserve(bytes)) Node;
+  if (tape.size_ == 0) tape.changes_seen_ = changes.load(std::memory_order_relaxed);
+
+  node->name = name;
+  node->chunk = tape.last_chunk_;
+  node->rank = static_cast<std::uint8_t>(shape.size());
+  node->input_count = static_cast<std::uint16_t>(inputs.size());
+  node->kept_count = static_cast<std::uint16_t>(kept_count);
+  node->kept_mask = kept_mask;
+  std::size_t* dimension = node->dimensions().data();
+  for (const std::size_t d : shape) *dimension++ = d;
+  Node** to = node->inputs().data();
+  Kept* kept = node->kept().data();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    Node* const input = inputs[i]->node.get();
+    to[i] = input;
+    if (input && input->is_leaf())
+      input->handles.fetch_add(1, std::memory_order_relaxed);
+    else if (input)
+      ++input->consumers;
+    if (kept_mask != 0 && (kept_mask >> i & 1u))  // operations with more than 30 inputs keep none
+      ::new (kept++)
+          Kept{inputs[i]->value, inputs[i]->value->owner().version.load(std::memory_order_relaxed)};
+  }
+  if (kept_mask != 0 && (kept_mask >> inputs.size() & 1u)) ::new (kept) Kept{output, 0};
+
+  node->previous = tape.tail_;
+  if (!node->chunk->first) node->chunk->first = node;
+  ++node->chunk->live;
+  tape.tail_ = node;
+  ++tape.size_;
+  return node;
+}
 
 /// Sets the recording flag for a scope.
 class RecordingScope {

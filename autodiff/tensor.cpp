@@ -54,11 +54,6 @@ Tensor<T>::Tensor(std::initializer_list<detail::Nested> items)
 }
 
 template <class T>
-Tensor<T> Tensor<T>::uninitialized(const Shape& shape, const char* op) {
-  return Tensor(detail::Handle{detail::make_value(shape, sizeof(T), op), {}});
-}
-
-template <class T>
 void Tensor<T>::no_value() {
   throw Error("Tensor",
               "the tensor is empty: it was default-constructed or moved from, and never given a value");
@@ -105,7 +100,9 @@ T* Tensor<T>::begin_update() {
   if (handle_.node && !is_leaf())
     throw Error("assign", std::string("the tensor was computed by '") + handle_.node->name +
                               "': only leaves and constants take new values");
-  handle_.value->owner().version.fetch_add(1, std::memory_order_relaxed);
+  // Plain additions will do: threads that write one tensor at a time have something that orders them.
+  std::atomic<std::uint32_t>& version = handle_.value->owner().version;
+  version.store(version.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   detail::changes.fetch_add(1, std::memory_order_relaxed);
   return mutable_data();
 }

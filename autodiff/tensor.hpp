@@ -177,9 +177,12 @@ class Tensor {
   /// The elements of a leaf or a constant, to be written in place by an optimiser; counts as an assign().
   T* begin_update();
 
-  const detail::Handle& handle() const { return handle_; }
+  const detail::Handle& handle() const& { return handle_; }
+  detail::Handle release() && { return std::move(handle_); }
   /// A tensor whose elements are to be written through mutable_data(), by the operation that makes it.
-  static Tensor uninitialized(const Shape& shape, const char* op = "Tensor");
+  static Tensor uninitialized(const Shape& shape, const char* op = "Tensor") {
+    return Tensor(detail::Handle{detail::make_value(shape, sizeof(T), op), {}});
+  }
   T* mutable_data() { return reinterpret_cast<T*>(handle_.value->data); }
 
  private:

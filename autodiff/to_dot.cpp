@@ -29,7 +29,7 @@ std::string to_dot(const Tensor<T>& output) {
     detail::Node* node = found[i];
     const std::string own = number(node);
     text += "  " + own + " [shape=" + (node->is_leaf() ? "ellipse" : "box") + ", label=\"" +
-            escaped(node->name) + "\\n" + to_string(node->shape) + "\"];\n";
+            escaped(node->name) + "\\n" + to_string(node->shape()) + "\"];\n";
     for (detail::Node* input : node->inputs())
       if (input) text += "  " + number(input) + " -> " + own + ";\n";
   }

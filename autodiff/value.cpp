@@ -1,24 +1,18 @@
 // Making and destroying values; header and elements are one block of the pool.
 #include "value.hpp"
 
-#include <new>
+#include <type_traits>
 
 namespace xtape::detail {
 
-namespace {
-constexpr std::size_t header_bytes = (sizeof(Value) + alignment - 1) / alignment * alignment;
-}
-
 ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op) {
   const std::size_t size = element_count(shape, op);
-  std::uint32_t size_class = 0;
-  void* block = allocate(header_bytes + size * item_size, size_class);
-  auto* value = ::new (block) Value;
+  const std::uint32_t size_class = size_class_of(value_header_bytes + size * item_size);
+  auto* value = ::new (allocate(size_class)) Value(shape);
   value->size_class = size_class;
-  value->data = static_cast<std::byte*>(block) + header_bytes;
+  value->data = reinterpret_cast<std::byte*>(value) + value_header_bytes;
   value->size = size;
-  value->item_size = item_size;
-  value->shape = shape;
+  value->item_size = static_cast<std::uint32_t>(item_size);
   return ValueRef(value);
 }
 
@@ -28,23 +22,21 @@ ValueRef make_view(const ValueRef& value, const Shape& shape) {
     value->base->references.fetch_add(1, std::memory_order_relaxed);
     owner = ValueRef(value->base);
   }
-  std::uint32_t size_class = 0;
-  void* block = allocate(sizeof(Value), size_class);
-  auto* view = ::new (block) Value;
+  const std::uint32_t size_class = size_class_of(sizeof(Value));
+  auto* view = ::new (allocate(size_class)) Value(shape);
   view->size_class = size_class;
   view->data = value->data;
   view->size = value->size;
   view->item_size = value->item_size;
-  view->shape = shape;
   view->base = owner.release();
   return ValueRef(view);
 }
 
+static_assert(std::is_trivially_destructible_v<Value>);
+
 void destroy(Value* value) noexcept {
   const ValueRef base(value->base);
-  const std::uint32_t size_class = value->size_class;
-  value->~Value();
-  deallocate(value, size_class);
+  deallocate(value, value->size_class);
 }
 
 }  // namespace xtape::detail

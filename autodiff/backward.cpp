@@ -6,6 +6,8 @@
 #include <limits>
 #include <string>
 
+#include "profile.hpp"
+
 namespace xtape::detail {
 namespace {
 
@@ -67,9 +69,7 @@ Pass::Target* Pass::find(const Node& node) const {
   return at != targets_.end() && at->node == &node ? &*at : nullptr;
 }
 
-bool Pass::is_targeted(const Node& node) const {
-  return (!node.is_leaf() && node.needed) || find(node);
-}
+bool Pass::is_targeted(const Node& node) const { return (!node.is_leaf() && node.needed) || find(node); }
 
 Handle& Pass::slot(Node& node) {
   if (node.is_leaf()) {
@@ -126,6 +126,7 @@ void Pass::visit(Node& node) {
     if (Target* target = find(node)) target->gradient = adjoint;
   if (node.operation && (!targeted_ || node.needed)) {
     {
+      const Profiled profiled(node.name, true);
       const InUse in_use(node);  // the rule may drop handles, and must not be released under its own feet
       node.operation->backward(node, *this, std::move(adjoint));
     }
@@ -152,14 +153,22 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
     survey(root);
   if (!wants(root)) return;
 
-  // Nodes up to the present tail stay in place while they are walked, whatever is released.
-  Node* const floor_before = std::exchange(tape_.floor_, tape_.tail_);
+  // Nodes stay in place until the walk has passed them; then the tail is trimmed while it is in the cache.
+  Node* const floor_before = tape_.floor_;
   const RecordingScope scope(create_graph_);
   Node* node = &root;
   try {
     slot(root) = std::move(seed);
-    for (; node != stop && pending_ != 0; node = node->previous)
-      if (node->adjoint.value) visit(*node);
+    while (node != stop && pending_ != 0) {
+      Node* const previous = node->previous;
+      if (node->adjoint.value) {
+        tape_.floor_ = node;
+        visit(*node);
+        tape_.floor_ = previous;
+        tape_.trim();
+      }
+      node = previous;
+    }
   } catch (...) {
     // A nested pass drops its own adjoints, and not those of the pass around it.
     for (; node; node = node->previous)

@@ -24,12 +24,12 @@ struct Custom {
     const std::vector<Tensor<T>> gradients = rule(d.adjoint);
     if (gradients.size() != d.input_count())
       throw Error(name, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
-                              std::to_string(d.input_count()) + " inputs");
+                            std::to_string(d.input_count()) + " inputs");
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       if (!d.needs(i) || !gradients[i].defined()) continue;
       if (!(gradients[i].shape() == d.shape(i)))
         throw Error(name, "the rule returned a gradient of shape " + to_string(gradients[i].shape()) +
-                                " for input " + std::to_string(i) + " of shape " + to_string(d.shape(i)));
+                              " for input " + std::to_string(i) + " of shape " + to_string(d.shape(i)));
       d.add(i, d.creates_graph() ? gradients[i] : gradients[i].detach());
     }
   }
@@ -76,6 +76,7 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
   constexpr const char* name = Checkpoint<T>::name;
   if (x.size() > 30)
     throw Error(name, "more than 30 arguments: pass them joined, or let the function capture them");
+  const Profiled profiled(name);
   std::vector<const Handle*> inputs;
   for (const Tensor<T>& one : x) {
     one.shape();  // an empty tensor is an error here already
@@ -110,10 +111,11 @@ template Tensor<double> checkpoint(Function<double>, const std::vector<Tensor<do
 template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule) {
+  const char* const lasting_name = detail::lasting(name);
+  const detail::Profiled profiled(lasting_name);
   std::vector<const detail::Handle*> handles;
   for (const Tensor<T>& input : inputs) handles.push_back(&input.handle());
-  return detail::record<T>(detail::Custom<T>{detail::lasting(name), std::move(rule)}, value.detach(),
-                           handles);
+  return detail::record<T>(detail::Custom<T>{lasting_name, std::move(rule)}, value.detach(), handles);
 }
 
 template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&,

@@ -22,6 +22,7 @@ std::string dims_text(const Dims& dims) {
 template <class T>
 Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
   if (shape == x.shape()) return x;
+  const detail::Profiled profiled("reshape");
   const Tensor<T> y(detail::Handle{detail::make_view(x.handle().value, shape), {}});
   const std::array<const detail::Handle*, 1> inputs{&x.handle()};
   return detail::record<T>(detail::Reshape<T>{}, y, inputs);
@@ -160,6 +161,7 @@ Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t sign
     shape[axis] += x.shape()[axis];
     op.sizes.push_back(x.shape()[axis]);
   }
+  const detail::Profiled profiled("concatenate");
   Tensor<T> y = Tensor<T>::uninitialized(shape, "concatenate");
   std::size_t inner = 1;
   for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];

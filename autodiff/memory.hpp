@@ -15,6 +15,7 @@ struct MemoryUse {
   std::ptrdiff_t peak = 0;     ///< the highest `live` since the start or the last reset_peak_memory()
   std::size_t cached = 0;      ///< released and kept for the next request
   std::size_t heap_calls = 0;  ///< requests that the free lists could not serve
+  std::size_t allocated = 0;   ///< all that was asked for since the start
 };
 
 /// The pool's figures for the calling thread.
@@ -37,7 +38,8 @@ inline constexpr std::uint32_t small_classes = 16;
 
 inline std::uint32_t size_class_of(std::size_t bytes) {
   if (bytes <= 1024) return bytes == 0 ? 0 : static_cast<std::uint32_t>((bytes - 1) / 64);
-  const auto power = static_cast<std::uint32_t>(std::bit_width(bytes - 1)) - 1;  // 2^power < bytes <= 2^(power+1)
+  const auto power =
+      static_cast<std::uint32_t>(std::bit_width(bytes - 1)) - 1;  // 2^power < bytes <= 2^(power+1)
   const auto quarter = static_cast<std::uint32_t>((bytes - 1) >> (power - 2)) & 3u;
   return small_classes + (power - 10) * 4 + quarter;
 }
@@ -57,8 +59,10 @@ struct Pool {
   std::ptrdiff_t peak = 0;
   std::ptrdiff_t held = 0;  ///< from the heap, and not given back to it
   std::size_t heap_calls = 0;
+  std::size_t allocated = 0;
 
   void count(std::ptrdiff_t bytes) {
+    allocated += static_cast<std::size_t>(bytes);
     live += bytes;
     if (live > peak) peak = live;
   }
@@ -66,8 +70,8 @@ struct Pool {
 
 // A plain pointer needs no initialiser check at each use. It is null before the first request of a
 // thread and again after the thread's pool is gone, when the last global tensors are destroyed.
-inline constinit thread_local
-    __attribute__((tls_model("initial-exec"), visibility("default"))) Pool* pool = nullptr;
+inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default"))) Pool* pool =
+    nullptr;
 
 /// Takes a block from the heap. Throws std::bad_alloc.
 void* allocate_fresh(std::uint32_t size_class);

@@ -96,9 +96,7 @@ struct Node {
   Shape shape() const;
   bool has_shape(const Shape& s) const;
   std::span<std::size_t> dimensions() { return {reinterpret_cast<std::size_t*>(this + 1), rank}; }
-  std::span<Node*> inputs() {
-    return {reinterpret_cast<Node**>(dimensions().data() + rank), input_count};
-  }
+  std::span<Node*> inputs() { return {reinterpret_cast<Node**>(dimensions().data() + rank), input_count}; }
   std::span<Kept> kept() { return {reinterpret_cast<Kept*>(inputs().data() + input_count), kept_count}; }
   void* op() { return kept().data() + kept_count; }
 };

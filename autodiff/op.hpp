@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "backward.hpp"
+#include "profile.hpp"
 #include "tensor.hpp"
 
 namespace xtape::detail {
@@ -58,6 +59,7 @@ class Gradients {
   const Value& kept_value(std::size_t i) const { return *kept(i).value.get(); }
   /// The shape of an input that takes part.
   Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
+  bool has_shape(std::size_t i, const Shape& s) const { return node_.inputs()[i]->has_shape(s); }
   /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
   Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : tensor(i, nullptr); }
   Tensor<T> output() const { return tensor(node_.input_count, creates_graph() ? &node_ : nullptr); }
@@ -72,7 +74,7 @@ class Gradients {
     if (!needs(i)) return;
     if (pass_.creates_graph())
       add_recorded(i, gradient);
-    else if (node_.inputs()[i]->has_shape(gradient.shape()))
+    else if (has_shape(i, gradient.shape()))
       add_same_shape(i, std::move(gradient));
     else
       accumulate(i, [&](Target<T> y) { sum_to_shape(y, shape(i), gradient); });
@@ -84,7 +86,7 @@ class Gradients {
   void add(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
     if constexpr (requires { Op::accumulates; })
-      if (!pass_.creates_graph() && node_.inputs()[i]->has_shape(op.shape(in.shape()...)))
+      if (!pass_.creates_graph() && has_shape(i, op.shape(in.shape()...)))
         return accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
     add(i, apply<T>(op, in...));
   }
@@ -94,7 +96,27 @@ class Gradients {
   void accumulate(std::size_t i, Write&& write) {
     if (!needs(i)) return;
     Node& to = *node_.inputs()[i];
+    accumulate_into(pass_.slot(to), to, write);
+  }
+
+  /// The same for the last input that a rule serves, when `write` reads the adjoint only at the place that it
+  /// writes: where nobody else holds the adjoint, its memory becomes that of the input's.
+  template <class Write>
+  void accumulate_in_place(std::size_t i, Write&& write) {
+    if (!needs(i)) return;
+    Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
+    if (!slot.value && adjoint.handle().value.unique() && to.has_shape(adjoint.shape())) {
+      write(Target<T>{adjoint.mutable_data(), false});
+      slot = std::move(adjoint).release();
+    } else {
+      accumulate_into(slot, to, write);
+    }
+  }
+
+ private:
+  template <class Write>
+  void accumulate_into(Handle& slot, Node& to, Write&& write) {
     if (!slot.value) {
       const Value& like = *adjoint.handle().value.get();
       ValueRef fresh =
@@ -107,7 +129,6 @@ class Gradients {
     }
   }
 
- private:
   const Kept& kept(std::size_t i) const {
     return node_.kept()[bit_count(node_.kept_mask & ((1u << i) - 1u))];
   }
@@ -145,6 +166,8 @@ Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_ma
   Node* node = append(op.name, y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
   ::new (node->op()) Op(std::move(op));
   node->operation = &operation<T, Op>;
+  if (profile) [[unlikely]]
+    profile_kept(*node);
   return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
 }
 
@@ -176,12 +199,12 @@ Tensor<T> record(Op op, Tensor<T> y, const Inputs& inputs) {
 template <class T>
 Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
   const Value& like = *x.handle().value.get();
-  return Tensor<T>(
-      Handle{shape == like.shape ? make_like(like) : make_value(shape, sizeof(T), op), {}});
+  return Tensor<T>(Handle{shape == like.shape ? make_like(like) : make_value(shape, sizeof(T), op), {}});
 }
 
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
+  const Profiled profiled(op.name);
   Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), op.name, first);
   op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
   const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};

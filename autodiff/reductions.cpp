@@ -237,25 +237,25 @@ void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
 #define XTAPE_INSTANTIATE_AXES(T, f)      \
   template Tensor<T> f(const Tensor<T>&); \
   template Tensor<T> f(const Tensor<T>&, const Axes&, bool);
-#define XTAPE_INSTANTIATE(T)                                                         \
-  XTAPE_INSTANTIATE_AXES(T, sum)                                                     \
-  XTAPE_INSTANTIATE_AXES(T, mean)                                                    \
-  XTAPE_INSTANTIATE_AXES(T, prod)                                                    \
-  XTAPE_INSTANTIATE_AXES(T, max)                                                     \
-  XTAPE_INSTANTIATE_AXES(T, min)                                                     \
-  XTAPE_INSTANTIATE_AXES(T, norm)                                                    \
-  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                               \
-  template Tensor<T> var(const Tensor<T>&);                                          \
-  template Tensor<T> var(const Tensor<T>&, const Axes&, bool, std::size_t);          \
-  template Tensor<T> std(const Tensor<T>&);                                          \
-  template Tensor<T> std(const Tensor<T>&, const Axes&, bool, std::size_t);          \
-  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);                      \
-  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);                  \
-  template Tensor<T> cumsum(const Tensor<T>&);                                       \
-  template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);                       \
-  template void detail::sum_to_shape(Target<T>, const Shape&, const Tensor<T>&);     \
-  template Tensor<T> detail::sum_to_shape(const Tensor<T>&, const Shape&);           \
-  template void detail::Gradients<T>::add_same_shape(std::size_t, Tensor<T>); \
+#define XTAPE_INSTANTIATE(T)                                                     \
+  XTAPE_INSTANTIATE_AXES(T, sum)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, mean)                                                \
+  XTAPE_INSTANTIATE_AXES(T, prod)                                                \
+  XTAPE_INSTANTIATE_AXES(T, max)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, min)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, norm)                                                \
+  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                           \
+  template Tensor<T> var(const Tensor<T>&);                                      \
+  template Tensor<T> var(const Tensor<T>&, const Axes&, bool, std::size_t);      \
+  template Tensor<T> std(const Tensor<T>&);                                      \
+  template Tensor<T> std(const Tensor<T>&, const Axes&, bool, std::size_t);      \
+  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);                  \
+  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);              \
+  template Tensor<T> cumsum(const Tensor<T>&);                                   \
+  template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);                   \
+  template void detail::sum_to_shape(Target<T>, const Shape&, const Tensor<T>&); \
+  template Tensor<T> detail::sum_to_shape(const Tensor<T>&, const Shape&);       \
+  template void detail::Gradients<T>::add_same_shape(std::size_t, Tensor<T>);    \
   template void detail::Gradients<T>::add_recorded(std::size_t, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -1,12 +1,33 @@
-// How many threads the library may use.
+// How many threads compute, and the work that is split among them.
 #pragma once
+#include <cstddef>
+#include <type_traits>
 
 namespace xtape {
 
-/// Sets the number of threads for matrix products, at least 1. Error below 1. Elementwise work runs on the
-/// calling thread.
+/// The number of threads for elementwise work, reductions and matrix products; BLAS follows where it can be
+/// told (OpenBLAS). Results do not depend on it. Error for n < 1.
 void set_num_threads(int n);
-/// What was set last; before that, what BLAS would use.
+/// As set; before that what OpenBLAS uses, which is the number of cores unless its environment says
+/// otherwise.
 int num_threads();
 
+namespace detail {
+
+void run_parallel(std::size_t count, void (*work)(const void*, std::size_t), const void* context) noexcept;
+
+/// Calls f(i) for each i < count, on several threads where that is allowed and they are not busy with other
+/// work. f must not throw, record or allocate. What f(i) computes must not depend on who calls it: split by
+/// sizes, never by the number of threads.
+template <class F>
+void parallel_for(std::size_t count, const F& f) noexcept {
+  if (count < 2) {
+    if (count == 1) f(0);
+    return;
+  }
+  run_parallel(
+      count, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
+}
+
+}  // namespace detail
 }  // namespace xtape

@@ -1,73 +1,297 @@
-// The peer of the training steps: forward, backward and update of a 2-layer sigmoid network with the mean
-// squared error, written out over plain arrays, with the same BLAS for the products that xtape gives to BLAS.
+// The hand-written peers: each holds the data of a row, from which the other sides are filled too, and
+// computes the same over plain arrays, written out, with CBLAS for the products.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
 
-#include <autodiff/gemm.hpp>
+#include <cblas.h>
+
+#include "comparison.hpp"
 
 namespace hand_written {
 
+/// C (M,N) = op(A) (M,K) op(B) (K,N), or C += …; a call of BLAS does not pay for the smallest products.
+inline void product(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K,
+                    const float* A, const float* B, bool accumulate, float* C) {
+  if (M * N * K <= 256) {
+    const std::size_t a_row = transpose_a ? 1 : K, a_column = transpose_a ? M : 1;
+    const std::size_t b_row = transpose_b ? 1 : N, b_column = transpose_b ? K : 1;
+    for (std::size_t i = 0; i < M; ++i)
+      for (std::size_t j = 0; j < N; ++j) {
+        float sum = accumulate ? C[i * N + j] : 0;
+        for (std::size_t k = 0; k < K; ++k) sum += A[i * a_row + k * a_column] * B[k * b_row + j * b_column];
+        C[i * N + j] = sum;
+      }
+    return;
+  }
+  const int m = static_cast<int>(M), n = static_cast<int>(N), k = static_cast<int>(K);
+  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+              m, n, k, 1, A, transpose_a ? m : k, B, transpose_b ? k : n, accumulate ? 1.0f : 0.0f, C, n);
+}
+
+/// z = a Wᵀ + b for each of the rows of a.
+inline void dense(std::size_t batch, std::size_t in, std::size_t out, const float* a,
+                  const std::vector<float>& W, const std::vector<float>& b, float* z) {
+  for (std::size_t i = 0; i < batch; ++i) std::copy(b.begin(), b.end(), z + i * out);
+  product(false, true, batch, out, in, a, W.data(), true, z);
+}
+
+inline void sum_rows(const std::vector<float>& delta, std::vector<float>& to) {
+  std::fill(to.begin(), to.end(), 0.0f);
+  for (std::size_t i = 0; i < delta.size(); i += to.size())
+    for (std::size_t j = 0; j < to.size(); ++j) to[j] += delta[i + j];
+}
+
+/// A training step of a 2-layer sigmoid network with the mean squared error.
 struct Network {
+  static constexpr float rate = 0.1f;
+
   std::size_t batch, in, hidden, out;
   std::vector<float> x, y, W1, b1, W2, b2;
   std::vector<float> a1, a2, delta1, delta2, dW1, db1, dW2, db2;
+  float loss = 0;
 
-  Network(std::size_t batch_, std::size_t in_, std::size_t hidden_, std::size_t out_)
-      : batch(batch_),
-        in(in_),
-        hidden(hidden_),
-        out(out_),
-        a1(batch * hidden),
-        a2(batch * out),
-        delta1(batch * hidden),
-        delta2(batch * out),
-        dW1(hidden * in),
-        db1(hidden),
-        dW2(out * hidden),
-        db2(out) {}
+  void run() {
+    a1.resize(batch * hidden);
+    a2.resize(batch * out);
+    delta1.resize(a1.size());
+    delta2.resize(a2.size());
+    dW1.resize(W1.size());
+    db1.resize(b1.size());
+    dW2.resize(W2.size());
+    db2.resize(b2.size());
 
-  /// One step of gradient descent; returns the loss before it.
-  float step(float rate) {
-    using xtape::detail::gemm;
-    const auto layer = [&](const float* a, std::size_t n, const std::vector<float>& W,
-                           const std::vector<float>& b, std::vector<float>& to, std::size_t m) {
-      for (std::size_t i = 0; i < batch; ++i)
-        for (std::size_t j = 0; j < m; ++j) to[i * m + j] = b[j];
-      gemm(false, true, batch, m, n, a, W.data(), true, to.data());
-      for (float& z : to) z = 1 / (1 + std::exp(-z));
+    const auto squash = [](std::vector<float>& a) {
+      for (float& z : a) z = 1 / (1 + std::exp(-z));
     };
-    layer(x.data(), in, W1, b1, a1, hidden);
-    layer(a1.data(), hidden, W2, b2, a2, out);
+    dense(batch, in, hidden, x.data(), W1, b1, a1.data());
+    squash(a1);
+    dense(batch, hidden, out, a1.data(), W2, b2, a2.data());
+    squash(a2);
 
     const float n = static_cast<float>(a2.size());
-    float loss = 0;
+    loss = 0;
     for (std::size_t i = 0; i < a2.size(); ++i) {
       const float error = a2[i] - y[i];
       loss += error * error / n;
       delta2[i] = 2 * error / n * a2[i] * (1 - a2[i]);
     }
-    gemm(false, false, batch, hidden, out, delta2.data(), W2.data(), false, delta1.data());
+    product(false, false, batch, hidden, out, delta2.data(), W2.data(), false, delta1.data());
     for (std::size_t i = 0; i < a1.size(); ++i) delta1[i] *= a1[i] * (1 - a1[i]);
-    gemm(true, false, out, hidden, batch, delta2.data(), a1.data(), false, dW2.data());
-    gemm(true, false, hidden, in, batch, delta1.data(), x.data(), false, dW1.data());
-    const auto sum_rows = [&](const std::vector<float>& delta, std::vector<float>& to) {
-      for (float& v : to) v = 0;
-      for (std::size_t i = 0; i < batch; ++i)
-        for (std::size_t j = 0; j < to.size(); ++j) to[j] += delta[i * to.size() + j];
-    };
+    product(true, false, out, hidden, batch, delta2.data(), a1.data(), false, dW2.data());
+    product(true, false, hidden, in, batch, delta1.data(), x.data(), false, dW1.data());
     sum_rows(delta2, db2);
     sum_rows(delta1, db1);
-    const auto update = [rate](std::vector<float>& w, const std::vector<float>& g) {
+
+    const auto update = [](std::vector<float>& w, const std::vector<float>& g) {
       for (std::size_t i = 0; i < w.size(); ++i) w[i] -= rate * g[i];
     };
     update(W1, dW1);
     update(b1, db1);
     update(W2, dW2);
     update(b2, db2);
-    return loss;
   }
+  std::vector<double> gradients() const { return bench::flat(dW1, db1, dW2, db2); }
+};
+
+/// The mean of what `W.size()` dense layers with ReLU make of x, and its gradient.
+struct ReluLayers {
+  std::size_t batch, width;
+  std::vector<float> x;
+  std::vector<std::vector<float>> W, b;
+  std::vector<std::vector<float>> a, dW, db;
+  std::vector<float> delta, delta_below;
+
+  void run() {
+    a.resize(W.size());
+    dW.resize(W.size());
+    db.resize(W.size());
+    for (std::size_t l = 0; l < W.size(); ++l) {
+      a[l].resize(batch * width);
+      dense(batch, width, width, (l == 0 ? x : a[l - 1]).data(), W[l], b[l], a[l].data());
+      for (float& z : a[l]) z = std::max(z, 0.0f);
+    }
+    delta.assign(batch * width, 1 / static_cast<float>(batch * width));
+    delta_below.resize(delta.size());
+    for (std::size_t l = W.size(); l-- > 0;) {
+      for (std::size_t i = 0; i < delta.size(); ++i) delta[i] = a[l][i] > 0 ? delta[i] : 0;
+      dW[l].resize(W[l].size());
+      db[l].resize(width);
+      product(true, false, width, width, batch, delta.data(), (l == 0 ? x : a[l - 1]).data(), false,
+              dW[l].data());
+      sum_rows(delta, db[l]);
+      if (l == 0) break;
+      product(false, false, batch, width, width, delta.data(), W[l].data(), false, delta_below.data());
+      delta.swap(delta_below);
+    }
+  }
+  std::vector<double> gradients() const {
+    std::vector<double> all;
+    for (std::size_t l = 0; l < W.size(); ++l)
+      for (const double g : bench::flat(dW[l], db[l])) all.push_back(g);
+    return all;
+  }
+};
+
+/// The mean of −ln softmax(z)[label] over rows of logits.
+struct SoftmaxCrossEntropy {
+  std::size_t rows, classes;
+  std::vector<float> z;
+  std::vector<std::size_t> labels;
+  std::vector<float> dz;
+  float loss = 0;
+
+  void run() {
+    dz.resize(z.size());
+    const float n = static_cast<float>(rows);
+    loss = 0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const float* const row = z.data() + i * classes;
+      float* const d = dz.data() + i * classes;
+      const float top = *std::max_element(row, row + classes);
+      float sum = 0;
+      for (std::size_t j = 0; j < classes; ++j) sum += d[j] = std::exp(row[j] - top);
+      for (std::size_t j = 0; j < classes; ++j) d[j] /= sum * n;
+      d[labels[i]] -= 1 / n;
+      loss += (top + std::log(sum) - row[labels[i]]) / n;
+    }
+  }
+  std::vector<double> gradients() const { return bench::flat(dz); }
+};
+
+/// Batch normalisation over rows, and what it makes of the adjoint g of its output.
+struct BatchNorm {
+  static constexpr float epsilon = 1e-5f;
+
+  std::size_t rows, features;
+  std::vector<float> x, gamma, beta, g;
+  std::vector<float> mean, inverse, normalized, y, dx, dgamma, dbeta;
+
+  void run() {
+    const float n = static_cast<float>(rows);
+    const auto for_all = [&](auto&& f) {
+      for (std::size_t i = 0; i < rows; ++i)
+        for (std::size_t j = 0; j < features; ++j) f(i * features + j, j);
+    };
+    normalized.resize(x.size());
+    y.resize(x.size());
+    dx.resize(x.size());
+    for (auto* sum : {&mean, &inverse, &dgamma, &dbeta}) sum->assign(features, 0);
+    for_all([&](std::size_t i, std::size_t j) { mean[j] += x[i] / n; });
+    for_all([&](std::size_t i, std::size_t j) { inverse[j] += (x[i] - mean[j]) * (x[i] - mean[j]) / n; });
+    for (float& variance : inverse) variance = 1 / std::sqrt(variance + epsilon);
+    for_all([&](std::size_t i, std::size_t j) {
+      normalized[i] = (x[i] - mean[j]) * inverse[j];
+      y[i] = normalized[i] * gamma[j] + beta[j];
+    });
+    for_all([&](std::size_t i, std::size_t j) {
+      dgamma[j] += g[i] * normalized[i];
+      dbeta[j] += g[i];
+    });
+    for_all([&](std::size_t i, std::size_t j) {
+      dx[i] = gamma[j] * inverse[j] * (g[i] - dbeta[j] / n - normalized[i] * dgamma[j] / n);
+    });
+  }
+  std::vector<double> gradients() const { return bench::flat(dx, dgamma, dbeta); }
+};
+
+/// Steps of Adam along a constant gradient; what is compared are the weights.
+struct Adam {
+  static constexpr float rate = 1e-3f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+
+  std::vector<float> w, g;
+  std::vector<float> m, v;
+  int steps = 0;
+
+  void run() {
+    m.resize(w.size());
+    v.resize(w.size());
+    ++steps;
+    const auto correction = [&](float beta) {
+      return static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta), steps)));
+    };
+    const float m_scale = correction(beta1), v_scale = correction(beta2);
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+      v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
+      w[i] -= rate * m[i] * m_scale / (std::sqrt(v[i] * v_scale) + epsilon);
+    }
+  }
+  std::vector<double> gradients() const { return bench::flat(w); }
+};
+
+/// A chain of n sines on the elements of x, with the adjoint 1 at its end.
+struct ChainOfSin {
+  std::size_t n;
+  std::vector<float> x;
+  std::vector<float> values, dx;
+
+  void run() {
+    values.resize(x.size() * (n + 1));
+    std::copy(x.begin(), x.end(), values.begin());
+    for (std::size_t i = x.size(); i < values.size(); ++i) values[i] = std::sin(values[i - x.size()]);
+    dx.assign(x.size(), 1);
+    for (std::size_t i = values.size() - x.size(); i-- > 0;) dx[i % x.size()] *= std::cos(values[i]);
+  }
+  std::vector<double> gradients() const { return bench::flat(dx); }
+};
+
+/// exp(x) sin(x) + x², with the adjoint g of the result.
+struct ExpSin {
+  std::vector<float> x, g;
+  std::vector<float> y, dx;
+
+  void run() {
+    y.resize(x.size());
+    dx.resize(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const float e = std::exp(x[i]), s = std::sin(x[i]);
+      y[i] = e * s + x[i] * x[i];
+      dx[i] = g[i] * (e * (s + std::cos(x[i])) + 2 * x[i]);
+    }
+  }
+  std::vector<double> gradients() const { return bench::flat(dx); }
+};
+
+/// The Hessian of f(w) = Σ tanh(A w)² times v: Aᵀ (f″ ∘ A v), f″ = 2 (1 − t²) (1 − 3 t²).
+struct HessianVector {
+  std::size_t n;
+  std::vector<double> A, w, v;
+  std::vector<double> product, s, t;
+
+  void run() {
+    product.assign(n, 0);
+    s.assign(n, 0);
+    t.assign(n, 0);
+    const int size = static_cast<int>(n);
+    cblas_dgemv(CblasRowMajor, CblasNoTrans, size, size, 1, A.data(), size, w.data(), 1, 0, t.data(), 1);
+    cblas_dgemv(CblasRowMajor, CblasNoTrans, size, size, 1, A.data(), size, v.data(), 1, 0, s.data(), 1);
+    for (std::size_t i = 0; i < n; ++i) {
+      const double y = std::tanh(t[i]);
+      s[i] *= 2 * (1 - y * y) * (1 - 3 * y * y);
+    }
+    cblas_dgemv(CblasRowMajor, CblasTrans, size, size, 1, A.data(), size, s.data(), 1, 0, product.data(), 1);
+  }
+  std::vector<double> gradients() const { return product; }
+};
+
+/// ln Σ eˣ and its gradient.
+struct LogSumExp {
+  std::vector<double> x;
+  std::vector<double> dx;
+  double value = 0;
+
+  void run() {
+    dx.resize(x.size());
+    const double top = *std::max_element(x.begin(), x.end());
+    double sum = 0;
+    for (const double one : x) sum += std::exp(one - top);
+    value = top + std::log(sum);
+    for (std::size_t i = 0; i < x.size(); ++i) dx[i] = std::exp(x[i] - value);
+  }
+  std::vector<double> gradients() const { return dx; }
 };
 
 }  // namespace hand_written

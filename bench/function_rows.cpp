@@ -1,0 +1,215 @@
+// The rows about functions: chains, elementwise work, second derivatives, likelihoods.
+#include "data.hpp"
+#include "gaussian_mixture.hpp"
+#include "hand_written.hpp"
+#include "torch_peers.hpp"
+
+namespace bench {
+namespace {
+
+using xtape::Tensor;
+
+struct ChainOfSin {
+  std::size_t n;
+  Tensor<float> x, one, gradient;
+
+  explicit ChainOfSin(const hand_written::ChainOfSin& data)
+      : n(data.n), x(parameter(data.x, {data.x.size()})), one(xtape::ones<float>({data.x.size()})) {}
+
+  void run() {
+    Tensor<float> y = x;
+    for (std::size_t i = 0; i < n; ++i) y = sin(y);
+    gradient = grad(y, x, {.seed = one});
+  }
+  std::vector<double> gradients() const { return flat(gradient); }
+};
+
+hand_written::ChainOfSin chain_data(std::size_t n) {
+  hand_written::ChainOfSin data{};
+  data.n = n;
+  data.x = {0.1f, 0.2f, 0.3f, 0.4f};
+  return data;
+}
+
+Side counted(Side side, std::size_t operations) {
+  side.operations = static_cast<double>(operations);
+  return side;
+}
+
+Comparison short_chain() {
+  const auto data = chain_data(100);
+  return {counted(side<ChainOfSin>(data), data.n), counted(side<hand_written::ChainOfSin>(data), data.n),
+          counted(torch_peers::chain_of_sin(data), data.n)};
+}
+
+Comparison long_chain() {
+  const auto data = chain_data(1'000'000);
+  Side of_100 = counted(side<ChainOfSin>(chain_data(100)), 100);
+  of_100.gradients = nullptr;  // of another function
+  return {counted(side<ChainOfSin>(data), data.n),
+          counted(side<hand_written::ChainOfSin>(data), data.n),
+          {},
+          of_100};
+}
+
+Tensor<float> fused_exp_sin(const Tensor<float>& x) {
+  return xtape::map([](auto a) { return exp(a) * sin(a) + a * a; }, x);
+}
+
+Tensor<float> separate_exp_sin(const Tensor<float>& x) { return exp(x) * sin(x) + x * x; }
+
+template <auto f, int threads = 1>
+struct ExpSin {
+  Tensor<float> x, g, gradient;
+
+  explicit ExpSin(const hand_written::ExpSin& data)
+      : x(parameter(data.x, {data.x.size()})), g(tensor(data.g, {data.x.size()})) {}
+
+  void run() {
+    if constexpr (threads != 1) xtape::set_num_threads(threads);
+    gradient = grad(f(x), x, {.seed = g});
+    if constexpr (threads != 1) xtape::set_num_threads(1);
+  }
+  std::vector<double> gradients() const { return flat(gradient); }
+};
+
+hand_written::ExpSin exp_sin_data(std::size_t n) {
+  hand_written::ExpSin data{};
+  data.x = normal<float>(n);
+  data.g = normal<float>(n);
+  return data;
+}
+
+template <auto f>
+Comparison exp_sin() {
+  const auto data = exp_sin_data(1'000'000);
+  return {side<ExpSin<f>>(data), side<hand_written::ExpSin>(data), torch_peers::exp_sin(data)};
+}
+
+Comparison two_threads() {
+  const auto data = exp_sin_data(4'000'000);
+  return {side<ExpSin<fused_exp_sin, 2>>(data), {}, {}, side<ExpSin<fused_exp_sin>>(data)};
+}
+
+struct HessianVector {
+  Tensor<double> A, w, v, product;
+
+  explicit HessianVector(const hand_written::HessianVector& data)
+      : A(tensor(data.A, {data.n, data.n})), w(tensor(data.w, {data.n})), v(tensor(data.v, {data.n})) {}
+
+  void run() {
+    product = xtape::hvp([this](const auto& at) { return sum(square(tanh(matmul(A, at)))); }, w, v).second;
+  }
+  std::vector<double> gradients() const { return flat(product); }
+};
+
+Comparison hessian_vector() {
+  hand_written::HessianVector data{};
+  data.n = 50;
+  data.A = normal<double>(data.n * data.n, std::sqrt(1 / static_cast<double>(data.n)));
+  data.w = normal<double>(data.n);
+  data.v = normal<double>(data.n);
+  return {side<HessianVector>(data),
+          side<hand_written::HessianVector>(data),
+          torch_peers::hessian_vector(data),
+          {},
+          1e-9};
+}
+
+struct LogSumExp {
+  Tensor<double> x, value, gradient;
+
+  explicit LogSumExp(const hand_written::LogSumExp& data) : x(parameter(data.x, {data.x.size()})) {}
+
+  void run() {
+    value = logsumexp(x);
+    gradient = grad(value, x);
+  }
+  std::vector<double> gradients() const { return flat(gradient); }
+};
+
+Comparison log_sum_exp() {
+  hand_written::LogSumExp data{};
+  data.x = normal<double>(1'280'000);
+  return {
+      side<LogSumExp>(data), side<hand_written::LogSumExp>(data), torch_peers::log_sum_exp(data), {}, 1e-9};
+}
+
+/// The likelihood of gaussian_mixture.hpp. All Q_k stand one below the other, so that Q_k (x_i − μ_k) for all
+/// i and k is one product; the points come in tiles whose intermediate values stay in the cache.
+struct Mixture {
+  std::size_t K, d, n;
+  double constant;
+  Tensor<double> alpha, mu, q, l;
+  std::vector<Tensor<double>> tiles;
+  xtape::Indices places;
+  double value = 0;
+  std::vector<Tensor<double>> gradient;
+
+  explicit Mixture(const GaussianMixture& data)
+      : K(data.K),
+        d(data.d),
+        n(data.n),
+        constant(data.constant()),
+        alpha(parameter(data.alpha, {K})),
+        mu(parameter(data.mu, {K, d})),
+        q(parameter(data.q, {K, d})),
+        l(parameter(data.l, {K, data.below_diagonal()})),
+        tiles(split(tensor(data.x, {n, d}), n / GaussianMixture::tile)),
+        places(data.places()) {}
+
+  void run() {
+    using namespace xtape;
+    const auto Q = reshape(take(concatenate({zeros<double>({K, 1}), exp(q), l}, 1), places, 1), {K, d, d});
+    const auto stacked = reshape(Q, {K * d, d});
+    const auto shift = reshape(-matmul(Q, unsqueeze(mu, 2)), {K * d});
+    const auto offset = alpha + sum(q, 1);
+
+    // Leaves between the parameters and the points: the gradients of all tiles add up in them.
+    const auto W = xtape::parameter(stacked.detach()), b = xtape::parameter(shift.detach()),
+               c = xtape::parameter(offset.detach());
+    value = constant;
+    for (const Tensor<double>& x : tiles) {
+      const auto z = reshape(linear(x, W, b), {-1, K, d});
+      const auto part = sum(logsumexp(c - 0.5 * sum(square(z), 2), 1));
+      part.backward();
+      value += part.item();
+    }
+    const auto rest = -static_cast<double>(n) * logsumexp(alpha) - 0.5 * (sum(exp(2 * q)) + sum(square(l)));
+    value += rest.item();
+    gradient = grad(rest + sum(stacked * W.grad()) + sum(shift * b.grad()) + sum(offset * c.grad()),
+                    {alpha, mu, q, l});
+  }
+  std::vector<double> gradients() const { return flat(gradient[0], gradient[1], gradient[2], gradient[3]); }
+};
+
+Comparison gaussian_mixture() {
+  GaussianMixture data{};
+  data.n = 10'000;
+  data.d = 10;
+  data.K = 25;
+  data.x = normal<double>(data.n * data.d);
+  data.alpha = normal<double>(data.K);
+  data.mu = uniform<double>(data.K * data.d);
+  data.q = normal<double>(data.K * data.d);
+  data.l = normal<double>(data.K * data.below_diagonal());
+  return {side<Mixture>(data), side<HandWrittenMixture>(data), torch_peers::gaussian_mixture(data), {}, 1e-9};
+}
+
+}  // namespace
+
+std::vector<Row> function_rows() {
+  return {
+      row("chain of 100 sin on 4 elements, per operation", short_chain,
+          {faster_than_libtorch(45), at_most(70e-9, "time")}),
+      row("chain of 1,000,000 sin, per operation", long_chain, {within_baseline(1.3, "that of 100")}),
+      row("exp(x)·sin(x)+x·x by map, 1M floats", exp_sin<fused_exp_sin>, {faster_than_libtorch(2.5)}),
+      row("the same by separate operations", exp_sin<separate_exp_sin>, {faster_than_libtorch(1.3)}),
+      row("map, 4M floats, 2 threads", two_threads, {faster_than_baseline(1.7, "1 thread")}),
+      row("Hessian-vector product, 50 unknowns", hessian_vector, {faster_than_libtorch(8)}),
+      row("log-sum-exp, 1.28M doubles", log_sum_exp, {faster_than_hand_written(2)}),
+      row("Gaussian mixture, d 10, K 25, n 10,000", gaussian_mixture, {faster_than_hand_written(1.5)}),
+  };
+}
+
+}  // namespace bench

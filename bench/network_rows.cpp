@@ -1,0 +1,174 @@
+// The rows about networks: training steps, layers, losses, an optimiser.
+#include "batch_normalization.hpp"
+#include "torch_peers.hpp"
+#include "training_step.hpp"
+
+namespace bench {
+namespace {
+
+using xtape::Tensor;
+
+Row step(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out,
+         std::vector<Target> targets) {
+  const auto text = [](std::size_t n) { return std::to_string(n); };
+  return row(
+      "step, batch " + text(batch) + ", " + text(in) + "-" + text(hidden) + "-" + text(out),
+      [=] {
+        const hand_written::Network data = network(batch, in, hidden, out);
+        return Comparison{side<TrainingStep>(data), side<hand_written::Network>(data),
+                          torch_peers::step(data)};
+      },
+      std::move(targets));
+}
+
+struct ReluLayers {
+  Tensor<float> x;
+  std::vector<Tensor<float>> parameters;  ///< weight and bias of each layer in turn
+  std::vector<Tensor<float>> gradient;
+
+  explicit ReluLayers(const hand_written::ReluLayers& data) : x(tensor(data.x, {data.batch, data.width})) {
+    for (std::size_t l = 0; l < data.W.size(); ++l) {
+      parameters.push_back(parameter(data.W[l], {data.width, data.width}));
+      parameters.push_back(parameter(data.b[l], {data.width}));
+    }
+  }
+
+  void run() {
+    Tensor<float> h = x;
+    for (std::size_t i = 0; i < parameters.size(); i += 2)
+      h = relu(linear(h, parameters[i], parameters[i + 1]));
+    gradient = grad(mean(h), parameters);
+  }
+  std::vector<double> gradients() const {
+    std::vector<double> all;
+    for (const Tensor<float>& g : gradient) all.insert(all.end(), g.begin(), g.end());
+    return all;
+  }
+};
+
+Comparison relu_layers() {
+  hand_written::ReluLayers data{};
+  data.batch = 32;
+  data.width = 64;
+  data.x = normal<float>(data.batch * data.width);
+  for (int layer = 0; layer < 20; ++layer) {
+    data.W.push_back(normal<float>(data.width * data.width, std::sqrt(2 / static_cast<double>(data.width))));
+    data.b.push_back(normal<float>(data.width, 0.1));
+  }
+  return {side<ReluLayers>(data), side<hand_written::ReluLayers>(data), torch_peers::relu_layers(data)};
+}
+
+struct SoftmaxCrossEntropy {
+  Tensor<float> z;
+  xtape::Indices labels;
+  Tensor<float> gradient;
+
+  explicit SoftmaxCrossEntropy(const hand_written::SoftmaxCrossEntropy& data)
+      : z(parameter(data.z, {data.rows, data.classes})), labels(data.labels) {}
+
+  void run() { gradient = grad(xtape::nn::cross_entropy(z, labels), z); }
+  std::vector<double> gradients() const { return flat(gradient); }
+};
+
+Comparison softmax_cross_entropy() {
+  hand_written::SoftmaxCrossEntropy data{};
+  data.rows = 128;
+  data.classes = 1000;
+  data.z = normal<float>(data.rows * data.classes);
+  for (std::size_t i = 0; i < data.rows; ++i) data.labels.push_back(i * 37 % data.classes);
+  return {side<SoftmaxCrossEntropy>(data), side<hand_written::SoftmaxCrossEntropy>(data),
+          torch_peers::softmax_cross_entropy(data)};
+}
+
+struct BatchNorm {
+  Tensor<float> x, gamma, beta, g;
+  std::vector<Tensor<float>> gradient;
+
+  explicit BatchNorm(const hand_written::BatchNorm& data)
+      : x(parameter(data.x, {data.rows, data.features})),
+        gamma(parameter(data.gamma, {data.features})),
+        beta(parameter(data.beta, {data.features})),
+        g(tensor(data.g, {data.rows, data.features})) {}
+
+  void run() { gradient = grad(batch_norm(x, gamma, beta), {x, gamma, beta}, {.seed = g}); }
+  std::vector<double> gradients() const { return flat(gradient[0], gradient[1], gradient[2]); }
+};
+
+Comparison batch_normalization() {
+  hand_written::BatchNorm data{};
+  data.rows = 128;
+  data.features = 256;
+  data.x = normal<float>(data.rows * data.features, 3);
+  data.gamma = uniform<float>(data.features);
+  data.beta = normal<float>(data.features);
+  data.g = normal<float>(data.x.size());
+  return {side<BatchNorm>(data), side<hand_written::BatchNorm>(data), torch_peers::batch_norm(data)};
+}
+
+struct Adam {
+  Tensor<float> w;
+  xtape::nn::Adam<float> adam;
+
+  explicit Adam(const hand_written::Adam& data)
+      : w(parameter(data.w, {data.w.size()})), adam({w}, {.learning_rate = data.rate}) {
+    sum(w * Tensor<float>(data.g)).backward();
+  }
+
+  void run() { adam.step(); }
+  std::vector<double> gradients() const { return flat(w); }
+};
+
+Comparison adam() {
+  hand_written::Adam data{};
+  data.w = normal<float>(100'000);
+  data.g = normal<float>(data.w.size());
+  return {side<Adam>(data), side<hand_written::Adam>(data), torch_peers::adam(data)};
+}
+
+/// The loss of a training step and its gradient, without the update.
+struct ValueAndGradient : TrainingStep {
+  using TrainingStep::TrainingStep;
+  std::vector<Tensor<float>> gradient;
+
+  void run() { gradient = grad(loss(), {W1, b1, W2, b2}); }
+};
+
+struct ValueAlone : TrainingStep {
+  using TrainingStep::TrainingStep;
+  Tensor<float> value;
+
+  void run() {
+    const xtape::NoGrad off;
+    value = loss();
+  }
+};
+
+/// The other sides make an update too: there is only the value to compare with.
+Comparison value_and_gradient() {
+  const hand_written::Network data = network(128, 784, 512, 10);
+  const auto both = std::make_shared<ValueAndGradient>(data);
+  const auto value = std::make_shared<ValueAlone>(data);
+  Comparison sides;
+  sides.xtape.run = [both] { both->run(); };
+  sides.baseline.run = [value] { value->run(); };
+  return sides;
+}
+
+}  // namespace
+
+std::vector<Row> network_rows() {
+  return {
+      step(1, 2, 2, 1, {faster_than_libtorch(60)}),
+      step(4, 2, 8, 1, {faster_than_libtorch(40)}),
+      step(32, 64, 32, 10, {faster_than_libtorch(6), within_hand_written(1.3)}),
+      step(64, 784, 128, 10, {faster_than_libtorch(1.25), within_hand_written(1.05)}),
+      step(128, 784, 512, 10, {faster_than_libtorch(1.08), within_hand_written(1.03)}),
+      row("20 ReLU layers of 64, batch 32", relu_layers, {faster_than_libtorch(2)}),
+      row("softmax cross-entropy, 128×1000", softmax_cross_entropy, {faster_than_libtorch(2)}),
+      row("batch normalisation, 128×256", batch_normalization, {faster_than_libtorch(2)}),
+      row("Adam, 100,000 weights", adam, {faster_than_libtorch(2)}),
+      row("value and gradient, 784-512-10", value_and_gradient, {within_baseline(2.2, "value alone")}),
+  };
+}
+
+}  // namespace bench

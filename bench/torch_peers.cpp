@@ -1,0 +1,240 @@
+// See torch_peers.hpp. The only file that includes LibTorch, whose headers take long to compile. Gradients
+// that are dropped, not set to zero, are the faster way and PyTorch's present default.
+#include "torch_peers.hpp"
+
+#include <torch/torch.h>
+
+namespace torch_peers {
+namespace {
+
+using bench::Side;
+using torch::Tensor;
+using torch::autograd::grad;
+
+template <class T>
+Tensor tensor(const std::vector<T>& numbers, std::initializer_list<std::size_t> shape) {
+  std::vector<std::int64_t> sizes;
+  for (const std::size_t n : shape) sizes.push_back(static_cast<std::int64_t>(n));
+  return torch::tensor(numbers, torch::dtype<T>()).reshape(sizes).clone();
+}
+
+template <class T>
+Tensor parameter(const std::vector<T>& numbers, std::initializer_list<std::size_t> shape) {
+  return tensor(numbers, shape).set_requires_grad(true);
+}
+
+std::vector<double> flat(const std::vector<Tensor>& tensors) {
+  std::vector<double> all;
+  for (const Tensor& one : tensors) {
+    const Tensor doubles = one.detach().to(torch::kDouble).contiguous();
+    all.insert(all.end(), doubles.data_ptr<double>(), doubles.data_ptr<double>() + doubles.numel());
+  }
+  return all;
+}
+
+struct Step {
+  Tensor x, y;
+  std::vector<Tensor> weights;  ///< W1, b1, W2, b2
+  torch::optim::SGD sgd;
+
+  explicit Step(const hand_written::Network& data)
+      : x(tensor(data.x, {data.batch, data.in})),
+        y(tensor(data.y, {data.batch, data.out})),
+        weights{parameter(data.W1, {data.hidden, data.in}), parameter(data.b1, {data.hidden}),
+                parameter(data.W2, {data.out, data.hidden}), parameter(data.b2, {data.out})},
+        sgd(weights, torch::optim::SGDOptions(data.rate)) {}
+
+  void run() {
+    for (Tensor& w : weights) w.mutable_grad().reset();
+    const Tensor hidden = torch::sigmoid(torch::linear(x, weights[0], weights[1]));
+    torch::mse_loss(torch::sigmoid(torch::linear(hidden, weights[2], weights[3])), y).backward();
+    sgd.step();
+  }
+  std::vector<double> gradients() const {
+    std::vector<Tensor> all;
+    for (const Tensor& w : weights) all.push_back(w.grad());
+    return flat(all);
+  }
+};
+
+/// Sides whose run leaves a list of gradients.
+struct Gradients {
+  std::vector<Tensor> gradient;
+  std::vector<double> gradients() const { return flat(gradient); }
+};
+
+struct ReluLayers : Gradients {
+  Tensor x;
+  std::vector<Tensor> parameters;
+
+  explicit ReluLayers(const hand_written::ReluLayers& data) : x(tensor(data.x, {data.batch, data.width})) {
+    for (std::size_t l = 0; l < data.W.size(); ++l) {
+      parameters.push_back(parameter(data.W[l], {data.width, data.width}));
+      parameters.push_back(parameter(data.b[l], {data.width}));
+    }
+  }
+
+  void run() {
+    Tensor h = x;
+    for (std::size_t i = 0; i < parameters.size(); i += 2)
+      h = torch::relu(torch::linear(h, parameters[i], parameters[i + 1]));
+    gradient = grad({h.mean()}, parameters);
+  }
+};
+
+struct SoftmaxCrossEntropy : Gradients {
+  Tensor z, labels;
+
+  explicit SoftmaxCrossEntropy(const hand_written::SoftmaxCrossEntropy& data)
+      : z(parameter(data.z, {data.rows, data.classes})),
+        labels(torch::tensor(std::vector<std::int64_t>(data.labels.begin(), data.labels.end()))) {}
+
+  void run() { gradient = grad({torch::cross_entropy_loss(z, labels)}, {z}); }
+};
+
+struct BatchNorm : Gradients {
+  Tensor x, gamma, beta, g;
+
+  explicit BatchNorm(const hand_written::BatchNorm& data)
+      : x(parameter(data.x, {data.rows, data.features})),
+        gamma(parameter(data.gamma, {data.features})),
+        beta(parameter(data.beta, {data.features})),
+        g(tensor(data.g, {data.rows, data.features})) {}
+
+  void run() {
+    const Tensor y =
+        torch::batch_norm(x, gamma, beta, {}, {}, true, 0.1, hand_written::BatchNorm::epsilon, false);
+    gradient = grad({y}, {x, gamma, beta}, {g});
+  }
+};
+
+struct Adam {
+  Tensor w;
+  torch::optim::Adam adam;
+
+  explicit Adam(const hand_written::Adam& data)
+      : w(parameter(data.w, {data.w.size()})),
+        adam(std::vector<Tensor>{w}, torch::optim::AdamOptions(data.rate)) {
+    w.mutable_grad() = tensor(data.g, {data.g.size()});
+  }
+
+  void run() { adam.step(); }
+  std::vector<double> gradients() const { return flat({w}); }
+};
+
+struct ChainOfSin : Gradients {
+  std::size_t n;
+  Tensor x, one;
+
+  explicit ChainOfSin(const hand_written::ChainOfSin& data)
+      : n(data.n), x(parameter(data.x, {data.x.size()})), one(torch::ones_like(x)) {}
+
+  void run() {
+    Tensor y = x;
+    for (std::size_t i = 0; i < n; ++i) y = torch::sin(y);
+    gradient = grad({y}, {x}, {one});
+  }
+};
+
+struct ExpSin : Gradients {
+  Tensor x, g;
+
+  explicit ExpSin(const hand_written::ExpSin& data)
+      : x(parameter(data.x, {data.x.size()})), g(tensor(data.g, {data.x.size()})) {}
+
+  void run() { gradient = grad({torch::exp(x) * torch::sin(x) + x * x}, {x}, {g}); }
+};
+
+struct HessianVector : Gradients {
+  Tensor A, w, v;
+
+  explicit HessianVector(const hand_written::HessianVector& data)
+      : A(tensor(data.A, {data.n, data.n})), w(parameter(data.w, {data.n})), v(tensor(data.v, {data.n})) {}
+
+  void run() {
+    const Tensor y = torch::square(torch::tanh(torch::mv(A, w))).sum();
+    const Tensor first = grad({y}, {w}, {}, c10::nullopt, true).front();
+    gradient = grad({first}, {w}, {v});
+  }
+};
+
+struct LogSumExp : Gradients {
+  Tensor x;
+
+  explicit LogSumExp(const hand_written::LogSumExp& data) : x(parameter(data.x, {data.x.size()})) {}
+
+  void run() { gradient = grad({torch::logsumexp(x, 0)}, {x}); }
+};
+
+/// The same formulation as xtape's.
+struct Mixture : Gradients {
+  std::int64_t K, d;
+  double n, constant;
+  Tensor alpha, mu, q, l, places;
+  std::vector<Tensor> tiles;
+  double value = 0;
+
+  explicit Mixture(const bench::GaussianMixture& data)
+      : K(static_cast<std::int64_t>(data.K)),
+        d(static_cast<std::int64_t>(data.d)),
+        n(static_cast<double>(data.n)),
+        constant(data.constant()),
+        alpha(parameter(data.alpha, {data.K})),
+        mu(parameter(data.mu, {data.K, data.d})),
+        q(parameter(data.q, {data.K, data.d})),
+        l(parameter(data.l, {data.K, data.below_diagonal()})),
+        tiles(tensor(data.x, {data.n, data.d}).split(static_cast<std::int64_t>(data.tile))) {
+    const std::vector<std::size_t> at = data.places();
+    places = torch::tensor(std::vector<std::int64_t>(at.begin(), at.end()));
+  }
+
+  void run() {
+    const Tensor entries = torch::cat({torch::zeros({K, 1}, torch::kDouble), torch::exp(q), l}, 1);
+    const Tensor Q = entries.index_select(1, places).reshape({K, d, d});
+    const Tensor stacked = Q.reshape({K * d, d});
+    const Tensor shift = -torch::matmul(Q, mu.unsqueeze(2)).reshape({K * d});
+    const Tensor offset = alpha + q.sum(1);
+
+    const auto leaf = [](const Tensor& t) { return t.detach().clone().set_requires_grad(true); };
+    const Tensor W = leaf(stacked), b = leaf(shift), c = leaf(offset);
+    value = constant;
+    for (const Tensor& x : tiles) {
+      const Tensor z = torch::linear(x, W, b).reshape({-1, K, d});
+      const Tensor part = torch::logsumexp(c - 0.5 * torch::square(z).sum(2), 1).sum();
+      part.backward();
+      value += part.item<double>();
+    }
+    const Tensor rest =
+        -n * torch::logsumexp(alpha, 0) - 0.5 * (torch::exp(2 * q).sum() + torch::square(l).sum());
+    value += rest.item<double>();
+    gradient =
+        grad({rest + (stacked * W.grad()).sum() + (shift * b.grad()).sum() + (offset * c.grad()).sum()},
+             {alpha, mu, q, l});
+  }
+};
+
+/// Threads are set when the first side is made.
+template <class Work, class Data>
+Side side(const Data& data) {
+  torch::set_num_threads(1);
+  return bench::side<Work>(data);
+}
+
+}  // namespace
+
+std::string version() { return TORCH_VERSION; }
+std::string compiler_flags() { return "-isystem " XTAPE_LIBTORCH_HEADERS; }
+Side step(const hand_written::Network& data) { return side<Step>(data); }
+Side relu_layers(const hand_written::ReluLayers& data) { return side<ReluLayers>(data); }
+Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data) {
+  return side<SoftmaxCrossEntropy>(data);
+}
+Side batch_norm(const hand_written::BatchNorm& data) { return side<BatchNorm>(data); }
+Side adam(const hand_written::Adam& data) { return side<Adam>(data); }
+Side chain_of_sin(const hand_written::ChainOfSin& data) { return side<ChainOfSin>(data); }
+Side exp_sin(const hand_written::ExpSin& data) { return side<ExpSin>(data); }
+Side hessian_vector(const hand_written::HessianVector& data) { return side<HessianVector>(data); }
+Side log_sum_exp(const hand_written::LogSumExp& data) { return side<LogSumExp>(data); }
+Side gaussian_mixture(const bench::GaussianMixture& data) { return side<Mixture>(data); }
+
+}  // namespace torch_peers

@@ -1,8 +1,8 @@
 // The table: every row of work beside its peers, its target, and whether it is met. See README.md.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -40,14 +40,11 @@ std::string quantity(const std::optional<double>& x, const std::string& unit) {
 }
 
 std::string text(const Target& target, const std::string& unit) {
-  switch (target.sense) {
-    case Target::Sense::times_faster:
-      return "≥ " + digits(target.limit) + " × faster than " + target.name;
-    case Target::Sense::times_the_time:
-      return "≤ " + digits(target.limit) + " × " + target.name;
-    case Target::Sense::at_most:
-      break;
-  }
+  char times[32];
+  std::snprintf(times, sizeof times, "%g × ", target.limit);
+  if (target.sense == Target::Sense::times_faster)
+    return "≥ " + std::string(times) + "faster than " + target.name;
+  if (target.sense == Target::Sense::times_the_time) return "≤ " + std::string(times) + target.name;
   return target.name + " ≤ " + quantity(target.limit, unit);
 }
 
@@ -177,6 +174,9 @@ int main(int argc, char** argv) {
     xtape::release_cached_memory();  // so that the rows do not depend on each other
   }
   print(table);
-  std::ofstream(json_path) << report.dump(2) << '\n';
+  if (!(std::ofstream(json_path) << report.dump(2) << std::endl)) {
+    std::cerr << "cannot write " << json_path << '\n';
+    return 2;
+  }
   return failed ? 1 : 0;
 }

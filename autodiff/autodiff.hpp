@@ -12,6 +12,7 @@
 #include "linalg.hpp"
 #include "map.hpp"
 #include "memory.hpp"
+#include "normalization.hpp"
 #include "profile.hpp"
 #include "random.hpp"
 #include "reductions.hpp"

@@ -144,12 +144,13 @@ Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
 }
 
 template <class T>
-Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t signed_axis) {
+Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t signed_axis) {
   if (tensors.empty()) throw Error("concatenate", "there are no tensors");
   const std::size_t axis = detail::normalize_axis(signed_axis, tensors.front().rank(), "concatenate");
   Shape shape = tensors.front().shape();
   shape[axis] = 0;
-  detail::Concatenate<T> op{axis, {}};
+  detail::Concatenate<T> op{axis, detail::make_value({tensors.size()}, sizeof(std::size_t), "concatenate")};
+  std::size_t* size = op.sizes().data();
   for (const Tensor<T>& x : tensors) {
     Shape other = x.shape();
     const bool fits = other.size() == shape.size();
@@ -159,7 +160,7 @@ Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t sign
                                      to_string(x.shape()) + " differ outside of axis " +
                                      std::to_string(axis));
     shape[axis] += x.shape()[axis];
-    op.sizes.push_back(x.shape()[axis]);
+    *size++ = x.shape()[axis];
   }
   const detail::Profiled profiled("concatenate");
   Tensor<T> y = Tensor<T>::uninitialized(shape, "concatenate");
@@ -168,14 +169,12 @@ Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t sign
   const std::size_t row = shape[axis] * inner;
   const std::size_t rows = row == 0 ? 0 : y.size() / row;
   T* to = y.mutable_data();
-  std::vector<const detail::Handle*> inputs;
   for (const Tensor<T>& x : tensors) {
     const std::size_t n = x.shape()[axis] * inner;
     for (std::size_t i = 0; i < rows; ++i) std::copy_n(x.data() + i * n, n, to + i * row);
     to += n;
-    inputs.push_back(&x.handle());
   }
-  return detail::record<T>(std::move(op), std::move(y), inputs);
+  return detail::record<T>(std::move(op), std::move(y), detail::handles_of<T>(tensors));
 }
 
 template <class T>
@@ -200,9 +199,12 @@ std::vector<Tensor<T>> detail::split_sections(const Tensor<T>& x, std::ptrdiff_t
   if (sections <= 0 || n % sections != 0)
     throw Error("split", "axis " + std::to_string(axis) + " of shape " + to_string(x.shape()) +
                              " does not divide into " + std::to_string(sections) + " equal parts");
-  std::vector<std::ptrdiff_t> indices;
-  for (std::ptrdiff_t i = 1; i < sections; ++i) indices.push_back(i * (n / sections));
-  return split(x, Indices(indices), signed_axis);
+  std::vector<Tensor<T>> parts;
+  parts.reserve(static_cast<std::size_t>(sections));
+  const auto size = static_cast<std::size_t>(n / sections);
+  for (std::size_t start = 0; parts.size() < static_cast<std::size_t>(sections); start += size)
+    parts.push_back(part("split", x, axis, start, start + size));
+  return parts;
 }
 
 template <class T>
@@ -223,7 +225,7 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, const Indices& indices, std::pt
 }
 
 template <class T>
-Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
+Tensor<T> detail::slice(const Tensor<T>& x, std::span<const Slice> slices) {
   const Shape& from = x.shape();
   std::size_t taken = 0;
   bool has_ellipsis = false;
@@ -344,11 +346,11 @@ Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
   template Tensor<T> transpose(const Tensor<T>&);                                                           \
   template Tensor<T> transpose(const Tensor<T>&, const Axes&);                                              \
   template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);                                          \
-  template Tensor<T> concatenate(const std::vector<Tensor<T>>&, std::ptrdiff_t);                            \
+  template Tensor<T> detail::concatenate(std::span<const Tensor<T>>, std::ptrdiff_t);                       \
   template Tensor<T> stack(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                  \
   template std::vector<Tensor<T>> detail::split_sections(const Tensor<T>&, std::ptrdiff_t, std::ptrdiff_t); \
   template std::vector<Tensor<T>> split(const Tensor<T>&, const Indices&, std::ptrdiff_t);                  \
-  template Tensor<T> slice(const Tensor<T>&, const xt::xstrided_slice_vector&);                             \
+  template Tensor<T> detail::slice(const Tensor<T>&, std::span<const Slice>);                               \
   template Tensor<T> flip(const Tensor<T>&);                                                                \
   template Tensor<T> flip(const Tensor<T>&, const Axes&);                                                   \
   template Tensor<T> tril(const Tensor<T>&, std::ptrdiff_t);                                                \

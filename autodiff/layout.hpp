@@ -1,5 +1,7 @@
 // Operations that move elements without computing: reshaping, transposing, slicing, joining, diagonals.
 #pragma once
+#include <array>
+#include <span>
 #include <vector>
 
 #include "indices.hpp"
@@ -8,9 +10,17 @@
 namespace xtape {
 
 namespace detail {
+
+using Slice = xt::xstrided_slice<std::ptrdiff_t>;
+
+template <class T>
+Tensor<T> concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t axis);
 template <class T>
 std::vector<Tensor<T>> split_sections(const Tensor<T>& x, std::ptrdiff_t sections, std::ptrdiff_t axis);
-}
+template <class T>
+Tensor<T> slice(const Tensor<T>& x, std::span<const Slice> slices);
+
+}  // namespace detail
 
 /// The same elements under another shape; one dimension may be -1. No copy. Error when the sizes differ.
 template <class T>
@@ -41,10 +51,12 @@ Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape);
 
 /// The tensors one behind the other along an axis. Error unless all other dimensions agree.
 template <class T>
-Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis = 0);
+Tensor<T> concatenate(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis = 0) {
+  return detail::concatenate(std::span<const Tensor<T>>(tensors), axis);
+}
 template <class T>
 Tensor<T> concatenate(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 0) {
-  return concatenate(std::vector<Tensor<T>>(tensors), axis);
+  return detail::concatenate(std::span<const Tensor<T>>(tensors.begin(), tensors.size()), axis);
 }
 /// Tensors of one shape along a new axis.
 template <class T>
@@ -65,11 +77,14 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, const Indices& indices, std::pt
 /// What xtensor's strided_view takes: numbers, xt::range (with steps), xt::all(), xt::newaxis(),
 /// xt::ellipsis(). A number takes its axis out. Error for an index out of range and for too many slices.
 template <class T>
-Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices);
+Tensor<T> slice(const Tensor<T>& x, const xt::xstrided_slice_vector& slices) {
+  return detail::slice(x, std::span<const detail::Slice>(slices));
+}
 template <class T, class... S>
 requires(sizeof...(S) > 0 && (std::is_convertible_v<S, xt::xstrided_slice<std::ptrdiff_t>> &&
                               ...)) Tensor<T> slice(const Tensor<T>& x, S&&... slices) {
-  return slice(x, xt::xstrided_slice_vector{xt::xstrided_slice<std::ptrdiff_t>(std::forward<S>(slices))...});
+  const std::array<detail::Slice, sizeof...(S)> all{detail::Slice(std::forward<S>(slices))...};
+  return detail::slice(x, std::span<const detail::Slice>(all));
 }
 /// The order of elements reversed along the axes; along all of them without axes.
 template <class T>

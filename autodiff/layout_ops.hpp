@@ -115,13 +115,16 @@ void replay_through(const char* op, const Gradients<T>& d, F&& f) {
 template <class T>
 struct Concatenate {
   std::size_t axis;
-  std::vector<std::size_t> sizes;  ///< along the axis
+  ValueRef block;  ///< of sizes()
   static constexpr const char* name = "concatenate";
+
+  /// Of the inputs along the axis.
+  std::span<std::size_t> sizes() const { return {reinterpret_cast<std::size_t*>(block->data), block->size}; }
 
   void backward(Gradients<T>& d) const {
     const Dims strides = row_major_strides(d.adjoint.shape());
     std::size_t start = 0;
-    for (std::size_t i = 0; i < sizes.size(); start += sizes[i++])
+    for (std::size_t i = 0; i < sizes().size(); start += sizes()[i++])
       if (d.needs(i))
         d.add(i, Strided<T>{name, d.shape(i), static_cast<std::ptrdiff_t>(start) * strides[axis], strides},
               d.adjoint);

@@ -12,6 +12,8 @@
 #pragma once
 #include <array>
 #include <new>
+#include <ranges>
+#include <span>
 #include <type_traits>
 
 #include "backward.hpp"
@@ -180,6 +182,12 @@ bool records(const Inputs& inputs) {
       if (skipped_inputs) skipped_inputs->push_back({input->value, input->value->owner().version});
     }
   return false;
+}
+
+/// The inputs of an operation that takes any number of them.
+template <class T>
+auto handles_of(std::span<const Tensor<T>> inputs) {
+  return inputs | std::views::transform([](const Tensor<T>& x) { return &x.handle(); });
 }
 
 /// Records `op` with the value `y` that it has computed, when an input requires a gradient.

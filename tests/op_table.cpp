@@ -213,6 +213,17 @@ void add_products(std::vector<OpRow>& rows) {
                      {{{2, 3}, {4, 3}}, {{3}, {2, 3}}, {{2, 2, 3}, {1, 3}}}));
 }
 
+void add_normalization(std::vector<OpRow>& rows) {
+  rows.push_back(row("batch_norm", "", [](const Tensors& x) { return square(batch_norm(x[0], x[1], x[2])); },
+                     {{{4, 3}, {3}, {3}}, {{7, 1}, {1}, {1}}, {{5, 21}, {21}, {21}}, {{4, 0}, {0}, {0}}}));
+  rows.push_back(row("layer_norm", "", [](const Tensors& x) { return square(layer_norm(x[0], x[1], x[2])); },
+                     {{{4, 3}, {3}, {3}},
+                      {{5}, {5}, {5}},
+                      {{2, 2, 4}, {4}, {4}},
+                      {{2, 21}, {21}, {21}},
+                      {{0, 3}, {3}, {3}}}));
+}
+
 void add_layout(std::vector<OpRow>& rows) {
   using xt::placeholders::_;
   // Products make the second order say something about operations that only move elements.

@@ -130,6 +130,12 @@ case("outer", lambda a, b: torch.outer(a.reshape(-1), b.reshape(-1)), [[(3,), (2
 case("linear", F.linear, [[(2, 3), (4, 3), (4,)], [(3,), (2, 3), (2,)], [(2, 2, 3), (1, 3), (1,)], [(6, 9), (8, 9), (8,)]])
 case("linear/no bias", F.linear, [[(2, 3), (4, 3)], [(3,), (2, 3)]])
 
+# ---- normalisation
+case("batch_norm", lambda x, g, b: F.batch_norm(x, None, None, g, b, True) ** 2,
+     [[(4, 3), (3,), (3,)], [(7, 1), (1,), (1,)], [(5, 21), (21,), (21,)]])
+case("layer_norm", lambda x, g, b: F.layer_norm(x, x.shape[-1:], g, b) ** 2,
+     [[(4, 3), (3,), (3,)], [(5,), (5,), (5,)], [(2, 2, 4), (4,), (4,)], [(2, 21), (21,), (21,)]])
+
 # ---- layout
 case("reshape", lambda x: x.reshape(-1, 2) ** 2, [[(4,)], [(2, 3)]])
 case("flatten", lambda x: x.reshape(-1) ** 2, ANY)

@@ -1,0 +1,113 @@
+// Threads: results that do not depend on their number, several that record at once, and work that is shared.
+// Also run under the thread sanitizer; see ./dev sanitize thread.
+#include <atomic>
+#include <thread>
+
+#include "check_close.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+
+namespace {
+
+/// Sets the number of threads for a scope.
+struct Threads {
+  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
+
+template <class T>
+bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
+  return a.shape() == b.shape() && std::equal(a.begin(), a.end(), b.begin());
+}
+
+}  // namespace
+
+TEST_CASE("every part of shared work is done once, also when several threads bring work") {
+  const Threads four(4);
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 3; ++k)
+    threads.emplace_back([] {
+      for (std::size_t n : {0u, 1u, 2u, 7u, 1000u}) {
+        std::vector<std::atomic<int>> done(n);
+        detail::parallel_for(n, [&](std::size_t i) { done[i].fetch_add(1); });
+        CHECK(std::ranges::all_of(done, [](const auto& d) { return d == 1; }));
+      }
+    });
+  for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE_TEMPLATE("results are the same bits with one thread and with many", T, float, double) {
+  random::seed(7);
+  const auto value = random::normal<T>({700, 1500});  // above every threshold
+  const auto row = random::normal<T>({1500}), column = random::normal<T>({700, 1});
+  const auto run = [&](int n) {
+    const Threads threads(n);
+    const auto x = parameter<T>(value), b = parameter<T>(row), c = parameter<T>(column);
+    const Tensor<T> y = map([](auto a, auto d) { return exp(a) * sin(d) + a * a; }, x, x * b + c);
+    const Tensor<T> z = tanh(y * T(0.01)) / (T(1) + square(x));
+    const Tensor<T> loss = sum(z) + mean(logsumexp(z, 1)) + sum(max(z, 0)) + sum(sum(z, 0) * b) +
+                           sum(softmax(z, 0) * x) + norm(z) + sum(logsumexp(flatten(z), 0));
+    loss.backward();
+    return std::vector{loss.detach(), x.grad(), b.grad(), c.grad()};
+  };
+  const auto one = run(1);
+  for (int n : {2, 3, 8}) {
+    const auto many = run(n);
+    for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
+  }
+}
+
+TEST_CASE("threads train models of their own at once, sharing workers") {
+  const Threads two(2);
+  std::atomic<int> learned = 0;
+  const auto train = [&](unsigned seed) {
+    const auto data = [&](std::size_t n, double scale) {
+      std::vector<double> numbers(n);
+      for (std::size_t i = 0; i < n; ++i) numbers[i] = std::sin(static_cast<double>(i * 7 + seed)) * scale;
+      return Tensor<double>(numbers);
+    };
+    const auto x = reshape(data(400 * 300, 1), {400, 300});
+    const auto W = parameter<double>(reshape(data(300 * 4, 0.1), {4, 300}));
+    const auto target = reshape(data(400 * 4, 0.5), {400, 4});
+    nn::SGD<double> sgd({W}, {.learning_rate = 0.05});
+    double first = 0, last = 0;
+    for (int i = 0; i < 10; ++i) {
+      sgd.zero_grad();
+      const auto loss = nn::mse_loss(tanh(linear(exp(x * 0.1) - 1.0, W)), target);
+      loss.backward();
+      sgd.step();
+      (i == 0 ? first : last) = loss.item();
+    }
+    learned += last < first;
+  };
+  std::vector<std::thread> threads;
+  for (unsigned k = 0; k < 4; ++k) threads.emplace_back(train, k);
+  for (auto& thread : threads) thread.join();
+  CHECK(learned == 4);
+}
+
+TEST_CASE("values cross threads, and are released wherever the last handle goes") {
+  std::vector<Tensor<float>> made;
+  std::thread([&] {
+    for (int i = 0; i < 100; ++i) made.push_back(full<float>({static_cast<std::size_t>(i)}, 1.0f));
+  }).join();
+  double total = 0;
+  for (const auto& t : made) total += sum(t).item();
+  CHECK(total == 4950);
+  const auto shared = parameter<float>({1.0f, 2.0f});
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 4; ++k)
+    threads.emplace_back([&shared] {
+      for (int i = 0; i < 200; ++i) {
+        const auto g = grad(sum(exp(shared) * shared), {shared});
+        CHECK(g[0].size() == 2);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  made.clear();
+  release_cached_memory();
+  CHECK(memory_use().cached < (std::size_t{1} << 20));
+}

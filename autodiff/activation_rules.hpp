@@ -141,7 +141,7 @@ template <class T>
 struct Where {
   static constexpr const char* name = "where";
   static constexpr std::array keeps{none, a_, a_};
-  static auto value(auto m, auto a, auto b) { return where(m != 0, a, b); }
+  static auto value(auto m, auto a, auto b) { return where(equal(m, T(0)), b, a); }
   template <int I>
   static auto gradient(auto g, auto m, auto, auto, auto) {
     if constexpr (I == 0)

@@ -1,28 +1,35 @@
 // Keeps the logits only; their exponentials are computed again for the gradient.
 #include "cross_entropy.hpp"
 
-#include <cmath>
-#include <memory>
+#include <algorithm>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "elementwise.hpp"
+#include "kernels.hpp"
+#include "layout.hpp"
 #include "op.hpp"
-#include "reduction_ops.hpp"
+#include "reductions.hpp"
 
 namespace xtape::detail {
 namespace {
 
 template <class T>
 struct SoftmaxCrossEntropy {
-  std::shared_ptr<const std::vector<std::ptrdiff_t>> labels;
+  ValueRef labels;  ///< N of std::ptrdiff_t, in a block of the pool
   static constexpr const char* name = "cross_entropy";
 
+  std::size_t label(std::size_t i) const {
+    return static_cast<std::size_t>(reinterpret_cast<const std::ptrdiff_t*>(labels->data)[i]);
+  }
   Shape shape(const Shape& z) const { return {z[0]}; }
   void compute(Target<T> y, const Tensor<T>& z) const {
     const std::size_t C = z.shape()[1];
-    for (std::size_t i = 0; i < labels->size(); ++i) {
+    for (std::size_t i = 0; i < labels->size; ++i) {
       const T* row = z.data() + i * C;
-      y.data[i] = line_logsumexp(row, C, 1) - row[(*labels)[i]];
+      kernels<T>().logsumexp(y.data + i, row, C, 1);
+      y.data[i] -= row[label(i)];
     }
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0); }
@@ -31,20 +38,19 @@ struct SoftmaxCrossEntropy {
     const std::size_t C = z.shape()[1];
     if (d.creates_graph()) {
       Tensor<T> onehot = zeros<T>(z.shape());
-      for (std::size_t i = 0; i < labels->size(); ++i)
-        onehot.mutable_data()[i * C + static_cast<std::size_t>((*labels)[i])] = T(1);
+      for (std::size_t i = 0; i < labels->size; ++i) onehot.mutable_data()[i * C + label(i)] = T(1);
       return d.add(0, unsqueeze(d.adjoint, 1) * (softmax(z, 1) - onehot));
     }
     d.accumulate(0, [&](Target<T> dz) {
-      for (std::size_t i = 0; i < labels->size(); ++i) {
-        const T* row = z.data() + i * C;
-        const T g = d.adjoint.data()[i], total = line_logsumexp(row, C, 1);
-        T* to = dz.data + i * C;
-        for (std::size_t c = 0; c < C; ++c) {
-          const T p = g * std::exp(row[c] - total);
-          to[c] = dz.accumulate ? to[c] + p : p;
-        }
-        to[(*labels)[i]] -= g;
+      for (std::size_t i = 0; i < labels->size; ++i) {
+        const T* const g = d.adjoint.data() + i;
+        const T* const row = z.data() + i * C;
+        T total;
+        kernels<T>().logsumexp(&total, row, C, 1);
+        // Where all of a row is −∞ there is no distribution, and the gradient is NaN as the loss is.
+        if (total == -std::numeric_limits<T>::infinity()) total = std::numeric_limits<T>::quiet_NaN();
+        kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &total, C, 1);
+        dz.data[i * C + label(i)] -= *g;
       }
     });
   }
@@ -64,8 +70,9 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) 
       throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " +
                                        std::to_string(i) + " is not one of the " + std::to_string(z[1]) +
                                        " classes from 0");
-  return apply<T>(
-      SoftmaxCrossEntropy<T>{std::make_shared<const std::vector<std::ptrdiff_t>>(labels.values())}, logits);
+  ValueRef kept = make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy");
+  std::ranges::copy(labels.values(), reinterpret_cast<std::ptrdiff_t*>(kept->data));
+  return apply<T>(SoftmaxCrossEntropy<T>{std::move(kept)}, logits);
 }
 
 template Tensor<float> softmax_cross_entropy(const Tensor<float>&, const Indices&);

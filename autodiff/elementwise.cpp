@@ -1,15 +1,16 @@
 // Elementwise operations on tensors: value, fused gradient and recorded gradient, all from the op's rule.
 #include "elementwise.hpp"
 
-#include "elementwise_kernels.hpp"
+#include "kernels.hpp"
 #include "op.hpp"
+#include "rule_traits.hpp"
 
 namespace xtape::detail {
 namespace {
 
 template <class T>
 Operand<T> operand(const Tensor<T>& x) {
-  return {x.data(), &x.shape()};
+  return {x.data(), &x.shape(), x.size()};
 }
 
 /// An elementwise operation as an operation of the tape.
@@ -26,10 +27,14 @@ struct Elementwise {
   }
 
   template <class... X>
-  void compute(Target<T> y, const X&... x) const {
-    const Shape to = shape(x.shape()...);
-    elementwise<T, N>(y.data, y.accumulate, to, element_count(to, name), value_kernel<T, Rule, N>(), &rule,
-                      {operand(x)...});
+  void compute(Target<T> y, const Tensor<T>& first, const X&... rest) const {
+    const auto run = [&](const Shape& to, std::size_t size) {
+      elementwise<T, N>(y.data, y.accumulate, to, size, kernels<T>().value[op_number<Rule>], &rule,
+                        {operand(first), operand(rest)...});
+    };
+    if ((... && (rest.shape() == first.shape()))) return run(first.shape(), first.size());
+    const Shape to = shape(first.shape(), rest.shape()...);
+    run(to, element_count(to, name));
   }
 
   static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
@@ -55,12 +60,13 @@ struct Elementwise {
     const auto used = [&](std::size_t k, unsigned bit) {
       if (!(kept & bit)) return Operand<T>{};
       const Value& value = d.kept_value(k);
-      return Operand<T>{reinterpret_cast<const T*>(value.data), &value.shape};
+      return Operand<T>{reinterpret_cast<const T*>(value.data), &value.shape, value.size};
     };
     const Shape& wide = d.adjoint.shape();
     const auto run = [&](Target<T> to) {
-      elementwise<T, N + 2>(to.data, to.accumulate, wide, d.adjoint.size(), gradient_kernel<T, Rule, N, I>(),
-                            &rule, {operand(d.adjoint), used(K, keep_input(K))..., used(N, keep_output)});
+      elementwise<T, N + 2>(to.data, to.accumulate, wide, d.adjoint.size(),
+                            kernels<T>().gradient[op_number<Rule>][I], &rule,
+                            {operand(d.adjoint), used(K, keep_input(K))..., used(N, keep_output)});
     };
     if (d.shape(I) == wide) return d.accumulate(I, run);
     Tensor<T> whole = Tensor<T>::uninitialized(wide, name);

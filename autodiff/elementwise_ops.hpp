@@ -9,13 +9,6 @@ namespace xtape::detail {
 
 namespace ops {
 
-/// The numbers that an operation carries, such as a slope or a limit.
-template <class T>
-struct Parameters {
-  T p = 0;
-  T q = 0;
-};
-
 // clang-format off
 template <class T> struct Add;
 template <class T> struct Subtract;

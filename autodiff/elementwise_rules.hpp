@@ -1,5 +1,6 @@
-// Every elementwise operation: its value and, right under it, its derivative. The same text runs on numbers
-// (one fused pass) and on Tensors (recorded, so that gradients can be differentiated). No xtensor here.
+// Every elementwise operation: its value and, right under it, its derivative. The same text runs on
+// batches of numbers (one fused pass) and on Tensors (recorded, so that gradients can be differentiated). No
+// xtensor here.
 //
 // A unary operation gives `derivative(x)`, or `derivative_from_output(y)` where that needs less: what the
 // rule keeps follows from which one it is. Others give gradient<I>(g, x…, y), the adjoint of input I for the
@@ -7,9 +8,9 @@
 #pragma once
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <numbers>
-
-#include "elementwise_ops.hpp"
+#include <type_traits>
 
 namespace xtape::detail::ops {
 
@@ -19,7 +20,7 @@ using std::abs, std::acos, std::asin, std::atan, std::atan2, std::cbrt, std::cos
 
 // What numbers lack of the vocabulary that tensors have.
 template <std::floating_point T>
-T where(bool condition, T a, std::type_identity_t<T> b) {
+T where(std::same_as<bool> auto condition, T a, std::type_identity_t<T> b) {
   return condition ? a : b;
 }
 template <std::floating_point T>
@@ -50,6 +51,13 @@ template <std::floating_point T>
 T reciprocal(T x) {
   return 1 / x;
 }
+
+/// The numbers that an operation carries, such as a slope or a limit.
+template <class T>
+struct Parameters {
+  T p = 0;
+  T q = 0;
+};
 
 inline constexpr unsigned none = 0, a_ = 1, b_ = 2, c_ = 4, y_ = 1u << 31;
 

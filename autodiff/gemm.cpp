@@ -1,4 +1,4 @@
-// The choice between CBLAS and plain loops.
+// The choice between CBLAS and the kernel for small products.
 #include "gemm.hpp"
 
 #include <algorithm>
@@ -9,34 +9,22 @@
 #include <cblas.h>
 
 #include "error.hpp"
+#include "kernel_table.hpp"
 
 namespace xtape::detail {
 namespace {
 
-// Up to this many multiplications the loops below are used; bench/README.md says what was measured.
-constexpr std::size_t small_work = 256;
-
-template <class T>
-void small_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B, T* C) {
-  const std::size_t a_row = ta ? 1 : K, a_col = ta ? M : 1;
-  const std::size_t b_row = tb ? 1 : N, b_col = tb ? K : 1;
-  for (std::size_t i = 0; i < M; ++i)
-    for (std::size_t j = 0; j < N; ++j) {
-      T sum = 0;
-      for (std::size_t k = 0; k < K; ++k) sum += A[i * a_row + k * a_col] * B[k * b_row + j * b_col];
-      C[i * N + j] += sum;
-    }
-}
+// Up to this many multiplications the kernel without blocking is used; bench/README.md says what was
+// measured.
+constexpr std::size_t small_work = 4096;
 
 }  // namespace
 
 template <class T>
 void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B,
           bool accumulate, T* C) {
-  if (M * N * K <= small_work) {
-    if (!accumulate) std::fill_n(C, M * N, T(0));
-    return small_gemm(ta, tb, M, N, K, A, B, C);
-  }
+  if (M * N * K <= small_work && (!tb || K * N <= gemm_packed_limit))
+    return kernels<T>().gemm(ta, tb, M, N, K, A, B, accumulate, C);
   constexpr auto limit = static_cast<std::size_t>(std::numeric_limits<int>::max());
   if (M > limit || N > limit || K > limit)
     throw Error("matmul",

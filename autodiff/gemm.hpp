@@ -1,4 +1,4 @@
-// Matrix products on raw row-major arrays: CBLAS, and plain loops where its overhead would dominate.
+// Matrix products on raw row-major arrays: CBLAS, and a kernel of our own where its overhead would dominate.
 #pragma once
 #include <cstddef>
 

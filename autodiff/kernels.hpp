@@ -1,9 +1,12 @@
-// Loops over raw row-major arrays: elementwise with broadcasting, reductions, strided copies. No xtensor.
+// Walks over raw row-major arrays that hand rows to the kernels: elementwise with broadcasting, reductions,
+// strided copies. What may later be shared out among threads passes through these functions. No xtensor.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
 
+#include "kernel_table.hpp"
 #include "shape.hpp"
 
 namespace xtape::detail {
@@ -28,14 +31,14 @@ struct Walk {
     if (rank == 0) sizes[rank++] = 1;
   }
 
-  /// Calls row(offsets) for each index of the outer dimensions; the innermost one is the row's.
+  /// Calls row(offsets) for each index of the outer dimensions; the innermost one, or several, are the row's.
   template <class Row>
-  void rows(Row&& row) const {
+  void rows(Row&& row, std::size_t inner = 1) const {
     std::array<std::ptrdiff_t, N> offset{};
     std::array<std::size_t, max_rank> index{};
     for (;;) {
       row(offset);
-      std::size_t d = rank - 1;
+      std::size_t d = rank - inner;
       for (;;) {
         if (d == 0) return;
         --d;
@@ -49,20 +52,12 @@ struct Walk {
   }
 };
 
-/// How many arrays an elementwise operation reads at most: the adjoint, three inputs and the output.
-inline constexpr std::size_t max_operands = 5;
-
-/// y[i] = f(x0[i·s0], x1[i·s1], …), or y[i] += …, for i < n, with the strides s. `op` is the operation's
-/// struct.
-template <class T>
-using RowKernel = void (*)(const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
-                           const std::ptrdiff_t* stride);
-
 /// An array that an elementwise operation reads, with its own shape; null when the operation does not use it.
 template <class T>
 struct Operand {
   const T* data = nullptr;
   const Shape* shape = nullptr;
+  std::size_t size = 0;
 };
 
 /// Runs a row kernel over y, contiguous and of `shape`, to which every operand broadcasts.
@@ -71,14 +66,14 @@ void elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, Ro
                  const void* op, const std::array<Operand<T>, N>& operands) {
   if (size == 0) return;
   bool flat = true;
-  std::array<const T*, N> x{};
-  std::array<std::ptrdiff_t, N> stride{};
+  std::array<const T*, N> x;
+  std::array<std::ptrdiff_t, N> stride;
   for (std::size_t k = 0; k < N; ++k) {
     x[k] = operands[k].data;
-    if (!x[k]) continue;
-    const bool same = *operands[k].shape == shape;
-    stride[k] = same ? 1 : 0;
-    flat &= same || element_count(*operands[k].shape, "elementwise") == 1;
+    // Of one number or of as many as the result, an operand needs no walk: it broadcasts, so the shapes
+    // agree.
+    stride[k] = operands[k].size == size ? 1 : 0;
+    flat &= !x[k] || operands[k].size == size || operands[k].size == 1;
   }
   if (flat) return kernel(op, y, accumulate, size, x.data(), stride.data());
 
@@ -103,14 +98,27 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
                        T scale = 1) {
   if (element_count(shape, "copy") == 0) return;
   const Walk<1> walk(shape, {strides});
-  const std::size_t n = walk.sizes[walk.rank - 1];
-  const std::ptrdiff_t stride = walk.strides[0][walk.rank - 1];
+  const Kernels<T>& kernel = kernels<T>();
+  const std::size_t last = walk.rank - 1, n = walk.sizes[last];
+  const std::ptrdiff_t stride = walk.strides[0][last];
+  if (walk.rank > 1 && walk.strides[0][last - 1] == 1 && stride > 1) {  // columns lie side by side
+    const std::size_t m = walk.sizes[last - 1];
+    walk.rows(
+        [&](const std::array<std::ptrdiff_t, 1>& offset) {
+          kernel.transpose(y, n, accumulate, x + offset[0], static_cast<std::size_t>(stride), n, m, scale);
+          y += m * n;
+        },
+        2);
+    return;
+  }
   walk.rows([&](const std::array<std::ptrdiff_t, 1>& offset) {
     const T* row = x + offset[0];
-    if (accumulate)
-      for (std::size_t i = 0; i < n; ++i) y[i] += scale * row[static_cast<std::ptrdiff_t>(i) * stride];
-    else if (stride == 1 && scale == 1)
+    if (stride == 1 && scale == 1 && !accumulate)
       std::copy_n(row, n, y);
+    else if (stride == 0 || stride == 1)
+      kernel.scale(y, accumulate, n, row, stride, scale);
+    else if (accumulate)
+      for (std::size_t i = 0; i < n; ++i) y[i] += scale * row[static_cast<std::ptrdiff_t>(i) * stride];
     else
       for (std::size_t i = 0; i < n; ++i) y[i] = scale * row[static_cast<std::ptrdiff_t>(i) * stride];
     y += n;
@@ -120,7 +128,7 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
 /// y += x for n contiguous numbers.
 template <class T>
 void add_in_place(T* y, const T* x, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
+  kernels<T>().scale(y, true, n, x, 1, T(1));
 }
 
 /// Adds contiguous x of `shape` to the places of y that `strides` name.
@@ -132,34 +140,34 @@ void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
   const std::ptrdiff_t stride = walk.strides[0][walk.rank - 1];
   walk.rows([&](const std::array<std::ptrdiff_t, 1>& offset) {
     T* row = y + offset[0];
-    for (std::size_t i = 0; i < n; ++i) row[static_cast<std::ptrdiff_t>(i) * stride] += x[i];
+    if (stride == 1)
+      add_in_place(row, x, n);
+    else
+      for (std::size_t i = 0; i < n; ++i) row[static_cast<std::ptrdiff_t>(i) * stride] += x[i];
     x += n;
   });
 }
 
-/// Sum of n contiguous numbers; halves are added, so the error grows with log n.
+/// A reduction of n contiguous numbers by blocks of a fixed size, joined in pairs: how the work is shared out
+/// does not change the result.
+template <class T, class Fold, class Join>
+T contiguous_reduce(const T* x, std::size_t n, const Fold& fold, const Join& join) {
+  constexpr std::size_t block = 16384;
+  if (n <= block) return fold(x, n);
+  const std::size_t half = (n / 2 + block - 1) / block * block;
+  return join(contiguous_reduce(x, half, fold, join), contiguous_reduce(x + half, n - half, fold, join));
+}
+
 template <class T>
 T contiguous_sum(const T* x, std::size_t n) {
-  constexpr std::size_t lanes = 16;
-  if (n > 1024) {
-    const std::size_t half = n / 2 / lanes * lanes;
-    return contiguous_sum(x, half) + contiguous_sum(x + half, n - half);
-  }
-  std::array<T, lanes> lane{};
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (std::size_t k = 0; k < lanes; ++k) lane[k] += x[i + k];
-  T rest = 0;
-  for (; i < n; ++i) rest += x[i];
-  for (std::size_t width = lanes / 2; width > 0; width /= 2)
-    for (std::size_t k = 0; k < width; ++k) lane[k] += lane[k + width];
-  return lane[0] + rest;
+  return contiguous_reduce(x, n, kernels<T>().sum, [](T a, T b) { return a + b; });
 }
 
 /// Reduces x of `shape` over the masked axes. fold(y, x, n) takes n contiguous numbers into *y;
-/// combine(y, x, n) takes each of n numbers into its own y. y is contiguous and holds the start values.
-template <class T, class Fold, class Combine>
-void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fold, const Combine& combine) {
+/// rows(y, x, m, n) takes m rows of n numbers each into the n of y. y is contiguous and holds the start
+/// values.
+template <class T, class Fold, class Rows>
+void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fold, const Rows& rows) {
   if (element_count(shape, "reduce") == 0) return;
   Dims to = row_major_strides(reduced_shape(shape, mask, true));
   for (std::size_t i = 0; i < shape.size(); ++i)
@@ -167,34 +175,39 @@ void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fol
   const Walk<2> walk(shape, {to, row_major_strides(shape)});
   const std::size_t n = walk.sizes[walk.rank - 1];
   const bool folds = walk.strides[0][walk.rank - 1] == 0;
-  walk.rows([&](const std::array<std::ptrdiff_t, 2>& offset) {
-    if (folds)
-      fold(y + offset[0], x + offset[1], n);
-    else
-      combine(y + offset[0], x + offset[1], n);
-  });
+  // Of two dimensions that did not merge, one is summed.
+  const std::size_t m = !folds && walk.rank > 1 ? walk.sizes[walk.rank - 2] : 1;
+  walk.rows(
+      [&](const std::array<std::ptrdiff_t, 2>& offset) {
+        if (folds)
+          fold(y + offset[0], x + offset[1], n);
+        else
+          rows(y + offset[0], x + offset[1], m, n);
+      },
+      !folds && walk.rank > 1 ? 2 : 1);
 }
 
 /// y += scale · sum of x over the masked axes.
 template <class T>
 void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
-  if ((mask & (mask + 1)) == 0) {  // only leading axes, as for biases, or all
-    std::size_t rows = 1, row = 1;
-    for (std::size_t i = 0; i < shape.size(); ++i) (mask >> i & 1u ? rows : row) *= shape[i];
-    if (row == 1) {
-      *y += scale * contiguous_sum(x, rows);
-    } else {
-      for (std::size_t i = 0; i < rows; ++i, x += row)
-        for (std::size_t j = 0; j < row; ++j) y[j] += scale * x[j];
-    }
-    return;
-  }
   reduce(
       y, x, shape, mask,
       [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); },
-      [scale](T* to, const T* from, std::size_t n) {
-        for (std::size_t i = 0; i < n; ++i) to[i] += scale * from[i];
+      [scale](T* to, const T* from, std::size_t m, std::size_t n) {
+        kernels<T>().add_rows(to, from, m, n, scale);
       });
+}
+
+/// Calls f(first, result, n, inner) for each part (n, inner) of x whose first axis is the given one; `result`
+/// is where the part begins in an array without that axis.
+template <class F>
+void for_each_slab(const Shape& shape, std::size_t axis, const F& f) {
+  std::size_t outer = 1, inner = 1;
+  for (std::size_t i = 0; i < axis; ++i) outer *= shape[i];
+  for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  const std::size_t n = shape[axis];
+  if (inner == 0) return;
+  for (std::size_t o = 0; o < outer; ++o) f(o * n * inner, o * inner, n, inner);
 }
 
 }  // namespace xtape::detail

@@ -7,9 +7,9 @@
 #include <new>
 #include <string>
 
-#include "elementwise_kernels.hpp"
 #include "layout_ops.hpp"
 #include "op.hpp"
+#include "rule_traits.hpp"
 
 namespace xtape {
 namespace detail {
@@ -59,11 +59,8 @@ Instruction<T> instruction(const Rule& rule) {
   static_assert(sizeof(Rule) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Rule>);
   Instruction<T> i;
   i.name = Rule::name;
-  i.value = value_kernel<T, Rule, N>();
-  if constexpr (is_differentiable<Rule>) [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((i.gradient[I] = gradient_kernel<T, Rule, N, I>()), ...);
-    }
-  (std::make_index_sequence<N>());
+  i.value = kernels<T>().value[op_number<Rule>];
+  i.gradient = kernels<T>().gradient[op_number<Rule>];
   i.operand_count = static_cast<int>(N);
   ::new (i.rule.data()) Rule(rule);
   return i;

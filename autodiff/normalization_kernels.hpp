@@ -109,9 +109,12 @@ void layer_norm(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* 
   const B zero(T(0));
   for (std::size_t i = 0; i < rows; ++i, x += n, y += n) {
     const T center = pairwise_sum<B>(x, n, [](const B& a) { return a; }) * share;
-    const T squares = pairwise_sum<B>(
-        x, n, [center](const B& a) { return (a - center) * (a - center); }, B(center));
-    const T inv = (T(1) / xsimd::sqrt(B(squares * share + epsilon))).get(0);
+    B squares = zero;
+    for (std::size_t j = 0; j < n; j += B::size) {
+      const B d = load(x + j, n - j, B(center)) - center;
+      squares += d * d;
+    }
+    const T inv = (T(1) / xsimd::sqrt(B(xsimd::hadd(squares) * share + epsilon))).get(0);
     mean[i] = center;
     inverse[i] = inv;
     for (std::size_t j = 0; j < n; j += B::size) {

@@ -66,18 +66,17 @@ struct Extreme {
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
     constexpr T start = largest ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
-    const auto pick = [](T a, T b) { return (largest ? a > b : a < b) || a != a ? a : b; };
+    const Kernels<T>& k = kernels<T>();
+    const auto chosen = largest ? k.max : k.min;
+    const auto rows = largest ? k.max_rows : k.min_rows;
     std::fill_n(y.data, element_count(shape(x.shape()), name), start);
     reduce(
         y.data, x.data(), x.shape(), mask,
         [&](T* to, const T* from, std::size_t n) {
-          T best = *to;
-          for (std::size_t i = 0; i < n; ++i) best = pick(best, from[i]);
-          *to = best;
+          const T pair[2] = {*to, chosen(from, n)};
+          *to = chosen(pair, 2);
         },
-        [&](T* to, const T* from, std::size_t n) {
-          for (std::size_t i = 0; i < n; ++i) to[i] = pick(to[i], from[i]);
-        });
+        rows);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
@@ -98,9 +97,14 @@ struct Norm {
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
     const std::size_t n = element_count(shape(x.shape()), name);
-    const Tensor<T> squares = square(x.detach());
+    const Kernels<T>& k = kernels<T>();
     std::fill_n(y.data, n, T(0));
-    add_sum(y.data, squares.data(), x.shape(), mask, T(1));
+    reduce(
+        y.data, x.data(), x.shape(), mask,
+        [&](T* to, const T* from, std::size_t m) {
+          *to += contiguous_reduce(from, m, k.sum_of_squares, [](T a, T b) { return a + b; });
+        },
+        k.add_squared_rows);
     constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
     const bool normal = std::all_of(y.data, y.data + n, [](T s) { return s >= low && std::isfinite(s); });
     if (normal || x.size() == 0) {
@@ -116,32 +120,10 @@ struct Norm {
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
     const Tensor<T> x = d.input(0), y = with_axes(d.output(), x.shape(), mask);
+    // x / y first: g / y could leave the normal range.
     d.add(0, with_axes(d.adjoint, x.shape(), mask) * (x / where(equal(y, 0), 1, y)));
   }
 };
-
-/// Calls f(first, n, stride) for each line of elements along an axis.
-template <class F>
-void for_each_line(const Shape& shape, std::size_t axis, F&& f) {
-  const std::size_t n = shape[axis];
-  std::size_t inner = 1, outer = 1;
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    (i < axis ? outer : i > axis ? inner : outer) *= i == axis ? 1 : shape[i];
-  for (std::size_t o = 0; o < outer; ++o)
-    for (std::size_t i = 0; i < inner; ++i) f(o * n * inner + i, n, inner);
-}
-
-/// ln Σ eˣ of a line; −∞ when there is nothing but −∞.
-template <class T>
-T line_logsumexp(const T* x, std::size_t n, std::size_t stride) {
-  T largest = -std::numeric_limits<T>::infinity();
-  for (std::size_t i = 0; i < n; ++i)
-    largest = x[i * stride] > largest || x[i * stride] != x[i * stride] ? x[i * stride] : largest;
-  if (!std::isfinite(largest)) return largest;
-  T total = 0;
-  for (std::size_t i = 0; i < n; ++i) total += std::exp(x[i * stride] - largest);
-  return largest + std::log(total);
-}
 
 template <class T>
 struct LogSumExp {
@@ -151,17 +133,26 @@ struct LogSumExp {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, 1u << axis, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    T* to = y.data;
-    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
-      *to++ = line_logsumexp(x.data() + first, n, stride);
+    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+      kernels<T>().logsumexp(y.data + at, x.data() + first, n, inner);
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
-    const Tensor<T> x = d.input(0), y = with_axes(d.output(), x.shape(), 1u << axis);
-    // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
-    const Tensor<T> finite = where(equal(y, -std::numeric_limits<T>::infinity()), 0, y);
-    d.add(0, with_axes(d.adjoint, x.shape(), 1u << axis) * exp(x - finite));
+    const Tensor<T> x = d.input(0), y = d.output();
+    if (d.creates_graph()) {
+      // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
+      const Tensor<T> finite = where(equal(y, -std::numeric_limits<T>::infinity()), 0, y);
+      return d.add(
+          0, with_axes(d.adjoint, x.shape(), 1u << axis) * exp(x - with_axes(finite, x.shape(), 1u << axis)));
+    }
+    d.accumulate(0, [&](Target<T> dx) {
+      for_each_slab(x.shape(), axis,
+                    [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+                      kernels<T>().logsumexp_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + at,
+                                                      x.data() + first, y.data() + at, n, inner);
+                    });
+    });
   }
 };
 
@@ -172,19 +163,20 @@ struct Softmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
-      const T* from = x.data() + first;
-      T* to = y.data + first;
-      T largest = -std::numeric_limits<T>::infinity(), total = 0;
-      for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, from[i * stride]);
-      for (std::size_t i = 0; i < n; ++i) total += to[i * stride] = std::exp(from[i * stride] - largest);
-      for (std::size_t i = 0; i < n; ++i) to[i * stride] /= total;
+    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+      kernels<T>().softmax(y.data + first, x.data() + first, n, inner);
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
   void backward(Gradients<T>& d) const {
     const Tensor<T> y = d.output();
-    d.add(0, y * (d.adjoint - sum(d.adjoint * y, axis, true)));
+    if (d.creates_graph()) return d.add(0, y * (d.adjoint - sum(d.adjoint * y, axis, true)));
+    d.accumulate(0, [&](Target<T> dx) {
+      for_each_slab(y.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+        kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + first,
+                                      y.data() + first, n, inner);
+      });
+    });
   }
 };
 
@@ -195,13 +187,21 @@ struct LogSoftmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
-      const T total = line_logsumexp(x.data() + first, n, stride);
-      for (std::size_t i = 0; i < n; ++i) y.data[first + i * stride] = x.data()[first + i * stride] - total;
+    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+      kernels<T>().log_softmax(y.data + first, x.data() + first, n, inner);
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
-  void backward(Gradients<T>& d) const { d.add(0, d.adjoint - exp(d.output()) * sum(d.adjoint, axis, true)); }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> y = d.output();
+    if (d.creates_graph()) return d.add(0, d.adjoint - exp(y) * sum(d.adjoint, axis, true));
+    d.accumulate(0, [&](Target<T> dx) {
+      for_each_slab(y.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+        kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + first,
+                                          y.data() + first, n, inner);
+      });
+    });
+  }
 };
 
 template <class T>
@@ -213,12 +213,14 @@ struct CumulativeSum {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t stride) {
-      T total = 0;
-      for (std::size_t k = 0; k < n; ++k) {
-        const std::size_t i = first + (reverse ? n - 1 - k : k) * stride;
-        total += x.data()[i];
-        y.data[i] = y.accumulate ? y.data[i] + total : total;
+    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+      for (std::size_t column = first; column < first + inner; ++column) {
+        T total = 0;
+        for (std::size_t k = 0; k < n; ++k) {
+          const std::size_t i = column + (reverse ? n - 1 - k : k) * inner;
+          total += x.data()[i];
+          y.data[i] = y.accumulate ? y.data[i] + total : total;
+        }
       }
     });
   }

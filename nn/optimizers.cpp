@@ -4,7 +4,12 @@
 #include <cmath>
 #include <string>
 
+#include <autodiff/kernel_table.hpp>
+
 namespace xtape::nn {
+
+using detail::AdamStep, detail::kernels, detail::SgdStep;
+
 namespace {
 
 void require_not_negative(const char* op, const char* what, double value) {
@@ -38,27 +43,16 @@ SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o)
 
 template <class T>
 void SGD<T>::step() {
-  const T rate = static_cast<T>(options.learning_rate), momentum = static_cast<T>(options.momentum);
-  const T decay = static_cast<T>(options.weight_decay);
+  const SgdStep<T> step{static_cast<T>(options.learning_rate), static_cast<T>(options.momentum),
+                        static_cast<T>(options.weight_decay), options.nesterov};
   for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
     Tensor<T>& p = this->parameters_[k];
     if (!p.has_grad()) continue;
     const Tensor<T> gradient = p.grad();
-    const T* g = gradient.data();
-    T* w = p.begin_update();
-    const std::size_t n = p.size();
-    if (momentum == 0) {
-      for (std::size_t i = 0; i < n; ++i) w[i] -= rate * (g[i] + decay * w[i]);
-      continue;
-    }
-    const bool first = velocity_[k].empty() && n != 0;
-    if (first) velocity_[k].resize(n);
-    T* v = velocity_[k].data();
-    for (std::size_t i = 0; i < n; ++i) {
-      const T d = g[i] + decay * w[i];
-      v[i] = first ? d : momentum * v[i] + d;
-      w[i] -= rate * (options.nesterov ? d + momentum * v[i] : v[i]);
-    }
+    // A velocity of 0 makes the first step that of the gradient alone.
+    if (step.momentum != 0) velocity_[k].resize(p.size());
+    T* const v = step.momentum != 0 ? velocity_[k].data() : nullptr;
+    kernels<T>().sgd(p.begin_update(), v, gradient.data(), p.size(), step);
   }
 }
 
@@ -87,19 +81,17 @@ void Adam<T>::step() {
     square_[k].resize(n);
     const auto t = static_cast<double>(++steps_[k]);
     const double correction1 = 1 - std::pow(options.beta1, t), correction2 = 1 - std::pow(options.beta2, t);
-    const T rate = static_cast<T>(options.learning_rate / correction1);
-    const T root = static_cast<T>(1 / std::sqrt(correction2));
-    const T b1 = static_cast<T>(options.beta1), b2 = static_cast<T>(options.beta2);
-    const T c1 = static_cast<T>(1 - options.beta1), c2 = static_cast<T>(1 - options.beta2);
-    const T epsilon = static_cast<T>(options.epsilon), decay = static_cast<T>(options.weight_decay);
-    const T* g = gradient.data();
-    T *w = p.begin_update(), *m = mean_[k].data(), *v = square_[k].data();
-    for (std::size_t i = 0; i < n; ++i) {
-      const T d = g[i] + decay * w[i];
-      m[i] = b1 * m[i] + c1 * d;
-      v[i] = b2 * v[i] + c2 * d * d;
-      w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + epsilon);
-    }
+    const AdamStep<T> step{
+        .rate = static_cast<T>(options.learning_rate / correction1),
+        .root = static_cast<T>(1 / std::sqrt(correction2)),
+        .beta1 = static_cast<T>(options.beta1),
+        .beta2 = static_cast<T>(options.beta2),
+        .one_minus_beta1 = static_cast<T>(1 - options.beta1),
+        .one_minus_beta2 = static_cast<T>(1 - options.beta2),
+        .epsilon = static_cast<T>(options.epsilon),
+        .decay = static_cast<T>(options.weight_decay),
+    };
+    kernels<T>().adam(p.begin_update(), mean_[k].data(), square_[k].data(), gradient.data(), n, step);
   }
 }
 

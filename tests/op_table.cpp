@@ -349,6 +349,7 @@ const std::vector<OpRow>& op_table() {
     add_elementwise(all);
     add_reductions(all);
     add_products(all);
+    add_normalization(all);
     add_layout(all);
     add_indexing(all);
     return all;

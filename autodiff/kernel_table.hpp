@@ -1,0 +1,158 @@
+// The loops over numbers, as a table of functions: one table for each architecture, the best of which is
+// chosen when the first kernel is asked for. Included by code compiled for other architectures: nothing here
+// may leave a function that is shared between them.
+#pragma once
+#include <array>
+#include <cstddef>
+
+namespace xtape::detail {
+
+namespace ops {
+#define XTAPE_UNARY(Op) \
+  template <class T>    \
+  struct Op;
+#define XTAPE_BINARY XTAPE_UNARY
+#define XTAPE_TERNARY XTAPE_UNARY
+#include "elementwise_list.inc"
+}  // namespace ops
+
+/// The elementwise operations, numbered in the order of their list.
+enum class OpNumber : std::size_t {
+#define XTAPE_UNARY(Op) Op,
+#define XTAPE_BINARY XTAPE_UNARY
+#define XTAPE_TERNARY XTAPE_UNARY
+#include "elementwise_list.inc"
+  count
+};
+inline constexpr auto op_count = static_cast<std::size_t>(OpNumber::count);
+
+/// The number of a rule, as an index into the tables.
+template <class Rule>
+inline constexpr std::size_t op_number = op_count;
+#define XTAPE_UNARY(Op) \
+  template <class T>    \
+  inline constexpr std::size_t op_number<ops::Op<T>> = static_cast<std::size_t>(OpNumber::Op);
+#define XTAPE_BINARY XTAPE_UNARY
+#define XTAPE_TERNARY XTAPE_UNARY
+#include "elementwise_list.inc"
+
+/// y[i] = f(x0[i·s0], x1[i·s1], …), or y[i] += …, for i < n, with the strides s, each 0 or 1: operands are
+/// row-major, so along the innermost axis of the result each is either whole or one number. `op` is the
+/// operation's struct. y may be one of the operands.
+template <class T>
+using RowKernel = void (*)(const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
+                           const std::ptrdiff_t* stride);
+
+/// How many arrays an elementwise operation reads at most: the adjoint, three inputs and the output.
+inline constexpr std::size_t max_operands = 5;
+
+/// The coefficients of one step of gradient descent; see nn::SGD.
+template <class T>
+struct SgdStep {
+  T rate, momentum, decay;
+  bool nesterov;
+};
+
+/// The coefficients of one step of Adam with the corrections of the bias in `rate` and `root`; see nn::Adam.
+template <class T>
+struct AdamStep {
+  T rate, root, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon, decay;
+};
+
+/// How many elements of a transposed right operand Kernels::gemm can take.
+inline constexpr std::size_t gemm_packed_limit = 2048;
+
+/// The loops of one architecture. Arrays are contiguous and need no alignment; targets are assigned, or added
+/// to where `accumulate` says so.
+template <class T>
+struct Kernels {
+  const char* arch;
+
+  // Elementwise, by op_number. Gradients are by input, too, and null where there is none. Operands of a
+  // value: the inputs. Of a gradient: the adjoint, the inputs, the output; what it does not use may be null.
+  std::array<RowKernel<T>, op_count> value;
+  std::array<std::array<RowKernel<T>, 3>, op_count> gradient;
+  /// y = scale · x, or y += …; `stride` is 0 or 1.
+  void (*scale)(T* y, bool accumulate, std::size_t n, const T* x, std::ptrdiff_t stride, T scale);
+
+  // Reductions; NaN comes through max and min.
+  T (*sum)(const T* x, std::size_t n);  ///< pairwise
+  T (*sum_of_squares)(const T* x, std::size_t n);
+  T (*max)(const T* x, std::size_t n);
+  T (*min)(const T* x, std::size_t n);
+  /// y (n) += scale · Σ over the rows of x (rows, n).
+  void (*add_rows)(T* y, const T* x, std::size_t rows, std::size_t n, T scale);
+  void (*add_squared_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
+  /// y (n) = the largest, the smallest of y and the rows of x (rows, n).
+  void (*max_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
+  void (*min_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
+
+  // Along the first axis of x (n, inner); y is of the same shape, or (inner) for logsumexp.
+  void (*logsumexp)(T* y, const T* x, std::size_t n, std::size_t inner);
+  void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
+  void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
+  /// dx = g eˣ⁻ʸ, with g and y (inner); 0 where y = −∞.
+  void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
+                             std::size_t inner);
+  /// dx = y (g − Σ g y)
+  void (*softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner);
+  /// dx = g − eʸ Σ g
+  void (*log_softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n,
+                               std::size_t inner);
+
+  // Normalisation of x (rows, n) along its columns (batch) or rows (layer): x̂ = (x − mean) · inverse,
+  // y = gamma x̂ + beta. The gradients add to dgamma and dbeta; dx may be null, or g itself.
+  void (*batch_norm)(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
+                     std::size_t n, T epsilon);
+  void (*batch_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
+                              const T* gamma, const T* mean, const T* inverse, std::size_t rows, std::size_t n);
+  void (*layer_norm)(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
+                     std::size_t n, T epsilon);
+  void (*layer_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
+                              const T* gamma, const T* mean, const T* inverse, std::size_t rows, std::size_t n);
+
+  // Matrices.
+  /// C (M,N) = op(A) (M,K) op(B) (K,N); a transposed B has at most gemm_packed_limit elements.
+  void (*gemm)(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A,
+               const T* B, bool accumulate, T* C);
+  /// y[j · y_row + i] = scale · x[i · x_row + j] for i < rows, j < cols.
+  void (*transpose)(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t x_row, std::size_t rows,
+                    std::size_t cols, T scale);
+
+  // Updates of parameters w by gradients g; v may be null without momentum.
+  void (*sgd)(T* w, T* v, const T* g, std::size_t n, const SgdStep<T>& step);
+  void (*adam)(T* w, T* m, T* v, const T* g, std::size_t n, const AdamStep<T>& step);
+};
+
+/// The table of an architecture, whether this machine has it or not; defined by kernels_arch.cpp.
+namespace arch {
+struct generic;
+struct sse2;
+struct avx2;    ///< with FMA
+struct avx512;  ///< F, CD, DQ and BW
+}  // namespace arch
+template <class Arch, class T>
+const Kernels<T>& table();
+
+/// The tables that this machine can run, the best first, and how many they are.
+template <class T>
+struct AvailableKernels {
+  std::array<const Kernels<T>*, 3> tables{};
+  std::size_t count = 0;
+};
+template <class T>
+AvailableKernels<T> available_kernels();
+
+/// The best of available_kernels() that the environment variable XTAPE_ARCH allows: "sse2", "avx2" or
+/// "avx512" names the highest. Error for another word in it.
+template <class T>
+const Kernels<T>& choose_kernels();
+
+/// The table in use.
+template <class T>
+const Kernels<T>& kernels() {
+  static const Kernels<T>& chosen = choose_kernels<T>();
+  return chosen;
+}
+
+}  // namespace xtape::detail

@@ -1,0 +1,241 @@
+// Kernels of reductions: sums, extremes, and what goes along a line, such as softmax.
+#pragma once
+#include <initializer_list>
+
+#include "batch_functions.hpp"
+
+namespace xtape::detail {
+
+/// Σ f(x). Halves are added, so the error grows with log n; where they part depends on n alone.
+template <class B, class T, class F>
+T pairwise_sum(const T* x, std::size_t n, const F& f) {
+  constexpr std::size_t block = 1024, W = B::size;
+  if (n > block) {
+    const std::size_t half = (n / 2 + block - 1) / block * block;
+    return pairwise_sum<B>(x, half, f) + pairwise_sum<B>(x + half, n - half, f);
+  }
+  B total[4] = {T(0), T(0), T(0), T(0)};
+  std::size_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W)
+    for (std::size_t k = 0; k < 4; ++k) total[k] += f(B::load_unaligned(x + i + k * W));
+  for (; i < n; i += W) total[0] += f(load(x + i, n - i, B(T(0))));
+  return xsimd::hadd((total[0] + total[1]) + (total[2] + total[3]));
+}
+
+/// The number that pick chooses from x, beginning with `best`.
+template <class B, class T, class Pick>
+T contiguous_extreme(const T* x, std::size_t n, T start, const Pick& pick) {
+  constexpr std::size_t W = B::size;
+  B best[4] = {start, start, start, start};
+  std::size_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W)
+    for (std::size_t k = 0; k < 4; ++k) best[k] = pick(best[k], B::load_unaligned(x + i + k * W));
+  for (; i < n; i += W) best[0] = pick(best[0], load(x + i, n - i, B(start)));
+  alignas(B) T lanes[W];
+  pick(pick(best[0], best[1]), pick(best[2], best[3])).store_aligned(lanes);
+  T result = lanes[0];
+  for (std::size_t k = 1; k < W; ++k) result = pick(B(result), B(lanes[k])).get(0);
+  return result;
+}
+
+/// y (n) = take(y, f(row)) for the rows of x (rows, n); four rows at a time are joined first.
+template <class B, class T, class F, class Join, class Take>
+void take_rows(T* y, const T* x, std::size_t rows, std::size_t n, const F& f, const Join& join,
+               const Take& take) {
+  const B zero(T(0));
+  for (const std::size_t at_once : {std::size_t(4), std::size_t(1)})
+    for (; rows >= at_once; rows -= at_once, x += at_once * n)
+      for (std::size_t j = 0; j < n; j += B::size) {
+        const auto row = [&](std::size_t k) { return f(load(x + k * n + j, n - j, zero)); };
+        const B joined = at_once == 1 ? row(0) : join(join(row(0), row(1)), join(row(2), row(3)));
+        store(y + j, n - j, take(load(y + j, n - j, zero), joined));
+      }
+}
+
+/// y (n) += scale · Σ f(rows of x). Rows shorter than a few batches lie side by side in n batches, whose
+/// lanes come round to the same columns every B::size rows.
+template <class B, class T, class F>
+void sum_rows(T* y, const T* x, std::size_t rows, std::size_t n, T scale, const F& f) {
+  constexpr std::size_t W = B::size, narrow = 16;
+  if (n <= narrow && rows >= W) {
+    B total[narrow];
+    for (std::size_t k = 0; k < n; ++k) total[k] = T(0);
+    for (; rows >= W; rows -= W)
+      for (std::size_t k = 0; k < n; ++k, x += W) total[k] += f(B::load_unaligned(x));
+    alignas(B) T lanes[narrow * W];
+    for (std::size_t k = 0; k < n; ++k) total[k].store_aligned(lanes + k * W);
+    for (std::size_t j = 0; j < n; ++j) {
+      T sum = 0;
+      for (std::size_t i = j; i < n * W; i += n) sum += lanes[i];
+      y[j] += scale * sum;
+    }
+  }
+  take_rows<B>(
+      y, x, rows, n, f, [](const B& a, const B& b) { return a + b; },
+      [scale](const B& sum, const B& row) { return sum + scale * row; });
+}
+
+/// A line of numbers and how batches lie on it. With `along`, the line is contiguous, and what is asked of
+/// all of it is asked of the lanes, too; otherwise each lane has a line of its own, which goes on every
+/// `step` numbers.
+template <class B, bool along>
+class Line {
+  using T = typename B::value_type;
+
+ public:
+  /// n numbers, of which each is `step` behind the one before; `lanes`: how many lines there are side by
+  /// side.
+  Line(std::size_t n, std::size_t step, std::size_t lanes)
+      : n_(n), step_(along ? B::size : step), lanes_(lanes) {}
+
+  /// Calls f(place, left) for each batch.
+  template <class F>
+  void each(const F& f) const {
+    if constexpr (along)
+      for (std::size_t i = 0; i < n_; i += B::size) f(i, n_ - i);
+    else
+      for (std::size_t i = 0; i < n_; ++i) f(i * step_, lanes_);
+  }
+  /// Calls f(part, place) for parts of the line that stay within the first-level cache.
+  template <class F>
+  void parts(const F& f) const {
+    constexpr std::size_t most = 128 * B::size / (along ? 1 : B::size);
+    for (std::size_t i = 0; i < n_; i += most)
+      f(Line(n_ - i < most ? n_ - i : most, step_, lanes_), along ? i : i * step_);
+  }
+  /// The number that goes with the line, in all of its lanes.
+  B number(const T* p) const {
+    if constexpr (along)
+      return B(*p);
+    else
+      return load(p, lanes_, B(*p));
+  }
+  void set_number(T* p, const B& x) const { store(p, along ? 1 : lanes_, x); }
+  B total(const B& sums) const {
+    if constexpr (along)
+      return B(xsimd::hadd(sums));
+    else
+      return sums;
+  }
+  B max(const T* x) const {
+    constexpr T least = -std::numeric_limits<T>::infinity();
+    const auto pick = [](const B& a, const B& b) { return ops::maximum(a, b); };
+    if constexpr (along) return B(contiguous_extreme<B>(x, n_, least, pick));
+    B best(least);
+    each([&](std::size_t at, std::size_t left) { best = pick(best, load(x + at, left, B(least))); });
+    return best;
+  }
+
+ private:
+  std::size_t n_, step_, lanes_;
+};
+
+/// f(line, place) for the lines along the first axis of (n, inner).
+template <class B, class F>
+void for_lines(std::size_t n, std::size_t inner, const F& f) {
+  if (inner == 1) return f(Line<B, true>(n, 1, 1), std::size_t(0));
+  for (std::size_t j = 0; j < inner; j += B::size) f(Line<B, false>(n, inner, inner - j), j);
+}
+
+template <class B>
+inline const B minus_infinity() {
+  return B(-std::numeric_limits<typename B::value_type>::infinity());
+}
+
+/// ln Σ eˣ in one pass over memory: part by part, what was summed is rescaled by the new maximum. −∞ where
+/// there is nothing but −∞; +∞ and NaN come through.
+template <class B, class L, class T>
+B line_logsumexp(const L& line, const T* x) {
+  using ops::where;
+  B max = minus_infinity<B>(), sums(T(0));
+  line.parts([&](const L& part, std::size_t place) {
+    const B above = ops::maximum(max, part.max(x + place));
+    const B origin = where(xsimd::abs(above) < std::numeric_limits<T>::infinity(), above, B(T(0)));
+    sums *= exp(max - origin);
+    part.each([&](std::size_t at, std::size_t left) {
+      sums += exp(load(x + place + at, left, minus_infinity<B>()) - origin);
+    });
+    max = above;
+  });
+  const B result = max + ops::log(line.total(sums));
+  return where(xsimd::abs(max) < std::numeric_limits<T>::infinity(), result, max);
+}
+
+template <class B, class T>
+void logsumexp(T* y, const T* x, std::size_t n, std::size_t inner) {
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    line.set_number(y + j, line_logsumexp<B>(line, x + j));
+  });
+}
+
+template <class B, class T>
+void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    const B max = line.max(x + j);
+    B sums(T(0));
+    line.each([&](std::size_t at, std::size_t left) {
+      const B e = exp(load(x + j + at, left, minus_infinity<B>()) - max);
+      sums += e;
+      store(y + j + at, left, e);
+    });
+    const B total = line.total(sums);
+    line.each([&](std::size_t at, std::size_t left) {
+      store(y + j + at, left, B(load(y + j + at, left, B(T(0))) / total));
+    });
+  });
+}
+
+template <class B, class T>
+void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    const B total = line_logsumexp<B>(line, x + j);
+    line.each([&](std::size_t at, std::size_t left) {
+      store(y + j + at, left, B(load(x + j + at, left, B(T(0))) - total));
+    });
+  });
+}
+
+template <class B, class T>
+void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
+                        std::size_t inner) {
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
+    const B adjoint = line.number(g + j), value = line.number(y + j);
+    const B total = ops::where(value == minus_infinity<B>(), B(T(0)), value);
+    line.each([&](std::size_t at, std::size_t left) {
+      store(dx + j + at, left, accumulate, B(adjoint * exp(load(x + j + at, left, total) - total)));
+    });
+  });
+}
+
+template <class B, class T>
+void softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
+  const B zero(T(0));
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    B sums = zero;
+    line.each([&](std::size_t at, std::size_t left) {
+      sums += load(g + j + at, left, zero) * load(y + j + at, left, zero);
+    });
+    const B total = line.total(sums);
+    line.each([&](std::size_t at, std::size_t left) {
+      store(dx + j + at, left, accumulate,
+            B(load(y + j + at, left, zero) * (load(g + j + at, left, zero) - total)));
+    });
+  });
+}
+
+template <class B, class T>
+void log_softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
+  const B zero(T(0));
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    B sums = zero;
+    line.each([&](std::size_t at, std::size_t left) { sums += load(g + j + at, left, zero); });
+    const B total = line.total(sums);
+    line.each([&](std::size_t at, std::size_t left) {
+      store(dx + j + at, left, accumulate,
+            B(load(g + j + at, left, zero) - exp(load(y + j + at, left, zero)) * total));
+    });
+  });
+}
+
+}  // namespace xtape::detail

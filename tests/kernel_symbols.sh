@@ -1,0 +1,13 @@
+#!/bin/sh
+# The archives of the kernels may share no function with each other: a weak symbol that does not name its architecture
+# would be taken from any of them, and run on a machine that lacks its instructions. usage: kernel_symbols.sh LIBRARY ...
+set -u
+failed=0
+for library; do
+  arch=$(echo "$library" | sed 's/.*kernels_\([a-z0-9]*\)_.*/\1/')
+  shared=$(nm -C "$library" | grep -E ' [WVu] ' | grep -v -e "xsimd_$arch::" -e 'DW\.ref\.')
+  [ -z "$shared" ] || { echo "$library shares: $shared"; failed=1; }
+done
+[ "$failed" = 0 ] && r='1 passed | 0 failed' || r='0 passed | 1 failed'
+echo "[kernel symbols] test cases: 1 | $r"
+exit "$failed"

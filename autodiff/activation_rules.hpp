@@ -155,6 +155,20 @@ struct Where {
 
 // ---- losses of single elements, for nn
 
+template <class T>
+struct SquaredDifference {
+  static constexpr const char* name = "squared_difference";
+  static constexpr std::array keeps{a_ | b_, a_ | b_};
+  static auto value(auto a, auto b) { return square(a - b); }
+  template <int I>
+  static auto gradient(auto g, auto a, auto b, auto) {
+    if constexpr (I == 0)
+      return T(2) * g * (a - b);
+    else
+      return T(2) * g * (b - a);
+  }
+};
+
 /// −(y ln p + (1 − y) ln(1 − p)), with the limits of PyTorch: logarithms end at −100, the denominator at
 /// 1e-12.
 template <class T>

@@ -55,6 +55,7 @@ template <class T> struct Where;
 template <class T> struct Greater;
 template <class T> struct GreaterEqual;
 template <class T> struct Equal;
+template <class T> struct SquaredDifference;
 template <class T> struct BinaryCrossEntropy;
 template <class T> struct BinaryCrossEntropyWithLogits;
 // clang-format on
@@ -107,6 +108,9 @@ template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b);
 template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c);
+/// scale Σ Op(a, b) as one node, for tensors of one shape.
+template <template <class> class Op, class T>
+Tensor<T> elementwise_sum(const Tensor<T>& a, const Tensor<T>& b, std::type_identity_t<T> scale);
 template <template <class> class Op, class T>
 Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
 template <template <class> class Op, class T>

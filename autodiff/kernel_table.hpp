@@ -105,11 +105,13 @@ struct Kernels {
   void (*batch_norm)(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
                      std::size_t n, T epsilon);
   void (*batch_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
-                              const T* gamma, const T* mean, const T* inverse, std::size_t rows, std::size_t n);
+                              const T* gamma, const T* mean, const T* inverse, std::size_t rows,
+                              std::size_t n);
   void (*layer_norm)(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
                      std::size_t n, T epsilon);
   void (*layer_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
-                              const T* gamma, const T* mean, const T* inverse, std::size_t rows, std::size_t n);
+                              const T* gamma, const T* mean, const T* inverse, std::size_t rows,
+                              std::size_t n);
 
   // Matrices.
   /// C (M,N) = op(A) (M,K) op(B) (K,N); a transposed B has at most gemm_packed_limit elements.

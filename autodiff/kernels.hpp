@@ -148,19 +148,22 @@ void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
   });
 }
 
-/// A reduction of n contiguous numbers by blocks of a fixed size, joined in pairs: how the work is shared out
-/// does not change the result.
-template <class T, class Fold, class Join>
-T contiguous_reduce(const T* x, std::size_t n, const Fold& fold, const Join& join) {
-  constexpr std::size_t block = 16384;
-  if (n <= block) return fold(x, n);
+/// The sum of part(start, size) over the parts of n numbers, each of `block` numbers but for the last: joined
+/// in pairs, so that the error grows with log n, and in an order that depends on n alone.
+template <class T, class Part>
+T sum_of_parts(std::size_t n, std::size_t block, const Part& part, std::size_t start = 0) {
+  if (n <= block) return part(start, n);
   const std::size_t half = (n / 2 + block - 1) / block * block;
-  return join(contiguous_reduce(x, half, fold, join), contiguous_reduce(x + half, n - half, fold, join));
+  return sum_of_parts<T>(half, block, part, start) + sum_of_parts<T>(n - half, block, part, start + half);
 }
+
+/// How many contiguous numbers are summed at once.
+inline constexpr std::size_t sum_block = 16384;
 
 template <class T>
 T contiguous_sum(const T* x, std::size_t n) {
-  return contiguous_reduce(x, n, kernels<T>().sum, [](T a, T b) { return a + b; });
+  return sum_of_parts<T>(n, sum_block,
+                         [x](std::size_t start, std::size_t m) { return kernels<T>().sum(x + start, m); });
 }
 
 /// Reduces x of `shape` over the masked axes. fold(y, x, n) takes n contiguous numbers into *y;
@@ -190,6 +193,15 @@ void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fol
 /// y += scale · sum of x over the masked axes.
 template <class T>
 void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
+  if ((mask & (mask + 1)) == 0) {  // only leading axes, as for biases, or all
+    std::size_t rows = 1, n = 1;
+    for (std::size_t i = 0; i < shape.size(); ++i) (mask >> i & 1u ? rows : n) *= shape[i];
+    if (n == 1)
+      *y += scale * contiguous_sum(x, rows);
+    else
+      kernels<T>().add_rows(y, x, rows, n, scale);
+    return;
+  }
   reduce(
       y, x, shape, mask,
       [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); },

@@ -242,6 +242,7 @@ Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vect
   }
   std::vector<Tensor<T>> wide;
   for (const Tensor<T>& one : x) wide.push_back(widened(one.detach(), shape));
+  const Profiled profiled("map");
   Tensor<T> y = Tensor<T>::uninitialized(shape, "map");
   Executor<T> executor(*program, wide);
   T* const to = y.mutable_data();

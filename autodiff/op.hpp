@@ -120,9 +120,9 @@ class Gradients {
   template <class Write>
   void accumulate_into(Handle& slot, Node& to, Write&& write) {
     if (!slot.value) {
-      const Value& like = *adjoint.handle().value.get();
-      ValueRef fresh =
-          to.has_shape(like.shape) ? make_like(like) : make_value(to.shape(), sizeof(T), node_.name);
+      const Value* const like = adjoint.handle().value.get();  // null where a rule has moved it on
+      ValueRef fresh = like && to.has_shape(like->shape) ? make_like(*like)
+                                                         : make_value(to.shape(), sizeof(T), node_.name);
       write(Target<T>{reinterpret_cast<T*>(fresh->data), false});
       slot.value = std::move(fresh);
     } else {

@@ -102,7 +102,9 @@ struct Norm {
     reduce(
         y.data, x.data(), x.shape(), mask,
         [&](T* to, const T* from, std::size_t m) {
-          *to += contiguous_reduce(from, m, k.sum_of_squares, [](T a, T b) { return a + b; });
+          *to += sum_of_parts<T>(m, sum_block, [&](std::size_t start, std::size_t size) {
+            return k.sum_of_squares(from + start, size);
+          });
         },
         k.add_squared_rows);
     constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();

@@ -27,6 +27,10 @@ struct Value {
 
   Value& owner() { return base ? *base : *this; }
   std::size_t bytes() const { return size * item_size; }
+  template <class T>
+  const T* elements() const {
+    return reinterpret_cast<const T*>(data);
+  }
 };
 
 inline constexpr std::size_t value_header_bytes = (sizeof(Value) + alignment - 1) / alignment * alignment;

@@ -10,20 +10,37 @@
 namespace xtape::nn {
 namespace {
 
+/// What a sum of losses is multiplied by.
 template <class T>
-Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
+T factor(Reduction reduction, const Shape& losses) {
+  const auto over = [](std::size_t n) { return T(1) / static_cast<T>(n); };
   switch (reduction) {
     case Reduction::mean:
-      return mean(losses);
-    case Reduction::sum:
-      return sum(losses);
+      return over(xtape::detail::element_count(losses, "loss"));
     case Reduction::batch_mean:
-      if (losses.rank() == 0) return losses;
-      return sum(losses) / static_cast<T>(losses.shape()[0]);
+      return losses.empty() ? T(1) : over(losses[0]);
+    case Reduction::sum:
     case Reduction::none:
-      return losses;
+      return T(1);
   }
   throw Error("loss", "the reduction is none of mean, sum, batch_mean and none");
+}
+
+template <class T>
+Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
+  if (reduction == Reduction::none) return losses;
+  if (reduction == Reduction::mean) return mean(losses);
+  const T scale = factor<T>(reduction, losses.shape());
+  return scale == T(1) ? sum(losses) : sum(losses) * scale;
+}
+
+/// weight · Op(a, b), reduced as one node.
+template <template <class> class Op, class T>
+Tensor<T> elementwise_loss(const Tensor<T>& a, const Tensor<T>& b, Reduction reduction, T weight = 1) {
+  if (reduction != Reduction::none)
+    return xtape::detail::elementwise_sum<Op>(a, b, weight * factor<T>(reduction, a.shape()));
+  const Tensor<T> losses = xtape::detail::elementwise<Op>(a, b);
+  return weight == T(1) ? losses : weight * losses;
 }
 
 template <class T>
@@ -40,29 +57,28 @@ template <class T>
 Tensor<T> mse_loss(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target,
                    Reduction reduction) {
   require_same_shape("mse_loss", prediction, target);
-  return reduce(square(prediction - target), reduction);
+  return elementwise_loss<xtape::detail::ops::SquaredDifference>(prediction, target, reduction);
 }
 
 template <class T>
 Tensor<T> half_squared_error(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target,
                              Reduction reduction) {
   require_same_shape("half_squared_error", prediction, target);
-  return T(0.5) * reduce(square(prediction - target), reduction);
+  return elementwise_loss<xtape::detail::ops::SquaredDifference>(prediction, target, reduction, T(0.5));
 }
 
 template <class T>
 Tensor<T> binary_cross_entropy(const Tensor<T>& p, const Tensor<std::type_identity_t<T>>& y,
                                Reduction reduction) {
   require_same_shape("binary_cross_entropy", p, y);
-  return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropy>(p, y), reduction);
+  return elementwise_loss<xtape::detail::ops::BinaryCrossEntropy>(p, y, reduction);
 }
 
 template <class T>
 Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& z, const Tensor<std::type_identity_t<T>>& y,
                                            Reduction reduction) {
   require_same_shape("binary_cross_entropy_with_logits", z, y);
-  return reduce(xtape::detail::elementwise<xtape::detail::ops::BinaryCrossEntropyWithLogits>(z, y),
-                reduction);
+  return elementwise_loss<xtape::detail::ops::BinaryCrossEntropyWithLogits>(z, y, reduction);
 }
 
 template <class T>

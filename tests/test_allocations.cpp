@@ -118,8 +118,8 @@ TEST_CASE("an LSTM cell by hand, over five steps of time") {
 
 TEST_CASE("reductions, softmax, transposes and broadcasting") {
   random::seed(4);
-  const auto x = parameter<float>(random::normal<float>({4, 5, 6})),
-             y = parameter<float>(random::normal<float>({5, 1}));
+  auto x = parameter<float>(random::normal<float>({4, 5, 6})),
+       y = parameter<float>(random::normal<float>({5, 1}));
   CHECK(
       heap_calls([&] {
         x.zero_grad();

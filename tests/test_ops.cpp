@@ -64,9 +64,8 @@ TEST_CASE("every function of the public headers has a row") {
   for (const OpRow& row : op_table()) rows.insert(row.op);
   const std::regex declaration(R"(^(?:auto|X|Tensor<T>|std::vector<Tensor<T>>) (\w+|operator\S+)\()");
   std::size_t found = 0;
-  for (const char* header :
-       {"elementwise.hpp", "reductions.hpp", "linalg.hpp", "layout.hpp", "indexing.hpp", "map.hpp",
-        "normalization.hpp"}) {
+  for (const char* header : {"elementwise.hpp", "reductions.hpp", "linalg.hpp", "layout.hpp", "indexing.hpp",
+                             "map.hpp", "normalization.hpp"}) {
     std::ifstream file(std::string(XTAPE_SOURCE_DIR) + "/autodiff/" + header);
     REQUIRE(file.good());
     bool is_public = true;

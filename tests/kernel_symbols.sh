@@ -5,7 +5,8 @@ set -u
 failed=0
 for library; do
   arch=$(echo "$library" | sed 's/.*kernels_\([a-z0-9]*\)_.*/\1/')
-  shared=$(nm -C "$library" | grep -E ' [WVu] ' | grep -v -e "xsimd_$arch::" -e 'DW\.ref\.')
+  symbols=$(nm -C "$library") || failed=1
+  shared=$(echo "$symbols" | grep -E ' [WVu] ' | grep -v -e "xsimd_$arch::" -e 'DW\.ref\.')
   [ -z "$shared" ] || { echo "$library shares: $shared"; failed=1; }
 done
 [ "$failed" = 0 ] && r='1 passed | 0 failed' || r='0 passed | 1 failed'

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <random>
 #include <set>
@@ -75,6 +76,7 @@ void for_each_table(const F& f) {
   run(1.0);
 }
 
+using Sizes = std::initializer_list<std::size_t>;
 constexpr std::size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 35, 100, 1000, 5000};
 
 /// Operations that are tried on (0.05, 0.95), where they are defined or well conditioned; others on (−3, 3).
@@ -275,7 +277,7 @@ TEST_CASE("reductions: sums, squares and extremes of rows and columns") {
     using T = decltype(number);
     for (const std::size_t n : sizes) {
       CAPTURE(n);
-      for (const std::size_t shift : {0, 1}) {
+      for (const std::size_t shift : Sizes{0, 1}) {
         std::vector<T> x = random_numbers<T>(n + shift, -1, 2);
         const T* const from = x.data() + shift;
         Real sum = 0, squares = 0;
@@ -295,7 +297,7 @@ TEST_CASE("reductions: sums, squares and extremes of rows and columns") {
         CHECK(std::isnan(k.max(from, n)));
         CHECK(std::isnan(k.min(from, n)));
       }
-      for (const std::size_t rows : {0, 1, 2, 3, 4, 7, 17, 50}) {
+      for (const std::size_t rows : Sizes{0, 1, 2, 3, 4, 7, 17, 50}) {
         CAPTURE(rows);
         if (rows * n > 60000) continue;
         const std::vector<T> x = random_numbers<T>(rows * n + 1, -1, 2);
@@ -332,8 +334,8 @@ TEST_CASE("reductions: sums, squares and extremes of rows and columns") {
 TEST_CASE("softmax, its logarithm and logsumexp along both kinds of axes, with their gradients") {
   for_each_table([](const auto& k, auto number) {
     using T = decltype(number);
-    for (const std::size_t n : {1, 2, 3, 5, 8, 17, 100, 1000, 3000})
-      for (const std::size_t inner : {1, 2, 3, 4, 9, 16, 37}) {
+    for (const std::size_t n : Sizes{1, 2, 3, 5, 8, 17, 100, 1000, 3000})
+      for (const std::size_t inner : Sizes{1, 2, 3, 4, 9, 16, 37}) {
         CAPTURE(n);
         CAPTURE(inner);
         const std::size_t size = n * inner;
@@ -379,8 +381,8 @@ TEST_CASE("lines of infinities and NaN") {
   for_each_table([](const auto& k, auto number) {
     using T = decltype(number);
     const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
-    for (const std::size_t n : {1, 5, 4000})
-      for (const std::size_t inner : {1, 3}) {
+    for (const std::size_t n : Sizes{1, 5, 4000})
+      for (const std::size_t inner : Sizes{1, 3}) {
         CAPTURE(n);
         CAPTURE(inner);
         const auto logsumexp = [&](T fill, T last) {
@@ -408,9 +410,9 @@ TEST_CASE("lines of infinities and NaN") {
 TEST_CASE("products of small matrices and transposition") {
   for_each_table([](const auto& k, auto number) {
     using T = decltype(number);
-    for (const std::size_t M : {1, 2, 4, 5, 9})
-      for (const std::size_t N : {1, 2, 3, 8, 17, 33})
-        for (const std::size_t K : {0, 1, 2, 8, 19})
+    for (const std::size_t M : Sizes{1, 2, 4, 5, 9})
+      for (const std::size_t N : Sizes{1, 2, 3, 8, 17, 33})
+        for (const std::size_t K : Sizes{0, 1, 2, 8, 19})
           for (const unsigned form : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u}) {
             const bool ta = form & 1u, tb = form & 2u, accumulate = form & 4u;
             const std::vector<T> a = random_numbers<T>(M * K + 1, -1, 1),
@@ -432,8 +434,8 @@ TEST_CASE("products of small matrices and transposition") {
             CHECK(worst <= 8);
             CHECK(c.frame_is_whole());
           }
-    for (const std::size_t rows : {1, 3, 16, 40})
-      for (const std::size_t cols : {1, 5, 16, 33})
+    for (const std::size_t rows : Sizes{1, 3, 16, 40})
+      for (const std::size_t cols : Sizes{1, 5, 16, 33})
         for (const bool accumulate : {false, true}) {
           const std::vector<T> x = random_numbers<T>(rows * (cols + 2), -1, 1);
           Framed<T> y(rows * cols, T(1));

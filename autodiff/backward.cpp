@@ -65,6 +65,7 @@ Pass::~Pass() {
 }
 
 Pass::Target* Pass::find(const Node& node) const {
+  if (targets_.size() == 1) return targets_.front().node == &node ? &targets_.front() : nullptr;
   const auto at = std::ranges::lower_bound(targets_, &node, std::less<const Node*>(), &Target::node);
   return at != targets_.end() && at->node == &node ? &*at : nullptr;
 }
@@ -133,8 +134,11 @@ void Pass::visit(Node& node) {
     ++tape_.rules_run_;
     if (!retain_) tape_.consume(node);
   }
-  if (!node.dead && node.consumers == 0 && node.handles.load(std::memory_order_acquire) == 0)
+  if (node.dead || node.consumers != 0 || node.handles.load(std::memory_order_acquire) != 0) return;
+  if (node.operation)
     tape_.release(node);
+  else
+    tape_.bury(node);
 }
 
 void Pass::replay(Node& root, Handle seed, Node* stop) {

@@ -6,6 +6,7 @@
 
 #include "error.hpp"
 #include "kernel_table.hpp"
+#include "version.hpp"
 
 namespace xtape::detail {
 
@@ -48,3 +49,7 @@ template const Kernels<float>& choose_kernels();
 template const Kernels<double>& choose_kernels();
 
 }  // namespace xtape::detail
+
+namespace xtape {
+const char* kernel_architecture() { return detail::kernels<float>().arch; }
+}  // namespace xtape

@@ -53,8 +53,8 @@ Orphans& orphans() {
 }
 
 void* from_heap(std::size_t block_alignment, std::size_t bytes) {
-  void* const block = std::aligned_alloc(block_alignment, bytes);
-  if (!block) throw std::bad_alloc();
+  void* block = nullptr;
+  if (posix_memalign(&block, block_alignment, bytes) != 0) throw std::bad_alloc();
   return block;
 }
 

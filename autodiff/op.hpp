@@ -101,19 +101,16 @@ class Gradients {
     accumulate_into(pass_.slot(to), to, write);
   }
 
-  /// The same for the last input that a rule serves, when `write` reads the adjoint only at the place that it
-  /// writes: where nobody else holds the adjoint, its memory becomes that of the input's.
+  /// The same for an input that needs it and has the adjoint's shape, when it is the last one that the rule
+  /// serves and `write` reads the adjoint only at the place that it writes: where nobody else holds the
+  /// adjoint, its memory becomes that of the input's.
   template <class Write>
   void accumulate_in_place(std::size_t i, Write&& write) {
-    if (!needs(i)) return;
     Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
-    if (!slot.value && adjoint.handle().value.unique() && to.has_shape(adjoint.shape())) {
-      write(Target<T>{adjoint.mutable_data(), false});
-      slot = std::move(adjoint).release();
-    } else {
-      accumulate_into(slot, to, write);
-    }
+    if (slot.value || !adjoint.handle().value.unique()) return accumulate_into(slot, to, write);
+    write(Target<T>{adjoint.mutable_data(), false});
+    slot = std::move(adjoint).release();
   }
 
  private:

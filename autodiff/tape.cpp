@@ -154,11 +154,17 @@ void Tape::release(Node& first) noexcept {
     Node& node = *to_release_;
     to_release_ = node.next_to_release;
     consume(node);
-    --husks_;
-    if (--node.chunk->live == 0 && node.chunk != last_chunk_) ++dead_chunks_;
+    bury(node);
   }
   is_releasing_ = false;
   trim();
+}
+
+// A consumed node that nothing can reach any more: its memory waits for the tail.
+void Tape::bury(Node& node) noexcept {
+  node.dead = true;
+  --husks_;
+  if (--node.chunk->live == 0 && node.chunk != last_chunk_) ++dead_chunks_;
 }
 
 void Tape::trim() noexcept {

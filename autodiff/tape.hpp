@@ -87,6 +87,7 @@ class Tape {
   void new_chunk(std::size_t bytes);
   void consume(detail::Node& node) noexcept;
   void release(detail::Node& node) noexcept;
+  void bury(detail::Node& node) noexcept;
   void unuse(detail::Node& node) noexcept;
   void trim() noexcept;
   void free_chunk(detail::Chunk* chunk) noexcept;

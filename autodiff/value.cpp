@@ -34,9 +34,14 @@ ValueRef make_view(const ValueRef& value, const Shape& shape) {
 
 static_assert(std::is_trivially_destructible_v<Value>);
 
-void destroy(Value* value) noexcept {
-  const ValueRef base(value->base);
+void drop_reference(Value* value) noexcept {
+  // The only reference is dropped without a locked instruction.
+  if (value->references.load(std::memory_order_acquire) != 1 &&
+      value->references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    return;
+  Value* const base = value->base;
   deallocate(value, value->size_class);
+  if (base) drop_reference(base);
 }
 
 }  // namespace xtape::detail

@@ -35,10 +35,10 @@ struct Value {
 
 inline constexpr std::size_t value_header_bytes = (sizeof(Value) + alignment - 1) / alignment * alignment;
 
-/// Frees a value whose last reference is gone.
-void destroy(Value* value) noexcept;
+/// Drops a reference; with the last one the value is freed.
+void drop_reference(Value* value) noexcept;
 
-/// Owning pointer to a Value. Dropping a reference that is the only one costs no locked instruction.
+/// Owning pointer to a Value.
 class ValueRef {
  public:
   ValueRef() = default;
@@ -67,9 +67,7 @@ class ValueRef {
 
  private:
   static void drop(Value* value) noexcept {
-    if (value && (value->references.load(std::memory_order_acquire) == 1 ||
-                  value->references.fetch_sub(1, std::memory_order_acq_rel) == 1))
-      destroy(value);
+    if (value) drop_reference(value);
   }
 
   Value* value_ = nullptr;

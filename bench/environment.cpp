@@ -1,7 +1,6 @@
 // See environment.hpp.
 #include "environment.hpp"
 
-#include <cstdlib>
 #include <fstream>
 
 #include <autodiff/autodiff.hpp>
@@ -29,12 +28,6 @@ std::string cpu() {
   return "unknown";
 }
 
-/// Which of the library's kernels run.
-std::string kernels() {
-  const char* const asked = std::getenv("XTAPE_ARCH");
-  return asked ? asked : "default";
-}
-
 std::string blas() {
   if (!openblas_get_config || !openblas_get_corename) return "unknown";
   return std::string(openblas_get_config()) + ", kernels " + openblas_get_corename();
@@ -54,7 +47,7 @@ std::vector<std::pair<std::string, std::string>> environment() {
   const std::string torch = torch_peers::version();
   const auto part = [](int number) { return std::to_string(number); };
   return {{"CPU", cpu()},
-          {"kernels", kernels()},
+          {"kernels", xtape::kernel_architecture()},
           {"BLAS", blas()},
           {"threads", std::to_string(xtape::num_threads())},
           {"compiler", compiler()},

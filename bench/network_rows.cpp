@@ -1,5 +1,4 @@
 // The rows about networks: training steps, layers, losses, an optimiser.
-#include "batch_normalization.hpp"
 #include "torch_peers.hpp"
 #include "training_step.hpp"
 

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "heap_count.hpp"
+#include "../tests/heap_count.hpp"
 #include "torch_peers.hpp"
 #include "training_step.hpp"
 
@@ -26,10 +26,10 @@ Result counted(double count, const char* unit, Target target) {
 Result heap_calls_of_steps(const Timing&) {
   TrainingStep step(network(1, 2, 2, 1));
   for (int i = 0; i < 100; ++i) step.run();
-  const std::size_t before = heap_calls();
+  const std::size_t before = xtape::test::heap_calls();
   if (before == 0) throw std::runtime_error("calls of malloc are not counted on this system");
   for (int i = 0; i < 1000; ++i) step.run();
-  return counted(static_cast<double>(heap_calls() - before), "", at_most(0, "calls of malloc"));
+  return counted(static_cast<double>(xtape::test::heap_calls() - before), "", at_most(0, "calls of malloc"));
 }
 
 Result growth_over_steps(const Timing&) {

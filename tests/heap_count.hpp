@@ -2,9 +2,9 @@
 #pragma once
 #include <cstddef>
 
-namespace bench {
+namespace xtape::test {
 
 /// Calls of malloc and its like by the calling thread, the libraries' included.
 std::size_t heap_calls();
 
-}  // namespace bench
+}  // namespace xtape::test

@@ -7,7 +7,7 @@ namespace {
 constinit thread_local std::size_t calls = 0;
 }
 
-std::size_t bench::heap_calls() { return calls; }
+std::size_t xtape::test::heap_calls() { return calls; }
 
 extern "C" {
 void* __libc_malloc(std::size_t);

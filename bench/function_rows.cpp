@@ -115,9 +115,7 @@ Side without_gradients() {
   const auto work = std::make_shared<Work>();
   return {[work] { work->run(); }, {}};
 }
-Comparison cheap_map() {
-  return {without_gradients<CheapMap>(), {}, {}, without_gradients<Copy>()};
-}
+Comparison cheap_map() { return {without_gradients<CheapMap>(), {}, {}, without_gradients<Copy>()}; }
 
 struct HessianVector {
   Tensor<double> A, w, v, product;

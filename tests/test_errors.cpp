@@ -246,3 +246,16 @@ TEST_CASE("a rule that throws in the middle of a pass changes no gradient") {
   sum(x).backward();
   check_close(x.grad(), {2.0, 2.0}, 0);
 }
+
+TEST_CASE("normalisation") {
+  throws("[batch_norm] x of shape (3,) is not (N, F) with rows to average",
+         [] { batch_norm(v(3), v(3), v(3)); });
+  throws("[batch_norm] x of shape (0, 3) is not (N, F) with rows to average",
+         [] { batch_norm(m(0, 3), v(3), v(3)); });
+  throws("[batch_norm] gamma of shape (2,) and beta of shape (3,) for x of shape (4, 3): both must be (3,)",
+         [] { batch_norm(m(4, 3), v(2), v(3)); });
+  throws("[layer_norm] gamma of shape (3,) and beta of shape (3, 1) for x of shape (4, 3): both must be (3,)",
+         [] { layer_norm(m(4, 3), v(3), m(3, 1)); });
+  throws("[layer_norm] x of shape () has no features to average",
+         [] { layer_norm(parameter<double>(1.0), v(1), v(1)); });
+}

@@ -92,12 +92,12 @@ std::ostream& operator<<(std::ostream& out, const Profile& profile) {
   const auto line = [&](const char* op, std::size_t count, double forward, double backward,
                         std::size_t allocated, std::size_t kept, double ratio) {
     char text[160];
-    std::snprintf(text, sizeof text, "%-24.24s %9zu %12.1f %12.1f %8.2f %12.1f %12.1f\n", op, count,
+    std::snprintf(text, sizeof text, "%-24.24s %9zu %12.1f %12.1f %8.2f %13.1f %12.1f\n", op, count,
                   1e6 * forward, 1e6 * backward, ratio, static_cast<double>(allocated) / 1024,
                   static_cast<double>(kept) / 1024);
     out << text;
   };
-  out << "operation                    count   forward/us  backward/us    ratio  allocated/K       kept/K\n";
+  out << "operation                    count   forward/us  backward/us    ratio allocated/KiB     kept/KiB\n";
   Profile::Row total;
   for (const Profile::Row& row : profile.rows()) {
     line(row.op.c_str(), row.count, row.forward, row.backward, row.allocated, row.kept, row.ratio());

@@ -1,8 +1,7 @@
 // Batches of numbers: parts of a batch in memory, and what xsimd lacks of the vocabulary of the rules or does
 // not get right. Accuracy was measured against long double over the whole range, in units of the last place:
-// exp, log, log1p, expm1, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, cbrt, and erf in float, are
-// within 3.4 and right at ±0, ±∞ and NaN, but for what is mended below. Results under the normal range may be
-// 0.
+// xsimd's log1p, asin, acos, atan, sinh, cosh, cbrt, and erf in float, are within 3.4 and right at ±0, ±∞ and
+// NaN, but for what is mended below. Results under the normal range may be 0.
 #pragma once
 #include <cmath>
 #include <concepts>
@@ -12,20 +11,44 @@
 
 #include <xsimd/xsimd.hpp>
 
+#include "batch_math.hpp"
+
 namespace xtape::detail {
 
-/// The first n < B::size numbers from p on, and `rest` in the other lanes. Nothing beyond them is read.
+#if defined(__SSE2__)
+static inline __m128 load_part(const float* p, std::size_t n, __m128 rest) {
+  if (n == 1) return _mm_move_ss(rest, _mm_load_ss(p));
+  const __m128 two = _mm_loadl_pi(rest, reinterpret_cast<const __m64*>(p));
+  return n == 2 ? two : _mm_movelh_ps(two, _mm_move_ss(rest, _mm_load_ss(p + 2)));
+}
+static inline __m128d load_part(const double* p, std::size_t, __m128d rest) {
+  return _mm_move_sd(rest, _mm_load_sd(p));
+}
+static inline void store_part(float* p, std::size_t n, __m128 x) {
+  if (n & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), x);
+    x = _mm_movehl_ps(x, x);
+    p += 2;
+  }
+  if (n & 1) _mm_store_ss(p, x);
+}
+static inline void store_part(double* p, std::size_t n, __m128d x) {
+  if (n & 1) _mm_store_sd(p, x);
+}
+
+#endif
+
+/// The first n numbers from p on, 0 < n < B::size, and of `rest` in the other lanes. Nothing beyond is read.
 template <class B>
 B load_part(const typename B::value_type* p, std::size_t n, B rest) {
-  using T = typename B::value_type;
 #if defined(__AVX512F__)
   const auto lanes = (1u << n) - 1u;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<typename B::value_type, float>)
     return _mm512_mask_loadu_ps(rest, static_cast<__mmask16>(lanes), p);
   else
     return _mm512_mask_loadu_pd(rest, static_cast<__mmask8>(lanes), p);
 #elif defined(__AVX2__)
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (std::is_same_v<typename B::value_type, float>) {
     alignas(32) static constexpr std::int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones + 8 - n));
     return _mm256_blendv_ps(rest, _mm256_maskload_ps(p, lanes), _mm256_castsi256_ps(lanes));
@@ -34,27 +57,47 @@ B load_part(const typename B::value_type* p, std::size_t n, B rest) {
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones + 4 - n));
     return _mm256_blendv_pd(rest, _mm256_maskload_pd(p, lanes), _mm256_castsi256_pd(lanes));
   }
+#elif defined(__SSE2__)
+  return load_part(p, n, typename B::register_type(rest));
 #else
-  alignas(B) T lanes[B::size];
+  alignas(B) typename B::value_type lanes[B::size];
   rest.store_aligned(lanes);
   for (std::size_t i = 0; i < n; ++i) lanes[i] = p[i];
   return B::load_aligned(lanes);
 #endif
 }
 
-/// Writes the first n < B::size lanes to p, and nothing beyond.
+/// Writes the first n lanes to p, 0 < n < B::size, and nothing beyond.
 template <class B>
 void store_part(typename B::value_type* p, std::size_t n, B x) {
-  using T = typename B::value_type;
 #if defined(__AVX512F__)
   const auto lanes = (1u << n) - 1u;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<typename B::value_type, float>)
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>(lanes), x);
   else
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>(lanes), x);
+#elif defined(__AVX2__)  // masked stores are slow on AMD
+  if constexpr (std::is_same_v<typename B::value_type, float>) {
+    __m128 part = _mm256_castps256_ps128(x);
+    if (n & 4) {
+      _mm_storeu_ps(p, part);
+      part = _mm256_extractf128_ps(x, 1);
+      p += 4;
+    }
+    store_part(p, n, part);
+  } else {
+    __m128d part = _mm256_castpd256_pd128(x);
+    if (n & 2) {
+      _mm_storeu_pd(p, part);
+      part = _mm256_extractf128_pd(x, 1);
+      p += 2;
+    }
+    store_part(p, n, part);
+  }
+#elif defined(__SSE2__)
+  store_part(p, n, typename B::register_type(x));
 #else
-  // Plain stores: masked ones are slow on AMD.
-  alignas(B) T lanes[B::size];
+  alignas(B) typename B::value_type lanes[B::size];
   x.store_aligned(lanes);
   for (std::size_t i = 0; i < n; ++i) p[i] = lanes[i];
 #endif
@@ -87,23 +130,6 @@ namespace ops {
 template <class T, class A>
 using Batch = std::type_identity_t<xsimd::batch<T, A>>;
 
-/// f of each lane by the C library.
-template <class F, class T, class A, class... Rest>
-xsimd::batch<T, A> lanewise(const F& f, const xsimd::batch<T, A>& x, const Rest&... rest) {
-  constexpr std::size_t lanes = xsimd::batch<T, A>::size;
-  alignas(xsimd::batch<T, A>) T in[1 + sizeof...(Rest)][lanes], out[lanes];
-  std::size_t k = 0;
-  x.store_aligned(in[k]);
-  (rest.store_aligned(in[++k]), ...);
-  for (std::size_t i = 0; i < lanes; ++i) {
-    if constexpr (sizeof...(Rest) == 0)
-      out[i] = f(in[0][i]);
-    else
-      out[i] = f(in[0][i], in[1][i]);
-  }
-  return xsimd::batch<T, A>::load_aligned(out);
-}
-
 template <class T, class A>
 xsimd::batch<T, A> where(const xsimd::batch_bool<T, A>& condition, const Batch<T, A>& a,
                          const Batch<T, A>& b) {
@@ -120,10 +146,6 @@ xsimd::batch<T, A> maximum(const xsimd::batch<T, A>& a, const Batch<T, A>& b) {
 template <class T, class A>
 xsimd::batch<T, A> minimum(const xsimd::batch<T, A>& a, const Batch<T, A>& b) {
   return where(a < b || xsimd::isnan(a), a, b);
-}
-template <class T, class A>
-xsimd::batch<T, A> sigmoid(const xsimd::batch<T, A>& x) {
-  return T(1) / (T(1) + exp(-x));
 }
 template <class T, class A>
 xsimd::batch<T, A> square(const xsimd::batch<T, A>& x) {
@@ -150,12 +172,6 @@ xsimd::batch<T, A> scaled_up(const F& f, const xsimd::batch<T, A>& x) {
 // The logarithms of xsimd are wrong by up to 300 below the normal range in double, and the cube root by 1.3
 // times.
 template <std::floating_point T, class A>
-xsimd::batch<T, A> log(const xsimd::batch<T, A>& x) {
-  if constexpr (std::is_same_v<T, float>) return xsimd::log(x);
-  return scaled_up(
-      [](auto y, auto small) { return xsimd::log(y) - where(small, T(37.429947750237048), T(0)); }, x);
-}
-template <std::floating_point T, class A>
 xsimd::batch<T, A> log2(const xsimd::batch<T, A>& x) {
   if constexpr (std::is_same_v<T, float>) return xsimd::log2(x);
   return scaled_up([](auto y, auto small) { return xsimd::log2(y) - where(small, T(54), T(0)); }, x);
@@ -173,14 +189,10 @@ xsimd::batch<T, A> cbrt(const xsimd::batch<T, A>& x) {
                    x);
 }
 
-// These lose the sign of −0.
+// It loses the sign of −0.
 template <std::floating_point T, class A>
 xsimd::batch<T, A> log1p(const xsimd::batch<T, A>& x) {
   return where(x == T(0), x, xsimd::log1p(x));
-}
-template <std::floating_point T, class A>
-xsimd::batch<T, A> expm1(const xsimd::batch<T, A>& x) {
-  return where(x == T(0), x, xsimd::expm1(x));
 }
 
 // In double xsimd's erf is 68 units off, and NaN for the largest numbers.

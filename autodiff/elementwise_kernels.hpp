@@ -9,44 +9,69 @@
 
 namespace xtape::detail {
 
-/// An operand of a row kernel, read batch by batch. One number (stride 0) is read again and again from a
-/// batch of copies, so that reading does not branch.
-template <class B>
-class RowOperand {
-  using T = typename B::value_type;
-
- public:
-  RowOperand() = default;
-  RowOperand(const RowOperand&) = delete;
-  RowOperand& operator=(const RowOperand&) = delete;
-  void start(const T* x, std::ptrdiff_t stride) {
-    step_ = static_cast<std::size_t>(stride) * B::size;
-    next_ = stride == 0 ? copies_ : x;
-    if (stride == 0) B(*x).store_aligned(copies_);
-  }
-  /// Lanes beyond the end repeat a number that is there: they take no other path and raise no other flag.
-  B read(std::size_t left) {
-    const T* from = next_;
-    next_ += step_;
-    return left >= B::size || step_ == 0 ? B::load_unaligned(from) : load_part(from, left, B(*from));
-  }
-
- private:
-  const T* next_;
-  std::size_t step_;
-  alignas(B) T copies_[B::size];
+/// Rules that are a few instructions: their loops are worth more code than those that call functions.
+template <template <class> class... Op>
+struct OpSet {
+  template <class Rule>
+  static constexpr bool contains = (std::is_same_v<Rule, Op<typename ElementOf<Rule>::type>> || ...);
 };
+using CheapValues =
+    OpSet<ops::Add, ops::Subtract, ops::Multiply, ops::Divide, ops::Negative, ops::Reciprocal, ops::Square,
+          ops::Sqrt, ops::Relu, ops::LeakyRelu, ops::Abs, ops::Sign, ops::Maximum, ops::Minimum, ops::Clamp,
+          ops::Where, ops::Greater, ops::GreaterEqual, ops::Equal, ops::SquaredDifference>;
+using CheapDerivatives =
+    OpSet<ops::Log, ops::Log1p, ops::Log2, ops::Log10, ops::Asin, ops::Acos, ops::Atan, ops::Atan2>;
+template <class Rule>
+inline constexpr bool has_cheap_gradient =
+    derives_from_output<Rule> || CheapValues::contains<Rule> || CheapDerivatives::contains<Rule>;
 
-/// y = f(x…) on a row; operands outside of `used` are not read. The last batch may be a part of one: what an
-/// element becomes does not depend on where the row ends.
-template <unsigned used, class B, class T, class F, std::size_t... K>
+/// y = f(x…) on a row; operands outside of `used` are not read. What an element becomes does not depend on
+/// where the row ends: lanes beyond it repeat a number that is there, which takes no other path and raises no
+/// other flag.
+template <bool cheap, unsigned used, class B, class T, class F, std::size_t... K>
 void run_row(T* y, bool accumulate, std::size_t n, const T* const* x, const std::ptrdiff_t* stride,
              const F& f, std::index_sequence<K...>) {
-  std::array<RowOperand<B>, sizeof...(K)> operands;
-  ((used >> K & 1u ? operands[K].start(x[K], stride[K]) : void()), ...);
-  for (std::size_t i = 0; i < n; i += B::size) {
-    const auto read = [&](auto& operand, bool is_used) { return is_used ? operand.read(n - i) : B(T(0)); };
-    store(y + i, n - i, accumulate, B(f(read(operands[K], (used >> K & 1u) != 0)...)));
+  constexpr std::size_t W = B::size;
+  std::size_t i = 0;
+  if constexpr (cheap) {
+    const auto batches = [&]<bool accumulates>(std::bool_constant<accumulates>) {
+      const auto read = [&](std::size_t k, std::size_t at) {
+        return used >> k & 1u ? B::load_unaligned(x[k] + at) : B(T(0));
+      };
+      const auto write = [&](std::size_t at) {
+        B result = f(read(K, at)...);
+        if constexpr (accumulates) result += B::load_unaligned(y + at);
+        result.store_unaligned(y + at);
+      };
+      for (; i + 4 * W <= n; i += 4 * W) write(i), write(i + W), write(i + 2 * W), write(i + 3 * W);
+      for (; i + W <= n; i += W) write(i);
+    };
+    if (((!(used >> K & 1u) || stride[K] != 0) && ...))
+      accumulate ? batches(std::true_type()) : batches(std::false_type());
+  }
+  // One number is read again and again from a batch of copies, so that reading does not branch.
+  alignas(B) T copies[sizeof...(K)][W];
+  std::array<const T*, sizeof...(K)> from;
+  std::array<std::size_t, sizeof...(K)> mask;
+  const auto start = [&](std::size_t k) {
+    if (!(used >> k & 1u)) return;
+    from[k] = stride[k] == 0 ? copies[k] : x[k];
+    mask[k] = stride[k] == 0 ? 0 : ~std::size_t(0);
+    if (stride[k] == 0) B(*x[k]).store_aligned(copies[k]);
+  };
+  const auto whole = [&](std::size_t k) {
+    return used >> k & 1u ? B::load_unaligned(from[k] + (i & mask[k])) : B(T(0));
+  };
+  const auto part = [&](std::size_t k) {
+    if (!(used >> k & 1u)) return B(T(0));
+    return stride[k] == 0 ? B(*x[k]) : load_part(x[k] + i, n - i, B(x[k][i]));
+  };
+  if (n - i >= W) (start(K), ...);
+  if constexpr (cheap) {
+    for (; i + W <= n; i += W) store(y + i, W, accumulate, B(f(whole(K)...)));
+    if (i < n) store(y + i, n - i, accumulate, B(f(part(K)...)));
+  } else {
+    for (; i < n; i += W) store(y + i, n - i, accumulate, B(f((n - i >= W ? whole(K) : part(K))...)));
   }
 }
 
@@ -56,7 +81,7 @@ constexpr RowKernel<T> value_kernel() {
   return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
             const std::ptrdiff_t* stride) {
     const Rule rule = *static_cast<const Rule*>(op);
-    run_row<(1u << N) - 1u, xsimd::batch<T, Arch>>(
+    run_row<CheapValues::contains<Rule>, (1u << N) - 1u, xsimd::batch<T, Arch>>(
         y, accumulate, n, x, stride, [&rule](const auto&... in) { return rule.value(in...); },
         std::make_index_sequence<N>());
   };
@@ -78,8 +103,8 @@ constexpr RowKernel<T> gradient_kernel() {
         return gradient<I>(rule, g, all[N], all[K]...);
       };
     };
-    run_row<used, B>(y, accumulate, n, x, stride, f(std::make_index_sequence<N>()),
-                     std::make_index_sequence<N + 2>());
+    run_row<has_cheap_gradient<Rule>, used, B>(y, accumulate, n, x, stride, f(std::make_index_sequence<N>()),
+                                               std::make_index_sequence<N + 2>());
   };
 }
 

@@ -151,9 +151,9 @@ B line_logsumexp(const L& line, const T* x) {
   line.parts([&](const L& part, std::size_t place) {
     const B above = ops::maximum(max, part.max(x + place));
     const B origin = where(xsimd::abs(above) < std::numeric_limits<T>::infinity(), above, B(T(0)));
-    sums *= exp(max - origin);
+    sums *= ops::exp(max - origin);
     part.each([&](std::size_t at, std::size_t left) {
-      sums += exp(load(x + place + at, left, minus_infinity<B>()) - origin);
+      sums += ops::exp(load(x + place + at, left, minus_infinity<B>()) - origin);
     });
     max = above;
   });
@@ -174,7 +174,7 @@ void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
     const B max = line.max(x + j);
     B sums(T(0));
     line.each([&](std::size_t at, std::size_t left) {
-      const B e = exp(load(x + j + at, left, minus_infinity<B>()) - max);
+      const B e = ops::exp(load(x + j + at, left, minus_infinity<B>()) - max);
       sums += e;
       store(y + j + at, left, e);
     });
@@ -203,7 +203,7 @@ void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T*
     const B adjoint = line.number(g + j), value = line.number(y + j);
     const B total = ops::where(value == minus_infinity<B>(), B(T(0)), value);
     line.each([&](std::size_t at, std::size_t left) {
-      store(dx + j + at, left, accumulate, B(adjoint * exp(load(x + j + at, left, total) - total)));
+      store(dx + j + at, left, accumulate, B(adjoint * ops::exp(load(x + j + at, left, total) - total)));
     });
   });
 }
@@ -233,7 +233,7 @@ void log_softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::s
     const B total = line.total(sums);
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate,
-            B(load(g + j + at, left, zero) - exp(load(y + j + at, left, zero)) * total));
+            B(load(g + j + at, left, zero) - ops::exp(load(y + j + at, left, zero)) * total));
     });
   });
 }

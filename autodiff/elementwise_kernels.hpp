@@ -51,8 +51,8 @@ void run_row(T* y, bool accumulate, std::size_t n, const T* const* x, const std:
   }
   // One number is read again and again from a batch of copies, so that reading does not branch.
   alignas(B) T copies[sizeof...(K)][W];
-  std::array<const T*, sizeof...(K)> from;
-  std::array<std::size_t, sizeof...(K)> mask;
+  std::array<const T*, sizeof...(K)> from{};
+  std::array<std::size_t, sizeof...(K)> mask{};
   const auto start = [&](std::size_t k) {
     if (!(used >> k & 1u)) return;
     from[k] = stride[k] == 0 ? copies[k] : x[k];

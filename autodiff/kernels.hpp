@@ -8,8 +8,23 @@
 
 #include "kernel_table.hpp"
 #include "shape.hpp"
+#include "threads.hpp"
 
 namespace xtape::detail {
+
+/// Flat work is done in parts of this many elements, by several threads from part_size · worth_threads
+/// elements on: waking one takes as long as an exponential of some ten thousand.
+inline constexpr std::size_t part_size = 16384, worth_threads = 8;
+
+constexpr std::size_t part_count(std::size_t n) { return (n + part_size - 1) / part_size; }
+
+/// f(part) for each part of n elements.
+template <class F>
+void for_parts(std::size_t n, const F& f) {
+  const std::size_t parts = part_count(n);
+  if (parts >= worth_threads) return parallel_for(parts, f);
+  for (std::size_t part = 0; part < parts; ++part) f(part);
+}
 
 /// Dimensions and strides of N arrays walked together, with neighbouring dimensions merged where all allow.
 template <std::size_t N>

@@ -1,269 +1,148 @@
-// The program that a traced lambda leaves, and the executor that runs it over tiles.
+// The program that a traced lambda leaves, and the node that runs it.
 #include "map.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
-#include <string>
+#include <utility>
 
 #include "layout_ops.hpp"
+#include "map_plan.hpp"
 #include "op.hpp"
 #include "rule_traits.hpp"
 
 namespace xtape {
 namespace detail {
-namespace {
 
-constexpr std::size_t tile = 256;  // elements; a dozen registers of doubles stay within the first-level cache
-
-/// One elementwise operation on registers.
 template <class T>
-struct Instruction {
-  const char* name;
-  RowKernel<T> value;
-  std::array<RowKernel<T>, 3> gradient{};
-  int operand_count;
-  std::array<int, 3> operands{};
-  alignas(8) std::array<std::byte, sizeof(ops::Parameters<T>)> rule{};
-};
-
-}  // namespace
-
-/// Registers: first the arguments, then the numbers, then one for each instruction.
-template <class T>
-class Program {
- public:
-  std::size_t arguments = 0;
-  int result = -1;
-  std::vector<T> numbers;
-  std::vector<int> number_places;
-  std::vector<Instruction<T>> instructions;
-  std::vector<int> instruction_places;
-  int places = 0;
-
-  int place_of(const Symbol<T>& symbol) {
-    if (symbol.program() == this) return symbol.place();
-    if (symbol.program())
-      throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
-    numbers.push_back(symbol.number());
-    number_places.push_back(places);
-    return places++;
-  }
-};
-
-namespace {
-
-template <class T, class Rule, std::size_t N>
-Instruction<T> instruction(const Rule& rule) {
-  static_assert(sizeof(Rule) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Rule>);
-  Instruction<T> i;
-  i.name = Rule::name;
-  i.value = kernels<T>().value[op_number<Rule>];
-  i.gradient = kernels<T>().gradient[op_number<Rule>];
-  i.operand_count = static_cast<int>(N);
-  ::new (i.rule.data()) Rule(rule);
-  return i;
+Program<T>::Program(std::size_t arguments) : arguments_(arguments) {
+  if (arguments > 30) throw Error("map", "more than 30 arguments");
+  instructions_.reserve(16);
 }
+
+template <class T>
+std::int32_t Program<T>::append(const Instruction<T>& instruction) {
+  constexpr std::size_t looked_at = 64;  // so that long programs do not take the square of their length
+  const std::size_t size = instructions_.size();
+  for (std::size_t k = size; k > 0 && size - k < looked_at; --k)
+    if (std::memcmp(&instructions_[k - 1], &instruction, sizeof(instruction)) == 0)
+      return static_cast<std::int32_t>(arguments_ + k - 1);
+  instructions_.push_back(instruction);
+  return static_cast<std::int32_t>(arguments_ + size);
+}
+
+template <class T>
+std::int32_t Program<T>::place_of(const Symbol<T>& symbol) {
+  if (symbol.program() == this) return symbol.place();
+  if (symbol.program())
+    throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
+  Instruction<T> number{op_count};
+  ::new (number.rule.data()) T(symbol.number());
+  return append(number);
+}
+
+template class Program<float>;
+template class Program<double>;
+
+namespace {
 
 template <template <class> class Op, class T, class... S>
 Symbol<T> trace_op(const Op<T>& rule, const S&... operands) {
+  static_assert(sizeof(Op<T>) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Op<T>>);
   Program<T>* program = nullptr;
   ((program = program ? program : operands.program()), ...);
-  if (!program) throw Error("map", "an operation on numbers only: compute it outside of the lambda");
-  Instruction<T> i = instruction<T, Op<T>, sizeof...(S)>(rule);
-  i.operands = {program->place_of(operands)...};
-  program->instructions.push_back(i);
-  program->instruction_places.push_back(program->places);
-  return Symbol<T>(program, program->places++);
+  if (!program) {  // on numbers alone: a number
+    const std::array numbers{operands.number()...};
+    std::array<const T*, sizeof...(S)> in;
+    for (std::size_t k = 0; k < in.size(); ++k) in[k] = &numbers[k];
+    constexpr std::array<std::ptrdiff_t, sizeof...(S)> strides{};
+    T y;
+    kernels<T>().value[op_number<Op<T>>](&rule, &y, false, 1, in.data(), strides.data());
+    return Symbol<T>(y);
+  }
+  Instruction<T> i{op_number<Op<T>>, sizeof...(S), {program->place_of(operands)...}};
+  if constexpr (!std::is_empty_v<Op<T>>) ::new (i.rule.data()) Op<T>(rule);
+  return Symbol<T>(program, program->append(i));
 }
-
-/// A register: an array of a tile, or one number with stride 0.
-template <class T>
-struct Register {
-  const T* data = nullptr;
-  std::ptrdiff_t stride = 1;
-};
-
-template <class T>
-class Executor {
- public:
-  Executor(const Program<T>& program, const std::vector<Tensor<T>>& x)
-      : program_(program),
-        x_(x),
-        registers_(static_cast<std::size_t>(program.places)),
-        storage_(program.instructions.size() * tile) {
-    for (std::size_t k = 0; k < program.numbers.size(); ++k)
-      registers_[static_cast<std::size_t>(program.number_places[k])] = {&program.numbers[k], 0};
-  }
-
-  /// Runs all instructions on the elements [start, start + n).
-  void forward(std::size_t start, std::size_t n) {
-    for (std::size_t k = 0; k < x_.size(); ++k)
-      registers_[k] = x_[k].size() == 1 ? Register<T>{x_[k].data(), 0} : Register<T>{x_[k].data() + start, 1};
-    for (std::size_t k = 0; k < program_.instructions.size(); ++k) {
-      const Instruction<T>& i = program_.instructions[k];
-      std::array<const T*, 3> in{};
-      std::array<std::ptrdiff_t, 3> stride{};
-      operands(i, in.data(), stride.data());
-      T* to = storage_.data() + k * tile;
-      i.value(i.rule.data(), to, false, n, in.data(), stride.data());
-      registers_[static_cast<std::size_t>(program_.instruction_places[k])] = {to, 1};
-    }
-  }
-  Register<T> result() const { return registers_[static_cast<std::size_t>(program_.result)]; }
-
-  /// After forward: leaves the adjoints of the arguments for the adjoint g of the result.
-  void backward(const T* g, std::size_t n) {
-    if (adjoints_.empty()) {
-      adjoint_storage_.resize(static_cast<std::size_t>(program_.places) * tile);
-      adjoints_.resize(static_cast<std::size_t>(program_.places));
-    }
-    std::fill(adjoints_.begin(), adjoints_.end(), nullptr);
-    T* first = adjoint_storage_.data() + static_cast<std::size_t>(program_.result) * tile;
-    std::copy_n(g, n, first);
-    adjoints_[static_cast<std::size_t>(program_.result)] = first;
-    for (std::size_t k = program_.instructions.size(); k-- > 0;) {
-      const Instruction<T>& i = program_.instructions[k];
-      const auto place = static_cast<std::size_t>(program_.instruction_places[k]);
-      if (!adjoints_[place]) continue;
-      const auto count = static_cast<std::size_t>(i.operand_count);
-      std::array<const T*, max_operands> in{};
-      std::array<std::ptrdiff_t, max_operands> stride{};
-      in[0] = adjoints_[place];
-      stride[0] = 1;
-      operands(i, in.data() + 1, stride.data() + 1);
-      in[count + 1] = registers_[place].data;
-      stride[count + 1] = 1;
-      for (std::size_t a = 0; a < count; ++a) {
-        const auto to = static_cast<std::size_t>(i.operands[a]);
-        const bool is_number = registers_[to].stride == 0 && to >= program_.arguments;
-        if (is_number || !i.gradient[a]) continue;
-        T* sum = adjoint_storage_.data() + to * tile;
-        i.gradient[a](i.rule.data(), sum, adjoints_[to] != nullptr, n, in.data(), stride.data());
-        adjoints_[to] = sum;
-      }
-    }
-  }
-  /// The adjoint of an argument in this tile; null for 0.
-  const T* adjoint(std::size_t argument) const { return adjoints_[argument]; }
-
- private:
-  void operands(const Instruction<T>& i, const T** in, std::ptrdiff_t* stride) const {
-    for (int a = 0; a < i.operand_count; ++a) {
-      const Register<T>& r = registers_[static_cast<std::size_t>(i.operands[static_cast<std::size_t>(a)])];
-      in[a] = r.data;
-      stride[a] = r.stride;
-    }
-  }
-
-  const Program<T>& program_;
-  const std::vector<Tensor<T>>& x_;
-  std::vector<Register<T>> registers_;
-  std::vector<T> storage_;
-  std::vector<T*> adjoints_;
-  std::vector<T> adjoint_storage_;
-};
 
 /// Arguments that are neither of the common shape nor one number are widened first.
 template <class T>
 Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
-  return x.shape() == shape || x.size() == 1 ? x : broadcast_to(x, shape);
+  return x.size() == 1 || x.shape() == shape ? x : broadcast_to(x, shape);
 }
 
 template <class T>
 struct Map {
-  std::shared_ptr<const Program<T>> program;
+  Program<T> program;
   Function<T> f;  ///< the lambda itself, for recorded gradients
   static constexpr const char* name = "map";
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
   void backward(Gradients<T>& d) const {
+    const Shape shape = d.adjoint.shape();
+    const std::size_t count = d.input_count(), size = d.adjoint.size();
     if (d.creates_graph()) {
       std::vector<Tensor<T>> x;
-      for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-      replay_through<T>(name, d, [&] { return broadcast_to(f(x), d.adjoint.shape()); });
+      for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
+      replay_through<T>(name, d, [&] { return broadcast_to(f(x), shape); });
       return;
     }
-    const Shape& shape = d.adjoint.shape();
-    std::vector<Tensor<T>> x, gradients(d.input_count());
-    for (std::size_t i = 0; i < d.input_count(); ++i) {
+    PoolVector<Tensor<T>> x;
+    x.reserve(count);
+    std::uint32_t needs = 0;
+    for (std::size_t i = 0; i < count; ++i) {
       x.push_back(widened(d.input(i), shape));
-      if (d.needs(i)) gradients[i] = zeros<T>(x[i].size() == 1 ? x[i].shape() : shape);
+      if (d.needs(i)) needs |= 1u << i;
     }
-    Executor<T> executor(*program, x);
-    for (std::size_t start = 0; start < d.adjoint.size(); start += tile) {
-      const std::size_t n = std::min(tile, d.adjoint.size() - start);
-      executor.forward(start, n);
-      executor.backward(d.adjoint.data() + start, n);
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const T* part = executor.adjoint(i);
-        if (!gradients[i].defined() || !part) continue;
-        if (gradients[i].size() == 1)
-          *gradients[i].mutable_data() += contiguous_sum(part, n);
-        else
-          std::copy_n(part, n, gradients[i].mutable_data() + start);
+    Plan<T> plan(program, x, d.adjoint.data(), needs);
+    PoolVector<T> sums(count, T(0));
+    // The first argument of the full shape gets its adjoint in place, others by way of tensors.
+    PoolVector<Tensor<T>> gradients(count);
+    std::size_t direct = count;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!(needs >> i & 1u) || !plan.reaches(i) || x[i].size() == 1) continue;
+      if (direct == count && d.has_shape(i, shape)) {
+        direct = i;
+        continue;
       }
+      gradients[i] = Tensor<T>::uninitialized(shape, name);
+      plan.set_target(i, gradients[i].mutable_data(), false);
     }
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      if (!gradients[i].defined()) continue;
-      if (gradients[i].size() == 1) gradients[i] = reshape(gradients[i], Dims(d.shape(i)));
-      d.add(i, gradients[i]);
-    }
+    if (direct == count)
+      plan.run(size, sums);
+    else
+      d.accumulate(direct, [&](Target<T> y) {
+        plan.set_target(direct, y.data, y.accumulate);
+        plan.run(size, sums);
+      });
+    for (std::size_t i = 0; i < count; ++i)
+      if (gradients[i].defined())
+        d.add(i, std::move(gradients[i]));
+      else if (needs >> i & 1u && x[i].size() == 1 && plan.reaches(i))
+        d.add(i, full<T>(d.shape(i), sums[i]));
   }
 };
 
 }  // namespace
 
 template <class T>
-ProgramHandle<T> start_program(std::size_t arguments) {
-  if (arguments > 30) throw Error("map", "more than 30 arguments");
-  ProgramHandle<T> handle{std::make_shared<Program<T>>(), {}};
-  handle.program->arguments = arguments;
-  handle.program->places = static_cast<int>(arguments);
-  for (std::size_t i = 0; i < arguments; ++i)
-    handle.arguments.emplace_back(handle.program.get(), static_cast<int>(i));
-  return handle;
-}
-
-template <class T>
-void finish_program(Program<T>& program, const Symbol<T>& result) {
-  program.result = program.place_of(result);
-}
-
-template <class T>
-Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vector<Tensor<T>>& x,
-                      Function<T> f) {
+Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function<T> f) {
   Shape shape = x.front().shape();
-  std::vector<const Handle*> inputs;
+  PoolVector<const Handle*> inputs;
   for (const Tensor<T>& one : x) {
     shape = broadcast(shape, one.shape(), "map");
     inputs.push_back(&one.handle());
   }
-  std::vector<Tensor<T>> wide;
+  PoolVector<Tensor<T>> wide;
   for (const Tensor<T>& one : x) wide.push_back(widened(one.detach(), shape));
   const Profiled profiled("map");
-  Tensor<T> y = Tensor<T>::uninitialized(shape, "map");
-  Executor<T> executor(*program, wide);
-  T* const to = y.mutable_data();
-  for (std::size_t start = 0; start < y.size(); start += tile) {
-    const std::size_t n = std::min(tile, y.size() - start);
-    executor.forward(start, n);
-    const Register<T> result = executor.result();
-    for (std::size_t i = 0; i < n; ++i)
-      to[start + i] = result.data[static_cast<std::ptrdiff_t>(i) * result.stride];
-  }
+  Tensor<T> y = make_result<T>(shape, "map", x.front());
+  Plan<T>(program, wide, y.mutable_data()).run(y.size(), {});
   return record<T>(Map<T>{std::move(program), std::move(f)}, std::move(y), inputs);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                       \
-  template ProgramHandle<T> start_program(std::size_t);                                            \
-  template void finish_program(Program<T>&, const Symbol<T>&);                                     \
-  template Tensor<T> run_program(std::shared_ptr<const Program<T>>, const std::vector<Tensor<T>>&, \
-                                 Function<T>);
-XTAPE_INSTANTIATE(float)
-XTAPE_INSTANTIATE(double)
-#undef XTAPE_INSTANTIATE
+template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>, Function<float>);
+template Tensor<double> run_program(Program<double>, std::span<const Tensor<double>>, Function<double>);
 
 template <template <class> class Op, class T>
 Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {

@@ -1,37 +1,68 @@
 // map: a scalar function of the user's as one fused node.
 #pragma once
-#include <memory>
-#include <type_traits>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "checkpoint.hpp"
 #include "elementwise.hpp"
+#include "memory.hpp"
 
 namespace xtape {
 
 namespace detail {
 
+/// Memory of containers from the pool: a call of map in a steady state does not reach the heap.
+template <class X>
+struct PoolAllocator {
+  using value_type = X;
+  PoolAllocator() = default;
+  template <class Y>
+  PoolAllocator(const PoolAllocator<Y>&) {}  // NOLINT
+  X* allocate(std::size_t n) { return static_cast<X*>(detail::allocate(size_class_of(n * sizeof(X)))); }
+  void deallocate(X* p, std::size_t n) { detail::deallocate(p, size_class_of(n * sizeof(X))); }
+  bool operator==(const PoolAllocator&) const = default;
+};
+template <class X>
+using PoolVector = std::vector<X, PoolAllocator<X>>;
+
+/// An elementwise operation on what earlier places hold, or a number.
 template <class T>
-struct ProgramHandle {
-  std::shared_ptr<Program<T>> program;
-  std::vector<Symbol<T>> arguments;
+struct Instruction {
+  std::uint16_t op;  ///< its number, or op_count for a number
+  std::uint16_t operand_count = 0;
+  std::array<std::int32_t, 3> operands{};
+  alignas(T) std::array<std::byte, 2 * sizeof(T)> rule{};  ///< the operation's struct, or the number
+};
+
+/// What a traced lambda leaves. Places: first the arguments, then one for each instruction.
+template <class T>
+class Program {
+ public:
+  /// Error for more than 30 arguments.
+  explicit Program(std::size_t arguments);
+
+  /// The place of an instruction, of an equal earlier one where there is one.
+  std::int32_t append(const Instruction<T>& instruction);
+  /// Where a symbol's value is; that of a number is made. Error for a symbol of another program.
+  std::int32_t place_of(const Symbol<T>& symbol);
+  void finish(const Symbol<T>& result) { result_ = place_of(result); }
+
+  std::size_t arguments() const { return arguments_; }
+  std::size_t places() const { return arguments_ + instructions_.size(); }
+  std::size_t result() const { return static_cast<std::size_t>(result_); }
+  const Instruction<T>& at(std::size_t place) const { return instructions_[place - arguments_]; }
+
+ private:
+  std::size_t arguments_;
+  std::int32_t result_ = -1;
+  PoolVector<Instruction<T>> instructions_;
 };
 
 template <class T>
-ProgramHandle<T> start_program(std::size_t arguments);
-template <class T>
-void finish_program(Program<T>& program, const Symbol<T>& result);
-template <class T>
-Tensor<T> run_program(std::shared_ptr<const Program<T>> program, const std::vector<Tensor<T>>& x,
-                      Function<T> f);
-
-template <class T, class F, std::size_t... I>
-std::shared_ptr<const Program<T>> trace(const F& f, std::index_sequence<I...>) {
-  ProgramHandle<T> handle = start_program<T>(sizeof...(I));
-  const Symbol<T> result = f(handle.arguments[I]...);
-  finish_program(*handle.program, result);
-  return handle.program;
-}
+Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function<T> f);
 
 }  // namespace detail
 
@@ -44,9 +75,13 @@ template <class F, class T, class... Rest>
 Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();
   // Traced at every call: even a lambda without captures may read a global.
-  std::shared_ptr<const detail::Program<T>> program = detail::trace<T>(f, all);
-  return detail::run_program<T>(std::move(program), {x, detail::as<Tensor<T>>(rest)...},
-                                detail::unpacking<T>(std::move(f), all));
+  detail::Program<T> program(all.size());
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    program.finish(f(Symbol<T>(&program, static_cast<int>(I))...));
+  }
+  (all);
+  const std::array<Tensor<T>, all.size()> arguments{x, detail::as<Tensor<T>>(rest)...};
+  return detail::run_program<T>(std::move(program), arguments, detail::unpacking<T>(std::move(f), all));
 }
 
 }  // namespace xtape

@@ -211,13 +211,13 @@ struct Angle {
   }
 };
 
+// By value: what is passed by reference would go through memory on the common path, too.
 template <class T, class A, class Far>
-[[gnu::cold, gnu::noinline]] xsimd::batch<T, A> far_angles(const xsimd::batch<T, A>& x,
-                                                           const xsimd::batch<T, A>& near,
-                                                           const xsimd::batch_bool<T, A>& within,
-                                                           const Far& far) {
+[[gnu::cold, gnu::noinline]] xsimd::batch<T, A> far_angles(xsimd::batch<T, A> x, xsimd::batch<T, A> near,
+                                                           xsimd::batch_bool<T, A> within, Far far) {
   return xsimd::select(within, near, lanewise(far, x));
 }
+
 /// near(Angle of |x|) within the limit, and far(lane) by the C library beyond it and for NaN.
 template <class T, class A, class Near, class Far>
 xsimd::batch<T, A> by_angle(const xsimd::batch<T, A>& x, const Near& near, const Far& far) {

@@ -40,7 +40,7 @@ RowKernel<T> copy_kernel() {
 }
 
 constexpr std::size_t storage_bytes = 32768;  // the first-level cache
-constexpr std::size_t least_tile = 64, most_tile = 1024;
+constexpr std::size_t least_tile = 64, most_tile = 512;
 
 }  // namespace
 

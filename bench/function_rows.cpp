@@ -11,7 +11,7 @@ using xtape::Tensor;
 
 struct ChainOfSin {
   std::size_t n;
-  Tensor<float> x, one, gradient;
+  Tensor<float> x, one;
 
   explicit ChainOfSin(const hand_written::ChainOfSin& data)
       : n(data.n), x(parameter(data.x, {data.x.size()})), one(xtape::ones<float>({data.x.size()})) {}
@@ -19,9 +19,10 @@ struct ChainOfSin {
   void run() {
     Tensor<float> y = x;
     for (std::size_t i = 0; i < n; ++i) y = sin(y);
-    gradient = grad(y, x, {.seed = one});
+    x.zero_grad();
+    y.backward({.seed = one});
   }
-  std::vector<double> gradients() const { return flat(gradient); }
+  std::vector<double> gradients() const { return flat(x.grad()); }
 };
 
 hand_written::ChainOfSin chain_data(std::size_t n) {

@@ -26,11 +26,13 @@ struct SoftmaxCrossEntropy {
   Shape shape(const Shape& z) const { return {z[0]}; }
   void compute(Target<T> y, const Tensor<T>& z) const {
     const std::size_t C = z.shape()[1];
-    for (std::size_t i = 0; i < labels->size; ++i) {
-      const T* row = z.data() + i * C;
-      kernels<T>().logsumexp(y.data + i, row, C, 1);
-      y.data[i] -= row[label(i)];
-    }
+    for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) {
+        const T* const row = z.data() + i * C;
+        kernels<T>().logsumexp(y.data + i, row, C, 1);
+        y.data[i] -= row[label(i)];
+      }
+    });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0); }
   void backward(Gradients<T>& d) const {
@@ -42,7 +44,7 @@ struct SoftmaxCrossEntropy {
       return d.add(0, unsqueeze(d.adjoint, 1) * (softmax(z, 1) - onehot));
     }
     d.accumulate(0, [&](Target<T> dz) {
-      for (std::size_t i = 0; i < labels->size; ++i) {
+      const auto row_gradient = [&](std::size_t i) {
         const T* const g = d.adjoint.data() + i;
         const T* const row = z.data() + i * C;
         T total;
@@ -51,7 +53,10 @@ struct SoftmaxCrossEntropy {
         if (total == -std::numeric_limits<T>::infinity()) total = std::numeric_limits<T>::quiet_NaN();
         kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &total, C, 1);
         dz.data[i * C + label(i)] -= *g;
-      }
+      };
+      for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i) row_gradient(i);
+      });
     });
   }
 };

@@ -94,6 +94,12 @@ struct Kernels {
   /// dx = g eˣ⁻ʸ, with g and y (inner); 0 where y = −∞.
   void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                              std::size_t inner);
+  /// dx = g / (how many x are y) where x = y, else 0; NaN where y is.
+  void (*extreme_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
+                           std::size_t inner);
+  /// dx = g x / y, 0 where y is.
+  void (*norm_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
+                        std::size_t inner);
   /// dx = y (g − Σ g y)
   void (*softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner);
   /// dx = g − eʸ Σ g

@@ -77,6 +77,8 @@ constexpr Kernels<T> make_table(const char* name) {
   k.softmax = softmax<B, T>;
   k.log_softmax = log_softmax<B, T>;
   k.logsumexp_gradient = logsumexp_gradient<B, T>;
+  k.extreme_gradient = extreme_gradient<B, T>;
+  k.norm_gradient = norm_gradient<B, T>;
   k.softmax_gradient = softmax_gradient<B, T>;
   k.log_softmax_gradient = log_softmax_gradient<B, T>;
 

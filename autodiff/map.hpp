@@ -4,29 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "checkpoint.hpp"
 #include "elementwise.hpp"
-#include "memory.hpp"
+#include "pool_vector.hpp"
 
 namespace xtape {
 
 namespace detail {
-
-/// Memory of containers from the pool: a call of map in a steady state does not reach the heap.
-template <class X>
-struct PoolAllocator {
-  using value_type = X;
-  PoolAllocator() = default;
-  template <class Y>
-  PoolAllocator(const PoolAllocator<Y>&) {}  // NOLINT
-  X* allocate(std::size_t n) { return static_cast<X*>(detail::allocate(size_class_of(n * sizeof(X)))); }
-  void deallocate(X* p, std::size_t n) { detail::deallocate(p, size_class_of(n * sizeof(X))); }
-  bool operator==(const PoolAllocator&) const = default;
-};
-template <class X>
-using PoolVector = std::vector<X, PoolAllocator<X>>;
 
 /// An elementwise operation on what earlier places hold, or a number.
 template <class T>

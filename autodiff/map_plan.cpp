@@ -264,7 +264,7 @@ void Plan<T>::run_tiles(std::size_t start, std::size_t end, std::size_t tile, T*
 
 template <class T>
 void Plan<T>::run(std::size_t size, std::span<T> sums) const {
-  const std::size_t parts = part_count(size), registers = static_cast<std::size_t>(registers_);
+  const std::size_t parts = quotient_up(size, part_size), registers = static_cast<std::size_t>(registers_);
   constexpr std::size_t room = storage_bytes / sizeof(T);
   const std::size_t fitting = registers == 0 ? most_tile : room / registers / least_tile * least_tile;
   const std::size_t tile = std::clamp(fitting, least_tile, most_tile);
@@ -274,9 +274,9 @@ void Plan<T>::run(std::size_t size, std::span<T> sums) const {
     run_tiles(start, std::min(start + part_size, size), tile, storage, part_sums.data() + part * sums.size());
   };
   if (registers * tile <= room) {
-    for_parts(size, [&](std::size_t part) {
+    for_blocks(parts, size, [&](std::size_t first, std::size_t last) {
       alignas(alignment) std::array<T, room> storage;
-      run_part(part, storage.data());
+      for (std::size_t part = first; part < last; ++part) run_part(part, storage.data());
     });
   } else {  // a long program: one block for one thread
     PoolVector<T> storage(registers * tile);

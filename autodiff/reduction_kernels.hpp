@@ -209,6 +209,38 @@ void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T*
 }
 
 template <class B, class T>
+void extreme_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
+                      std::size_t inner) {
+  const B zero(T(0)), one(T(1)), rest(std::numeric_limits<T>::quiet_NaN());
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    const B best = line.number(y + j);
+    B count = zero;
+    line.each([&](std::size_t at, std::size_t left) {
+      count += ops::where(load(x + j + at, left, rest) == best, one, zero);
+    });
+    const B share = one / line.total(count), adjoint = line.number(g + j);
+    line.each([&](std::size_t at, std::size_t left) {
+      const B chosen = ops::where(load(x + j + at, left, rest) == best, one, zero);
+      store(dx + j + at, left, accumulate, B(adjoint * (chosen * share)));
+    });
+  });
+}
+
+template <class B, class T>
+void norm_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
+                   std::size_t inner) {
+  const B zero(T(0)), one(T(1));
+  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+    // x / y first: g / y could leave the normal range.
+    const B adjoint = line.number(g + j), length = line.number(y + j);
+    const B divisor = ops::where(length == zero, one, length);
+    line.each([&](std::size_t at, std::size_t left) {
+      store(dx + j + at, left, accumulate, B(adjoint * (load(x + j + at, left, zero) / divisor)));
+    });
+  });
+}
+
+template <class B, class T>
 void softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
   const B zero(T(0));
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {

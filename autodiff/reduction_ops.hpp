@@ -18,6 +18,18 @@ Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) 
   return reshape(reduced, Dims(reduced_shape(wide, mask, true)));
 }
 
+/// The masked axes, where they lie side by side; none otherwise.
+struct AxisRun {
+  std::size_t first = 0, axes = 0;
+
+  explicit AxisRun(unsigned mask) {
+    if (mask == 0) return;
+    while (!(mask >> first & 1u)) ++first;
+    const unsigned run = mask >> first;
+    if ((run & (run + 1)) == 0) axes = bit_count(run);
+  }
+};
+
 template <class T>
 struct Expand;
 
@@ -68,20 +80,35 @@ struct Extreme {
     constexpr T start = largest ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
     const Kernels<T>& k = kernels<T>();
     const auto chosen = largest ? k.max : k.min;
-    const auto rows = largest ? k.max_rows : k.min_rows;
+    const auto fold = largest ? k.max_rows : k.min_rows;
     std::fill_n(y.data, element_count(shape(x.shape()), name), start);
     reduce(
         y.data, x.data(), x.shape(), mask,
         [&](T* to, const T* from, std::size_t n) {
-          const T pair[2] = {*to, chosen(from, n)};
-          *to = chosen(pair, 2);
+          fold_rows(
+              to, from, n, 1, start,
+              [&](T* part, const T* at, std::size_t m, std::size_t) {
+                const T pair[2] = {*part, chosen(at, m)};
+                *part = chosen(pair, 2);
+              },
+              fold);
         },
-        rows);
+        [&](T* to, const T* from, std::size_t m, std::size_t n) {
+          fold_rows(to, from, m, n, start, fold, fold);
+        });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
-    const Tensor<T> x = d.input(0);
-    const Tensor<T> best = equal(x, with_axes(d.output(), x.shape(), mask));
+    const Tensor<T> x = d.input(0), y = d.output();
+    if (const AxisRun run(mask); run.axes != 0 && !d.creates_graph())
+      return d.accumulate(0, [&](Target<T> dx) {
+        for_each_slab(x.shape(), run.first, run.axes,
+                      [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+                        kernels<T>().extreme_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + at,
+                                                      x.data() + first, y.data() + at, n, inner);
+                      });
+      });
+    const Tensor<T> best = equal(x, with_axes(y, x.shape(), mask));
     const Tensor<T> share = best / apply<T>(Sum<T>{mask, true, T(1)}, best);
     d.add(0, with_axes(d.adjoint, x.shape(), mask) * share);
   }
@@ -102,11 +129,15 @@ struct Norm {
     reduce(
         y.data, x.data(), x.shape(), mask,
         [&](T* to, const T* from, std::size_t m) {
-          *to += sum_of_parts<T>(m, sum_block, [&](std::size_t start, std::size_t size) {
-            return k.sum_of_squares(from + start, size);
-          });
+          *to += sum_in_parallel<T>(
+              m, [&](std::size_t start, std::size_t size) { return k.sum_of_squares(from + start, size); });
         },
-        k.add_squared_rows);
+        [&](T* to, const T* from, std::size_t rows, std::size_t m) {
+          fold_rows(to, from, rows, m, T(0), k.add_squared_rows,
+                    [&](T* all, const T* parts, std::size_t count, std::size_t width) {
+                      k.add_rows(all, parts, count, width, T(1));
+                    });
+        });
     constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
     const bool normal = std::all_of(y.data, y.data + n, [](T s) { return s >= low && std::isfinite(s); });
     if (normal || x.size() == 0) {
@@ -121,23 +152,49 @@ struct Norm {
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
-    const Tensor<T> x = d.input(0), y = with_axes(d.output(), x.shape(), mask);
+    const Tensor<T> x = d.input(0), y = d.output();
+    if (const AxisRun run(mask); run.axes != 0 && !d.creates_graph())
+      return d.accumulate(0, [&](Target<T> dx) {
+        for_each_slab(x.shape(), run.first, run.axes,
+                      [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+                        const auto part = [&](std::size_t start, std::size_t end) {
+                          kernels<T>().norm_gradient(dx.data + first + start, dx.accumulate,
+                                                     d.adjoint.data() + at, x.data() + first + start,
+                                                     y.data() + at, end - start, inner);
+                        };
+                        if (n == x.size())
+                          for_blocks(n, n, part);
+                        else
+                          part(0, n);
+                      });
+      });
+    const Tensor<T> length = with_axes(y, x.shape(), mask);
     // x / y first: g / y could leave the normal range.
-    d.add(0, with_axes(d.adjoint, x.shape(), mask) * (x / where(equal(y, 0), 1, y)));
+    d.add(0, with_axes(d.adjoint, x.shape(), mask) * (x / where(equal(length, 0), 1, length)));
   }
 };
 
+/// Over `axes` axes from `axis` on.
 template <class T>
 struct LogSumExp {
-  std::size_t axis;
+  std::size_t axis, axes;
   bool keepdims;
   static constexpr const char* name = "logsumexp";
 
-  Shape shape(const Shape& x) const { return reduced_shape(x, 1u << axis, keepdims); }
+  unsigned mask() const { return ((1u << axes) - 1u) << axis; }
+  Shape shape(const Shape& x) const { return reduced_shape(x, mask(), keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-      kernels<T>().logsumexp(y.data + at, x.data() + first, n, inner);
-    });
+    const auto kernel = kernels<T>().logsumexp;
+    for_each_slab(x.shape(), axis, axes,
+                  [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+                    const T* const from = x.data() + first;
+                    if (n != x.size() || n < parallel_size) return kernel(y.data + at, from, n, inner);
+                    PoolVector<T> parts(quotient_up(n, part_size));
+                    parallel_for(parts.size(), [&](std::size_t i) {
+                      kernel(&parts[i], from + i * part_size, std::min(part_size, n - i * part_size), 1);
+                    });
+                    kernel(y.data, parts.data(), parts.size(), 1);
+                  });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
@@ -145,15 +202,21 @@ struct LogSumExp {
     if (d.creates_graph()) {
       // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
       const Tensor<T> finite = where(equal(y, -std::numeric_limits<T>::infinity()), 0, y);
-      return d.add(
-          0, with_axes(d.adjoint, x.shape(), 1u << axis) * exp(x - with_axes(finite, x.shape(), 1u << axis)));
+      return d.add(0,
+                   with_axes(d.adjoint, x.shape(), mask()) * exp(x - with_axes(finite, x.shape(), mask())));
     }
     d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(x.shape(), axis,
-                    [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-                      kernels<T>().logsumexp_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + at,
-                                                      x.data() + first, y.data() + at, n, inner);
-                    });
+      for_each_slab(
+          x.shape(), axis, axes, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+            const auto part = [&](std::size_t start, std::size_t end) {
+              kernels<T>().logsumexp_gradient(dx.data + first + start, dx.accumulate, d.adjoint.data() + at,
+                                              x.data() + first + start, y.data() + at, end - start, inner);
+            };
+            if (n == x.size())
+              for_blocks(n, n, part);
+            else
+              part(0, n);
+          });
     });
   }
 };
@@ -165,7 +228,7 @@ struct Softmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+    for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       kernels<T>().softmax(y.data + first, x.data() + first, n, inner);
     });
   }
@@ -174,10 +237,11 @@ struct Softmax {
     const Tensor<T> y = d.output();
     if (d.creates_graph()) return d.add(0, y * (d.adjoint - sum(d.adjoint * y, axis, true)));
     d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(y.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-        kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + first,
-                                      y.data() + first, n, inner);
-      });
+      for_each_slab(y.shape(), axis, 1,
+                    [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+                      kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + first,
+                                                    y.data() + first, n, inner);
+                    });
     });
   }
 };
@@ -189,7 +253,7 @@ struct LogSoftmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+    for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       kernels<T>().log_softmax(y.data + first, x.data() + first, n, inner);
     });
   }
@@ -198,10 +262,11 @@ struct LogSoftmax {
     const Tensor<T> y = d.output();
     if (d.creates_graph()) return d.add(0, d.adjoint - exp(y) * sum(d.adjoint, axis, true));
     d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(y.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-        kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + first,
-                                          y.data() + first, n, inner);
-      });
+      for_each_slab(y.shape(), axis, 1,
+                    [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+                      kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate,
+                                                        d.adjoint.data() + first, y.data() + first, n, inner);
+                    });
     });
   }
 };
@@ -215,7 +280,7 @@ struct CumulativeSum {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+    for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       for (std::size_t column = first; column < first + inner; ++column) {
         T total = 0;
         for (std::size_t k = 0; k < n; ++k) {

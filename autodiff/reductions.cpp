@@ -79,8 +79,13 @@ Tensor<T> root(const Tensor<T>& v) {
 template <class T>
 Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
   Tensor<T> y = x;
-  for (std::size_t axis = x.rank(); axis-- > 0;)
-    if (mask >> axis & 1u) y = apply<T>(detail::LogSumExp<T>{axis, keepdims}, y);
+  for (std::size_t end = x.rank(); end > 0; --end) {
+    std::size_t axis = end;
+    while (axis > 0 && mask >> (axis - 1) & 1u) --axis;
+    if (axis == end) continue;
+    y = apply<T>(detail::LogSumExp<T>{axis, end - axis, keepdims}, y);
+    end = axis + 1;
+  }
   return y;
 }
 
@@ -160,7 +165,7 @@ Tensor<T> norm(const Tensor<T>& x, const Axes& axes, bool keepdims) {
 
 template <class T>
 Tensor<T> logsumexp(const Tensor<T>& x) {
-  return logsumexp(flatten(x), 1u, false);
+  return logsumexp(x, all_axes(x), false);
 }
 template <class T>
 Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {

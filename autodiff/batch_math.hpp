@@ -90,8 +90,9 @@ constexpr T largest_exponent = Layout<T>::select(88.72283f, 709.782712893384);
 template <class T>
 constexpr T least_exponent = Layout<T>::select(-87.33654f, -708.3964185322641);
 
+// In the loops of sums of exponentials a call would cost as much as the function.
 template <std::floating_point T, class A>
-xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   const B y = Exponential<T, A>(x).value();
   const B above = xsimd::select(x <= B(largest_exponent<T>), y, x + B(std::numeric_limits<T>::infinity()));

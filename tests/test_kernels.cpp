@@ -161,6 +161,63 @@ TEST_CASE("elementwise kernels agree with their rules on numbers") {
 
 namespace {
 
+/// What an element becomes is the same bits alone, in any part of a batch and beside any neighbours.
+template <class T>
+void check_position(RowKernel<T> kernel, const void* rule, std::size_t operands, bool unit) {
+  constexpr std::size_t n = 77;
+  std::array<std::vector<T>, max_operands> x;
+  std::array<const T*, max_operands> all{}, one{}, some{};
+  std::array<std::ptrdiff_t, max_operands> stride{};
+  for (std::size_t k = 0; k < operands; ++k) {
+    x[k] = unit ? random_numbers<T>(n, T(0.05), T(0.95), static_cast<unsigned>(k))
+                : random_numbers<T>(n, T(-30), T(30), static_cast<unsigned>(k));
+    // Neighbours that take other paths.
+    for (std::size_t i = 0; i < n && !unit; i += 7) x[k][i] *= i % 2 ? T(1e-3) : T(1e4);
+    all[k] = x[k].data();
+    stride[k] = 1;
+  }
+  std::vector<T> whole(n, T(1)), part(n);
+  kernel(rule, whole.data(), false, n, all.data(), stride.data());
+  const auto same = [](T a, T b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+  bool good = true;
+  for (std::size_t i = 0; i < n; ++i) {
+    T alone = 0;
+    for (std::size_t k = 0; k < operands; ++k) one[k] = all[k] + i;
+    kernel(rule, &alone, false, 1, one.data(), std::array<std::ptrdiff_t, max_operands>{}.data());
+    good &= same(alone, whole[i]);
+    for (std::size_t k = 0; k < operands; ++k) some[k] = all[k] + i;
+    const std::size_t left = std::min<std::size_t>(n - i, 1 + i % 23);
+    kernel(rule, part.data(), false, left, some.data(), stride.data());
+    for (std::size_t j = 0; j < left; ++j) good &= same(part[j], whole[i + j]);
+  }
+  CHECK(good);
+}
+
+template <template <class> class Op, std::size_t N, class T>
+void check_positions(const Kernels<T>& k) {
+  CAPTURE(Op<T>::name);
+  const auto rule = make_rule<T, Op<T>>(T(0.5), T(1.5));
+  const bool unit = on_unit_interval.contains(Op<T>::name);
+  check_position<T>(k.value[op_number<Op<T>>], &rule, N, unit);
+  for (std::size_t i = 0; i < N; ++i)
+    if (k.gradient[op_number<Op<T>>][i])
+      check_position<T>(k.gradient[op_number<Op<T>>][i], &rule, N + 2, unit);
+}
+
+}  // namespace
+
+TEST_CASE("an element does not depend on its place, on its neighbours or on the length of the row") {
+  for_each_table([](const auto& k, auto number) {
+    using T = decltype(number);
+#define XTAPE_UNARY(Op) check_positions<ops::Op, 1, T>(k);
+#define XTAPE_BINARY(Op) check_positions<ops::Op, 2, T>(k);
+#define XTAPE_TERNARY(Op) check_positions<ops::Op, 3, T>(k);
+#include "../autodiff/elementwise_list.inc"
+  });
+}
+
+namespace {
+
 /// The worst error of a unary kernel over a range, in units of the last place, and that extremes come out as
 /// they do from the C library.
 template <template <class> class Op, class T, class F>
@@ -213,7 +270,12 @@ TEST_CASE("functions are within 4 units of the last place, and right at the extr
     XTAPE_ACCURATE(Cbrt, cbrt, -1e6, 1e6)
     XTAPE_ACCURATE(Sin, sin, -1e4, 1e4)
     XTAPE_ACCURATE(Cos, cos, -1e4, 1e4)
+    XTAPE_ACCURATE(Sin, sin, -1, 1)
+    XTAPE_ACCURATE(Cos, cos, -1, 1)
+    XTAPE_ACCURATE(Sin, sin, -1e7, 1e7)
+    XTAPE_ACCURATE(Cos, cos, -1e7, 1e7)
     XTAPE_ACCURATE(Tan, tan, -100, 100)
+    XTAPE_ACCURATE(Tan, tan, -1e7, 1e7)
     XTAPE_ACCURATE(Asin, asin, -1, 1)
     XTAPE_ACCURATE(Acos, acos, -1, 1)
     XTAPE_ACCURATE(Atan, atan, -10, 10)
@@ -373,6 +435,43 @@ TEST_CASE("softmax, its logarithm and logsumexp along both kinds of axes, with t
         CHECK(worst <= 8);
         for (Framed<T>* one : {&total, &soft, &log_soft, &d_total, &d_soft, &d_log_soft})
           CHECK(one->frame_is_whole());
+      }
+  });
+}
+
+TEST_CASE("gradients of extremes, shared by ties, and of norms, along both kinds of axes") {
+  for_each_table([](const auto& k, auto number) {
+    using T = decltype(number);
+    for (const std::size_t n : Sizes{1, 2, 3, 5, 8, 17, 100, 1000})
+      for (const std::size_t inner : Sizes{1, 2, 3, 4, 9, 16, 37}) {
+        CAPTURE(n);
+        CAPTURE(inner);
+        std::vector<T> x = random_numbers<T>(n * inner, -9, 9);
+        for (T& one : x) one = std::round(one);  // so that there are ties
+        const std::vector<T> g = random_numbers<T>(inner, -1, 1, 2);
+        std::vector<T> largest(inner, T(-99)), length(inner);
+        std::vector<Real> ties(inner);
+        for (std::size_t i = 0; i < n * inner; ++i) {
+          largest[i % inner] = std::max(largest[i % inner], x[i]);
+          length[i % inner] = std::hypot(length[i % inner], x[i]);
+        }
+        for (std::size_t i = 0; i < n * inner; ++i) ties[i % inner] += x[i] == largest[i % inner];
+        const bool accumulate = n % 2 == 0;
+        const Real before = accumulate ? 2 : 0;
+        Framed<T> d_largest(n * inner, 2), d_length(n * inner, 2);
+        k.extreme_gradient(d_largest.data(), accumulate, g.data(), x.data(), largest.data(), n, inner);
+        k.norm_gradient(d_length.data(), accumulate, g.data(), x.data(), length.data(), n, inner);
+        double worst = 0;
+        for (std::size_t i = 0; i < n * inner; ++i) {
+          const std::size_t j = i % inner;
+          const Real share = x[i] == largest[j] ? g[j] / ties[j] : 0;
+          worst = std::max(worst, ulps(d_largest[i], before + share, 1));
+          const Real part = length[j] == 0 ? 0 : Real(g[j]) * x[i] / length[j];
+          worst = std::max(worst, ulps(d_length[i], before + part, 1));
+        }
+        CHECK(worst <= 3);
+        CHECK(d_largest.frame_is_whole());
+        CHECK(d_length.frame_is_whole());
       }
   });
 }

@@ -43,13 +43,16 @@ TEST_CASE_TEMPLATE("results are the same bits with one thread and with many", T,
   random::seed(7);
   const auto value = random::normal<T>({700, 1500});  // above every threshold
   const auto row = random::normal<T>({1500}), column = random::normal<T>({700, 1});
+  const Indices labels(std::vector<std::ptrdiff_t>(700, 3));
   const auto run = [&](int n) {
     const Threads threads(n);
     const auto x = parameter<T>(value), b = parameter<T>(row), c = parameter<T>(column);
     const Tensor<T> y = map([](auto a, auto d) { return exp(a) * sin(d) + a * a; }, x, x * b + c);
     const Tensor<T> z = tanh(y * T(0.01)) / (T(1) + square(x));
     const Tensor<T> loss = sum(z) + mean(logsumexp(z, 1)) + sum(max(z, 0)) + sum(sum(z, 0) * b) +
-                           sum(softmax(z, 0) * x) + norm(z) + sum(logsumexp(flatten(z), 0));
+                           sum(softmax(z, 0) * x) + norm(z) + sum(logsumexp(flatten(z), 0)) +
+                           sum(norm(z, 1)) + sum(norm(z, 0)) + sum(min(z, 1)) + max(y) +
+                           sum(transpose(z) * T(2)) + nn::cross_entropy(z, labels);
     loss.backward();
     return std::vector{loss.detach(), x.grad(), b.grad(), c.grad()};
   };

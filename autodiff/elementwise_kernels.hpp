@@ -29,14 +29,21 @@ inline constexpr bool has_cheap_gradient =
 /// where the row ends: lanes beyond it repeat a number that is there, which takes no other path and raises no
 /// other flag.
 template <bool cheap, unsigned used, class B, class T, class F, std::size_t... K>
-void run_row(T* y, bool accumulate, std::size_t n, const T* const* x, const std::ptrdiff_t* stride,
+void run_row(T* y, bool accumulate, std::size_t n, const T* const* operands, const std::ptrdiff_t* stride,
              const F& f, std::index_sequence<K...>) {
   constexpr std::size_t W = B::size;
+  // Of our own: a store of a batch might change what the caller's array holds, for all that the compiler
+  // knows.
+  const std::array<const T*, sizeof...(K)> x{operands[K]...};
   std::size_t i = 0;
   if constexpr (cheap) {
-    const auto batches = [&]<bool accumulates>(std::bool_constant<accumulates>) {
+    // Whole batches, where at most one operand is a number: known at compile time, it stays in a register.
+    const auto batches = [&]<bool accumulates, std::size_t number>(
+                             std::bool_constant<accumulates>, std::integral_constant<std::size_t, number>) {
+      const B constant = number < sizeof...(K) ? B(*x[number < sizeof...(K) ? number : 0]) : B(T(0));
       const auto read = [&](std::size_t k, std::size_t at) {
-        return used >> k & 1u ? B::load_unaligned(x[k] + at) : B(T(0));
+        if (!(used >> k & 1u)) return B(T(0));
+        return k == number ? constant : B::load_unaligned(x[k] + at);
       };
       const auto write = [&](std::size_t at) {
         B result = f(read(K, at)...);
@@ -46,8 +53,16 @@ void run_row(T* y, bool accumulate, std::size_t n, const T* const* x, const std:
       for (; i + 4 * W <= n; i += 4 * W) write(i), write(i + W), write(i + 2 * W), write(i + 3 * W);
       for (; i + W <= n; i += W) write(i);
     };
-    if (((!(used >> K & 1u) || stride[K] != 0) && ...))
-      accumulate ? batches(std::true_type()) : batches(std::false_type());
+    const auto choose = [&](auto number) {
+      accumulate ? batches(std::true_type(), number) : batches(std::false_type(), number);
+    };
+    const unsigned numbers = ((used >> K & 1u && stride[K] == 0 ? 1u << K : 0u) | ...);
+    if (numbers == 0) choose(std::integral_constant<std::size_t, sizeof...(K)>());
+    const auto if_alone = [&]<std::size_t k>(std::integral_constant<std::size_t, k> number) {
+      if constexpr ((used >> k & 1u) != 0)
+        if (numbers == 1u << k) choose(number);
+    };
+    (if_alone(std::integral_constant<std::size_t, K>()), ...);
   }
   // One number is read again and again from a batch of copies, so that reading does not branch.
   alignas(B) T copies[sizeof...(K)][W];

@@ -39,8 +39,8 @@ RowKernel<T> copy_kernel() {
   return kernels<T>().gradient[op_number<ops::Add<T>>][0];
 }
 
-constexpr std::size_t storage_bytes = 32768;  // the first-level cache
-constexpr std::size_t least_tile = 64, most_tile = 512;
+constexpr std::size_t storage_bytes = 12288;  // beside the arrays, in the first-level cache
+constexpr std::size_t least_tile = 64, most_tile = 1024;
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 // may leave a function that is shared between them.
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstddef>
 
 namespace xtape::detail {
@@ -156,11 +157,15 @@ AvailableKernels<T> available_kernels();
 template <class T>
 const Kernels<T>& choose_kernels();
 
+/// The choice, once it is made.
+template <class T>
+inline constinit std::atomic<const Kernels<T>*> chosen_kernels = nullptr;
+
 /// The table in use.
 template <class T>
 const Kernels<T>& kernels() {
-  static const Kernels<T>& chosen = choose_kernels<T>();
-  return chosen;
+  const Kernels<T>* const chosen = chosen_kernels<T>.load(std::memory_order_acquire);
+  return chosen ? *chosen : choose_kernels<T>();
 }
 
 }  // namespace xtape::detail

@@ -1,6 +1,7 @@
 // The choice of the architecture whose kernels run.
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 
 #include <xsimd/xsimd.hpp>
 
@@ -24,23 +25,53 @@ AvailableKernels<T> available_kernels() {
   return all;
 }
 
+namespace {
+
+/// What xsimd::dispatch calls with the best architecture of a list that the machine has.
+template <class T>
+struct TableOf {
+  template <class Arch>
+  const Kernels<T>* operator()(Arch) const {
+#if defined(__x86_64__) || defined(__i386__)
+    if constexpr (std::is_same_v<Arch, xsimd::avx512bw>)
+      return &table<arch::avx512, T>();
+    else if constexpr (std::is_same_v<Arch, xsimd::fma3<xsimd::avx2>>)
+      return &table<arch::avx2, T>();
+    else
+      return &table<arch::sse2, T>();
+#else
+    return &table<arch::generic, T>();
+#endif
+  }
+};
+
+template <class T, class... Arch>
+const Kernels<T>* best_of(xsimd::arch_list<Arch...>) {
+  return xsimd::dispatch<xsimd::arch_list<Arch...>>(TableOf<T>{})();
+}
+
+template <class T>
+const Kernels<T>* best_within(const std::string& limit) {
+#if defined(__x86_64__) || defined(__i386__)
+  using xsimd::arch_list, xsimd::avx512bw, xsimd::sse2;
+  using avx2 = xsimd::fma3<xsimd::avx2>;
+  if (limit.empty() || limit == "avx512") return best_of<T>(arch_list<avx512bw, avx2, sse2>{});
+  if (limit == "avx2") return best_of<T>(arch_list<avx2, sse2>{});
+  if (limit == "sse2") return best_of<T>(arch_list<sse2>{});
+#else
+  if (limit.empty()) return best_of<T>(xsimd::arch_list<xsimd::default_arch>{});
+#endif
+  throw Error("XTAPE_ARCH", "the environment variable is \"" + limit + "\": it may be sse2, avx2 or avx512");
+}
+
+}  // namespace
+
 template <class T>
 const Kernels<T>& choose_kernels() {
-  const AvailableKernels<T> all = available_kernels<T>();
   const char* const limit = std::getenv("XTAPE_ARCH");
-  if (!limit || !*limit) return *all.tables[0];
-  const std::string names[] = {"avx512", "avx2", "sse2"};
-  bool allowed = false;
-  for (const std::string& name : names) {
-    allowed |= name == limit;
-    if (!allowed) continue;
-    for (std::size_t i = 0; i < all.count; ++i)
-      if (name == all.tables[i]->arch) return *all.tables[i];
-  }
-  if (!allowed)
-    throw Error("XTAPE_ARCH",
-                "the environment variable is \"" + std::string(limit) + "\": it may be sse2, avx2 or avx512");
-  return *all.tables[0];
+  const Kernels<T>* const best = best_within<T>(limit ? limit : "");
+  chosen_kernels<T>.store(best, std::memory_order_release);
+  return *best;
 }
 
 template AvailableKernels<float> available_kernels();

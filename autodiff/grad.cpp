@@ -49,18 +49,26 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   pass.replay(*handle_.node.get(), seed.handle());
 
   const detail::RecordingScope scope(options.create_graph);
+  const auto adds_in_place = [&](const detail::Leaf& leaf) {
+    return leaf.grad.value && !options.create_graph && !leaf.grad.node && leaf.grad.value.unique();
+  };
+  // All that may throw comes before the first gradient changes.
   for (detail::Node* node : pass.leaves()) {
+    const auto& leaf = static_cast<const detail::Leaf&>(*node);
+    detail::Handle& gradient = node->adjoint;
+    if (!gradient.value || adds_in_place(leaf)) continue;
+    gradient = leaf.grad.value ? (Tensor(leaf.grad) + Tensor(std::move(gradient))).release()
+                               : own<T>(std::move(gradient));
+  }
+  for (detail::Node* node : pass.leaves()) {
+    auto& leaf = static_cast<detail::Leaf&>(*node);
     if (!node->adjoint.value) continue;
-    auto* leaf = static_cast<detail::Leaf*>(node);
-    detail::Handle gradient = std::exchange(leaf->adjoint, {});
-    if (!leaf->grad.value) {
-      leaf->grad = own<T>(std::move(gradient));
-    } else if (!options.create_graph && !leaf->grad.node && leaf->grad.value.unique()) {
-      detail::add_in_place(reinterpret_cast<T*>(leaf->grad.value->data),
-                           reinterpret_cast<const T*>(gradient.value->data), gradient.value->size);
-    } else {
-      leaf->grad = (Tensor(leaf->grad) + Tensor(std::move(gradient))).handle();
-    }
+    detail::Handle gradient = std::exchange(node->adjoint, {});
+    if (adds_in_place(leaf))
+      detail::add_in_place(reinterpret_cast<T*>(leaf.grad.value->data), gradient.value->elements<T>(),
+                           gradient.value->size);
+    else
+      leaf.grad = std::move(gradient);
   }
 }
 

@@ -32,17 +32,19 @@ using detail::small_classes;
 constexpr std::size_t slab_alignment = std::size_t{1} << 16;
 constexpr std::size_t slab_bytes =
     slab_alignment - detail::alignment;  // leaves room for the heap's own header
+// What a thread keeps of small blocks that others have asked for; more goes back to them.
+constexpr std::ptrdiff_t foreign_limit = std::ptrdiff_t{1} << 20;
 
 struct Slab {
   std::uint32_t blocks;
-  std::uint32_t free;  ///< scratch of release()
+  std::uint32_t free;  ///< scratch of free_whole_slabs()
 };
 
 Slab& slab_of(FreeBlock* block) {
   return *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) & ~(slab_alignment - 1));
 }
 
-/// Small blocks of threads that have ended, in slabs whose other blocks are still in use.
+/// Free small blocks of no thread. The mutex guards the slabs, too.
 struct Orphans {
   std::mutex mutex;
   std::array<FreeBlock*, small_classes> lists{};
@@ -68,45 +70,46 @@ FreeBlock* cut_slab(std::size_t bytes) {
   return list;
 }
 
-/// Gives slabs that are wholly free, and all large blocks, back to the heap.
-void release(Pool& pool) {
-  for (std::uint32_t c = 0; c < small_classes; ++c)
-    for (FreeBlock* block = pool.lists[c]; block; block = block->next) ++slab_of(block).free;
-  FreeBlock* emptied = nullptr;  // a block of each
-  for (std::uint32_t c = 0; c < small_classes; ++c)
-    for (FreeBlock** at = &pool.lists[c]; *at;) {
+/// Leaves a thread's blocks of a class to all threads. With the mutex held.
+void bequeath(Pool& pool, std::uint32_t size_class) {
+  FreeBlock*& heirs = orphans().lists[size_class];
+  while (pool.lists[size_class]) {
+    FreeBlock* const block = std::exchange(pool.lists[size_class], pool.lists[size_class]->next);
+    block->next = std::exchange(heirs, block);
+    pool.held -= static_cast<std::ptrdiff_t>(detail::bytes_of(size_class));
+  }
+}
+
+/// Gives the slabs that lie whole among the orphans back to the heap. With the mutex held.
+void free_whole_slabs() {
+  FreeBlock* whole = nullptr;  // a block of each
+  for (FreeBlock*& list : orphans().lists) {
+    for (FreeBlock* block = list; block; block = block->next) ++slab_of(block).free;
+    for (FreeBlock** at = &list; *at;) {
       Slab& slab = slab_of(*at);
       if (slab.free != slab.blocks) {
         at = &(*at)->next;
         continue;
       }
       FreeBlock* const block = std::exchange(*at, (*at)->next);
-      if (--slab.blocks != 0) {
-        --slab.free;
-        continue;
-      }
-      block->next = std::exchange(emptied, block);
+      --slab.free;
+      if (--slab.blocks == 0) block->next = std::exchange(whole, block);
     }
-  for (std::uint32_t c = 0; c < small_classes; ++c)
-    for (FreeBlock* block = pool.lists[c]; block; block = block->next) slab_of(block).free = 0;
-  while (emptied) {
-    std::free(&slab_of(std::exchange(emptied, emptied->next)));
-    pool.held -= static_cast<std::ptrdiff_t>(slab_bytes);
+    for (FreeBlock* block = list; block; block = block->next) slab_of(block).free = 0;
+  }
+  while (whole) std::free(&slab_of(std::exchange(whole, whole->next)));
+}
+
+void release(Pool& pool) {
+  {
+    const std::scoped_lock lock(orphans().mutex);
+    for (std::uint32_t c = 0; c < small_classes; ++c) bequeath(pool, c);
+    free_whole_slabs();
   }
   for (std::uint32_t c = small_classes; c < pool.lists.size(); ++c)
     while (pool.lists[c]) {
       std::free(std::exchange(pool.lists[c], pool.lists[c]->next));
       pool.held -= static_cast<std::ptrdiff_t>(detail::bytes_of(c));
-    }
-}
-
-/// Leaves the small blocks to the threads that go on.
-void bequeath(Pool& pool) {
-  const std::scoped_lock lock(orphans().mutex);
-  for (std::uint32_t c = 0; c < small_classes; ++c)
-    while (pool.lists[c]) {
-      FreeBlock* const block = std::exchange(pool.lists[c], pool.lists[c]->next);
-      block->next = std::exchange(orphans().lists[c], block);
     }
 }
 
@@ -116,7 +119,6 @@ Pool* open_pool() {
     Owner() { detail::pool = &pool; }
     ~Owner() {
       release(pool);
-      bequeath(pool);
       detail::pool = nullptr;
     }
   };
@@ -129,34 +131,44 @@ Pool* open_pool() {
 namespace detail {
 
 void* allocate_fresh(std::uint32_t size_class) {
-  const std::size_t bytes = bytes_of(size_class);
-  if (bytes > std::size_t{1} << 62) throw std::bad_alloc();
+  const std::size_t size = bytes_of(size_class);
+  if (size > std::size_t{1} << 62) throw std::bad_alloc();
+  const auto bytes = static_cast<std::ptrdiff_t>(size);
   Pool* const p = pool ? pool : open_pool();
   void* block = nullptr;
   if (pooling && size_class < small_classes) {
     const std::scoped_lock lock(orphans().mutex);
     FreeBlock*& list = orphans().lists[size_class];
     if (!list) {
-      list = cut_slab(bytes);
-      if (p) p->held += static_cast<std::ptrdiff_t>(slab_bytes), ++p->heap_calls;
+      list = cut_slab(size);
+      if (p) ++p->heap_calls;
     }
     block = std::exchange(list, list->next);
-    if (p) p->lists[size_class] = std::exchange(list, nullptr);
+    if (p) {
+      p->lists[size_class] = std::exchange(list, nullptr);
+      p->held += bytes;
+      for (FreeBlock* more = p->lists[size_class]; more; more = more->next) p->held += bytes;
+    }
   } else {
-    block = from_heap(alignment, bytes);
-    if (p) p->held += static_cast<std::ptrdiff_t>(bytes), ++p->heap_calls;
+    block = from_heap(alignment, size);
+    if (p) p->held += bytes, ++p->heap_calls;
   }
-  if (p) p->count(static_cast<std::ptrdiff_t>(bytes));
+  if (p) p->count(bytes);
   return block;
 }
 
 void deallocate(void* place, std::uint32_t size_class) noexcept {
   Pool* const p = pool;
   const auto bytes = static_cast<std::ptrdiff_t>(bytes_of(size_class));
+  const bool small = pooling && size_class < small_classes;
   if (p) p->live -= bytes;
-  if (pooling && p && (size_class < small_classes || p->held - p->live <= cache_limit)) {
+  if (p && pooling && (small || p->held - p->live <= cache_limit)) {
     p->lists[size_class] = ::new (place) FreeBlock{p->lists[size_class]};
-  } else if (pooling && size_class < small_classes) {
+    if (small && p->live < 0 && p->held - p->live > foreign_limit) [[unlikely]] {
+      const std::scoped_lock lock(orphans().mutex);
+      bequeath(*p, size_class);
+    }
+  } else if (small) {
     const std::scoped_lock lock(orphans().mutex);
     orphans().lists[size_class] = ::new (place) FreeBlock{orphans().lists[size_class]};
   } else {

@@ -22,7 +22,8 @@ struct MemoryUse {
 MemoryUse memory_use();
 /// Starts a new measurement of the peak at the bytes now live.
 void reset_peak_memory();
-/// Gives all cached blocks of the calling thread back to the system.
+/// Gives the cached blocks of the calling thread back to the system; small ones where all of their 64 KiB are
+/// free, the others to all threads.
 void release_cached_memory();
 
 namespace detail {
@@ -57,7 +58,7 @@ struct Pool {
   std::array<FreeBlock*, small_classes + 4 * 54> lists{};
   std::ptrdiff_t live = 0;
   std::ptrdiff_t peak = 0;
-  std::ptrdiff_t held = 0;  ///< from the heap, and not given back to it
+  std::ptrdiff_t held = 0;  ///< blocks taken from the heap or from others, and not given back
   std::size_t heap_calls = 0;
   std::size_t allocated = 0;
 
@@ -73,7 +74,7 @@ struct Pool {
 inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default"))) Pool* pool =
     nullptr;
 
-/// Takes a block from the heap. Throws std::bad_alloc.
+/// Takes a block from what other threads have left, or from the heap. Throws std::bad_alloc.
 void* allocate_fresh(std::uint32_t size_class);
 
 /// Keeps a block for later, or gives it to the heap.

@@ -20,19 +20,21 @@ struct Normalize {
   Tensor<T> mean, inverse;  ///< inverse = 1/√(variance + epsilon)
   static constexpr const char* name = batch ? "batch_norm" : "layer_norm";
 
-  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1) | keep_input(2); }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
 
   void backward(Gradients<T>& d) const {
-    if (d.creates_graph())
-      return replay_through<T>(name, d, [&] {
+    if (d.creates_graph()) {
+      replay_through<T>(name, d, [&] {
         const Tensor<T> x = d.recorded_input(0), centered = x - xtape::mean(x, batch ? 0 : 1, true);
         const Tensor<T> deviation = sqrt(xtape::mean(square(centered), batch ? 0 : 1, true) + epsilon);
-        return d.recorded_input(1) * (centered / deviation) + d.recorded_input(2);
+        return d.recorded_input(1) * (centered / deviation);
       });
+      return d.add(2, d.adjoint);
+    }
     const Value& x = d.kept_value(0);
     const std::size_t N = x.shape[0], F = x.shape[1];
     Tensor<T> dgamma = zeros<T>({F}), dbeta = zeros<T>({F});
-    const auto data = [&](std::size_t i) { return reinterpret_cast<const T*>(d.kept_value(i).data); };
+    const auto data = [&](std::size_t i) { return d.kept_value(i).template elements<T>(); };
     const auto run = [&](T* dx, bool accumulate) {
       (batch ? kernels<T>().batch_norm_gradient : kernels<T>().layer_norm_gradient)(
           dx, accumulate, dgamma.mutable_data(), dbeta.mutable_data(), d.adjoint.data(), data(0), data(1),
@@ -59,7 +61,7 @@ Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>&
   (batch ? kernels<T>().batch_norm : kernels<T>().layer_norm)(y.mutable_data(), mean.mutable_data(),
                                                               inverse.mutable_data(), x.data(), gamma.data(),
                                                               beta.data(), N, F, epsilon);
-  if (moments) *moments = {mean, reciprocal(square(inverse)) - epsilon};
+  if (moments) *moments = {xtape::mean(x.detach(), 0), var(x.detach(), 0)};
   const std::array<const Handle*, 3> inputs{&x.handle(), &gamma.handle(), &beta.handle()};
   return record<T>(Normalize<T, batch>{epsilon, std::move(mean), std::move(inverse)}, std::move(y), inputs);
 }

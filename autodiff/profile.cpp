@@ -33,7 +33,11 @@ std::string escaped(std::string_view text) {
 }  // namespace
 
 Profile::Profile() : outer_(detail::profile) { detail::profile = this; }
-Profile::~Profile() { detail::profile = outer_; }
+Profile::~Profile() {
+  Profile** at = &detail::profile;  // scopes that live on the heap may end in any order
+  while (*at && *at != this) at = &(*at)->outer_;
+  if (*at) *at = outer_;
+}
 
 void Profile::begin(const char* op, bool is_backward) {
   frames_.push_back({op, is_backward, {}, {}, memory_use().allocated});
@@ -77,9 +81,15 @@ void Profile::write_trace(std::ostream& out) const {
   out << "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
   const char* separator = "\n";
   for (const Event& event : events_) {
+    const auto nanoseconds = [](Clock::duration d) {
+      return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
+    };
+    // Microseconds with three decimals, whatever the locale writes as a decimal point.
     char times[96];
-    std::snprintf(times, sizeof times, "\"ts\":%.3f,\"dur\":%.3f", 1e6 * seconds(event.start - start_),
-                  1e6 * seconds(event.length));
+    const auto start = nanoseconds(event.start - start_), length = nanoseconds(event.length);
+    std::snprintf(times, sizeof times, "\"ts\":%lld.%03lld,\"dur\":%lld.%03lld",
+                  static_cast<long long>(start / 1000), static_cast<long long>(start % 1000),
+                  static_cast<long long>(length / 1000), static_cast<long long>(length % 1000));
     out << separator << "{\"name\":\"" << escaped(event.op) << "\",\"cat\":\""
         << (event.is_backward ? "backward" : "forward") << "\",\"ph\":\"X\"," << times
         << ",\"pid\":1,\"tid\":1,\"args\":{\"allocated\":" << event.allocated << "}}";

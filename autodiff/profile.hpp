@@ -61,7 +61,7 @@ class Profile {
     std::size_t allocated;
   };
 
-  Profile* const outer_;
+  Profile* outer_;
   const Clock::time_point start_ = Clock::now();
   std::vector<Row> rows_;
   std::vector<Frame> frames_;

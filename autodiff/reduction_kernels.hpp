@@ -6,19 +6,20 @@
 
 namespace xtape::detail {
 
-/// Σ f(x). Halves are added, so the error grows with log n; where they part depends on n alone.
+/// Σ f(x), where f(rest) = 0. Halves are added, so the error grows with log n; where they part depends on n
+/// alone.
 template <class B, class T, class F>
-T pairwise_sum(const T* x, std::size_t n, const F& f) {
+T pairwise_sum(const T* x, std::size_t n, const F& f, T rest = 0) {
   constexpr std::size_t block = 1024, W = B::size;
   if (n > block) {
     const std::size_t half = (n / 2 + block - 1) / block * block;
-    return pairwise_sum<B>(x, half, f) + pairwise_sum<B>(x + half, n - half, f);
+    return pairwise_sum<B>(x, half, f, rest) + pairwise_sum<B>(x + half, n - half, f, rest);
   }
   B total[4] = {T(0), T(0), T(0), T(0)};
   std::size_t i = 0;
   for (; i + 4 * W <= n; i += 4 * W)
     for (std::size_t k = 0; k < 4; ++k) total[k] += f(B::load_unaligned(x + i + k * W));
-  for (; i < n; i += W) total[0] += f(load(x + i, n - i, B(T(0))));
+  for (; i < n; i += W) total[0] += f(load(x + i, n - i, B(rest)));
   return xsimd::hadd((total[0] + total[1]) + (total[2] + total[3]));
 }
 

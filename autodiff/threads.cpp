@@ -21,6 +21,8 @@ namespace xtape {
 namespace {
 
 std::atomic<int> chosen{0};
+constinit std::atomic<bool> closed = false;  ///< the workers have ended with the program
+constinit thread_local bool takes_part = false;
 
 /// Threads that wait for one job at a time. Whoever brings a job takes part in it.
 class Workers {
@@ -32,6 +34,7 @@ class Workers {
     }
     wake_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    closed = true;
   }
 
   /// False when another thread's job is running, or no thread can be had: nothing has been done then.
@@ -79,7 +82,9 @@ class Workers {
   }
 
   void take_part() {
+    takes_part = true;
     for (std::size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) work_(context_, i);
+    takes_part = false;
   }
 
   std::mutex job_mutex_;  ///< held by who brings a job
@@ -110,8 +115,10 @@ int num_threads() {
 
 void detail::run_parallel(std::size_t count, void (*work)(const void*, std::size_t),
                           const void* context) noexcept {
-  static Workers workers;
-  if (num_threads() > 1 && workers.run(count, work, context)) return;
+  if (num_threads() > 1 && !takes_part && !closed) {
+    static Workers workers;
+    if (workers.run(count, work, context)) return;
+  }
   for (std::size_t i = 0; i < count; ++i) work(context, i);
 }
 

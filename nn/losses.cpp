@@ -1,4 +1,4 @@
-// Losses as compositions of operations; derivatives come from those.
+// Losses: checks, reductions, and the choice of the operation that computes them.
 #include "losses.hpp"
 
 #include <algorithm>

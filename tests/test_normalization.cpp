@@ -147,3 +147,36 @@ TEST_CASE("a constant column gives beta, and finite gradients") {
   check_close(x.grad(), zeros<double>({4, 2}), 0, 1e-9);
   check_close(beta.grad(), {24.0, 32.0}, 1e-15);
 }
+
+TEST_CASE("moments are the caller's own, and right where the variance is nothing, or next to it") {
+  const auto x = parameter<float>({{1, 1e-4f}, {1, -1e-4f}}), w = parameter<float>({{1, 2}, {3, 5}});
+  const auto gamma = ones<float>({2}), beta = zeros<float>({2});
+  Moments<float> moments;
+  const auto y = batch_norm(x, gamma, beta, 0.1f, &moments);
+  CHECK(moments.variance.data()[0] == 0);
+  CHECK(moments.variance.data()[1] == doctest::Approx(1e-8).epsilon(1e-6));
+  const auto before = grad(sum(y * w), {x}, {.retain_tape = true})[0];
+  moments.mean.assign(ones<float>({2}));
+  check_close(grad(sum(y * w), {x})[0], before, 0);
+}
+
+TEST_CASE("long rows and many rows lose no digits in float") {
+  const std::size_t n = 1 << 18;
+  const Tensor<float> x =
+      reshape(sign(sin((arange<float>(0, 2) * 2 - 1) * ones<float>({n / 2, 1}))) * 1.1f, {1, -1});
+  const auto y = layer_norm(x, ones<float>({n}), zeros<float>({n}), 0);
+  CHECK(std::abs(y.data()[1] - 1) < 1e-6f);
+
+  const auto beta = parameter<float>(zeros<float>({1}));
+  const auto many = layer_norm(zeros<float>({n, 1}), ones<float>({1}), beta);
+  many.backward({.seed = full<float>({n, 1}, 0.1f)});
+  CHECK(std::abs(beta.grad().item() / (0.1f * static_cast<float>(n)) - 1) < 1e-5f);
+}
+
+TEST_CASE("beta may be assigned between forward and backward") {
+  auto beta = parameter<double>({0.0, 0.0});
+  const auto y = batch_norm(Tensor<double>{{1, 2}, {3, 5}}, ones<double>({2}), beta);
+  beta.assign({1.0, 1.0});
+  sum(y).backward();
+  check_close(beta.grad(), {2.0, 2.0}, 0);
+}

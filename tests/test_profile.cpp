@@ -1,4 +1,5 @@
 // The cost ledger: what it counts, and the two forms that it is written in.
+#include <memory>
 #include <sstream>
 #include <thread>
 
@@ -112,4 +113,13 @@ TEST_CASE("a rule that throws is still accounted for") {
   exp(x);
   CHECK(row_of(profile.rows(), "thrower").count == 1);
   CHECK(row_of(profile.rows(), "exp").count == 1);
+}
+
+TEST_CASE("scopes on the heap may end in any order") {
+  auto first = std::make_unique<Profile>(), second = std::make_unique<Profile>();
+  first.reset();
+  exp(parameter<double>(1.0));
+  CHECK(row_of(second->rows(), "exp").count == 1);
+  second.reset();
+  exp(parameter<double>(1.0));
 }

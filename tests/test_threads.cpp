@@ -114,3 +114,37 @@ TEST_CASE("values cross threads, and are released wherever the last handle goes"
   release_cached_memory();
   CHECK(memory_use().cached < (std::size_t{1} << 20));
 }
+
+TEST_CASE("threads that drop what one thread has made share slabs, and give them back") {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Tensor<double>> a, b;
+    for (int i = 0; i < 200; ++i) {
+      a.push_back(ones<double>({4}));
+      b.push_back(ones<double>({4}));
+    }
+    const auto drop = [](std::vector<Tensor<double>>& tensors) {
+      tensors.clear();
+      release_cached_memory();
+    };
+    std::thread x([&] { drop(a); }), y([&] { drop(b); });
+    x.join();
+    y.join();
+    const Tensor<double> one = ones<double>({4});  // from what they have left
+    CHECK(memory_use().cached < (std::size_t{1} << 20));
+  }
+}
+
+TEST_CASE("a thread that only drops keeps little of it") {
+  constexpr std::size_t n = 20000;
+  std::size_t cached = 0;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Tensor<double>> made;
+    for (std::size_t i = 0; i < n; ++i) made.push_back(ones<double>({8}));
+    std::thread([&] {
+      const Tensor<double> own = ones<double>({8});
+      made.clear();
+      cached = memory_use().cached;
+    }).join();
+    CHECK(cached < (std::size_t{2} << 20));
+  }
+}

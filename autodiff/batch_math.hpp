@@ -207,8 +207,8 @@ struct Angle {
     return a ^ ((a ^ b) & number_of<T, A>(odd));
   }
   /// The bit of the given value, 1 or 2, moved to where the sign is.
-  static B sign_from(const Bits<T, A>& bits, int value) {
-    return number_of<T, A>((bits & Bits<T, A>(value)) << (8 * static_cast<int>(sizeof(T)) - value));
+  static B sign_from(const Bits<T, A>& bits, unsigned value) {
+    return number_of<T, A>((bits & Bits<T, A>(value)) << static_cast<int>(8 * sizeof(T) - value));
   }
 };
 

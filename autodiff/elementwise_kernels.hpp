@@ -57,12 +57,14 @@ void run_row(T* y, bool accumulate, std::size_t n, const T* const* operands, con
       accumulate ? batches(std::true_type(), number) : batches(std::false_type(), number);
     };
     const unsigned numbers = ((used >> K & 1u && stride[K] == 0 ? 1u << K : 0u) | ...);
-    if (numbers == 0) choose(std::integral_constant<std::size_t, sizeof...(K)>());
     const auto if_alone = [&]<std::size_t k>(std::integral_constant<std::size_t, k> number) {
       if constexpr ((used >> k & 1u) != 0)
         if (numbers == 1u << k) choose(number);
     };
-    (if_alone(std::integral_constant<std::size_t, K>()), ...);
+    if (n >= W) {
+      if (numbers == 0) choose(std::integral_constant<std::size_t, sizeof...(K)>());
+      (if_alone(std::integral_constant<std::size_t, K>()), ...);
+    }
   }
   // One number is read again and again from a batch of copies, so that reading does not branch.
   alignas(B) T copies[sizeof...(K)][W];

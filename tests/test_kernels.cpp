@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <initializer_list>
 #include <limits>
 #include <random>
@@ -597,3 +598,22 @@ TEST_CASE("scaled copies and the updates of optimisers") {
     }
   });
 }
+
+#if defined(__x86_64__)
+TEST_CASE("XTAPE_ARCH limits the choice to what the machine has, and another word in it is an error") {
+  const char* const before = std::getenv("XTAPE_ARCH");
+  const std::string restore = before ? before : "";
+  const std::string best = available_kernels<double>().tables[0]->arch;
+  const auto chosen = [](const char* limit) {
+    setenv("XTAPE_ARCH", limit, 1);
+    return std::string(choose_kernels<double>().arch);
+  };
+  CHECK(chosen("sse2") == "sse2");
+  CHECK(chosen("avx2") == (best == "avx512" ? "avx2" : best));
+  CHECK(chosen("avx512") == best);
+  CHECK(chosen("") == best);
+  CHECK_THROWS_WITH(chosen("neon"),
+                    "[XTAPE_ARCH] the environment variable is \"neon\": it may be sse2, avx2 or avx512");
+  chosen(restore.c_str());
+}
+#endif

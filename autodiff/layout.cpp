@@ -174,7 +174,7 @@ Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t
     for (std::size_t i = 0; i < rows; ++i) std::copy_n(x.data() + i * n, n, to + i * row);
     to += n;
   }
-  return detail::record<T>(std::move(op), std::move(y), detail::handles_of<T>(tensors));
+  return detail::record<T>(std::move(op), std::move(y), detail::Handles<T>(tensors));
 }
 
 template <class T>

@@ -12,7 +12,6 @@
 #pragma once
 #include <array>
 #include <new>
-#include <ranges>
 #include <span>
 #include <type_traits>
 
@@ -181,11 +180,26 @@ bool records(const Inputs& inputs) {
   return false;
 }
 
-/// The inputs of an operation that takes any number of them.
+/// The inputs of an operation that takes any number of them, as the pointers that a record takes.
 template <class T>
-auto handles_of(std::span<const Tensor<T>> inputs) {
-  return inputs | std::views::transform([](const Tensor<T>& x) { return &x.handle(); });
-}
+class Handles {
+ public:
+  explicit Handles(std::span<const Tensor<T>> inputs) : inputs_(inputs) {}
+  std::size_t size() const { return inputs_.size(); }
+  const Handle* operator[](std::size_t i) const { return &inputs_[i].handle(); }
+
+  struct Iterator {
+    const Tensor<T>* at;
+    const Handle* operator*() const { return &at->handle(); }
+    Iterator& operator++() { return ++at, *this; }
+    bool operator==(const Iterator&) const = default;
+  };
+  Iterator begin() const { return {inputs_.data()}; }
+  Iterator end() const { return {inputs_.data() + inputs_.size()}; }
+
+ private:
+  std::span<const Tensor<T>> inputs_;
+};
 
 /// Records `op` with the value `y` that it has computed, when an input requires a gradient.
 template <class T, class Op, class Inputs>

@@ -30,7 +30,7 @@ void fused_gradient(const Rule& rule, const Gradients<T>& d, const Operand<T>& g
   const auto used = [&](std::size_t k, unsigned bit) {
     if (!(kept & bit)) return Operand<T>{};
     const Value& value = d.kept_value(k);
-    return Operand<T>{reinterpret_cast<const T*>(value.data), &value.shape, value.size};
+    return Operand<T>{value.template elements<T>(), &value.shape, value.size};
   };
   constexpr std::size_t N = sizeof...(K);
   elementwise<T, N + 2>(y.data, y.accumulate, wide, n, kernels<T>().gradient[op_number<Rule>][I], &rule,
@@ -105,7 +105,9 @@ struct ElementwiseSum {
       kernels<T>().value[op_number<Rule>](&rule, values.data(), false, n, x.data(), strides.data());
       return kernels<T>().sum(values.data(), n);
     };
-    *y.data = scale * sum_of_parts<T>(a.size(), tile, part);
+    *y.data = scale * sum_in_parallel<T>(a.size(), [&](std::size_t start, std::size_t n) {
+                return sum_of_parts<T>(n, tile, part, start);
+              });
   }
   static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
   void backward(Gradients<T>& d) const {

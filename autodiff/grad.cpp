@@ -35,7 +35,7 @@ template <class T>
 detail::Handle own(detail::Handle handle) {
   if (handle.node || handle.value.unique()) return handle;
   Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
-  const T* from = reinterpret_cast<const T*>(handle.value->data);
+  const T* from = handle.value->elements<T>();
   std::copy_n(from, copy.size(), copy.mutable_data());
   return copy.handle();
 }

@@ -11,20 +11,6 @@
 
 namespace xtape::detail {
 
-template <class T>
-AvailableKernels<T> available_kernels() {
-  AvailableKernels<T> all;
-#if defined(__x86_64__) || defined(__i386__)
-  const unsigned best = xsimd::available_architectures().best;
-  if (best >= xsimd::avx512bw::version()) all.tables[all.count++] = &table<arch::avx512, T>();
-  if (best >= xsimd::fma3<xsimd::avx2>::version()) all.tables[all.count++] = &table<arch::avx2, T>();
-  all.tables[all.count++] = &table<arch::sse2, T>();
-#else
-  all.tables[all.count++] = &table<arch::generic, T>();
-#endif
-  return all;
-}
-
 namespace {
 
 /// What xsimd::dispatch calls with the best architecture of a list that the machine has.
@@ -65,6 +51,20 @@ const Kernels<T>* best_within(const std::string& limit) {
 }
 
 }  // namespace
+
+template <class T>
+AvailableKernels<T> available_kernels() {
+  AvailableKernels<T> all;
+  const auto add = [&all](const Kernels<T>* best) {
+    if (all.count == 0 || all.tables[all.count - 1] != best) all.tables[all.count++] = best;
+  };
+  add(best_within<T>(""));
+#if defined(__x86_64__) || defined(__i386__)
+  add(best_within<T>("avx2"));
+  add(best_within<T>("sse2"));
+#endif
+  return all;
+}
 
 template <class T>
 const Kernels<T>& choose_kernels() {

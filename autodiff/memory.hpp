@@ -6,6 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 
+// Of the library's variables of a thread: a fixed place in each thread's block, so that no use is a call; and
+// one for the library and all its users, also where these hide their symbols.
+#define XTAPE_THREAD_LOCAL \
+  inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
+
 namespace xtape {
 
 /// Bytes that this thread's tensors and nodes hold. A block counts for the thread that asked for it and
@@ -69,10 +74,9 @@ struct Pool {
   }
 };
 
-// A plain pointer needs no initialiser check at each use. It is null before the first request of a
-// thread and again after the thread's pool is gone, when the last global tensors are destroyed.
-inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default"))) Pool* pool =
-    nullptr;
+// Null before the first request of a thread, and again after its pool is gone, when the last global tensors
+// are destroyed.
+XTAPE_THREAD_LOCAL Pool* pool = nullptr;
 
 /// Takes a block from what other threads have left, or from the heap. Throws std::bad_alloc.
 void* allocate_fresh(std::uint32_t size_class);

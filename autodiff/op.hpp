@@ -138,7 +138,7 @@ class Gradients {
   }
   static ValueRef copy(const ValueRef& value) {
     Tensor<T> fresh = Tensor<T>::uninitialized(value->shape);
-    const T* from = reinterpret_cast<const T*>(value->data);
+    const T* from = value->elements<T>();
     std::copy(from, from + value->size, fresh.mutable_data());
     return fresh.handle().value;
   }

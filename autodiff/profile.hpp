@@ -73,8 +73,7 @@ std::ostream& operator<<(std::ostream& out, const Profile& profile);
 
 namespace detail {
 
-inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
-Profile* profile = nullptr;
+XTAPE_THREAD_LOCAL Profile* profile = nullptr;
 
 void begin_profiled(const char* op, bool is_backward);
 void end_profiled();

@@ -24,19 +24,10 @@ struct Chunk {
 /// How many times any value has been assigned anew: while it stands, no kept value can have changed.
 inline std::atomic<std::size_t> changes{0};
 
-// Plain constants at the start, and a fixed place in each thread's block: no call at each use.
-// One of each for the library and all its users, also where these hide their symbols.
-#define XTAPE_THREAD_LOCAL \
-  inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
 XTAPE_THREAD_LOCAL Tape* current_tape = nullptr;
 XTAPE_THREAD_LOCAL bool recording = true;
 /// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
 XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
-#undef XTAPE_THREAD_LOCAL
-
-}  // namespace detail
-
-namespace detail {
 
 /// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and names the
 /// operation of. Inputs without a node are constants. Error when an input was recorded by another thread.

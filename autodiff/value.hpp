@@ -78,7 +78,7 @@ ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op);
 
 /// The same for the shape and the element size of another value.
 inline ValueRef make_like(const Value& value) {
-  if (value.base) return make_value(value.shape, value.item_size, "like");
+  if (value.base) return make_value(value.shape, value.item_size, "Tensor");
   auto* like = ::new (allocate(value.size_class)) Value(value.shape);
   like->size_class = value.size_class;
   like->data = reinterpret_cast<std::byte*>(like) + value_header_bytes;

@@ -50,9 +50,9 @@ TEST_CASE_TEMPLATE("results are the same bits with one thread and with many", T,
     const Tensor<T> y = map([](auto a, auto d) { return exp(a) * sin(d) + a * a; }, x, x * b + c);
     const Tensor<T> z = tanh(y * T(0.01)) / (T(1) + square(x));
     const Tensor<T> loss = sum(z) + mean(logsumexp(z, 1)) + sum(max(z, 0)) + sum(sum(z, 0) * b) +
-                           sum(softmax(z, 0) * x) + norm(z) + sum(logsumexp(flatten(z), 0)) +
-                           sum(norm(z, 1)) + sum(norm(z, 0)) + sum(min(z, 1)) + max(y) +
-                           sum(transpose(z) * T(2)) + nn::cross_entropy(z, labels);
+                           sum(softmax(z, 0) * x) + norm(z) + nn::mse_loss(z, value) +
+                           sum(logsumexp(flatten(z), 0)) + sum(norm(z, 1)) + sum(norm(z, 0)) +
+                           sum(min(z, 1)) + max(y) + sum(transpose(z) * T(2)) + nn::cross_entropy(z, labels);
     loss.backward();
     return std::vector{loss.detach(), x.grad(), b.grad(), c.grad()};
   };

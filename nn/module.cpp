@@ -30,6 +30,17 @@ std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_parameters() {
 }
 
 template <class T>
+std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_buffers() {
+  Members<T> own;
+  members(own);
+  std::vector<std::pair<std::string, Tensor<T>>> all = std::move(own.buffers);
+  for (const auto& entry : own.modules)
+    for (const auto& [path, buffer] : entry.second->named_buffers())
+      all.emplace_back(entry.first + "." + path, buffer);
+  return all;
+}
+
+template <class T>
 void Module<T>::zero_grad() {
   for (Tensor<T>& p : parameters()) p.zero_grad();
 }

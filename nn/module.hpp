@@ -13,16 +13,19 @@ namespace xtape::nn {
 template <class T>
 class Module;
 
-/// What a module names in members(): parameters, and modules within it.
+/// What a module names in members(): parameters, buffers (state that is no parameter, such as running means),
+/// and modules within it.
 template <class T>
 class Members {
  public:
   void parameter(std::string name, const Tensor<T>& value) {
     parameters.emplace_back(std::move(name), value);
   }
+  void buffer(std::string name, const Tensor<T>& value) { buffers.emplace_back(std::move(name), value); }
   void module(std::string name, Module<T>& module) { modules.emplace_back(std::move(name), &module); }
 
   std::vector<std::pair<std::string, Tensor<T>>> parameters;
+  std::vector<std::pair<std::string, Tensor<T>>> buffers;
   std::vector<std::pair<std::string, Module<T>*>> modules;
 };
 
@@ -51,6 +54,8 @@ class Module {
   virtual std::vector<Tensor<T>> parameters();
   /// The same with dotted paths, such as "hidden.weight".
   virtual std::vector<std::pair<std::string, Tensor<T>>> named_parameters();
+  /// The buffers with dotted paths, such as "norm.running_mean".
+  std::vector<std::pair<std::string, Tensor<T>>> named_buffers();
   /// Drops the gradients of all parameters.
   void zero_grad();
 

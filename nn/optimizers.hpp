@@ -18,6 +18,9 @@ class Optimizer {
   /// One update of every parameter that has a gradient.
   virtual void step() = 0;
   void zero_grad();
+  /// α, the factor of the next step; schedules set it.
+  virtual double learning_rate() const = 0;
+  virtual void set_learning_rate(double rate) = 0;
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
 
  protected:
@@ -38,6 +41,8 @@ class SGD : public Optimizer<T> {
  public:
   explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {});
   void step() override;
+  double learning_rate() const override { return options.learning_rate; }
+  void set_learning_rate(double rate) override { options.learning_rate = rate; }
 
   SGDOptions options;  ///< may be changed between steps
 
@@ -60,6 +65,8 @@ class Adam : public Optimizer<T> {
  public:
   explicit Adam(std::vector<Tensor<T>> parameters, AdamOptions options = {});
   void step() override;
+  double learning_rate() const override { return options.learning_rate; }
+  void set_learning_rate(double rate) override { options.learning_rate = rate; }
 
   AdamOptions options;  ///< may be changed between steps
 

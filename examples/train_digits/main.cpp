@@ -21,7 +21,7 @@ namespace {
 using xtape::Tensor;
 
 struct Options {
-  std::string data = XTAPE_DIGITS;
+  std::string data = XTAPE_EXAMPLE_DIR "/digits.csv.gz";
   int epochs = 60;
   std::size_t batch = 32;
   double learning_rate = 0.005;

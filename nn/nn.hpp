@@ -7,3 +7,4 @@
 #include "losses.hpp"
 #include "module.hpp"
 #include "optimizers.hpp"
+#include "safetensors.hpp"

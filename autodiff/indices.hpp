@@ -23,6 +23,8 @@ class Indices {
   template <std::ranges::input_range R>
   requires(std::integral<std::ranges::range_value_t<R>> && !Expression<R>)
       Indices(const R& range) {  // NOLINT
+    if constexpr (std::ranges::sized_range<const R>)
+      values_.reserve(static_cast<std::size_t>(std::ranges::size(range)));
     for (auto i : range) values_.push_back(static_cast<std::ptrdiff_t>(i));
     shape_ = {values_.size()};
   }

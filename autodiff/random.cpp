@@ -53,10 +53,9 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_ide
   return x;
 }
 
-std::vector<std::size_t> permutation(std::size_t n) {
+std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine) {
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::mt19937_64& engine = generator();
   for (std::size_t i = n; i > 1; --i) {
     const auto j = static_cast<std::size_t>(unit(engine) * static_cast<double>(i));
     std::swap(order[i - 1], order[j]);

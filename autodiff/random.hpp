@@ -21,7 +21,7 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean = 0, std::type
 template <class T>
 Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low = 0, std::type_identity_t<T> high = 1);
 
-/// 0 … n − 1 in random order (Fisher-Yates).
-std::vector<std::size_t> permutation(std::size_t n);
+/// 0 … n − 1 in random order (Fisher-Yates), drawn from the calling thread's generator or from one's own.
+std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine = generator());
 
 }  // namespace xtape::random

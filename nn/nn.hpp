@@ -2,9 +2,15 @@
 #pragma once
 #include <autodiff/autodiff.hpp>
 
+#include "data.hpp"
+#include "data_loader.hpp"
+#include "evaluate.hpp"
+#include "history.hpp"
 #include "init.hpp"
 #include "layers.hpp"
 #include "losses.hpp"
 #include "module.hpp"
 #include "optimizers.hpp"
+#include "progress.hpp"
 #include "safetensors.hpp"
+#include "trainer.hpp"

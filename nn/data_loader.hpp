@@ -1,0 +1,83 @@
+// DataLoader: the batches of a data set, in an order that a seed decides.
+#pragma once
+#include <iterator>
+
+#include "data.hpp"
+
+namespace xtape::nn {
+
+struct DataLoaderOptions {
+  std::size_t batch_size = 32;
+  bool shuffle = true;     ///< each pass in an order of its own
+  std::uint64_t seed = 0;  ///< of the orders
+  bool drop_last = false;  ///< leave out a last batch of fewer samples
+};
+
+/// Walks over a data set in batches; each range-for is one pass (epoch):
+///
+///     for (const Dataset<double>& batch : loader) { … batch.inputs … batch.labels … }
+///
+/// The order of a pass follows from the seed and the number of the pass alone, whatever else draws random
+/// numbers. One pass at a time; a batch is good until the next one is fetched.
+template <class T>
+class DataLoader {
+ public:
+  /// A place in training, from which it can go on: the next batch of a pass, both counted from 0.
+  struct State {
+    std::uint64_t seed = 0;
+    std::size_t epoch = 0;
+    std::size_t batch = 0;
+    bool operator==(const State&) const = default;
+  };
+
+  class Iterator {
+   public:
+    using value_type = Dataset<T>;
+    using difference_type = std::ptrdiff_t;
+    using iterator_category = std::input_iterator_tag;
+    using reference = const Dataset<T>&;
+    using pointer = const Dataset<T>*;
+
+    reference operator*() const { return loader_->batch_; }
+    pointer operator->() const { return &loader_->batch_; }
+    Iterator& operator++() {
+      more_ = loader_->fetch();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const { return !more_; }
+
+   private:
+    friend class DataLoader;
+    explicit Iterator(DataLoader* loader) : loader_(loader), more_(loader->fetch()) {}
+    DataLoader* loader_;
+    bool more_;
+  };
+
+  /// Error for a batch of 0 samples.
+  explicit DataLoader(Dataset<T> dataset, DataLoaderOptions options = {});
+
+  /// Begins the next pass, or after restore() the rest of one. A pass that was left by `break` is over.
+  Iterator begin();
+  std::default_sentinel_t end() const { return {}; }
+
+  /// The number of batches in a pass.
+  std::size_t size() const;
+  const Dataset<T>& dataset() const { return dataset_; }
+
+  /// Where training stands: within a pass, the batch behind the current one.
+  const State& state() const { return next_; }
+  /// Goes on from a state of a loader with the same data and options. Error for a batch behind the last.
+  void restore(const State& state);
+
+ private:
+  bool fetch();
+
+  Dataset<T> dataset_, batch_;
+  DataLoaderOptions options_;
+  State next_;
+  bool restored_ = false;
+  std::vector<std::size_t> order_;
+};
+
+}  // namespace xtape::nn

@@ -1,0 +1,54 @@
+// Trainer: the loop over epochs and batches, with validation, early stopping and places to hook in.
+#pragma once
+#include <functional>
+#include <iosfwd>
+
+#include "data_loader.hpp"
+#include "evaluate.hpp"
+#include "history.hpp"
+#include "optimizers.hpp"
+
+namespace xtape::nn {
+
+class Progress;
+
+struct TrainerOptions {
+  std::size_t epochs = 10;           ///< of one fit()
+  std::size_t patience = 0;          ///< early stopping, see fit(); 0: none
+  std::ostream* progress = nullptr;  ///< a bar on a terminal, else lines; see Progress
+  std::size_t progress_every = 1;    ///< epochs from line to line
+
+  std::function<void(std::size_t epoch)> on_epoch_begin = {};
+  /// The gradients are there, the update is to come: the place to clip or to look at them.
+  std::function<void()> after_backward = {};
+  std::function<void(std::size_t epoch, std::size_t batch, double loss)> on_batch_end = {};
+  /// The place of schedules. Training ends when it returns false.
+  std::function<bool(const Epoch& epoch)> on_epoch_end = {};
+};
+
+/// Trains a model: for each batch zero_grad, forward, loss, backward, step; nothing that a loop of one's own
+/// could not do as well. The model, the optimiser and what the callbacks use must live as long. Epochs and
+/// batches count from 1.
+template <class T>
+class Trainer {
+ public:
+  Trainer(Module<T>& model, Optimizer<T>& optimizer, Loss<T> loss, TrainerOptions options = {});
+
+  /// Trains for options.epochs epochs, in training mode, and evaluates the validation data, if there are any,
+  /// after each. With patience p it ends after p epochs without a lower validation loss, and leaves the
+  /// parameters and buffers of the epoch with the lowest. Called again it goes on. Error for a loss that is
+  /// NaN or infinite, naming epoch and batch: the weights are those before it, and the history is kept.
+  const History& fit(DataLoader<T>& training, const Dataset<T>& validation = {});
+
+  TrainerOptions options;
+  History history;  ///< of all calls of fit; may be set, to go on with one that was kept
+
+ private:
+  double train_epoch(DataLoader<T>& training, std::size_t epoch, Progress& progress);
+
+  Module<T>& model_;
+  Optimizer<T>& optimizer_;
+  Loss<T> loss_;
+};
+
+}  // namespace xtape::nn

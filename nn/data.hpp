@@ -54,8 +54,8 @@ struct Dataset {
 
   /// The samples at these places, copied. Error for a place that is not below size().
   Dataset select(const Indices& places) const;
-  /// Two parts, the first with fraction · N samples, rounded, drawn by the seed. Error for a fraction outside [0,
-  /// 1].
+  /// Two parts, the first with fraction · N samples, rounded, drawn by the seed. Error for a fraction that is
+  /// not in [0, 1].
   std::pair<Dataset, Dataset> split(double fraction, std::uint64_t seed) const;
 
   /// A table of numbers, plain or compressed by gzip, a sample a line; what the label and the targets leave

@@ -13,6 +13,7 @@
 #include "matrix_kernels.hpp"
 #include "normalization_kernels.hpp"
 #include "reduction_kernels.hpp"
+#include "update_kernels.hpp"
 
 namespace xtape::detail {
 namespace {
@@ -91,6 +92,8 @@ constexpr Kernels<T> make_table(const char* name) {
   k.transpose = transpose<B, T>;
   k.sgd = sgd<B, T>;
   k.adam = adam<B, T>;
+  k.rmsprop = rmsprop<B, T>;
+  k.adagrad = adagrad<B, T>;
   return k;
 }
 

@@ -1,4 +1,4 @@
-// Kernels of matrices, copies and updates of parameters.
+// Kernels of matrices and copies.
 #pragma once
 #include "batch_functions.hpp"
 #include "kernel_table.hpp"
@@ -81,37 +81,6 @@ void transpose(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t
           y[j * y_row + i] = accumulate ? y[j * y_row + i] + number : number;
         }
     }
-}
-
-template <class B, class T>
-void sgd(T* w, T* v, const T* g, std::size_t n, const SgdStep<T>& step) {
-  const B zero(T(0));
-  for (std::size_t i = 0; i < n; i += B::size) {
-    const std::size_t left = n - i;
-    const B weight = load(w + i, left, zero);
-    B d = load(g + i, left, zero) + step.decay * weight;
-    if (v) {
-      const B velocity = step.momentum * load(v + i, left, zero) + d;
-      store(v + i, left, velocity);
-      d = step.nesterov ? d + step.momentum * velocity : velocity;
-    }
-    store(w + i, left, B(weight - step.rate * d));
-  }
-}
-
-template <class B, class T>
-void adam(T* w, T* m, T* v, const T* g, std::size_t n, const AdamStep<T>& step) {
-  const B zero(T(0));
-  for (std::size_t i = 0; i < n; i += B::size) {
-    const std::size_t left = n - i;
-    const B weight = load(w + i, left, zero);
-    const B d = load(g + i, left, zero) + step.decay * weight;
-    const B mean = step.beta1 * load(m + i, left, zero) + step.one_minus_beta1 * d;
-    const B square = step.beta2 * load(v + i, left, zero) + step.one_minus_beta2 * d * d;
-    store(m + i, left, mean);
-    store(v + i, left, square);
-    store(w + i, left, B(weight - step.rate * mean / (xsimd::sqrt(square) * step.root + step.epsilon)));
-  }
 }
 
 }  // namespace xtape::detail

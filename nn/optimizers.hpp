@@ -1,30 +1,55 @@
 // Optimisers: they change parameters, never gradients.
 #pragma once
 #include <cstddef>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <autodiff/tensor.hpp>
 
 namespace xtape::nn {
 
-/// What optimisers have in common: the parameters, and dropping their gradients.
-template <class T>
-class Optimizer {
+/// What schedules see of an optimiser of any element type.
+class HasLearningRate {
  public:
-  /// Error for a tensor that is no leaf.
-  explicit Optimizer(std::vector<Tensor<T>> parameters);
-  virtual ~Optimizer() = default;
-
-  /// One update of every parameter that has a gradient.
-  virtual void step() = 0;
-  void zero_grad();
-  /// α, the factor of the next step; schedules set it.
+  virtual ~HasLearningRate() = default;
+  /// α, the factor of the next step.
   virtual double learning_rate() const = 0;
   virtual void set_learning_rate(double rate) = 0;
+};
+
+/// What optimisers have in common: the parameters, and what the steps carry on for each of them. A rule
+/// derives from it and writes update().
+template <class T>
+class Optimizer : public HasLearningRate {
+ public:
+  /// `memories` names the arrays that the rule keeps for each parameter. Error for a tensor that is no leaf.
+  explicit Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories = {});
+
+  /// One update of every parameter that has a gradient.
+  void step();
+  void zero_grad();
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
 
+  /// What the steps carry on, to be saved: for each parameter i that has been updated "steps.i", their
+  /// number, and the arrays of the rule, such as "mean.i". Handles share. The options are not among them.
+  std::vector<std::pair<std::string, Tensor<T>>> state() const;
+  /// Continues from a state(), which is copied; what it does not name starts anew. Error for a name or a
+  /// shape that does not fit.
+  void restore(const std::vector<std::pair<std::string, Tensor<T>>>& state);
+
  protected:
+  /// w ← …, the n elements of parameter i, with the gradient g.
+  virtual void update(std::size_t i, T* w, const T* g, std::size_t n) = 0;
+  /// How many updates parameter i has had, with the present one.
+  std::size_t steps(std::size_t i) const { return steps_[i]; }
+  /// The array `which` of parameter i, of its size; at first all `initial`.
+  T* memory(std::size_t which, std::size_t i, T initial = 0);
+
+ private:
   std::vector<Tensor<T>> parameters_;
+  std::vector<std::size_t> steps_;
+  std::vector<std::pair<std::string, std::vector<Tensor<T>>>> memories_;  ///< empty until they are used
 };
 
 struct SGDOptions {
@@ -40,14 +65,13 @@ template <class T>
 class SGD : public Optimizer<T> {
  public:
   explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {});
-  void step() override;
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { options.learning_rate = rate; }
 
   SGDOptions options;  ///< may be changed between steps
 
- private:
-  std::vector<std::vector<T>> velocity_;
+ protected:
+  void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 
 struct AdamOptions {
@@ -63,16 +87,84 @@ struct AdamOptions {
 template <class T>
 class Adam : public Optimizer<T> {
  public:
-  explicit Adam(std::vector<Tensor<T>> parameters, AdamOptions options = {});
-  void step() override;
+  explicit Adam(std::vector<Tensor<T>> parameters, AdamOptions o = {})
+      : Adam("Adam", std::move(parameters), o, false) {}
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { options.learning_rate = rate; }
 
   AdamOptions options;  ///< may be changed between steps
 
+ protected:
+  Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o, bool decoupled);
+  void update(std::size_t i, T* w, const T* g, std::size_t n) override;
+
  private:
-  std::vector<std::vector<T>> mean_, square_;
-  std::vector<std::size_t> steps_;
+  bool decoupled_;  ///< the decay shrinks w instead of being added to g
+};
+
+struct AdamWOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.01;
+};
+
+/// Adam whose weight decay is apart from the gradient: w ← (1 − α λ) w before the step (Loshchilov and
+/// Hutter, 2019).
+template <class T>
+class AdamW : public Adam<T> {
+ public:
+  explicit AdamW(std::vector<Tensor<T>> parameters, AdamWOptions o = {})
+      : Adam<T>("AdamW", std::move(parameters),
+                {o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay}, true) {}
+};
+
+struct RMSpropOptions {
+  double learning_rate = 0.01;
+  double alpha = 0.99;
+  double epsilon = 1e-8;
+  double momentum = 0;
+  bool centered = false;
+  double weight_decay = 0;
+};
+
+/// RMSprop (Tieleman and Hinton, 2012), as in PyTorch: g ← g + λ w; s ← αs + (1−α)g²; d = g / (√s + ε);
+/// v ← μ v + d; w ← w − rate · v (without momentum: d). Centered: m ← αm + (1−α)g, and √(s − m²) for √s.
+template <class T>
+class RMSprop : public Optimizer<T> {
+ public:
+  explicit RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions options = {});
+  double learning_rate() const override { return options.learning_rate; }
+  void set_learning_rate(double rate) override { options.learning_rate = rate; }
+
+  RMSpropOptions options;  ///< may be changed between steps
+
+ protected:
+  void update(std::size_t i, T* w, const T* g, std::size_t n) override;
+};
+
+struct AdagradOptions {
+  double learning_rate = 0.01;
+  double rate_decay = 0;
+  double initial_square = 0;
+  double epsilon = 1e-10;
+  double weight_decay = 0;
+};
+
+/// Adagrad (Duchi et al., 2011): g ← g + λ w; s ← s + g², from initial_square on;
+/// w ← w − α / (1 + (t − 1) rate_decay) · g / (√s + ε).
+template <class T>
+class Adagrad : public Optimizer<T> {
+ public:
+  explicit Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions options = {});
+  double learning_rate() const override { return options.learning_rate; }
+  void set_learning_rate(double rate) override { options.learning_rate = rate; }
+
+  AdagradOptions options;  ///< may be changed between steps
+
+ protected:
+  void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 
 }  // namespace xtape::nn

@@ -251,7 +251,7 @@ TEST_CASE("scaled copies and the updates of optimisers") {
         CHECK(w.frame_is_whole());
         CHECK(v.frame_is_whole());
       }
-      const AdamStep<T> step{T(0.01), T(1.5), T(0.9), T(0.999), T(0.1), T(0.001), T(1e-8), T(0.01)};
+      const AdamStep<T> step{T(0.01), T(1.5), T(0.9), T(0.999), T(0.1), T(0.001), T(1e-8), T(0.01), T(0.75)};
       Framed<T> w(n, 0), m(n, T(0.25)), v(n, T(0.5));
       std::copy_n(x.data(), n, w.data());
       k.adam(w.data(), m.data(), v.data(), g.data(), n, step);
@@ -262,11 +262,61 @@ TEST_CASE("scaled copies and the updates of optimisers") {
         CHECK(ulps(m[i], mean, 1) <= 3);
         CHECK(ulps(v[i], square, 1) <= 3);
         const Real move = Real(step.rate) * mean / (std::sqrt(square) * Real(step.root) + Real(step.epsilon));
-        CHECK(ulps(w[i], x[i] - move, 1) <= 3);
+        CHECK(ulps(w[i], Real(step.shrink) * x[i] - move, 1) <= 3);
       }
       CHECK(w.frame_is_whole());
       CHECK(m.frame_is_whole());
       CHECK(v.frame_is_whole());
     }
+  });
+}
+
+TEST_CASE("the updates of RMSprop, with and without mean and velocity, and of Adagrad") {
+  for_each_table([](const auto& k, auto number) {
+    using T = decltype(number);
+    for (const std::size_t n : sizes) {
+      CAPTURE(n);
+      const std::vector<T> x = random_numbers<T>(n, -1, 1), g = random_numbers<T>(n, -1, 1, 2);
+      for (const bool centered : {false, true})
+        for (const bool momentum : {false, true}) {
+          const RmspropStep<T> step{T(0.01), T(0.75), T(0.25), T(0.125), T(0.9), T(0.01)};
+          Framed<T> w(n, 0), s(n, T(0.5)), m(n, T(0.25)), v(n, T(0.5));
+          std::copy_n(x.data(), n, w.data());
+          k.rmsprop(w.data(), s.data(), centered ? m.data() : nullptr, momentum ? v.data() : nullptr,
+                    g.data(), n, step);
+          bool good = true;
+          for (std::size_t i = 0; i < n; ++i) {
+            const Real d = g[i] + Real(step.decay) * x[i];
+            const Real square = Real(0.75) * Real(0.5) + Real(0.25) * d * d;
+            const Real mean = centered ? Real(0.75) * Real(0.25) + Real(0.25) * d : 0;
+            Real move = d / (std::sqrt(square - mean * mean) + Real(step.epsilon));
+            if (momentum) move += Real(step.momentum) * Real(0.5);
+            good &= ulps(s[i], square, 1) <= 3 && ulps(m[i], centered ? mean : Real(0.25), 1) <= 3;
+            good &= ulps(v[i], momentum ? move : Real(0.5), 1) <= 8;
+            good &= ulps(w[i], x[i] - Real(step.rate) * move, 1) <= 3;
+          }
+          CHECK(good);
+          for (const auto* array : {&w, &s, &m, &v}) CHECK(array->frame_is_whole());
+        }
+      const AdagradStep<T> step{T(0.01), T(0.125), T(0.01)};
+      Framed<T> w(n, 0), s(n, T(0.5));
+      std::copy_n(x.data(), n, w.data());
+      k.adagrad(w.data(), s.data(), g.data(), n, step);
+      bool good = true;
+      for (std::size_t i = 0; i < n; ++i) {
+        const Real d = g[i] + Real(step.decay) * x[i], square = Real(0.5) + d * d;
+        good &= ulps(s[i], square, 1) <= 3;
+        good &= ulps(w[i], x[i] - Real(step.rate) * d / (std::sqrt(square) + Real(step.epsilon)), 1) <= 3;
+      }
+      CHECK(good);
+      CHECK(w.frame_is_whole());
+      CHECK(s.frame_is_whole());
+    }
+    // A variance that rounding has taken below 0 counts as 0, and NaN stays.
+    T w[] = {1, 1}, s[] = {1, 1}, m[] = {2, 2};
+    const T g[] = {1, std::numeric_limits<T>::quiet_NaN()};
+    k.rmsprop(w, s, m, nullptr, g, 2, {T(1), T(1), T(0), T(0.5), T(0), T(0)});
+    CHECK(w[0] == T(-1));
+    CHECK(std::isnan(w[1]));
   });
 }

@@ -87,6 +87,15 @@ void Tensor<T>::zero_grad() {
 }
 
 template <class T>
+void Tensor<T>::set_grad(const Tensor& gradient) {
+  if (!is_leaf()) throw Error("set_grad", "only leaves hold a gradient: make the tensor with parameter()");
+  if (!(shape() == gradient.shape()))
+    throw Error("set_grad", "the gradient of shape " + to_string(gradient.shape()) + " for a leaf of shape " +
+                                to_string(shape()));
+  static_cast<detail::Leaf*>(handle_.node.get())->grad = gradient.handle_;
+}
+
+template <class T>
 void Tensor<T>::assign(const Tensor& value) {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");

@@ -170,6 +170,9 @@ class Tensor {
   bool has_grad() const;
   /// Drops the gradient.
   void zero_grad();
+  /// Takes the place of a leaf's gradient, as clipping needs it. Error for a tensor that is no leaf, and for
+  /// another shape.
+  void set_grad(const Tensor& gradient);
   /// New elements for a leaf or a constant, in place: all that shares the value sees them, and a recording
   /// that kept the old ones refuses to be replayed. Error for another shape, and for a recorded tensor.
   void assign(const Tensor& value);

@@ -1,0 +1,68 @@
+// The norm of all gradients, and writing them anew.
+#include "clip.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+
+#include <autodiff/elementwise.hpp>
+#include <autodiff/kernel_table.hpp>
+
+namespace xtape::nn {
+namespace {
+
+/// The parameters that have a gradient, after the checks.
+template <class T>
+std::vector<Tensor<T>> with_gradient(const char* op, const std::vector<Tensor<T>>& parameters, double max) {
+  if (!(max >= 0)) throw Error(op, "the limit " + xtape::detail::number_text(max) + " is not at least 0");
+  std::vector<Tensor<T>> result;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].is_leaf())
+      throw Error(op, "tensor " + std::to_string(i) + " is no parameter: make it with parameter()");
+    if (parameters[i].has_grad()) result.push_back(parameters[i]);
+  }
+  return result;
+}
+
+/// In double, so that the squares of floats do not overflow.
+template <class T>
+double sum_of_squares(const Tensor<T>& x) {
+  std::array<double, 1024> block;
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); i += block.size()) {
+    const std::size_t n = std::min(block.size(), x.size() - i);
+    std::copy_n(x.data() + i, n, block.begin());
+    sum += xtape::detail::kernels<double>().sum_of_squares(block.data(), n);
+  }
+  return sum;
+}
+
+}  // namespace
+
+template <class T>
+double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max) {
+  std::vector<Tensor<T>> clipped = with_gradient("clip_grad_norm", parameters, max);
+  double squares = 0;
+  for (const Tensor<T>& p : clipped) squares += sum_of_squares(p.grad());
+  const double norm = std::sqrt(squares), factor = max / (norm + 1e-6);
+  if (!std::isfinite(norm) || factor >= 1) return norm;
+  for (Tensor<T>& p : clipped) p.set_grad(p.grad().detach() * static_cast<T>(factor));
+  return norm;
+}
+
+template <class T>
+void clip_grad_value(const std::vector<Tensor<T>>& parameters, double max) {
+  const T limit = static_cast<T>(max);
+  for (Tensor<T>& p : with_gradient("clip_grad_value", parameters, max))
+    p.set_grad(clamp(p.grad().detach(), -limit, limit));
+}
+
+#define XTAPE_INSTANTIATE(T)                                             \
+  template double clip_grad_norm(const std::vector<Tensor<T>>&, double); \
+  template void clip_grad_value(const std::vector<Tensor<T>>&, double);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::nn

@@ -1,7 +1,8 @@
-// Variances from fan-in and fan-out.
+// Variances from fan-in and fan-out, and orthonormal rows.
 #include "init.hpp"
 
 #include <cmath>
+#include <numeric>
 
 namespace xtape::nn::init {
 namespace {
@@ -47,6 +48,35 @@ Tensor<T> he_normal(const Shape& shape) {
   return random::normal<T>(shape, 0, static_cast<T>(std::sqrt(2 / fans("he_normal", shape).in)));
 }
 
+/// Vectors drawn from a normal distribution, each freed of those before it (Gram-Schmidt, twice over, which
+/// is as good as Householder's reflections: Giraud et al., 2005).
+template <class T>
+Tensor<T> orthogonal(const Shape& shape, double gain) {
+  fans("orthogonal", shape);
+  const std::size_t rows = shape[0],
+                    cols = rows == 0 ? 0 : xtape::detail::element_count(shape, "orthogonal") / rows;
+  const std::size_t count = std::min(rows, cols), length = std::max(rows, cols);
+  Tensor<double> vectors = random::normal<double>({count, length});
+  for (std::size_t i = 0; i < count; ++i) {
+    double* const v = vectors.mutable_data() + i * length;
+    for (int pass = 0; pass < 2; ++pass)
+      for (const double* u = vectors.data(); u != v; u += length) {
+        const double along = std::inner_product(u, u + length, v, 0.0);
+        for (std::size_t k = 0; k < length; ++k) v[k] -= along * u[k];
+      }
+    const double norm = std::sqrt(std::inner_product(v, v + length, v, 0.0));
+    for (std::size_t k = 0; k < length; ++k) v[k] /= norm;
+  }
+  Tensor<T> result = Tensor<T>::uninitialized(shape, "orthogonal");
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < cols; ++j)
+      result.mutable_data()[i * cols + j] =
+          static_cast<T>(gain * vectors.data()[rows <= cols ? i * length + j : j * length + i]);
+  return result;
+}
+
+template Tensor<float> orthogonal<float>(const Shape&, double);
+template Tensor<double> orthogonal<double>(const Shape&, double);
 template Tensor<float> xavier_uniform<float>(const Shape&);
 template Tensor<double> xavier_uniform<double>(const Shape&);
 template Tensor<float> xavier_normal<float>(const Shape&);

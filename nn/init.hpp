@@ -16,6 +16,10 @@ Tensor<T> he_uniform(const Shape& shape);
 /// Normally distributed with the variance 2 / in.
 template <class T>
 Tensor<T> he_normal(const Shape& shape);
+/// A random matrix with orthonormal rows, or columns where there are fewer of them, times `gain`: Saxe et
+/// al., 2014. The axes after the first count as one.
+template <class T>
+Tensor<T> orthogonal(const Shape& shape, double gain = 1);
 /// All 0.
 template <class T>
 Tensor<T> zeros(const Shape& shape) {

@@ -1,8 +1,5 @@
-// Layers: a dense one, and activations.
+// Layers: dense, residual, dropout.
 #pragma once
-#include <autodiff/elementwise.hpp>
-#include <autodiff/linalg.hpp>
-
 #include "module.hpp"
 
 namespace xtape::nn {
@@ -15,27 +12,42 @@ class Linear : public Module<T> {
   Linear(std::size_t in, std::size_t out, bool with_bias = true);
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override;
+  std::string describe() const override;
 
   Tensor<T> weight;
   Tensor<T> bias;  ///< empty without a bias
 };
 
-/// 1 / (1 + e⁻ˣ)
+/// y = x + f(x): the gradient passes f by (He et al., 2016). f is a layer given by value, or a shared pointer
+/// to a module; copies share it. A Residual given by value to this constructor is a copy of it, not a
+/// residual of a residual. Error where f(x) has another shape than x.
 template <class T>
-struct Sigmoid : Module<T> {
-  Tensor<T> forward(const Tensor<T>& x) override { return sigmoid(x); }
+class Residual : public Module<T> {
+ public:
+  explicit Residual(std::shared_ptr<Module<T>> module);
+  template <std::derived_from<Module<T>> M>
+  explicit Residual(M module)
+      : Residual(std::shared_ptr<Module<T>>(std::make_shared<M>(std::move(module)))) {}
+  Tensor<T> forward(const Tensor<T>& x) override;
+  void members(Members<T>& m) override { m.module("module", *module_); }
+  std::string describe() const override { return "Residual"; }
+
+ private:
+  std::shared_ptr<Module<T>> module_;
 };
 
-/// max(x, 0)
+/// In training each element is 0 with the probability p and otherwise multiplied by 1 / (1 − p), so that its
+/// mean stays; in evaluation y = x (Srivastava et al., 2014). The choice is random::uniform's. Error for p
+/// outside [0, 1).
 template <class T>
-struct ReLU : Module<T> {
-  Tensor<T> forward(const Tensor<T>& x) override { return relu(x); }
-};
+class Dropout : public Module<T> {
+ public:
+  explicit Dropout(double p = 0.5);
+  Tensor<T> forward(const Tensor<T>& x) override;
+  std::string describe() const override;
 
-/// Hyperbolic tangent
-template <class T>
-struct Tanh : Module<T> {
-  Tensor<T> forward(const Tensor<T>& x) override { return tanh(x); }
+ private:
+  double p_;
 };
 
 }  // namespace xtape::nn

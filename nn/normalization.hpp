@@ -1,0 +1,49 @@
+// Batch and layer normalisation as layers.
+#pragma once
+#include "module.hpp"
+
+namespace xtape::nn {
+
+struct BatchNormOptions {
+  double epsilon = 1e-5;
+  double momentum = 0.1;  ///< the weight of a new batch in the running statistics
+};
+
+/// y = weight (x − mean) / √(variance + epsilon) + bias for x (N, features) (Ioffe and Szegedy, 2015). In
+/// training with the moments of the batch, which also go into the running statistics:
+/// r ← (1 − momentum) r + momentum · moment, with the variance over N − 1, as in PyTorch. In evaluation with
+/// the running statistics. A forward pass that checkpoint() runs twice counts twice. Errors: other shapes, no
+/// features, and training with fewer than two rows.
+template <class T>
+class BatchNorm1d : public Module<T> {
+ public:
+  explicit BatchNorm1d(std::size_t features, BatchNormOptions options = {});
+  Tensor<T> forward(const Tensor<T>& x) override;
+  void members(Members<T>& m) override;
+  std::string describe() const override;
+
+  Tensor<T> weight, bias;               ///< gamma and beta, (features,)
+  Tensor<T> running_mean, running_var;  ///< buffers, (features,); they start at 0 and 1
+
+ private:
+  BatchNormOptions options_;
+};
+
+/// y = weight (x − mean) / √(variance + epsilon) + bias with the moments of each row of features, the last
+/// axis of x (…, features), in training and evaluation alike (Ba et al., 2016). Errors: other shapes, no
+/// features.
+template <class T>
+class LayerNorm : public Module<T> {
+ public:
+  explicit LayerNorm(std::size_t features, double epsilon = 1e-5);
+  Tensor<T> forward(const Tensor<T>& x) override;
+  void members(Members<T>& m) override;
+  std::string describe() const override;
+
+  Tensor<T> weight, bias;  ///< gamma and beta, (features,)
+
+ private:
+  double epsilon_;
+};
+
+}  // namespace xtape::nn

@@ -37,6 +37,7 @@ void plain_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, c
 template <class T>
 void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B,
           bool accumulate, T* C) {
+  multiply_adds += M * N * K;
   if (M * N * K <= plain_work && M * N <= plain_work) return plain_gemm(ta, tb, M, N, K, A, B, accumulate, C);
   static_assert(small_work <= gemm_packed_limit);
   if (M * N * K <= small_work) return kernels<T>().gemm(ta, tb, M, N, K, A, B, accumulate, C);

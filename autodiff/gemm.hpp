@@ -2,7 +2,12 @@
 #pragma once
 #include <cstddef>
 
+#include "memory.hpp"
+
 namespace xtape::detail {
+
+/// The multiplications with an addition that gemm() has run for this thread since its start.
+XTAPE_THREAD_LOCAL std::size_t multiply_adds = 0;
 
 /// C (M,N) = op(A) (M,K) op(B) (K,N), or C += …; a transposed A is stored (K,M), a transposed B (N,K).
 /// Error when a dimension exceeds what CBLAS counts with.

@@ -1,7 +1,45 @@
-// Walking the tree of modules.
+// Walking the tree of modules, and calling them.
 #include "module.hpp"
 
+#include <set>
+
 namespace xtape::nn {
+namespace {
+
+template <class T>
+thread_local CallObserver<T>* observer = nullptr;
+
+/// Drops what is in the list before; identity(item) says what an item is.
+template <class Item, class Identity>
+void drop_repeated(std::vector<Item>& items, const Identity& identity) {
+  std::set<const void*> seen;
+  std::erase_if(items, [&](const Item& item) { return !seen.insert(identity(item)).second; });
+}
+
+/// Elements belong to one leaf, or to one buffer.
+template <class T>
+const void* elements(const std::pair<std::string, Tensor<T>>& entry) {
+  return entry.second.handle().value.get();
+}
+
+}  // namespace
+
+template <class T>
+CallObserver<T>::CallObserver() : outer_(std::exchange(observer<T>, this)) {}
+template <class T>
+CallObserver<T>::~CallObserver() {
+  observer<T> = outer_;
+}
+
+template <class T>
+Tensor<T> Module<T>::operator()(const Tensor<T>& x) {
+  CallObserver<T>* const seen_by = observer<T>;
+  if (!seen_by) return forward(x);
+  seen_by->begin(*this);
+  Tensor<T> y = forward(x);
+  seen_by->end(*this, y);
+  return y;
+}
 
 template <class T>
 std::vector<Tensor<T>> Module<T>::parameters() {
@@ -15,6 +53,7 @@ std::vector<Tensor<T>> Module<T>::parameters() {
   }
   for (const auto& entry : own.modules)
     for (const Tensor<T>& p : entry.second->parameters()) all.push_back(p);
+  drop_repeated(all, [](const Tensor<T>& p) { return p.handle().value.get(); });
   return all;
 }
 
@@ -26,6 +65,7 @@ std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_parameters() {
   for (const auto& entry : own.modules)
     for (const auto& [path, p] : entry.second->named_parameters())
       all.emplace_back(entry.first + "." + path, p);
+  drop_repeated(all, elements<T>);
   return all;
 }
 
@@ -37,6 +77,7 @@ std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_buffers() {
   for (const auto& entry : own.modules)
     for (const auto& [path, buffer] : entry.second->named_buffers())
       all.emplace_back(entry.first + "." + path, buffer);
+  drop_repeated(all, elements<T>);
   return all;
 }
 
@@ -62,7 +103,7 @@ void Sequential<T>::add(std::shared_ptr<Module<T>> layer) {
 template <class T>
 Tensor<T> Sequential<T>::forward(const Tensor<T>& x) {
   Tensor<T> y = x;
-  for (const auto& layer : layers_) y = layer->forward(y);
+  for (const auto& layer : layers_) y = (*layer)(y);
   return y;
 }
 
@@ -71,6 +112,8 @@ void Sequential<T>::members(Members<T>& m) {
   for (std::size_t i = 0; i < layers_.size(); ++i) m.module(std::to_string(i), *layers_[i]);
 }
 
+template class CallObserver<float>;
+template class CallObserver<double>;
 template class Module<float>;
 template class Module<double>;
 template class Sequential<float>;

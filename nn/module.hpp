@@ -45,12 +45,16 @@ class Module {
   virtual ~Module() = default;
 
   virtual Tensor<T> forward(const Tensor<T>& x) = 0;
-  Tensor<T> operator()(const Tensor<T>& x) { return forward(x); }
+  /// forward(x), seen by the CallObserver that lives.
+  Tensor<T> operator()(const Tensor<T>& x);
+  /// The class and its settings, such as "Linear(784, 128)".
+  virtual std::string describe() const { return "Module"; }
   /// Names what the module holds; a module without parameters has nothing to name.
   virtual void members(Members<T>&) {}
 
   /// All parameters: those that members() names, then those of the modules within, in their order. Handles
-  /// share.
+  /// share. A parameter that several modules share is listed once, where it comes first; so are its name and
+  /// the buffers.
   virtual std::vector<Tensor<T>> parameters();
   /// The same with dotted paths, such as "hidden.weight".
   virtual std::vector<std::pair<std::string, Tensor<T>>> named_parameters();
@@ -67,6 +71,23 @@ class Module {
 
  private:
   bool training_ = true;
+};
+
+/// While it lives, sees the calls of modules by this thread, those through Module::operator(). Observers nest
+/// as scopes do, and the innermost one sees them.
+template <class T>
+class CallObserver {
+ public:
+  CallObserver();
+  virtual ~CallObserver();
+  CallObserver(const CallObserver&) = delete;
+  CallObserver& operator=(const CallObserver&) = delete;
+
+  virtual void begin(Module<T>&) {}
+  virtual void end(Module<T>&, const Tensor<T>& /*output*/) {}
+
+ private:
+  CallObserver* outer_;
 };
 
 /// Modules one after the other. Takes layers by value, or shared pointers to modules.
@@ -91,6 +112,7 @@ class Sequential : public Module<T> {
   Module<T>& operator[](std::size_t i) { return *layers_.at(i); }
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override;
+  std::string describe() const override { return "Sequential"; }
 
  private:
   std::vector<std::shared_ptr<Module<T>>> layers_;

@@ -2,6 +2,8 @@
 #pragma once
 #include <autodiff/autodiff.hpp>
 
+#include "activations.hpp"
+#include "clip.hpp"
 #include "data.hpp"
 #include "data_loader.hpp"
 #include "evaluate.hpp"
@@ -10,7 +12,10 @@
 #include "layers.hpp"
 #include "losses.hpp"
 #include "module.hpp"
+#include "normalization.hpp"
 #include "optimizers.hpp"
 #include "progress.hpp"
 #include "safetensors.hpp"
+#include "schedules.hpp"
+#include "summary.hpp"
 #include "trainer.hpp"

@@ -16,6 +16,7 @@
 #include "optimizers.hpp"
 #include "progress.hpp"
 #include "safetensors.hpp"
+#include "save.hpp"
 #include "schedules.hpp"
 #include "summary.hpp"
 #include "trainer.hpp"

@@ -1,0 +1,107 @@
+// Parameters, buffers and the optimiser's state by name; everything is checked before anything is changed.
+#include "save.hpp"
+
+#include <charconv>
+
+namespace xtape::nn {
+namespace {
+
+constexpr std::string_view optimizer_prefix = "optimizer.";
+constexpr const char* rate_note = "optimizer.learning_rate";
+
+template <class T>
+using Entries = std::vector<std::pair<std::string, Tensor<T>>>;
+
+template <class T>
+Entries<T> entries_of(Module<T>& model) {
+  Entries<T> all = model.named_parameters();
+  for (auto& buffer : model.named_buffers()) all.push_back(std::move(buffer));
+  return all;
+}
+
+/// Every digit of a number, whatever the locale.
+std::string exact_text(double number) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, number).ptr};
+}
+
+template <class T>
+void save_all(const std::string& path, Module<T>& model, const Optimizer<T>* optimizer, const Notes& notes) {
+  NamedTensors<T> content{entries_of(model), notes};
+  if (optimizer) {
+    for (const auto& [name, tensor] : optimizer->state())
+      content.tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
+    content.metadata[rate_note] = exact_text(optimizer->learning_rate());
+  }
+  save_tensors(path, content);
+}
+
+template <class T>
+Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimizer) {
+  const auto fail = [&](const std::string& what) { throw Error("load", path + ": " + what); };
+  NamedTensors<T> content = load_tensors<T>(path);
+  std::map<std::string, Tensor<T>> of_model;
+  Entries<T> of_optimizer;
+  for (auto& [name, tensor] : content.tensors)
+    if (name.starts_with(optimizer_prefix))
+      of_optimizer.emplace_back(name.substr(optimizer_prefix.size()), std::move(tensor));
+    else
+      of_model.emplace(std::move(name), std::move(tensor));
+
+  Entries<T> targets = entries_of(model);
+  std::vector<Tensor<T>> values;
+  for (const auto& [name, target] : targets) {
+    auto found = of_model.extract(name);
+    if (found.empty()) fail("there is no '" + name + "', which the model has");
+    values.push_back(std::move(found.mapped()));
+    if (!(values.back().shape() == target.shape()))
+      fail("'" + name + "' is of shape " + to_string(values.back().shape()) + ", and in the model of shape " +
+           to_string(target.shape()));
+  }
+  if (!of_model.empty()) fail("the model has no '" + of_model.begin()->first + "'");
+
+  if (optimizer) {
+    const std::string& text = content.metadata[rate_note];
+    double rate = 0;
+    if (std::from_chars(text.data(), text.data() + text.size(), rate).ec != std::errc())
+      fail("it was saved without an optimiser");
+    optimizer->restore(of_optimizer);
+    optimizer->set_learning_rate(rate);
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) targets[i].second.assign(values[i]);
+  content.metadata.erase(rate_note);
+  return content.metadata;
+}
+
+}  // namespace
+
+template <class T>
+void save(const std::string& path, Module<T>& model, const Notes& notes) {
+  save_all<T>(path, model, nullptr, notes);
+}
+
+template <class T>
+void save(const std::string& path, Module<T>& model, const Optimizer<T>& optimizer, const Notes& notes) {
+  save_all(path, model, &optimizer, notes);
+}
+
+template <class T>
+Notes load(const std::string& path, Module<T>& model) {
+  return load_all<T>(path, model, nullptr);
+}
+
+template <class T>
+Notes load(const std::string& path, Module<T>& model, Optimizer<T>& optimizer) {
+  return load_all(path, model, &optimizer);
+}
+
+#define XTAPE_INSTANTIATE(T)                                                             \
+  template void save(const std::string&, Module<T>&, const Notes&);                      \
+  template void save(const std::string&, Module<T>&, const Optimizer<T>&, const Notes&); \
+  template Notes load(const std::string&, Module<T>&);                                   \
+  template Notes load(const std::string&, Module<T>&, Optimizer<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::nn

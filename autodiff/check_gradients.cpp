@@ -15,15 +15,6 @@ namespace xtape {
 namespace detail {
 namespace {
 
-std::string index_text(std::size_t flat, const Shape& shape) {
-  Shape index(shape.size(), 0);
-  for (std::size_t d = shape.size(); d-- > 0;) {
-    index[d] = flat % shape[d];
-    flat /= shape[d];
-  }
-  return to_string(index);
-}
-
 template <class T>
 class Checker {
  public:

@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include "backward.hpp"
+#include "observer.hpp"
 #include "profile.hpp"
 #include "tensor.hpp"
 
@@ -166,7 +167,10 @@ Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_ma
   node->operation = &operation<T, Op>;
   if (profile) [[unlikely]]
     profile_kept(*node);
-  return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
+  Tensor<T> recorded(Handle{std::move(y).release().value, NodeRef(node)});
+  if (observer) [[unlikely]]
+    observe(inputs, recorded.handle());
+  return recorded;
 }
 
 /// Whether an operation on these inputs is to be recorded.

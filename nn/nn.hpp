@@ -7,6 +7,8 @@
 #include "data.hpp"
 #include "data_loader.hpp"
 #include "evaluate.hpp"
+#include "hand_derived.hpp"
+#include "hand_numpy.hpp"
 #include "history.hpp"
 #include "init.hpp"
 #include "layers.hpp"

@@ -21,6 +21,9 @@ namespace xtape {
 namespace {
 
 std::atomic<int> chosen{0};
+std::atomic<int> own_blas_threads{0};  ///< what OpenBLAS used before a SerialBlas, while there is one
+std::mutex serial_mutex;
+int serial_count = 0;
 constinit std::atomic<bool> closed = false;  ///< the workers have ended with the program
 constinit thread_local bool takes_part = false;
 
@@ -105,12 +108,28 @@ class Workers {
 void set_num_threads(int n) {
   if (n < 1) throw Error("set_num_threads", std::to_string(n) + " threads: at least 1 is needed");
   chosen = n;
-  if (openblas_set_num_threads) openblas_set_num_threads(n);
+  const std::scoped_lock lock(serial_mutex);
+  if (openblas_set_num_threads && serial_count == 0) openblas_set_num_threads(n);
 }
 
 int num_threads() {
   if (chosen != 0) return chosen;
+  if (const int before = own_blas_threads) return before;
   return openblas_get_num_threads ? openblas_get_num_threads() : 1;
+}
+
+detail::SerialBlas::SerialBlas() {
+  const std::scoped_lock lock(serial_mutex);
+  if (serial_count++ != 0 || !openblas_set_num_threads) return;
+  own_blas_threads = num_threads();
+  openblas_set_num_threads(1);
+}
+
+detail::SerialBlas::~SerialBlas() {
+  const std::scoped_lock lock(serial_mutex);
+  if (--serial_count != 0 || !openblas_set_num_threads) return;
+  openblas_set_num_threads(num_threads());
+  own_blas_threads = 0;
 }
 
 void detail::run_parallel(std::size_t count, void (*work)(const void*, std::size_t),

@@ -29,5 +29,15 @@ void parallel_for(std::size_t count, const F& f) noexcept {
       count, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
 }
 
+/// While one lives, OpenBLAS computes on the threads that call it: for products that several threads share
+/// out among themselves.
+class SerialBlas {
+ public:
+  SerialBlas();
+  ~SerialBlas();
+  SerialBlas(const SerialBlas&) = delete;
+  SerialBlas& operator=(const SerialBlas&) = delete;
+};
+
 }  // namespace detail
 }  // namespace xtape

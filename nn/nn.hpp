@@ -4,8 +4,10 @@
 
 #include "activations.hpp"
 #include "clip.hpp"
+#include "convolution.hpp"
 #include "data.hpp"
 #include "data_loader.hpp"
+#include "embedding.hpp"
 #include "evaluate.hpp"
 #include "hand_derived.hpp"
 #include "hand_numpy.hpp"
@@ -17,6 +19,7 @@
 #include "normalization.hpp"
 #include "optimizers.hpp"
 #include "progress.hpp"
+#include "recurrent.hpp"
 #include "safetensors.hpp"
 #include "save.hpp"
 #include "schedules.hpp"

@@ -224,6 +224,55 @@ void add_normalization(std::vector<OpRow>& rows) {
                       {{0, 3}, {3}, {3}}}));
 }
 
+void add_convolution(std::vector<OpRow>& rows) {
+  rows.push_back(row("unfold", "", [](const Tensors& x) { return square(unfold(x[0], 2)); },
+                     {{{2, 2, 3, 4}}, {{1, 1, 2, 2}}, {{0, 2, 3, 3}}}));
+  rows.push_back(row("unfold", "steps",
+                     [](const Tensors& x) {
+                       return square(unfold(x[0], {2, 3}, {2, 1}, {0, 2}));
+                     },
+                     {{{2, 3, 5, 4}}, {{1, 1, 2, 1}}}));
+  rows.push_back(row("fold", "",
+                     [](const Tensors& x) {
+                       return square(fold(x[0], {3, 4}, 2));
+                     },
+                     {{{2, 8, 6}}, {{1, 4, 6}}, {{0, 4, 6}}}));
+  rows.push_back(row("fold", "steps",
+                     [](const Tensors& x) {
+                       return square(fold(x[0], {5, 4}, {2, 3}, {2, 1}, {0, 2}));
+                     },
+                     {{{2, 6, 12}}}));
+  rows.push_back(row("conv2d", "", [](const Tensors& x) { return square(conv2d(x[0], x[1], x[2])); },
+                     {{{2, 3, 5, 4}, {2, 3, 3, 2}, {2}},
+                      {{1, 1, 1, 1}, {1, 1, 1, 1}, {1}},
+                      {{3, 2, 4, 5}, {3, 2, 1, 1}, {3}},
+                      {{2, 2, 3, 4}, {2, 2, 3, 4}, {2}},
+                      {{0, 2, 3, 3}, {2, 2, 2, 2}, {2}}}));
+  rows.push_back(
+      row("conv2d", "no bias",
+          [](const Tensors& x) {
+            return square(conv2d(x[0], x[1], {.stride = 2, .padding = {1, 2}}));
+          },
+          {{{2, 2, 5, 4}, {3, 2, 3, 3}}, {{1, 1, 1, 1}, {1, 1, 3, 5}}, {{2, 1, 6, 7}, {2, 1, 3, 2}}}));
+  const Sets images{{{2, 2, 4, 6}}, {{1, 1, 5, 5}}, {{3, 1, 3, 4}}, {{0, 2, 3, 3}}};
+  rows.push_back(row(
+      "max_pool2d", "", [](const Tensors& x) { return square(max_pool2d(x[0], 2)); }, images));
+  rows.push_back(row(
+      "max_pool2d", "overlapping",
+      [](const Tensors& x) {
+        return square(max_pool2d(x[0], {3, 2}, {1, 2}, 1));
+      },
+      images));
+  rows.push_back(row(
+      "avg_pool2d", "", [](const Tensors& x) { return square(avg_pool2d(x[0], 2)); }, images));
+  rows.push_back(row(
+      "avg_pool2d", "overlapping",
+      [](const Tensors& x) {
+        return square(avg_pool2d(x[0], {3, 2}, {1, 2}, 1));
+      },
+      images));
+}
+
 void add_layout(std::vector<OpRow>& rows) {
   using xt::placeholders::_;
   // Products make the second order say something about operations that only move elements.
@@ -350,6 +399,7 @@ const std::vector<OpRow>& op_table() {
     add_reductions(all);
     add_products(all);
     add_normalization(all);
+    add_convolution(all);
     add_layout(all);
     add_indexing(all);
     return all;

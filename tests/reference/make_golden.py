@@ -190,6 +190,23 @@ case("nn/cross_entropy_soft", lambda z: F.cross_entropy(z, torch.tensor([[0.2, 0
      [[(2, 3)]], (-6, 6))
 
 
+# ---- convolution and pooling; random numbers have no ties
+IMAGES = [[(2, 2, 4, 6)], [(1, 1, 5, 5)], [(3, 1, 3, 4)]]
+case("unfold", lambda x: F.unfold(x, 2) ** 2, IMAGES)
+case("unfold/steps", lambda x: F.unfold(x, (2, 3), stride=(2, 1), padding=(0, 2)) ** 2, IMAGES)
+case("fold", lambda c: F.fold(c, (3, 4), 2) ** 2, [[(2, 8, 6)], [(1, 4, 6)]])
+case("fold/steps", lambda c: F.fold(c, (5, 4), (2, 3), stride=(2, 1), padding=(0, 2)) ** 2, [[(2, 6, 12)]])
+case("conv2d", lambda x, w, b: F.conv2d(x, w, b) ** 2,
+     [[(2, 3, 5, 4), (2, 3, 3, 2), (2,)], [(1, 1, 1, 1), (1, 1, 1, 1), (1,)],
+     [(3, 2, 4, 5), (3, 2, 1, 1), (3,)], [(2, 2, 3, 4), (2, 2, 3, 4), (2,)], [(2, 3, 7, 6), (4, 3, 3, 3), (4,)]])
+case("conv2d/no bias", lambda x, w: F.conv2d(x, w, stride=2, padding=(1, 2)) ** 2,
+     [[(2, 2, 5, 4), (3, 2, 3, 3)], [(1, 1, 1, 1), (1, 1, 3, 5)], [(2, 1, 6, 7), (2, 1, 3, 2)]])
+case("max_pool2d", lambda x: F.max_pool2d(x, 2) ** 2, IMAGES)
+case("max_pool2d/overlapping", lambda x: F.max_pool2d(x, (3, 2), (1, 2), 1) ** 2, IMAGES)
+case("avg_pool2d", lambda x: F.avg_pool2d(x, 2) ** 2, IMAGES)
+case("avg_pool2d/overlapping", lambda x: F.avg_pool2d(x, (3, 2), (1, 2), 1) ** 2, IMAGES)
+
+
 # ---- 20 steps of a 2-layer network, for each optimiser
 def curve(make_optimizer):
     torch.manual_seed(7)
@@ -219,6 +236,26 @@ curves = {
     "adam": curve(lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.01)),
 }
 
-json.dump({"torch": torch.__version__, "cases": cases, "curves": curves}, sys.stdout, separators=(",", ":"))
+
+
+# ---- four steps of recurrent layers: outputs, last state, and the gradients of everything
+def recurrent(make, states):
+    torch.manual_seed(11)
+    layer = make(3, 4)
+    x = torch.randn(4, 2, 3, requires_grad=True)
+    start = [torch.randn(1, 2, 4, requires_grad=True) for _ in range(states)]
+    y, last = layer(x, start[0] if states == 1 else tuple(start))
+    last = [last] if states == 1 else list(last)
+    seeds = [torch.rand(t.shape) + 0.5 for t in [y] + last]
+    weights = [layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0]
+    inputs = [x] + start + weights
+    grads = torch.autograd.grad([y] + last, inputs, seeds)
+    return {name: [tensor(t) for t in group]
+            for name, group in {"inputs": inputs, "outputs": [y] + last, "seeds": seeds, "gradients": grads}.items()}
+
+
+layers = {"lstm": recurrent(torch.nn.LSTM, 2), "gru": recurrent(torch.nn.GRU, 1)}
+
+json.dump({"torch": torch.__version__, "cases": cases, "curves": curves, "recurrent": layers}, sys.stdout, separators=(",", ":"))
 print()
 assert math.isfinite(sum(curves["sgd"]["losses"]))

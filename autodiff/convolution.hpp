@@ -1,0 +1,57 @@
+// Two-dimensional convolution, and the moves behind it: windows of images as columns, and back.
+#pragma once
+#include <concepts>
+#include <type_traits>
+
+#include "tensor.hpp"
+
+namespace xtape {
+
+/// Height and width of a window, a step or a border: two numbers in braces, or one for both.
+struct Size2 {
+  template <std::integral I>
+  Size2(I both) : Size2(both, both) {}  // NOLINT: conv2d(x, w, {.stride = 2})
+  template <std::integral H, std::integral W>
+  Size2(H h, W w) : height(static_cast<std::ptrdiff_t>(h)), width(static_cast<std::ptrdiff_t>(w)) {}
+
+  std::ptrdiff_t height, width;
+};
+
+struct Conv2dOptions {
+  Size2 stride = 1;
+  Size2 padding = 0;  ///< rows and columns of zeros on each side
+};
+
+/// The windows of images as columns (im2col): x (N, C, H, W) gives (N, C·kh·kw, Ho·Wo), where column
+/// (oy, ox) holds x[n, c, oy·stride + ky − padding, ox·stride + kx − padding] for all (c, ky, kx), 0 outside
+/// of the image, and Ho = ⌊(H + 2·padding − kh) / stride⌋ + 1. PyTorch's unfold; its derivative is fold.
+/// Error where no window fits.
+template <class T>
+Tensor<T> unfold(const Tensor<T>& x, Size2 kernel, Size2 stride = 1, Size2 padding = 0);
+
+/// The transpose of unfold: the columns (N, C·kh·kw, Ho·Wo) are added at the places that unfold reads in
+/// images of size `image`: (N, C, H, W). Error for columns that unfold would not give.
+template <class T>
+Tensor<T> fold(const Tensor<T>& columns, Size2 image, Size2 kernel, Size2 stride = 1, Size2 padding = 0);
+
+namespace detail {
+template <class T>
+Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& b, const Conv2dOptions& options);
+}  // namespace detail
+
+/// y[n, o, oy, ox] = b[o] + Σ w[o, c, ky, kx] x[n, c, oy·stride + ky − padding, ox·stride + kx − padding], as
+/// one node: x (N, C, H, W), w (out, C, kh, kw), b (out), y (N, out, Ho, Wo); a cross-correlation, as
+/// everywhere in deep learning (Goodfellow et al., Deep Learning, 9.1). Written as y = W unfold(x) + b with
+/// W (out, C·kh·kw), the derivatives are dx = fold(Wᵀ g), dW = Σ g unfold(x)ᵀ, db = Σ g. Error for shapes
+/// that do not agree, and for a kernel larger than the padded image.
+template <class T, std::convertible_to<Tensor<T>> Bias>
+Tensor<T> conv2d(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& w, const Bias& b,
+                 const Conv2dOptions& options = {}) {
+  return detail::conv2d<T>(x, w, b, options);
+}
+/// Without a bias.
+template <class T>
+Tensor<T> conv2d(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& w,
+                 const Conv2dOptions& options = {});
+
+}  // namespace xtape

@@ -129,11 +129,12 @@ struct Conv2d {
     // dx = fold(Wᵀ (K, out) g (out, n·L))
     d.accumulate(0, [&](Target<T> dx) {
       const T* const w = d.kept_value(1).template elements<T>();
-      if (!dx.accumulate) std::fill_n(dx.data, tiles.samples * image(), T(0));
       each_tile(tiles, [&](const Part& part) {
         const std::size_t n = part.samples;
         gemm(true, false, K, n * L, out, w, adjoint(part), false, part.columns);
-        add_columns(dx.data + part.first * image(), part.columns, {L, n * L}, n, windows);
+        T* const images = dx.data + part.first * image();
+        if (!dx.accumulate) std::fill_n(images, n * image(), T(0));
+        add_columns(images, part.columns, {L, n * L}, n, windows);
       });
     });
     // dW (out, K) = Σ g (out, n·L) columnsᵀ (n·L, K), a sum for each group of tiles

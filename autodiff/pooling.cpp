@@ -71,13 +71,13 @@ struct MaxPool2d {
     Windows one = windows;
     one.channels = 1;
     d.accumulate(0, [&, all_columns = memory.mutable_data()](Target<T> dx) {
-      if (!dx.accumulate) std::fill_n(dx.data, x.size(), T(0));
       parallel_for(groups, [&](std::size_t group) {
         T* const columns = all_columns + group * windows.kernel() * L;
         for (std::size_t p = group * count / groups; p < (group + 1) * count / groups; ++p) {
           write_columns(columns, {0, L}, x.data() + p * P, 1, one, lowest);
           kernels<T>().extreme_gradient(columns, false, d.adjoint.data() + p * L, columns, y.data() + p * L,
                                         windows.kernel(), L);
+          if (!dx.accumulate) std::fill_n(dx.data + p * P, P, T(0));
           add_columns(dx.data + p * P, columns, {0, L}, 1, one);
         }
       });

@@ -21,7 +21,7 @@ namespace xtape {
 namespace {
 
 std::atomic<int> chosen{0};
-std::atomic<int> own_blas_threads{0};  ///< what OpenBLAS used before a SerialBlas, while there is one
+std::atomic<int> blas_threads{0};  ///< what OpenBLAS is to use after a SerialBlas, while there is one
 std::mutex serial_mutex;
 int serial_count = 0;
 constinit std::atomic<bool> closed = false;  ///< the workers have ended with the program
@@ -109,27 +109,30 @@ void set_num_threads(int n) {
   if (n < 1) throw Error("set_num_threads", std::to_string(n) + " threads: at least 1 is needed");
   chosen = n;
   const std::scoped_lock lock(serial_mutex);
-  if (openblas_set_num_threads && serial_count == 0) openblas_set_num_threads(n);
+  if (serial_count != 0)
+    blas_threads = n;
+  else if (openblas_set_num_threads)
+    openblas_set_num_threads(n);
 }
 
 int num_threads() {
   if (chosen != 0) return chosen;
-  if (const int before = own_blas_threads) return before;
+  if (const int later = blas_threads) return later;
   return openblas_get_num_threads ? openblas_get_num_threads() : 1;
 }
 
 detail::SerialBlas::SerialBlas() {
   const std::scoped_lock lock(serial_mutex);
-  if (serial_count++ != 0 || !openblas_set_num_threads) return;
-  own_blas_threads = num_threads();
+  if (serial_count++ != 0 || !openblas_set_num_threads || !openblas_get_num_threads) return;
+  blas_threads = openblas_get_num_threads();
   openblas_set_num_threads(1);
 }
 
 detail::SerialBlas::~SerialBlas() {
   const std::scoped_lock lock(serial_mutex);
-  if (--serial_count != 0 || !openblas_set_num_threads) return;
-  openblas_set_num_threads(num_threads());
-  own_blas_threads = 0;
+  if (--serial_count != 0 || !openblas_set_num_threads || !openblas_get_num_threads) return;
+  openblas_set_num_threads(blas_threads);
+  blas_threads = 0;
 }
 
 void detail::run_parallel(std::size_t count, void (*work)(const void*, std::size_t),

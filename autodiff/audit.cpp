@@ -28,7 +28,7 @@ std::vector<T> copy_of(const Handle& handle) {
 
 /// One run of the function: its operations in order, with their values.
 template <class T>
-struct Run : Observer {
+struct Run {
   struct Operation {
     NodeRef node;
     std::vector<T> value;
@@ -36,18 +36,28 @@ struct Run : Observer {
   std::vector<Operation> operations;
   std::unordered_map<Node*, Handle> leaves;
   Tensor<T> loss;
+};
 
-  void recorded(std::span<const Handle* const> inputs, const Handle& output) override {
-    operations.push_back({output.node, copy_of<T>(output)});
+/// Notes what is recorded while it lives.
+template <class T>
+class Recorder : public Observer {
+ public:
+  explicit Recorder(Run<T>& run) : run_(run) {}
+  void forward(const char*, const Handle& y, std::span<const Handle* const> inputs) override {
+    if (!y.node) return;
+    run_.operations.push_back({y.node, copy_of<T>(y)});
     for (const Handle* input : inputs)
-      if (input->node && input->node->is_leaf()) leaves.emplace(input->node.get(), *input);
+      if (input->node && input->node->is_leaf()) run_.leaves.emplace(input->node.get(), *input);
   }
+
+ private:
+  Run<T>& run_;
 };
 
 template <class T>
 Run<T> run(const std::function<Tensor<T>()>& f) {
   Run<T> result;
-  const ObserverScope scope(&result);
+  const Recorder<T> recorder(result);
   result.loss = f();
   return result;
 }

@@ -8,6 +8,7 @@
 #include "convolution.hpp"
 #include "custom.hpp"
 #include "derivatives.hpp"
+#include "detect_anomaly.hpp"
 #include "elementwise.hpp"
 #include "grad.hpp"
 #include "indexing.hpp"

@@ -6,7 +6,7 @@
 #include <limits>
 #include <string>
 
-#include "profile.hpp"
+#include "observer.hpp"
 
 namespace xtape::detail {
 namespace {
@@ -85,6 +85,12 @@ Handle& Pass::slot(Node& node) {
   return node.adjoint;
 }
 
+const Value* Pass::collected(const Node& node) const {
+  if (!node.is_leaf() || !targeted_) return node.adjoint.value.get();
+  const Target* const target = find(node);
+  return target ? target->gradient.value.get() : nullptr;
+}
+
 // Finds what the root depends on, before anything is changed: checks that it can be replayed, and for a
 // pass with targets marks the nodes above one of them. A node is surveyed once in a pass.
 void Pass::survey(Node& root) {
@@ -127,9 +133,10 @@ void Pass::visit(Node& node) {
     if (Target* target = find(node)) target->gradient = adjoint;
   if (node.operation && (!targeted_ || node.needed)) {
     {
-      const Profiled profiled(node.name, true);
+      Observed observed(node.name, &adjoint);
       const InUse in_use(node);  // the rule may drop handles, and must not be released under its own feet
       node.operation->backward(node, *this, std::move(adjoint));
+      observed.rule(node, *this);
     }
     ++tape_.rules_run_;
     if (!retain_) tape_.consume(node);

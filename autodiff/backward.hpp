@@ -30,6 +30,8 @@ class Pass {
   bool wants(const Node& node) const { return !targeted_ || is_targeted(node); }
   /// The place that collects the adjoint of a node that is wanted.
   Handle& slot(Node& node);
+  /// The adjoint of a node as far as it has been collected; null where nothing has.
+  const Value* collected(const Node& node) const;
 
   /// Runs the rules from `root`, whose adjoint is `seed`, down to the node after `stop` (null: to the first).
   /// A rule may call it for nodes that it has just recorded. Errors: a consumed recording, a value assigned

@@ -76,7 +76,7 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
   constexpr const char* name = Checkpoint<T>::name;
   if (x.size() > 30)
     throw Error(name, "more than 30 arguments: pass them joined, or let the function capture them");
-  const Profiled profiled(name);
+  Observed observed(name);
   std::vector<const Handle*> inputs;
   for (const Tensor<T>& one : x) {
     one.shape();  // an empty tensor is an error here already
@@ -95,12 +95,13 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
   }
   skipped_inputs = outer;
   if (outer) outer->insert(outer->end(), op.captured.begin(), op.captured.end());
-  if (!recording || (!records(inputs) && op.captured.empty())) return y;
-
-  const std::uint32_t keep_all = (1u << x.size()) - 1u;
-  Tensor<T> recorded = append<T>(std::move(op), std::move(y), inputs, keep_all);
-  recorded.handle().node->opaque = true;
-  return recorded;
+  if (recording && (records(inputs) || !op.captured.empty())) {
+    const std::uint32_t keep_all = (1u << x.size()) - 1u;
+    y = append<T>(std::move(op), std::move(y), inputs, keep_all);
+    y.handle().node->opaque = true;
+  }
+  observed.result(y.handle(), inputs);
+  return y;
 }
 
 template Tensor<float> checkpoint(Function<float>, const std::vector<Tensor<float>>&);
@@ -112,10 +113,13 @@ template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule) {
   const char* const lasting_name = detail::lasting(name);
-  const detail::Profiled profiled(lasting_name);
+  detail::Observed observed(lasting_name);
   std::vector<const detail::Handle*> handles;
   for (const Tensor<T>& input : inputs) handles.push_back(&input.handle());
-  return detail::record<T>(detail::Custom<T>{lasting_name, std::move(rule)}, value.detach(), handles);
+  Tensor<T> recorded =
+      detail::record<T>(detail::Custom<T>{lasting_name, std::move(rule)}, value.detach(), handles);
+  observed.result(recorded.handle(), handles);
+  return recorded;
 }
 
 template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&,

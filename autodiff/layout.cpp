@@ -22,10 +22,12 @@ std::string dims_text(const Dims& dims) {
 template <class T>
 Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
   if (shape == x.shape()) return x;
-  const detail::Profiled profiled("reshape");
+  detail::Observed observed("reshape");
   const Tensor<T> y(detail::Handle{detail::make_view(x.handle().value, shape), {}});
   const std::array<const detail::Handle*, 1> inputs{&x.handle()};
-  return detail::record<T>(detail::Reshape<T>{}, y, inputs);
+  Tensor<T> recorded = detail::record<T>(detail::Reshape<T>{}, y, inputs);
+  observed.result(recorded.handle(), inputs);
+  return recorded;
 }
 
 /// The part [start, stop) of an axis.
@@ -162,7 +164,7 @@ Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t
     shape[axis] += x.shape()[axis];
     *size++ = x.shape()[axis];
   }
-  const detail::Profiled profiled("concatenate");
+  detail::Observed observed("concatenate");
   Tensor<T> y = Tensor<T>::uninitialized(shape, "concatenate");
   std::size_t inner = 1;
   for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
@@ -174,7 +176,10 @@ Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t
     for (std::size_t i = 0; i < rows; ++i) std::copy_n(x.data() + i * n, n, to + i * row);
     to += n;
   }
-  return detail::record<T>(std::move(op), std::move(y), detail::Handles<T>(tensors));
+  const detail::Handles<T> inputs(tensors);
+  Tensor<T> recorded = detail::record<T>(std::move(op), std::move(y), inputs);
+  observed.result(recorded.handle(), inputs);
+  return recorded;
 }
 
 template <class T>

@@ -135,10 +135,12 @@ Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function
   }
   PoolVector<Tensor<T>> wide;
   for (const Tensor<T>& one : x) wide.push_back(widened(one.detach(), shape));
-  const Profiled profiled("map");
+  Observed observed("map");
   Tensor<T> y = make_result<T>(shape, "map", x.front());
   Plan<T>(program, wide, y.mutable_data()).run(y.size(), {});
-  return record<T>(Map<T>{std::move(program), std::move(f)}, std::move(y), inputs);
+  Tensor<T> recorded = record<T>(Map<T>{std::move(program), std::move(f)}, std::move(y), inputs);
+  observed.result(recorded.handle(), inputs);
+  return recorded;
 }
 
 template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>, Function<float>);

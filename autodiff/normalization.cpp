@@ -53,7 +53,7 @@ template <class T, bool batch>
 Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta, T epsilon,
                     Moments<T>* moments) {
   constexpr const char* name = Normalize<T, batch>::name;
-  const Profiled profiled(name);
+  Observed observed(name);
   const std::size_t N = x.shape()[0], F = x.shape()[1];
   const Shape reduced{batch ? F : N};
   Tensor<T> y = make_result(x.shape(), name, x), mean = Tensor<T>::uninitialized(reduced),
@@ -61,9 +61,12 @@ Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>&
   (batch ? kernels<T>().batch_norm : kernels<T>().layer_norm)(y.mutable_data(), mean.mutable_data(),
                                                               inverse.mutable_data(), x.data(), gamma.data(),
                                                               beta.data(), N, F, epsilon);
-  if (moments) *moments = {xtape::mean(x.detach(), 0), var(x.detach(), 0)};
   const std::array<const Handle*, 3> inputs{&x.handle(), &gamma.handle(), &beta.handle()};
-  return record<T>(Normalize<T, batch>{epsilon, std::move(mean), std::move(inverse)}, std::move(y), inputs);
+  Tensor<T> recorded =
+      record<T>(Normalize<T, batch>{epsilon, std::move(mean), std::move(inverse)}, std::move(y), inputs);
+  observed.result(recorded.handle(), inputs);
+  if (moments) *moments = {xtape::mean(x.detach(), 0), var(x.detach(), 0)};
+  return recorded;
 }
 
 void require_features(const char* op, const Shape& x, const Shape& gamma, const Shape& beta) {

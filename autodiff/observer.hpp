@@ -1,40 +1,83 @@
-// Sees operations as they are recorded. Not for users' programs.
+// What watches operations as they run (Profile, DetectAnomaly): for an operation that nothing watches, the
+// test of one pointer.
 #pragma once
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "node.hpp"
 
 namespace xtape::detail {
 
+/// Sees the operations of this thread while it lives. Scopes nest, and each sees what happens within.
 class Observer {
  public:
-  virtual ~Observer() = default;
-  /// `output` is the new node with its value; null nodes among the inputs are constants.
-  virtual void recorded(std::span<const Handle* const> inputs, const Handle& output) = 0;
-};
+  Observer();
+  virtual ~Observer();
+  Observer(const Observer&) = delete;
+  Observer& operator=(const Observer&) = delete;
 
-/// Of this thread. Without one a record pays for a test of this pointer.
-XTAPE_THREAD_LOCAL Observer* observer = nullptr;
+  /// An operation begins, or where there is an adjoint, its rule. Runs nest. Throws nothing.
+  virtual void begin(const char* op, const Handle* adjoint);
+  /// The operation gave y, with a node where it was recorded. What this throws, the operation throws.
+  virtual void forward(const char* op, const Handle& y, std::span<const Handle* const> inputs);
+  /// The rule of a node has added to the adjoints of its inputs. What this throws, the pass throws.
+  virtual void backward(Node& node, const Pass& pass);
+  /// The run that began last is over, by an exception too. Throws nothing.
+  virtual void end();
 
-template <class Inputs>
-void observe(const Inputs& inputs, const Handle& output) {
-  std::vector<const Handle*> list;
-  for (const Handle* input : inputs) list.push_back(input);
-  observer->recorded(list, output);
-}
-
-/// Sets the observer for a scope.
-class ObserverScope {
- public:
-  explicit ObserverScope(Observer* now) : before_(std::exchange(observer, now)) {}
-  ~ObserverScope() { observer = before_; }
-  ObserverScope(const ObserverScope&) = delete;
-  ObserverScope& operator=(const ObserverScope&) = delete;
+  Observer* outer() const { return outer_; }
 
  private:
-  Observer* before_;
+  Observer* outer_;
+};
+
+/// The innermost one.
+XTAPE_THREAD_LOCAL Observer* observer = nullptr;
+
+void begin_observed(const char* op, const Handle* adjoint);
+void observe_forward(const char* op, const Handle& y, std::span<const Handle* const> inputs);
+void observe_backward(Node& node, const Pass& pass);
+void end_observed();
+
+/// One run of an operation or of its rule, from here to result() or rule(), or to an exception.
+class Observed {
+ public:
+  /// For a rule with the adjoint that it is given.
+  explicit Observed(const char* op, const Handle* adjoint = nullptr) : op_(op), active_(observer != nullptr) {
+    if (active_) [[unlikely]]
+      begin_observed(op, adjoint);
+  }
+  ~Observed() {
+    if (active_) [[unlikely]]
+      end_observed();
+  }
+  Observed(const Observed&) = delete;
+  Observed& operator=(const Observed&) = delete;
+
+  template <class Inputs>
+  void result(const Handle& y, const Inputs& inputs) {
+    if (!active_) [[likely]]
+      return;
+    std::vector<const Handle*> list;
+    for (const Handle* input : inputs) list.push_back(input);
+    observe_forward(op_, y, list);
+    finish();
+  }
+  void rule(Node& node, const Pass& pass) {
+    if (!active_) [[likely]]
+      return;
+    observe_backward(node, pass);
+    finish();
+  }
+
+ private:
+  void finish() {
+    active_ = false;
+    end_observed();
+  }
+
+  const char* op_;
+  bool active_;
 };
 
 }  // namespace xtape::detail

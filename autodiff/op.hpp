@@ -17,7 +17,6 @@
 
 #include "backward.hpp"
 #include "observer.hpp"
-#include "profile.hpp"
 #include "tensor.hpp"
 
 namespace xtape::detail {
@@ -165,12 +164,7 @@ Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_ma
   Node* node = append(op.name, y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
   ::new (node->op()) Op(std::move(op));
   node->operation = &operation<T, Op>;
-  if (profile) [[unlikely]]
-    profile_kept(*node);
-  Tensor<T> recorded(Handle{std::move(y).release().value, NodeRef(node)});
-  if (observer) [[unlikely]]
-    observe(inputs, recorded.handle());
-  return recorded;
+  return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
 }
 
 /// Whether an operation on these inputs is to be recorded.
@@ -227,11 +221,13 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
 
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
-  const Profiled profiled(op.name);
+  Observed observed(op.name);
   Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), op.name, first);
   op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
   const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
-  return record<T>(op, std::move(y), inputs);
+  Tensor<T> recorded = record<T>(op, std::move(y), inputs);
+  observed.result(recorded.handle(), inputs);
+  return recorded;
 }
 
 }  // namespace xtape::detail

@@ -32,15 +32,8 @@ std::string escaped(std::string_view text) {
 
 }  // namespace
 
-Profile::Profile() : outer_(detail::profile) { detail::profile = this; }
-Profile::~Profile() {
-  Profile** at = &detail::profile;  // scopes that live on the heap may end in any order
-  while (*at && *at != this) at = &(*at)->outer_;
-  if (*at) *at = outer_;
-}
-
-void Profile::begin(const char* op, bool is_backward) {
-  frames_.push_back({op, is_backward, {}, {}, memory_use().allocated});
+void Profile::begin(const char* op, const detail::Handle* adjoint) {
+  frames_.push_back({op, adjoint != nullptr, {}, {}, memory_use().allocated});
   frames_.back().start = Clock::now();
 }
 
@@ -65,9 +58,9 @@ void Profile::end() {
     events_.push_back({frame.op, frame.is_backward, frame.start, length, allocated});
 }
 
-void Profile::keeps(detail::Node& node) {
-  if (frames_.empty()) return;
-  for (const detail::Kept& kept : node.kept()) frames_.back().kept += kept.value->owner().bytes();
+void Profile::forward(const char*, const detail::Handle& y, std::span<const detail::Handle* const>) {
+  if (frames_.empty() || !y.node) return;
+  for (const detail::Kept& kept : y.node->kept()) frames_.back().kept += kept.value->owner().bytes();
 }
 
 std::vector<Profile::Row> Profile::rows() const {
@@ -121,17 +114,4 @@ std::ostream& operator<<(std::ostream& out, const Profile& profile) {
   return out;
 }
 
-namespace detail {
-
-void begin_profiled(const char* op, bool is_backward) {
-  for (Profile* p = profile; p; p = p->outer()) p->begin(op, is_backward);
-}
-void end_profiled() {
-  for (Profile* p = profile; p; p = p->outer()) p->end();
-}
-void profile_kept(Node& node) {
-  for (Profile* p = profile; p; p = p->outer()) p->keeps(node);
-}
-
-}  // namespace detail
 }  // namespace xtape

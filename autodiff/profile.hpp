@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "node.hpp"
+#include "observer.hpp"
 
 namespace xtape {
 
 /// While it lives, notes what the operations of this thread cost, forward and backward. Scopes nest, and each
 /// sees what happens within. Without a scope an operation pays for one test of a pointer.
-class Profile {
+class Profile : public detail::Observer {
  public:
   /// One kind of operation. Times are its own: those of operations that it is composed of are theirs.
   struct Row {
@@ -25,22 +25,11 @@ class Profile {
     double ratio() const { return forward > 0 ? backward / forward : 0; }  ///< gradient to value
   };
 
-  Profile();
-  ~Profile();
-  Profile(const Profile&) = delete;
-  Profile& operator=(const Profile&) = delete;
-
   /// The ledger, the most expensive operation first.
   std::vector<Row> rows() const;
   /// Every run as JSON in Chrome's trace format, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
   /// At most the first million runs; rows() counts all.
   void write_trace(std::ostream& out) const;
-
-  // For the engine.
-  void begin(const char* op, bool is_backward);
-  void end();
-  void keeps(detail::Node& node);
-  Profile* outer() const { return outer_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -61,7 +50,10 @@ class Profile {
     std::size_t allocated;
   };
 
-  Profile* outer_;
+  void begin(const char* op, const detail::Handle* adjoint) override;
+  void forward(const char*, const detail::Handle& y, std::span<const detail::Handle* const>) override;
+  void end() override;
+
   const Clock::time_point start_ = Clock::now();
   std::vector<Row> rows_;
   std::vector<Frame> frames_;
@@ -71,31 +63,4 @@ class Profile {
 /// The ledger as a table.
 std::ostream& operator<<(std::ostream& out, const Profile& profile);
 
-namespace detail {
-
-XTAPE_THREAD_LOCAL Profile* profile = nullptr;
-
-void begin_profiled(const char* op, bool is_backward);
-void end_profiled();
-void profile_kept(Node& node);
-
-/// Notes one run of an operation from here to the end of the scope.
-class Profiled {
- public:
-  explicit Profiled(const char* op, bool is_backward = false) : active_(profile != nullptr) {
-    if (active_) [[unlikely]]
-      begin_profiled(op, is_backward);
-  }
-  ~Profiled() {
-    if (active_) [[unlikely]]
-      end_profiled();
-  }
-  Profiled(const Profiled&) = delete;
-  Profiled& operator=(const Profiled&) = delete;
-
- private:
-  const bool active_;
-};
-
-}  // namespace detail
 }  // namespace xtape

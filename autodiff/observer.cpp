@@ -1,0 +1,31 @@
+// The list of observers of a thread, the innermost first.
+#include "observer.hpp"
+
+namespace xtape::detail {
+
+Observer::Observer() : outer_(observer) { observer = this; }
+Observer::~Observer() {
+  Observer** at = &observer;  // scopes that live on the heap may end in any order
+  while (*at && *at != this) at = &(*at)->outer_;
+  if (*at) *at = outer_;
+}
+
+void Observer::begin(const char*, const Handle*) {}
+void Observer::forward(const char*, const Handle&, std::span<const Handle* const>) {}
+void Observer::backward(Node&, const Pass&) {}
+void Observer::end() {}
+
+void begin_observed(const char* op, const Handle* adjoint) {
+  for (Observer* o = observer; o; o = o->outer()) o->begin(op, adjoint);
+}
+void observe_forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) {
+  for (Observer* o = observer; o; o = o->outer()) o->forward(op, y, inputs);
+}
+void observe_backward(Node& node, const Pass& pass) {
+  for (Observer* o = observer; o; o = o->outer()) o->backward(node, pass);
+}
+void end_observed() {
+  for (Observer* o = observer; o; o = o->outer()) o->end();
+}
+
+}  // namespace xtape::detail

@@ -16,6 +16,7 @@
 #include "layers.hpp"
 #include "losses.hpp"
 #include "module.hpp"
+#include "monitor.hpp"
 #include "normalization.hpp"
 #include "optimizers.hpp"
 #include "progress.hpp"

@@ -1,0 +1,196 @@
+// Reading the parameters around a step, and the activations as they run.
+#include "monitor.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <ostream>
+#include <string_view>
+
+#include "training_report.hpp"
+
+namespace xtape::nn {
+namespace {
+
+/// √Σx² of n numbers without overflow: again with all divided by the largest, where the plain sum leaves the
+/// range.
+template <class F>
+double norm_of(std::size_t n, F&& element) {
+  double sum = 0, largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double x = element(i);
+    sum += x * x;
+    largest = std::max(largest, std::abs(x));
+  }
+  const bool in_range = sum > 1e-290 && sum < std::numeric_limits<double>::infinity();
+  if (in_range || largest == 0 || std::isnan(sum) || std::isinf(largest)) return std::sqrt(sum);
+  double scaled = 0;
+  for (std::size_t i = 0; i < n; ++i) scaled += element(i) / largest * (element(i) / largest);
+  return largest * std::sqrt(scaled);
+}
+
+template <class T>
+double norm_of(const Tensor<T>& x) {
+  return norm_of(x.size(), [data = x.data()](std::size_t i) { return static_cast<double>(data[i]); });
+}
+
+/// Channels of images are the second axis, features the last.
+std::size_t unit_axis(std::size_t rank) { return rank == 4 ? 1 : rank - 1; }
+
+}  // namespace
+
+template <class T>
+GradientMonitor<T>::GradientMonitor(std::vector<std::pair<std::string, Tensor<T>>> parameters,
+                                    MonitorOptions options)
+    : AnomalyObserver(options.anomaly), options_(options) {
+  if (parameters.empty()) throw Error("GradientMonitor", "there are no parameters to watch");
+  if (options.every == 0) throw Error("GradientMonitor", "every must be at least 1");
+  if (options.limits.window == 0) throw Error("GradientMonitor", "the window must be at least 1 step");
+  bool any_matrix = false;
+  for (auto& [name, p] : parameters) {
+    if (!p.is_leaf())
+      throw Error("GradientMonitor", "'" + name + "' is no parameter: make it with parameter()");
+    any_matrix = any_matrix || p.rank() >= 2;
+    history_.parameters.push_back({std::move(name), p.shape(), p.rank() >= 2});
+    parameters_.push_back(std::move(p));
+  }
+  for (auto& p : history_.parameters) p.is_weight = p.is_weight || !any_matrix;
+  weights_before_.resize(parameters_.size());
+}
+
+template <class T>
+void GradientMonitor<T>::before_step() {
+  if (is_open_) throw Error("GradientMonitor", "before_step() was called twice: call after_step() between");
+  is_open_ = true;
+  if (!is_kept()) return;
+  current_.number = step_;
+  current_.parameters.assign(parameters_.size(), {});
+  for (std::size_t k = 0; k < parameters_.size(); ++k) {
+    const Tensor<T>& p = parameters_[k];
+    ParameterStep& noted = current_.parameters[k];
+    weights_before_[k].assign(p.begin(), p.end());
+    noted.weight_norm = norm_of(p);
+    noted.has_gradient = p.has_grad();
+    if (!noted.has_gradient) continue;
+    const Tensor<T> gradient = p.grad();
+    noted.gradient_norm = norm_of(gradient);
+    std::size_t zeros = 0;
+    for (const T x : gradient) {
+      zeros += x == 0;
+      noted.not_finite += !std::isfinite(x);
+    }
+    noted.zero_share = p.size() ? static_cast<double>(zeros) / static_cast<double>(p.size()) : 0;
+  }
+}
+
+template <class T>
+void GradientMonitor<T>::after_step(double loss, double learning_rate) {
+  if (!is_open_) throw Error("GradientMonitor", "after_step() without before_step()");
+  is_open_ = false;
+  if (is_kept()) {
+    current_.loss = loss;
+    current_.learning_rate = learning_rate;
+    for (std::size_t k = 0; k < parameters_.size(); ++k) {
+      const T *const before = weights_before_[k].data(), *const after = parameters_[k].data();
+      ParameterStep& noted = current_.parameters[k];
+      noted.update_norm = norm_of(parameters_[k].size(), [&](std::size_t i) {
+        return static_cast<double>(after[i]) - static_cast<double>(before[i]);
+      });
+      noted.update_ratio = noted.weight_norm != 0 ? noted.update_norm / noted.weight_norm
+                                                  : std::numeric_limits<double>::quiet_NaN();
+    }
+    history_.steps.push_back(std::exchange(current_, {}));
+  }
+  ++step_;
+  layers_run_.clear();
+}
+
+template <class T>
+void GradientMonitor<T>::step(Optimizer<T>& optimizer, double loss) {
+  before_step();
+  optimizer.step();
+  after_step(loss, optimizer.learning_rate());
+}
+
+template <class T>
+void GradientMonitor<T>::forward(const char* op, const xtape::detail::Handle& y,
+                                 std::span<const xtape::detail::Handle* const> inputs) {
+  if (!is_kept()) return;
+  if (options_.find_origin && !current_.origin) AnomalyObserver::forward(op, y, inputs);
+  if (is_in_rule() || !y.node || y.value->item_size != sizeof(T)) return;
+  for (const xtape::detail::Handle* input : inputs)
+    if (input->node && input->node->is_leaf())
+      for (ActivationStep& before : current_.activations) before.is_hidden = true;
+  const std::string_view name = op;
+  if (name == "relu" || name == "sigmoid" || name == "tanh") note_activation(op, *y.value.get());
+  if (name == "batch_norm" || name == "layer_norm") history_.normalizes = true;
+}
+
+template <class T>
+void GradientMonitor<T>::backward(xtape::detail::Node& node, const xtape::detail::Pass& pass) {
+  if (is_kept() && options_.find_origin && !current_.origin) AnomalyObserver::backward(node, pass);
+}
+
+template <class T>
+void GradientMonitor<T>::note_activation(const std::string& op, const xtape::detail::Value& y) {
+  const std::string name = op + " " + std::to_string(++layers_run_[op]);
+  auto& names = history_.activations;
+  const auto at = static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
+  if (at == names.size()) names.push_back(name);
+  if (quiet_steps_.size() <= at) quiet_steps_.resize(at + 1);
+  if (current_.activations.size() <= at) current_.activations.resize(at + 1);
+
+  const std::size_t rank = y.shape.size(), axis = rank == 0 ? 0 : unit_axis(rank);
+  const std::size_t units = rank == 0 ? 1 : y.shape[axis];
+  std::size_t inner = 1;
+  for (std::size_t i = axis + 1; i < rank; ++i) inner *= y.shape[i];
+  const double low = op == "tanh" ? -1 : 0, margin = options_.limits.saturation * (1 - low);
+
+  std::vector<std::size_t>& quiet = quiet_steps_[at];
+  if (quiet.size() != units) quiet.assign(units, 0);
+  std::vector<bool> is_alive(units, false);
+  std::size_t zeros = 0, saturated = 0;
+  const T* const elements = y.elements<T>();
+  for (std::size_t i = 0; i < y.size; ++i) {
+    const auto a = static_cast<double>(elements[i]);
+    if (a == 0)
+      ++zeros;
+    else
+      is_alive[i / inner % units] = true;
+    saturated += a <= low + margin || a >= 1 - margin;
+  }
+  if (y.size == 0) return;
+  ActivationStep& noted = current_.activations[at];
+  noted.units = units;
+  noted.zero_share = static_cast<double>(zeros) / static_cast<double>(y.size);
+  if (op != "relu") {
+    noted.saturated_share = static_cast<double>(saturated) / static_cast<double>(y.size);
+    return;
+  }
+  for (std::size_t unit = 0; unit < units; ++unit) {
+    quiet[unit] = is_alive[unit] ? 0 : quiet[unit] + 1;
+    noted.dead_units += quiet[unit] >= options_.limits.window;
+  }
+}
+
+template <class T>
+void GradientMonitor<T>::write_html(std::ostream& out, const std::string& title) const {
+  detail::write_report(out, title, history_, verdicts(), options_.limits);
+}
+
+template <class T>
+std::ostream& operator<<(std::ostream& out, const GradientMonitor<T>& monitor) {
+  out << monitor.history();
+  const std::vector<Verdict> verdicts = monitor.verdicts();
+  if (verdicts.empty()) out << "no verdict\n";
+  for (const Verdict& verdict : verdicts) out << verdict;
+  return out;
+}
+
+#define XTAPE_INSTANTIATE(T)         \
+  template class GradientMonitor<T>; \
+  template std::ostream& operator<<(std::ostream&, const GradientMonitor<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::nn

@@ -1,0 +1,71 @@
+// What was seen of a training run, step by step, as plain numbers: for verdicts and reports.
+#pragma once
+#include <cstddef>
+#include <iosfwd>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <autodiff/detect_anomaly.hpp>
+
+namespace xtape::nn {
+
+/// One parameter in one step. Norms are √Σx² over all elements; NaN where there is nothing to tell.
+struct ParameterStep {
+  double gradient_norm = std::numeric_limits<double>::quiet_NaN();  ///< NaN too without a gradient
+  double weight_norm = 0;                                           ///< before the update
+  double update_norm = 0;                                           ///< of what the step added to the weight
+  double update_ratio = 0;  ///< update_norm / weight_norm; NaN for a weight of 0
+  double zero_share = 0;    ///< of the gradient's elements
+  bool has_gradient = false;
+  std::size_t not_finite = 0;  ///< elements of the gradient that are NaN or infinite
+};
+
+/// One activation layer in one step.
+struct ActivationStep {
+  std::size_t units = 0;       ///< 0 where the layer did not run
+  std::size_t dead_units = 0;  ///< ReLU: 0 for every sample of so many last steps; see MonitorLimits::window
+  double zero_share = 0;       ///< of the outputs
+  double saturated_share = 0;  ///< sigmoid, tanh: outputs at the ends; see MonitorLimits::saturation
+  bool is_hidden = false;      ///< parameters are used after it
+};
+
+struct TrainingStep {
+  std::size_t number = 0;
+  double loss = 0;
+  double learning_rate = std::numeric_limits<double>::quiet_NaN();  ///< NaN when it was not told
+  std::vector<ParameterStep> parameters{};
+  std::vector<ActivationStep> activations{};
+  std::optional<Anomaly> origin{};  ///< the first operation of the step that gave a NaN or infinity
+};
+
+struct TrainingHistory {
+  struct Parameter {
+    std::string name;
+    Shape shape;
+    bool is_weight;  ///< a matrix, or of a higher rank: what verdicts on gradients look at
+    std::size_t size() const;
+  };
+  std::vector<Parameter> parameters{};
+  std::vector<std::string> activations{};  ///< "relu 1", "relu 2", in the order of execution
+  bool normalizes = false;                 ///< batch or layer normalisation was seen
+  std::vector<TrainingStep> steps{};
+
+  /// One row for each step and parameter, with a header, as RFC 4180 has it. Numbers read back to the same
+  /// double; "nan" and "inf" are written so, and a field is empty where there is no number.
+  void write_csv(std::ostream& out) const;
+};
+
+/// The last step as a table.
+std::ostream& operator<<(std::ostream& out, const TrainingHistory& history);
+
+namespace detail {
+
+/// A number in the shortest form that reads back the same, or with `digits` significant ones; a point in any
+/// locale.
+std::string shortest(double x);
+std::string rounded(double x, int digits = 3);
+
+}  // namespace detail
+}  // namespace xtape::nn

@@ -1,0 +1,59 @@
+// Verdicts on a training run: what is wrong, where, since when, and what is done about it.
+#pragma once
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "training_history.hpp"
+
+namespace xtape::nn {
+
+/// Where numbers become a verdict.
+struct MonitorLimits {
+  /// Steps in a row that show it: one batch proves little, and this is still early in any training.
+  std::size_t window = 10;
+  /// The gradient of a weight, per element, against the largest of those nearer to the output. Four sigmoid
+  /// layers of derivative 0.2 leave 0.0016, what the textbook calls nearly vanished. Below its square one
+  /// step is enough: the last layer alone may learn the mean within a window, and then all gradients are
+  /// small.
+  double vanishing = 1e-3;
+  /// Growth by this factor on the way back from the last weight; also ‖gradient‖ / ‖weight‖, where a step of
+  /// gradient descent with the small rate 0.001 would already replace the weight.
+  double exploding = 1e3;
+  /// Share of a layer's ReLU units that were 0 for every sample of the window. A few die in healthy networks;
+  /// "as much as 40 %" is the mark of a rate that was too high (Karpathy, CS231n).
+  double dead_share = 0.25;
+  /// Distance of an output from the ends of its range, in units of the range (1 for sigmoid, 2 for tanh):
+  /// within it the derivative is below 8 % of its largest value.
+  double saturation = 0.02;
+  /// Share of a hidden layer's outputs that lie there: most of its units pass on nearly nothing.
+  double saturated_share = 0.5;
+  /// ‖update‖ / ‖weight‖ of all weights together, about 0.001 in good training (Karpathy, CS231n): when an
+  /// update is so large and the loss does not fall over the window, the rate is too high; …
+  double ratio_too_high = 0.2;
+  /// … when all are so small, and the loss falls by less than `least_fall` of itself while the gradient is
+  /// still of its first size, the rate is too low.
+  double ratio_too_low = 1e-5;
+  double least_fall = 0.01;
+};
+
+/// One finding about a training run.
+struct Verdict {
+  enum class Kind { not_finite, exploding, vanishing, dead, saturated, rate_too_high, rate_too_low };
+  Kind kind{};
+  std::string where{};  ///< parameters or a layer; "training" for a learning rate
+  std::size_t first_step = 0, last_step = 0;
+  double value = 0;                   ///< the worst of the numbers that the limit is for
+  std::string finding{};              ///< what was seen, with the numbers
+  std::vector<std::string> advice{};  ///< what to do, with the names in xtape
+
+  /// The kind in words: "vanishing gradients", "learning rate too high" …
+  const char* title() const;
+};
+
+/// What the history shows, the gravest first. A verdict covers the first to the last step that shows it.
+std::vector<Verdict> find_verdicts(const TrainingHistory& history, const MonitorLimits& limits = {});
+
+std::ostream& operator<<(std::ostream& out, const Verdict& verdict);
+
+}  // namespace xtape::nn

@@ -30,11 +30,15 @@ struct MonitorOptions {
 ///     std::cout << monitor;
 ///     monitor.write_html(file);
 ///
-/// Where something else calls the optimiser, before_step() and after_step() go around it. Activations are
-/// seen as the operations relu, sigmoid and tanh of this thread, recorded between two steps, numbered in the
-/// order in which they run; those within map, checkpoint, and evaluation under NoGrad are not. A unit is a
-/// feature of the last axis, a channel of (N, C, H, W). Memory: 56 bytes for each parameter tensor and step;
-/// a copy of the weights during a step. To be used and destroyed on the thread that made it.
+/// Where something else calls the optimiser, before_step() and after_step() go around it; with a Trainer:
+///
+///     trainer.options.after_backward = [&] { monitor.before_step(); };
+///     trainer.options.on_batch_end = [&](auto, auto, double loss) { monitor.after_step(loss); };
+///
+/// Activations are seen as the operations relu, sigmoid and tanh of this thread, recorded between two steps,
+/// numbered in the order in which they run; those within map, checkpoint, and evaluation under NoGrad are
+/// not. A unit is a feature of the last axis, or a channel of (N, C, H, W). Memory: 56 bytes for each
+/// parameter tensor and step, and a copy of the weights. To be used and destroyed on the thread that made it.
 template <class T>
 class GradientMonitor : private xtape::detail::AnomalyObserver {
  public:

@@ -434,6 +434,32 @@ TEST_CASE_TEMPLATE("healthy training gets no verdict", T, float, double) {
   CHECK(text.str().find("tanh 1") != std::string::npos);
 }
 
+TEST_CASE("a Trainer is watched through its callbacks") {
+  random::seed(13);
+  nn::Sequential<double> model(nn::Linear<double>(4, 8), nn::ReLU<double>(),
+                               nn::Residual<double>(nn::Linear<double>(8, 8)), nn::BatchNorm1d<double>(8),
+                               nn::Linear<double>(8, 1));
+  const Tensor<double> x = random::normal<double>({60, 4});
+  const nn::Dataset<double> data(x, sum(x, 1, true));
+  nn::DataLoader<double> loader(data, {.batch_size = 20});
+  nn::SGD<double> sgd(model.parameters(), {.learning_rate = 0.01});
+  nn::GradientMonitor<double> monitor(model);
+  nn::Trainer<double> trainer(model, sgd, [](const Tensor<double>& y, const nn::Dataset<double>& batch) {
+    return nn::mse_loss(y, batch.targets);
+  });
+  trainer.options.epochs = 4;
+  trainer.options.after_backward = [&] { monitor.before_step(); };
+  trainer.options.on_batch_end = [&](auto, auto, double loss) { monitor.after_step(loss); };
+  trainer.fit(loader, data);
+  CHECK(monitor.history().steps.size() == 4 * 3);
+  CHECK(monitor.history().activations == std::vector<std::string>{"relu 1"});  // not those of the validation
+  CHECK(monitor.history().normalizes);
+  for (const nn::TrainingStep& step : monitor.history().steps)
+    for (const nn::ParameterStep& p : step.parameters)
+      CHECK(p.update_norm == doctest::Approx(0.01 * p.gradient_norm));
+  CHECK(monitor.verdicts().empty());
+}
+
 TEST_CASE("every k-th step is kept, and watching ends with the monitor") {
   const auto w = parameter<double>({1.0, 2.0});
   {

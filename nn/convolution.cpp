@@ -10,6 +10,14 @@
 
 namespace xtape::nn {
 
+namespace {
+
+std::string sizes(std::size_t height, std::size_t width) {
+  return std::to_string(height) + "x" + std::to_string(width);
+}
+
+}  // namespace
+
 template <class T>
 Conv2d<T>::Conv2d(std::size_t in, std::size_t out, Size2 kernel, const ConvolutionOptions& with)
     : options{with.stride, with.padding} {
@@ -35,6 +43,17 @@ void Conv2d<T>::members(Members<T>& m) {
 }
 
 template <class T>
+std::string Conv2d<T>::describe() const {
+  const Shape& w = weight.shape();
+  return "Conv2d(" + std::to_string(w[1]) + ", " + std::to_string(w[0]) + ", " + sizes(w[2], w[3]) + ")";
+}
+
+template <class T>
+std::string MaxPool2d<T>::describe() const {
+  return "MaxPool2d(" + sizes(kernel.height, kernel.width) + ")";
+}
+
+template <class T>
 Tensor<T> Flatten<T>::forward(const Tensor<T>& x) {
   if (x.rank() == 0) throw Error("Flatten", "x of shape () has no first axis");
   std::size_t features = 1;
@@ -44,6 +63,8 @@ Tensor<T> Flatten<T>::forward(const Tensor<T>& x) {
 
 template class Conv2d<float>;
 template class Conv2d<double>;
+template class MaxPool2d<float>;
+template class MaxPool2d<double>;
 template struct Flatten<float>;
 template struct Flatten<double>;
 

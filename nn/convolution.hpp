@@ -22,6 +22,7 @@ class Conv2d : public Module<T> {
   Conv2d(std::size_t in, std::size_t out, Size2 kernel, const ConvolutionOptions& options = {});
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override;
+  std::string describe() const override;
 
   Tensor<T> weight;
   Tensor<T> bias;  ///< empty without a bias
@@ -35,6 +36,7 @@ class MaxPool2d : public Module<T> {
   explicit MaxPool2d(Size2 size, Size2 step = 0)
       : kernel(size), stride(step.height == 0 && step.width == 0 ? size : step) {}
   Tensor<T> forward(const Tensor<T>& x) override { return max_pool2d(x, kernel, stride); }
+  std::string describe() const override;
 
   Size2 kernel, stride;
 };
@@ -43,6 +45,7 @@ class MaxPool2d : public Module<T> {
 template <class T>
 struct Flatten : Module<T> {
   Tensor<T> forward(const Tensor<T>& x) override;
+  std::string describe() const override { return "Flatten"; }
 };
 
 }  // namespace xtape::nn

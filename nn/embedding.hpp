@@ -24,6 +24,9 @@ class Embedding : public Module<T> {
   /// The same for a tensor of whole numbers, which gets no gradient. Error for another number.
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override { m.parameter("weight", weight); }
+  std::string describe() const override {
+    return "Embedding(" + std::to_string(weight.shape()[0]) + ", " + std::to_string(weight.shape()[1]) + ")";
+  }
 
   Tensor<T> weight;
 

@@ -18,6 +18,10 @@ class RecurrentCell : public Module<T> {
   /// Error for x that is not (N, in), or not (steps, N, in) where rank 3 is asked for.
   void require_input(const Tensor<T>& x, std::size_t rank) const;
   void members(Members<T>& m) override;
+  /// "LSTMCell(3, 5)"
+  std::string describe() const override { return name_ + ("Cell" + sizes()); }
+  /// "LSTM(3, 5)", of the layer that takes a sequence.
+  std::string describe_layer() const { return name_ + sizes(); }
 
   Tensor<T> weight_ih, weight_hh, bias_ih, bias_hh;
 
@@ -26,6 +30,10 @@ class RecurrentCell : public Module<T> {
   void require_part(const char* what, const Tensor<T>& h, std::size_t N) const;
 
  private:
+  std::string sizes() const {
+    return "(" + std::to_string(weight_ih.shape()[1]) + ", " + std::to_string(hidden()) + ")";
+  }
+
   const char* name_;
 };
 
@@ -88,6 +96,7 @@ class Recurrent : public Module<typename Cell::value_type> {
   /// From zeros.
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override { m.module("cell", cell); }
+  std::string describe() const override { return cell.describe_layer(); }
 
   Cell cell;
 };

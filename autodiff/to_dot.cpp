@@ -7,14 +7,21 @@
 namespace xtape {
 
 template <class T>
-std::string to_dot(const Tensor<T>& output) {
-  std::string text = "digraph tape {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n";
+std::string to_dot(const Tensor<T>& output,
+                   const std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>>& names,
+                   const std::string& rankdir) {
+  std::string text = "digraph tape {\n  rankdir=" + rankdir + ";\n  node [fontname=\"sans-serif\"];\n";
   std::unordered_map<detail::Node*, std::size_t> numbers;
   std::vector<detail::Node*> found;
   const auto number = [&](detail::Node* node) {
     const auto [at, is_new] = numbers.try_emplace(node, numbers.size());
     if (is_new) found.push_back(node);
     return "n" + std::to_string(at->second);
+  };
+  const auto name_of = [&](const detail::Node* node) -> std::string {
+    for (const auto& [name, tensor] : names)
+      if (tensor.handle().node.get() == node) return name;
+    return {};
   };
   const auto escaped = [](std::string name) {
     for (std::size_t i = 0; i < name.size(); ++i)
@@ -28,15 +35,19 @@ std::string to_dot(const Tensor<T>& output) {
   for (std::size_t i = 0; i < found.size(); ++i) {
     detail::Node* node = found[i];
     const std::string own = number(node);
+    const std::string name = name_of(node);
     text += "  " + own + " [shape=" + (node->is_leaf() ? "ellipse" : "box") + ", label=\"" +
-            escaped(node->name) + "\\n" + to_string(node->shape()) + "\"];\n";
+            (name.empty() ? "" : escaped(name) + "\\n") + escaped(node->name) + "\\n" +
+            to_string(node->shape()) + "\"];\n";
     for (detail::Node* input : node->inputs())
       if (input) text += "  " + number(input) + " -> " + own + ";\n";
   }
   return text + "}\n";
 }
 
-template std::string to_dot(const Tensor<float>&);
-template std::string to_dot(const Tensor<double>&);
+template std::string to_dot(const Tensor<float>&, const std::vector<std::pair<std::string, Tensor<float>>>&,
+                            const std::string&);
+template std::string to_dot(const Tensor<double>&, const std::vector<std::pair<std::string, Tensor<double>>>&,
+                            const std::string&);
 
 }  // namespace xtape

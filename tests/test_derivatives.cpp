@@ -173,3 +173,15 @@ TEST_CASE("to_dot draws each node and leaf once") {
   CHECK(arrows == 5);
   CHECK(to_dot(Tensor<double>(1.0)).find("constant") != std::string::npos);
 }
+
+TEST_CASE("to_dot writes names above the operations, and draws in the direction that is asked for") {
+  const auto w = parameter<double>({1.0, 2.0});
+  const Tensor<double> h = square(w), y = sum(h);
+  const std::string text = to_dot(y, {{"w", w}, {"the \"h\"", h}, {"constant", Tensor<double>(1.0)}}, "TB");
+  CHECK(text.find("rankdir=TB;") != std::string::npos);
+  CHECK(text.find("label=\"w\\nleaf\\n(2,)\"") != std::string::npos);
+  CHECK(text.find("label=\"the \\\"h\\\"\\nsquare\\n(2,)\"") != std::string::npos);
+  CHECK(text.find("label=\"sum\\n()\"") != std::string::npos);
+  CHECK(text.find("\"constant") == std::string::npos);
+  CHECK(to_dot(y).find("rankdir=LR;") != std::string::npos);
+}

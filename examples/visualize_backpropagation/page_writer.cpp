@@ -1,0 +1,43 @@
+// Puts the parts of the page together.
+#include "page_writer.hpp"
+
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace {
+
+/// JSON that may stand in a script element: "</script>" within a string would end it.
+std::string embedded(const nlohmann::json& data) {
+  std::string text;
+  for (const char c : data.dump()) c == '<' ? text += "\\u003c" : text += c;
+  return text;
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream content;
+  if (!(file && content << file.rdbuf())) throw std::runtime_error(path + " cannot be read");
+  return content.str();
+}
+
+void write_page(const std::string& path, const std::string& folder, const nlohmann::json& data) {
+  const std::string page = read_file(folder + "/page.html");
+  std::string text;
+  std::size_t at = 0;
+  for (std::size_t open; (open = page.find("{{", at)) != std::string::npos;) {
+    const std::size_t close = page.find("}}", open);
+    if (close == std::string::npos) throw std::runtime_error(folder + "/page.html: {{ without }}");
+    const std::string name = page.substr(open + 2, close - open - 2);
+    const std::string part = name == "data" ? embedded(data) : read_file(folder + "/" + name);
+    if (part.find("</script") != std::string::npos || part.find("</style") != std::string::npos)
+      throw std::runtime_error(name + " ends the element that it stands in");
+    text += page.substr(at, open - at) + part;
+    at = close + 2;
+  }
+  text += page.substr(at);
+  std::ofstream file(path, std::ios::binary);
+  if (!(file << text << std::flush)) throw std::runtime_error(path + " cannot be written");
+}

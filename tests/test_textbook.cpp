@@ -150,7 +150,7 @@ TEST_CASE("the step-by-step example, with every number that the document prints"
   // The document gives no weights. These make its z1 = [0.5, 0.3], z2 = 0.6 and hidden errors [-0.008,
   // -0.007].
   const auto W1 = parameter<double>({{0.4, 0.1}, {0.1, 0.2}}), b1 = parameter<double>({0.05, 0.1});
-  const auto W2 = parameter<double>({{1.0, 0.8}}), b2 = parameter<double>({-0.482});
+  const auto W2 = parameter<double>({{0.95, 0.8}}), b2 = parameter<double>({-0.451});
 
   // Forward pass
   const Tensor<double> Z1 = linear(x, W1, b1), A1 = sigmoid(Z1), Z2 = linear(A1, W2, b2), A2 = sigmoid(Z2);

@@ -1,0 +1,233 @@
+// The same network trained three times: by hand, by the tape, and by nn. The three give the same numbers.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include <nn/nn.hpp>
+
+#include "../plot.hpp"
+#include "../program.hpp"
+#include "by_hand.hpp"
+
+namespace {
+
+using xtape::Tensor;
+
+struct Options {
+  int steps = 1000;
+  double learning_rate = 0.5;
+  std::size_t hidden = 8;
+  std::uint64_t seed = 1;
+  std::filesystem::path out = ".";
+};
+
+/// Points x (n, 2) in the plane, and the class of each, y (n, 1), 0 or 1.
+struct Dataset {
+  std::string name;
+  Tensor<double> x, y;
+};
+
+Dataset exclusive_or() { return {"xor", {{0, 0}, {0, 1}, {1, 0}, {1, 1}}, {{0}, {1}, {1}, {0}}}; }
+
+/// Two half circles that reach into each other, `n` points each, with noise.
+Dataset two_moons(std::size_t n) {
+  const Tensor<double> angle = xtape::random::uniform<double>({n, 1}, 0, std::numbers::pi);
+  const Tensor<double> upper = xtape::concatenate({cos(angle), sin(angle)}, 1);
+  const Tensor<double> lower = xtape::concatenate({1 - cos(angle), 0.5 - sin(angle)}, 1);
+  const Tensor<double> x = xtape::concatenate({upper, lower});
+  return {"two_moons", x + xtape::random::normal<double>(x.shape(), 0, 0.15),
+          xtape::concatenate({xtape::zeros<double>({n, 1}), xtape::ones<double>({n, 1})})};
+}
+
+/// The weights that a training starts from and ends with.
+struct Weights {
+  Tensor<double> W1, b1, W2, b2;
+};
+
+Weights first_weights(std::size_t hidden) {
+  return {xtape::random::normal<double>({hidden, 2}), xtape::zeros<double>({hidden}),
+          xtape::random::normal<double>({1, hidden}, 0, 0.5), xtape::zeros<double>({1})};
+}
+
+struct Trained {
+  Weights weights;
+  std::vector<double> losses;  ///< before each step
+};
+
+Matrix rows(const Tensor<double>& m) {
+  Matrix result;
+  const auto width = static_cast<std::ptrdiff_t>(m.shape()[1]);
+  for (const double* row = m.begin(); row != m.end(); row += width) result.emplace_back(row, row + width);
+  return result;
+}
+
+Tensor<double> matrix(const Matrix& m) {
+  std::vector<Tensor<double>> all;
+  for (const std::vector<double>& row : m) all.emplace_back(row);
+  return stack(all);
+}
+
+/// By hand: loops, see by_hand.hpp.
+Trained by_hand(const Dataset& data, const Weights& start, const Options& o) {
+  HandNetwork network{
+      rows(start.W1), {start.b1.begin(), start.b1.end()}, rows(start.W2), {start.b2.begin(), start.b2.end()}};
+  const Matrix x = rows(data.x);
+  const std::vector<double> y(data.y.begin(), data.y.end());
+  Trained result;
+  for (int step = 0; step < o.steps; ++step)
+    result.losses.push_back(network.train_step(x, y, o.learning_rate));
+  result.weights = {matrix(network.W1), Tensor<double>(network.b1), matrix(network.W2),
+                    Tensor<double>(network.b2)};
+  return result;
+}
+
+/// By the tape: the forward pass alone is written, the gradients follow.
+Trained by_tape(const Dataset& data, const Weights& start, const Options& o) {
+  Tensor<double> W1 = parameter(start.W1), b1 = parameter(start.b1);
+  Tensor<double> W2 = parameter(start.W2), b2 = parameter(start.b2);
+  Trained result;
+  for (int step = 0; step < o.steps; ++step) {
+    const Tensor<double> a1 = tanh(matmul(data.x, transpose(W1)) + b1);
+    const Tensor<double> a2 = sigmoid(matmul(a1, transpose(W2)) + b2);
+    const Tensor<double> loss = -mean(data.y * log(a2) + (1 - data.y) * log(1 - a2));
+    loss.backward();
+    result.losses.push_back(loss.item());
+    for (Tensor<double>* w : {&W1, &b1, &W2, &b2}) {
+      w->assign(w->detach() - o.learning_rate * w->grad());
+      w->zero_grad();
+    }
+  }
+  result.weights = {W1, b1, W2, b2};
+  return result;
+}
+
+/// By nn: layers, a loss, and an optimiser.
+Trained by_nn(const Dataset& data, const Weights& start, const Options& o) {
+  xtape::nn::Linear<double> hidden(2, o.hidden), output(o.hidden, 1);
+  hidden.weight.assign(start.W1);
+  output.weight.assign(start.W2);  // the biases start at 0 as they are
+  xtape::nn::Sequential<double> model(hidden, xtape::nn::Tanh<double>(), output,
+                                      xtape::nn::Sigmoid<double>());
+  xtape::nn::SGD<double> sgd(model.parameters(), {.learning_rate = o.learning_rate});
+  Trained result;
+  for (int step = 0; step < o.steps; ++step) {
+    sgd.zero_grad();
+    const Tensor<double> loss = xtape::nn::binary_cross_entropy(model(data.x), data.y);
+    loss.backward();
+    sgd.step();
+    result.losses.push_back(loss.item());
+  }
+  const std::vector<Tensor<double>> p = model.parameters();
+  result.weights = {p[0], p[1], p[2], p[3]};
+  return result;
+}
+
+/// The probability of class 1 at each point.
+Tensor<double> probability(const Weights& w, const Tensor<double>& x) {
+  const xtape::NoGrad no_grad;
+  return sigmoid(linear(tanh(linear(x, w.W1, w.b1)), w.W2, w.b2));
+}
+
+/// The share of points on the right side of p = 0.5, in percent.
+double accuracy(const Weights& w, const Dataset& data) {
+  return 100 * mean(equal(probability(w, data.x) > 0.5, data.y)).item();
+}
+
+double largest_difference(const Weights& a, const Weights& b) {
+  double largest = 0;
+  for (const auto& [p, q] : {std::pair(a.W1, b.W1), {a.b1, b.b1}, {a.W2, b.W2}, {a.b2, b.b2}})
+    largest = std::max(largest, max(abs(p.detach() - q.detach())).item());
+  return largest;
+}
+
+/// The probability as a coloured plane, the boundary p = 0.5 as a line, and the points.
+void draw(const Dataset& data, const Weights& w, const std::filesystem::path& path) {
+  constexpr std::size_t n = 121;
+  const Tensor<double> low = min(data.x, 0) - 0.5, high = max(data.x, 0) + 0.5;
+  std::vector<double> x, y;
+  for (std::size_t row = 0; row < n; ++row)
+    for (std::size_t column = 0; column < n; ++column) {
+      const auto at = [&](int axis, std::size_t i) {
+        const double from = low.data()[axis], to = high.data()[axis];
+        return from + (to - from) * static_cast<double>(i) / (n - 1);
+      };
+      x.push_back(at(0, column));
+      y.push_back(at(1, row));
+    }
+  const Tensor<double> p = probability(w, xtape::stack({Tensor<double>(x), Tensor<double>(y)}, 1));
+
+  examples::Plot plot(path, 760, 600);
+  plot.data("plane", {x, y, {p.begin(), p.end()}}, n);
+  std::vector<std::vector<double>> zero(2), one(2);
+  for (std::size_t i = 0; i < data.y.size(); ++i)
+    for (std::size_t axis : {0, 1})
+      (data.y.data()[i] > 0.5 ? one : zero)[axis].push_back(data.x.data()[2 * i + axis]);
+  plot.data("zero", zero);
+  plot.data("one", one);
+  plot.command("set contour base\nset cntrparam levels discrete 0.5\nunset surface\nset table $boundary");
+  plot.command("splot $plane using 1:2:3\nunset table\nunset contour\nset surface");
+  plot.command(
+      "set palette defined (0 '#9ecae1', 0.5 '#ffffff', 1 '#fdc9a5')\nset cbrange [0:1]\nunset grid");
+  plot.command("set xrange [" + std::to_string(x.front()) + ":" + std::to_string(x.back()) +
+               "]\nset yrange [" + std::to_string(y.front()) + ":" + std::to_string(y.back()) +
+               "]\nset size ratio -1");
+  plot.command(
+      "set xlabel 'x1'\nset ylabel 'x2'\nset cblabel 'probability of class 1'\nset key above\nset tics "
+      "front");
+  plot.command(
+      "plot $plane using 1:2:3 with image notitle, "
+      "$boundary using 1:2 with lines linewidth 2 linecolor rgb 'black' title 'boundary, p = 0.5', "
+      "$zero using 1:2 with points linetype 1 pointtype 7 pointsize 1.2 title 'class 0', "
+      "$one using 1:2 with points linetype 2 pointtype 9 pointsize 1.2 title 'class 1'");
+  plot.write();
+}
+
+void train(const Dataset& data, const Options& o) {
+  const Weights start = first_weights(o.hidden);
+  std::printf("%s: %zu points, network 2-%zu-1, alpha = %g, %d steps on all points\n\n", data.name.c_str(),
+              data.x.shape()[0], o.hidden, o.learning_rate, o.steps);
+  const Trained hand = by_hand(data, start, o), tape = by_tape(data, start, o), nn = by_nn(data, start, o);
+  std::printf("%6s %12s %12s %12s\n", "step", "by hand", "by tape", "by nn");
+  const auto print_losses = [&](int step) {
+    const auto i = static_cast<std::size_t>(step);
+    std::printf("%6d %12.6f %12.6f %12.6f\n", step, hand.losses[i], tape.losses[i], nn.losses[i]);
+  };
+  for (int step = 0; step < o.steps - 1; step = std::max(1, 3 * step)) print_losses(step);
+  print_losses(o.steps - 1);
+  const double difference =
+      std::max(largest_difference(hand.weights, tape.weights), largest_difference(hand.weights, nn.weights));
+  double limit = 1e-12;
+  while (difference >= limit && limit < 1) limit *= 10;
+  std::printf("largest difference of any weight at the end: < %.0e\n", limit);
+  std::printf("accuracy on these points: %.1f %%\n", accuracy(nn.weights, data));
+  draw(data, nn.weights, o.out / (data.name + ".png"));
+  if (data.name == "two_moons") {
+    const Dataset fresh = two_moons(500);
+    std::printf("accuracy on %zu new points: %.1f %%\n", fresh.x.shape()[0], accuracy(nn.weights, fresh));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app("Trains a network on XOR and on two moons: by hand, by the tape, by nn.", "train_beginner");
+  app.add_option("--steps", o.steps, "of gradient descent")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--learning-rate", o.learning_rate, "alpha")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--hidden", o.hidden, "hidden neurons")->capture_default_str()->check(CLI::Range(1, 1000));
+  app.add_option("--seed", o.seed, "of points and first weights")->capture_default_str();
+  examples::add_out_option(app, o.out);
+  return examples::main_function(app, argc, argv, [&] {
+    xtape::random::seed(o.seed);
+    train(exclusive_or(), o);
+    std::printf("\n");
+    train(two_moons(100), o);
+  });
+}

@@ -163,7 +163,7 @@ void draw(const Dataset& data, const Weights& w, const std::filesystem::path& pa
   plot.data("plane", {x, y, {p.begin(), p.end()}}, n);
   std::vector<std::vector<double>> zero(2), one(2);
   for (std::size_t i = 0; i < data.y.size(); ++i)
-    for (std::size_t axis : {0, 1})
+    for (const std::size_t axis : {0u, 1u})
       (data.y.data()[i] > 0.5 ? one : zero)[axis].push_back(data.x.data()[2 * i + axis]);
   plot.data("zero", zero);
   plot.data("one", one);

@@ -86,7 +86,7 @@ void walk_downhill(const std::filesystem::path& out) {
     paths.push_back(descend(rate, steps));
   }
   std::printf("\n");
-  for (const std::size_t step : {0, 1, 2, 3, 5, 10, 20}) {
+  for (const std::size_t step : {0u, 1u, 2u, 3u, 5u, 10u, 20u}) {
     std::printf("%5zu", step);
     for (const auto& path : paths) std::printf(" %16.4f %8.5f", path[step], cost_by_hand(path[step]));
     std::printf("\n");

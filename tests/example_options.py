@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Checks how an example's program behaves on the command line, and that it writes the pictures that its README promises.
 
-    example_options.py README PROGRAM
+    example_options.py README PROGRAM [ARGUMENT ...]
 
+The arguments make the program run for a short time.
 --help succeeds and names the options; a bad option is one line on the standard error and a failure. Programs with --out:
-a folder that is not there is an error that names it; otherwise the pictures are written that the README names as
-`name.svg` or `name.png`, and no others; without gnuplot the program says what it leaves out, and succeeds.
+a folder that is not there is an error that names it; otherwise the files are written that the README names as
+`name.svg`, `name.png`, `name.csv` or `name.html`, and no others; without gnuplot the program says which pictures it leaves
+out, and succeeds.
 """
 import os
 import re
@@ -19,45 +21,48 @@ def run(*arguments, **environment):
     return subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, **environment})
 
 
-def check_picture(path):
+def check_file(path):
     with open(path, "rb") as file:
         content = file.read()
-    if path.endswith(".svg"):
+    if path.endswith((".csv", ".html")):
+        assert content.count(b"\n") > 1, f"{path}: no content"
+    elif path.endswith(".svg"):
         root = xml.etree.ElementTree.fromstring(content)
         assert root.tag.endswith("svg") and len(list(root.iter())) > 20, f"{path}: an empty picture"
     else:
         assert content.startswith(b"\x89PNG") and len(content) > 1000, f"{path}: no picture"
 
 
-def check_out(program, readme):
+def check_out(program, readme, arguments):
     missing = run(program, "--out", "no/such/folder")
     assert missing.returncode == 1 and "no/such/folder" in missing.stderr, missing
     assert missing.stderr.count("\n") == 1 and missing.stdout == "", missing
     with open(readme, encoding="utf-8") as file:
-        promised = set(re.findall(r"`([\w-]+\.(?:svg|png))`", file.read()))
+        promised = set(re.findall(r"`([\w-]+\.(?:svg|png|csv|html))`", file.read()))
     with tempfile.TemporaryDirectory() as folder:
-        result = run(program, "--out", folder)
+        result = run(program, *arguments, "--out", folder)
         assert result.returncode == 0 and result.stderr == "", result
         assert promised == set(os.listdir(folder)), f"promised {promised}, written {os.listdir(folder)}"
         for name in promised:
             assert f"wrote {os.path.join(folder, name)}\n" in result.stdout, f"{name}: its path is not printed"
-            check_picture(os.path.join(folder, name))
+            check_file(os.path.join(folder, name))
     with tempfile.TemporaryDirectory() as folder:
-        result = run(program, "--out", folder, PATH=folder)
-        assert result.returncode == 0 and os.listdir(folder) == [], result
-        for name in promised:
+        result = run(program, *arguments, "--out", folder, PATH=folder)
+        pictures = {name for name in promised if name.endswith((".svg", ".png"))}
+        assert result.returncode == 0 and set(os.listdir(folder)) == promised - pictures, result
+        for name in pictures:
             assert f"{os.path.join(folder, name)} is left out: gnuplot is not installed" in result.stderr, result.stderr
 
 
 def main():
-    readme, program = sys.argv[1], os.path.abspath(sys.argv[2])
+    readme, program, arguments = sys.argv[1], os.path.abspath(sys.argv[2]), sys.argv[3:]
     shown = run(program, "--help")
     assert shown.returncode == 0 and "--help" in shown.stdout and shown.stderr == "", shown
     bad = run(program, "--no-such-option")
     assert bad.returncode != 0 and "--no-such-option" in bad.stderr, bad
     if "--out DIR" in re.sub(r"\s+", " ", shown.stdout):
         assert bad.returncode == 1 and bad.stderr.count("\n") == 1 and bad.stdout == "", bad
-        check_out(program, readme)
+        check_out(program, readme, arguments)
 
 
 main()

@@ -209,7 +209,7 @@ class Auditor {
       const auto [right, left] = slopes(i);
       const double jump = std::abs(right - left), size = std::max(std::abs(right), std::abs(left));
       // Curvature makes the slopes differ too, by a part that vanishes with the step.
-      const bool is_smooth = jump <= 1e2 * step_ * size + step_ * scale + noise;
+      const bool is_smooth = jump <= step_ * (100 * size + 10 * scale) + noise;
       w.mutable_data()[i] = is_smooth ? random_weight() : T(0);
       left_out += !is_smooth;
     }
@@ -245,7 +245,8 @@ class Auditor {
     }
     if (left_out != 0 && left_out == w.size()) return;
     if (left_out != 0 && row.passed)
-      row.note = "without " + std::to_string(left_out) + " elements at a kink or not finite";
+      row.note = "without " + std::to_string(left_out) + " of " + std::to_string(w.size()) +
+                 " elements, which are at a kink or not finite";
     const double difference = std::abs(forward.total - backward.total);
     const double scale = (forward.terms + backward.terms) / 2;
     const bool is_wrong = !(difference <= options_.rtol * scale + noise);

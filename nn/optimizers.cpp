@@ -71,7 +71,7 @@ void Optimizer<T>::restore(const std::vector<std::pair<std::string, Tensor<T>>>&
   const auto take = [&](const std::string& name, const Tensor<T>& value) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const std::string end = "." + std::to_string(i);
-      if (name == "steps" + end && value.size() == 1 && value.item() >= 0) {
+      if (name == "steps" + end && value.size() == 1 && value.item() >= 0 && value.item() < T(0x1p53)) {
         steps[i] = static_cast<std::size_t>(value.item());
         return true;
       }

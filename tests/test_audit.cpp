@@ -128,7 +128,7 @@ TEST_CASE("a kink is left out, and rounding is not called right") {
   const auto x = parameter<double>({0.0, 1.0, -1.0});
   const AuditReport report = audit([&] { return sum(relu(x)); });
   CHECK(report.passed);
-  CHECK(report.rows[0].note == "without 1 elements at a kink or not finite");
+  CHECK(report.rows[0].note == "without 1 of 3 elements, which are at a kink or not finite");
   const AuditReport wrong_elsewhere = audit([&] {
     return sum(custom<double>("kinked", {x}, relu(x.detach()), [&](const auto& g) {
       return std::vector<Tensor<double>>{2 * g * (x.detach() > 0)};

@@ -111,6 +111,8 @@ TEST_CASE("errors of recurrent layers") {
   auto h = gru.cell.initial_state(3);
   CHECK_THROWS_WITH_AS(gru(x, h), "[GRU] h of shape (3, 3): it must be (4, 3)", Error);
   CHECK_THROWS_WITH_AS(gru.cell(zeros<double>({4, 3})), "[GRU] x of shape (4, 3): it must be (N, 2)", Error);
+  CHECK(lstm.describe() == "LSTM(2, 3)");
+  CHECK(gru.cell.describe() == "GRUCell(2, 3)");
   CHECK_THROWS_WITH_AS(nn::GRU<double>(2, 0), "[GRU] 2 features in and 0 hidden: both must be positive",
                        Error);
 }

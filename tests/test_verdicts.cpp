@@ -1,0 +1,203 @@
+// Verdicts on training: each provoked by a network that deserves it, and none for one that does not.
+#include "monitored_training.hpp"
+
+using namespace xtape;
+using namespace xtape::test;
+
+TEST_CASE("20 layers: gradients vanish through sigmoids, and not with any of the four remedies") {
+  random::seed(5);
+  const auto sigmoids = [](const Tensor<double>& z, const Tensor<double>&) { return sigmoid(z); };
+  Deep vanishing(20, 16, sigmoids);
+  const Training bad(vanishing, 0.001);
+  const auto verdicts = bad.monitor.verdicts();
+  const nn::Verdict& verdict = verdict_of(verdicts, Kind::vanishing);
+  CHECK(verdict.where.find("0.weight to ") == 0);
+  CHECK(verdict.first_step == 0);
+  CHECK(verdict.last_step == 14);
+  CHECK(verdict.value < 1e-7);
+  CHECK(verdict.value > 0);
+  CHECK(verdict.finding.find("19.weight") != std::string::npos);
+  for (const char* remedy : {"nn::ReLU", "nn::Residual", "nn::BatchNorm1d"}) CHECK(advises(verdict, remedy));
+  CHECK(!advises(verdict, "Xavier"));  // that is how they began
+
+  // With a large rate the last layer learns the mean at once, and then all gradients are as small.
+  Deep fast(20, 16, sigmoids);
+  const auto early = Training(fast, 0.1, 60, 16).monitor.verdicts();
+  CHECK(verdict_of(early, Kind::vanishing).first_step == 0);
+
+  Deep relus(20, 16, [](const Tensor<double>& z, const Tensor<double>&) { return relu(z); });
+  relus.set_weights(nn::init::he_normal<double>);
+  CHECK(kinds(Training(relus, 0.01).monitor.verdicts()).count(Kind::vanishing) == 0);
+
+  Deep tanhs(20, 16, [](const Tensor<double>& z, const Tensor<double>&) { return tanh(z); });
+  CHECK(kinds(Training(tanhs, 0.01).monitor.verdicts()).count(Kind::vanishing) == 0);
+  tanhs.set_weights([](const Shape& shape) { return random::normal<double>(shape, 0, 0.02); });
+  const auto small = Training(tanhs, 0.01).monitor.verdicts();
+  CHECK(advises(verdict_of(small, Kind::vanishing), "init::xavier_uniform: "));
+  CHECK(advises(verdict_of(small, Kind::vanishing), " began with a root mean square of 0.0"));
+
+  Deep residual(20, 16, [](const Tensor<double>& z, const Tensor<double>& h) { return h + sigmoid(z); });
+  CHECK(kinds(Training(residual, 1e-4).monitor.verdicts()).count(Kind::vanishing) == 0);
+
+  const Tensor<double> gamma = ones<double>({16}), beta = zeros<double>({16});
+  Deep normalised(20, 16, [&](const Tensor<double>& z, const Tensor<double>&) {
+    return sigmoid(batch_norm(z, gamma, beta));
+  });
+  const Training with_norm(normalised, 0.01);
+  CHECK(with_norm.monitor.history().normalizes);
+  CHECK(kinds(with_norm.monitor.verdicts()).count(Kind::vanishing) == 0);
+}
+
+TEST_CASE("large weights make gradients explode") {
+  random::seed(6);
+  Deep model(8, 16, [](const Tensor<double>& z, const Tensor<double>&) { return relu(z); });
+  model.set_weights([](const Shape& shape) { return random::normal<double>(shape, 0, 2); });
+  const Training training(model, 1e-20);
+  const auto verdicts = training.monitor.verdicts();
+  const nn::Verdict& verdict = verdict_of(verdicts, Kind::exploding);
+  CHECK(verdict.first_step == 0);
+  CHECK(verdict.value > 1e3);
+  CHECK(advises(verdict, "He initialisation"));
+  CHECK(advises(verdict, "nn::BatchNorm1d"));
+  CHECK(advises(verdict, "clip_grad_norm"));
+
+  // Growth from layer to layer alone: gradients small beside the weights.
+  auto first = parameter<double>({{1e3}}), last = parameter<double>({{1e3}});
+  nn::GradientMonitor<double> monitor({{"first", first}, {"last", last}});
+  sum(first + 1e-4 * last).backward();
+  monitor.before_step();
+  monitor.after_step(1);
+  CHECK(verdict_of(monitor.verdicts(), Kind::exploding).where == "first");
+  CHECK(verdict_of(monitor.verdicts(), Kind::exploding).value == doctest::Approx(1e4));
+}
+
+TEST_CASE("ReLU units that are 0 for all samples of all steps are dead") {
+  random::seed(7);
+  nn::Linear<double> first(16, 8);
+  Tensor<double> bias = zeros<double>({8});
+  for (std::size_t i = 0; i < 3; ++i) bias.mutable_data()[i] = -1000;
+  first.bias.assign(bias);
+  nn::Sequential<double> model(first, nn::ReLU<double>(), nn::Linear<double>(8, 1));
+  const Training training(model, 0.01, 12);
+  const auto verdicts = training.monitor.verdicts();
+  CHECK(kinds(verdicts) == std::set{Kind::dead});
+  const nn::Verdict& verdict = verdict_of(verdicts, Kind::dead);
+  CHECK(verdict.where == "relu 1");
+  CHECK(verdict.finding == "3 of 8 units were 0 for every sample of 10 steps");
+  CHECK(verdict.value == 3.0 / 8);
+  CHECK(verdict.last_step == 11);
+  CHECK(advises(verdict, "leaky_relu"));
+  CHECK(training.monitor.history().steps[8].activations[0].dead_units == 0);  // the window is not full
+  CHECK(training.monitor.history().steps[9].activations[0].dead_units == 3);
+  // 16 of the 48 gradients of the dead units' weights are 0, at least.
+  CHECK(training.monitor.history().steps[0].parameters[0].zero_share >= 3.0 / 8);
+}
+
+TEST_CASE("huge pre-activations saturate hidden sigmoids and tanh; an output may be certain") {
+  random::seed(8);
+  for (const bool is_tanh : {false, true}) {
+    Deep model(3, 16, [is_tanh](const Tensor<double>& z, const Tensor<double>&) {
+      return is_tanh ? tanh(100.0 * z) : sigmoid(100.0 * z);
+    });
+    const Training training(model, 1e-3);
+    const auto verdicts = training.monitor.verdicts();
+    const nn::Verdict& verdict = verdict_of(verdicts, Kind::saturated);
+    CHECK(verdict.where == (is_tanh ? "tanh 1" : "sigmoid 1"));
+    CHECK(verdict.value > 0.9);
+    CHECK(advises(verdict, "nn::ReLU"));
+  }
+  const auto w = parameter<double>({1.0});
+  nn::GradientMonitor<double> monitor({{"w", w}}, {.limits = {.window = 1}});
+  for (const double z : {3.85, 3.95}) {  // sigmoid(3.892) = 0.98, tanh(1.946) = 0.96
+    const Tensor<double> hidden = sigmoid(z * w);
+    tanh(0 * hidden + z / 2 * w);
+    monitor.before_step();
+    monitor.after_step(1);
+  }
+  CHECK(monitor.history().steps[0].activations[0].saturated_share == 0);
+  CHECK(monitor.history().steps[0].activations[1].saturated_share == 0);
+  CHECK(monitor.history().steps[1].activations[0].saturated_share == 1);
+  CHECK(monitor.history().steps[1].activations[1].saturated_share == 1);
+  CHECK(monitor.history().steps[1].activations[0].is_hidden);   // w is used after it
+  CHECK(!monitor.history().steps[1].activations[1].is_hidden);  // the output
+  CHECK(kinds(monitor.verdicts()).count(Kind::saturated) == 1);
+}
+
+TEST_CASE("learning rates: too high, too low, and by how much") {
+  random::seed(9);
+  const auto tanhs = [](const Tensor<double>& z, const Tensor<double>&) { return tanh(z); };
+  {
+    Deep model(3, 16, tanhs);
+    const Training training(model, 1e3);
+    const auto verdicts = training.monitor.verdicts();
+    const nn::Verdict& verdict = verdict_of(verdicts, Kind::rate_too_high);
+    CHECK(verdict.first_step == 0);
+    CHECK(verdict.value > 1);
+    CHECK(advises(verdict, "Multiply the learning rate by 1e-0"));
+    CHECK(advises(verdict, "from 1e+03 to "));
+  }
+  {
+    Deep model(3, 16, tanhs);
+    const Training training(model, 1e-9);
+    const auto verdicts = training.monitor.verdicts();
+    CHECK(kinds(verdicts) == std::set{Kind::rate_too_low});
+    CHECK(verdicts[0].value < 1e-8);
+    CHECK(advises(verdicts[0], "Multiply the learning rate by 1e+0"));
+  }
+  {
+    Deep model(3, 16, tanhs);
+    const Training training(model, 0);
+    CHECK(advises(verdict_of(training.monitor.verdicts(), Kind::rate_too_low), "updates are 0"));
+  }
+  {  // A parabola with a rate just above 2 / curvature: up and down, and slowly up.
+    auto w = parameter<double>({{1.0}});
+    nn::GradientMonitor<double> monitor({{"w", w}});
+    nn::SGD<double> sgd({w}, {.learning_rate = 1.01});
+    for (int step = 0; step < 30; ++step) {
+      sgd.zero_grad();
+      const Tensor<double> loss = sum(square(w));
+      loss.backward();
+      monitor.step(sgd, loss.item());
+    }
+    const auto verdicts = monitor.verdicts();
+    CHECK(kinds(verdicts) == std::set{Kind::rate_too_high});
+  }
+  {  // Divergence to infinity.
+    auto w = parameter<double>({{1.0}});
+    nn::GradientMonitor<double> monitor({{"w", w}});
+    nn::SGD<double> sgd({w}, {.learning_rate = 1e60});
+    for (int step = 0; step < 6; ++step) {
+      sgd.zero_grad();
+      const Tensor<double> loss = sum(square(w));
+      loss.backward();
+      monitor.step(sgd, loss.item());
+    }
+    CHECK(kinds(monitor.verdicts()).count(Kind::rate_too_high) == 1);
+    CHECK(kinds(monitor.verdicts()).count(Kind::not_finite) == 1);
+  }
+}
+
+TEST_CASE_TEMPLATE("healthy training gets no verdict", T, float, double) {
+  random::seed(11);
+  nn::Sequential<T> model(nn::Linear<T>(2, 16), nn::Tanh<T>(), nn::Linear<T>(16, 16), nn::ReLU<T>(),
+                          nn::Linear<T>(16, 1), nn::Sigmoid<T>());
+  nn::GradientMonitor<T> monitor(model);
+  nn::Adam<T> adam(model.parameters(), {.learning_rate = 0.01});
+  double last = 1;
+  for (int step = 0; step < 300; ++step) {
+    const Tensor<T> x = random::normal<T>({64, 2});
+    const Tensor<T> y = sum(x, 1, true) > 0;
+    adam.zero_grad();
+    const Tensor<T> loss = nn::binary_cross_entropy(model(x), y);
+    loss.backward();
+    monitor.step(adam, last = static_cast<double>(loss.item()));
+  }
+  CHECK(last < 0.15);
+  for (const nn::Verdict& verdict : monitor.verdicts()) MESSAGE(verdict.finding);
+  CHECK(monitor.verdicts().empty());
+  std::ostringstream text;
+  text << monitor;
+  CHECK(text.str().find("no verdict\n") != std::string::npos);
+  CHECK(text.str().find("step 299, loss 0.") == 0);
+  CHECK(text.str().find("tanh 1") != std::string::npos);
+}

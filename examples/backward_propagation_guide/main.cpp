@@ -1,5 +1,5 @@
-// Backpropagation step by step: the document's example by hand and by tape, side by side; the same formulas
-// for a batch and for many layers; a version with mistakes, and what the audit says of it.
+// Backpropagation step by step: the document's example; the same formulas for a batch and for many layers;
+// mistakes, and how they are found; why it works, and when gradients vanish.
 #include <cmath>
 #include <cstdio>
 #include <iostream>
@@ -9,124 +9,12 @@
 #include <nn/nn.hpp>
 
 #include "../program.hpp"
+#include "step_by_step.hpp"
 
 namespace {
 
 using namespace xtape;
 namespace hand = nn::hand;
-
-double sigmoid_of(double z) { return 1 / (1 + std::exp(-z)); }
-
-/// The example's network, 2-2-1: its weights give the numbers that the document prints.
-struct Example {
-  const double x[2] = {1.0, 0.5}, y = 0.8, alpha = 0.1;
-  double W1[2][2] = {{0.4, 0.1}, {0.1, 0.2}}, b1[2] = {0.05, 0.1};
-  double W2[2] = {0.95, 0.8}, b2 = -0.451;
-};
-
-/// A table of numbers computed twice. The document prints three digits.
-class Table {
- public:
-  void head(const char* title) const {
-    std::printf("\n%-46s %12s %12s %10s\n", title, "by hand", "by tape", "document");
-  }
-  void row(const std::string& formula, double by_hand, double by_tape, const char* document = "") {
-    const bool same = std::abs(by_hand - by_tape) <= 1e-14;
-    const bool as_printed = *document == '\0' || std::abs(by_hand - std::stod(document)) < 0.0005 + 1e-12;
-    agrees_ = agrees_ && same && as_printed;
-    std::printf("%-46s %12.6f %12.6f %10s%s\n", formula.c_str(), by_hand, by_tape, document,
-                same && as_printed ? "" : "  DIFFERS");
-  }
-  bool agrees() const { return agrees_; }
-
- private:
-  bool agrees_ = true;
-};
-
-/// The step-by-step example. Returns whether hand, tape and document agree.
-bool step_by_step() {
-  Example e;
-  std::printf("1. One step by hand and by tape\n\n");
-  std::printf("x = [1.0, 0.5], y = 0.8, alpha = 0.1; sigmoid in both layers; J = 1/2 (a2 - y)^2\n");
-  std::printf("W1 = [[0.4, 0.1], [0.1, 0.2]], b1 = [0.05, 0.1], W2 = [0.95, 0.8], b2 = -0.451\n");
-
-  // By tape: the forward pass is recorded as it runs.
-  const Tensor<double> x{1.0, 0.5}, y{0.8};
-  auto W1 = parameter<double>({{0.4, 0.1}, {0.1, 0.2}}), b1 = parameter<double>({0.05, 0.1});
-  auto W2 = parameter<double>({{0.95, 0.8}}), b2 = parameter<double>({-0.451});
-  const Tensor<double> z1 = linear(x, W1, b1), a1 = sigmoid(z1), z2 = linear(a1, W2, b2), a2 = sigmoid(z2);
-  const Tensor<double> J = nn::half_squared_error(a2, y);
-  const auto of_activations = grad(J, {a2, z2, a1, z1}, {.retain_tape = true});
-  J.backward();
-  const auto at = [](const Tensor<double>& t, std::size_t i) { return t.data()[i]; };
-  const auto index = [](std::size_t i) { return "[" + std::to_string(i) + "]"; };
-  const auto index2 = [](std::size_t i, std::size_t j) {
-    return "[" + std::to_string(i) + "," + std::to_string(j) + "]";
-  };
-
-  Table table;
-  table.head("Forward pass");
-  double hz1[2], ha1[2];
-  for (std::size_t i = 0; i < 2; ++i) {
-    hz1[i] = e.W1[i][0] * e.x[0] + e.W1[i][1] * e.x[1] + e.b1[i];
-    ha1[i] = sigmoid_of(hz1[i]);
-    const std::string n = index(i);
-    table.row("z1" + n + " = W1" + n + " x + b1" + n, hz1[i], at(z1, i), i == 0 ? "0.5" : "0.3");
-    table.row("a1" + n + " = sigmoid(z1" + n + ")", ha1[i], at(a1, i), i == 0 ? "0.622" : "0.574");
-  }
-  const double hz2 = e.W2[0] * ha1[0] + e.W2[1] * ha1[1] + e.b2, ha2 = sigmoid_of(hz2);
-  table.row("z2 = W2 a1 + b2", hz2, z2.item(), "0.6");
-  table.row("a2 = sigmoid(z2)", ha2, a2.item(), "0.646");
-  table.row("J = 1/2 (a2 - y)^2", 0.5 * (ha2 - e.y) * (ha2 - e.y), J.item());
-
-  table.head("Backward pass");
-  const double dJ_da2 = ha2 - e.y, slope2 = ha2 * (1 - ha2), delta2 = dJ_da2 * slope2;
-  table.row("step 1: dJ/da2 = a2 - y", dJ_da2, of_activations[0].item(), "-0.154");
-  table.row("        sigmoid'(z2) = a2 (1 - a2)", slope2,
-            vjp([](const auto& z) { return sigmoid(z); }, z2.detach(), ones<double>({1})).second.item(),
-            "0.229");
-  table.row("step 2: delta2 = dJ/da2 sigmoid'(z2)", delta2, of_activations[1].item(), "-0.035");
-  double delta1[2];
-  for (std::size_t i = 0; i < 2; ++i) {
-    const double error = e.W2[i] * delta2;
-    delta1[i] = error * ha1[i] * (1 - ha1[i]);
-    const std::string n = index(i);
-    table.row((i == 0 ? "step 3: error1" : "        error1") + n + " = W2" + n + " delta2", error,
-              at(of_activations[2], i));
-    table.row("        delta1" + n + " = error1" + n + " sigmoid'(z1" + n + ")", delta1[i],
-              at(of_activations[3], i), i == 0 ? "-0.008" : "-0.007");
-  }
-  for (std::size_t i = 0; i < 2; ++i)
-    table.row((i == 0 ? "step 4: dW2" : "        dW2") + index(i) + " = delta2 a1" + index(i),
-              delta2 * ha1[i], at(W2.grad(), i), i == 0 ? "-0.022" : "-0.020");
-  const char* const printed[2][2] = {{"-0.008", "-0.004"}, {"-0.007", "-0.003"}};
-  for (std::size_t i = 0; i < 2; ++i)
-    for (std::size_t j = 0; j < 2; ++j) {
-      table.row("        dW1" + index2(i, j) + " = delta1" + index(i) + " x" + index(j), delta1[i] * e.x[j],
-                at(W1.grad(), 2 * i + j), printed[i][j]);
-    }
-  table.row("        db2 = delta2", delta2, b2.grad().item());
-  for (std::size_t i = 0; i < 2; ++i)
-    table.row("        db1" + index(i) + " = delta1" + index(i), delta1[i], at(b1.grad(), i));
-
-  nn::SGD<double>({W1, b1, W2, b2}, {.learning_rate = e.alpha}).step();
-  table.head("Update");
-  for (std::size_t i = 0; i < 2; ++i)
-    table.row((i == 0 ? "step 5: W2" : "        W2") + index(i) + " - alpha dW2" + index(i),
-              e.W2[i] - e.alpha * delta2 * ha1[i], at(W2, i));
-  for (std::size_t i = 0; i < 2; ++i)
-    for (std::size_t j = 0; j < 2; ++j) {
-      const std::string where = index2(i, j);
-      table.row("        W1" + where + " - alpha dW1" + where, e.W1[i][j] - e.alpha * delta1[i] * e.x[j],
-                at(W1, 2 * i + j));
-    }
-  table.row("        b2 - alpha db2", e.b2 - e.alpha * delta2, b2.item());
-  for (std::size_t i = 0; i < 2; ++i)
-    table.row("        b1" + index(i) + " - alpha db1" + index(i), e.b1[i] - e.alpha * delta1[i], at(b1, i));
-  const Tensor<double> after = nn::half_squared_error(sigmoid(linear(sigmoid(linear(x, W1, b1)), W2, b2)), y);
-  std::printf("\nThe loss before the step is %.6f, after it %.6f.\n", J.item(), after.item());
-  return table.agrees() && after.item() < J.item();
-}
 
 /// A batch of a network 4-3-2 with the hand-derived quantities and the tape's gradients.
 struct Batch {
@@ -183,9 +71,8 @@ bool batches_and_depth() {
   return table.passed && deep_table.passed;
 }
 
-/// The document's common mistakes, made on purpose. Returns whether each is named.
+/// The document's common mistakes, made on purpose for a batch. Returns whether each is named.
 bool mistakes() {
-  std::printf("\n3. A wrong version, and what the table says of it\n");
   const Batch batch(32);
   const auto& h = batch.by_hand;
   const Tensor<double> z1 = h.z1, a1 = h.a1;
@@ -196,8 +83,6 @@ bool mistakes() {
   };
   const NoGrad no_grad;
   const std::vector<Mistake> all{
-      {"The derivative of the activation is forgotten: delta1 = W2^T delta2",
-       batch.compare(from(h.hidden_error), h.db1, h.dW2, h.db2)},
       {"Another activation's derivative: delta1 = W2^T delta2 (1 - a1^2)",
        batch.compare(from(h.hidden_error * (1 - square(a1))), h.db1, h.dW2, h.db2)},
       {"The derivative at z instead of a: delta1 = W2^T delta2 z1 (1 - z1)",
@@ -271,6 +156,32 @@ bool document_function() {
   return as_said;
 }
 
+/// A deep network of sigmoids under a monitor. Returns whether it says that the gradients vanish.
+bool vanishing() {
+  std::printf("\n7. When gradients vanish\n\n");
+  random::seed(1);
+  nn::Sequential<double> model;
+  for (int layer = 0; layer < 20; ++layer) {
+    model.add(nn::Linear<double>(8, 8));
+    model.add(nn::Sigmoid<double>());
+  }
+  const Tensor<double> x = random::normal<double>({32, 8}), y = random::uniform<double>({32, 8});
+  nn::SGD<double> sgd(model.parameters(), {.learning_rate = 0.1});
+  nn::GradientMonitor<double> monitor(model);
+  for (int step = 0; step < 20; ++step) {
+    sgd.zero_grad();
+    const Tensor<double> loss = nn::mse_loss(model(x), y);
+    loss.backward();
+    monitor.step(sgd, loss.item());
+  }
+  bool is_seen = false;
+  for (const nn::Verdict& verdict : monitor.verdicts()) {
+    std::cout << verdict << '\n';
+    is_seen = is_seen || verdict.kind == nn::Verdict::Kind::vanishing;
+  }
+  return is_seen;
+}
+
 /// Why backpropagation works: one pass for all gradients, values used again, depth at a cost that grows with
 /// it.
 bool insights() {
@@ -306,10 +217,12 @@ int main(int argc, char** argv) {
   return examples::main_function(app, argc, argv, [] {
     bool agrees = step_by_step();
     agrees = batches_and_depth() && agrees;
+    agrees = wrong_step() && agrees;
     agrees = mistakes() && agrees;
     agrees = audit_of_a_rule() && agrees;
     agrees = document_function() && agrees;
     agrees = insights() && agrees;
+    agrees = vanishing() && agrees;
     if (!agrees) throw std::runtime_error("hand and tape, or a mistake and its name, do not agree");
   });
 }

@@ -5,15 +5,16 @@
 
 using xtape::nn::Dataset;
 
-Pictures read_pictures(const std::filesystem::path& folder, std::size_t samples, std::uint64_t seed) {
+Pictures read_pictures(std::filesystem::path folder, std::size_t samples, std::uint64_t seed) {
   Pictures p;
   Dataset<float> training;
-  if (std::filesystem::exists(folder)) {
+  if (folder.empty() && std::filesystem::exists(fashion_mnist)) folder = fashion_mnist;
+  if (!folder.empty()) {
     const auto read = [&](const std::string& part) {
       return Dataset<float>::from_idx(folder / (part + "-images-idx3-ubyte.gz"),
                                       folder / (part + "-labels-idx1-ubyte.gz"));
     };
-    p.name = "Fashion-MNIST";
+    p.name = folder == fashion_mnist ? "Fashion-MNIST" : folder.string();
     p.side = 28;
     training = read("train");
     p.test = read("t10k");

@@ -12,6 +12,10 @@ struct Pictures {
   std::size_t side = 0;  ///< pixels
 };
 
-/// Reads the four IDX files of the folder, or the digits where the folder is not there. Of the training
-/// pictures, `samples` are used (0: all), of which one in twenty is held out for the validation.
-Pictures read_pictures(const std::filesystem::path& folder, std::size_t samples, std::uint64_t seed);
+/// Where Debian's package dataset-fashion-mnist puts its files.
+inline const std::filesystem::path fashion_mnist = "/usr/share/datasets/fashion-mnist";
+
+/// Reads the four IDX files of a folder; without one, those of Fashion-MNIST where it is installed, else the
+/// digits. Of the training pictures, `samples` are used (0: all), of which one in twenty is held out for the
+/// validation.
+Pictures read_pictures(std::filesystem::path folder, std::size_t samples, std::uint64_t seed);

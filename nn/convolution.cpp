@@ -12,9 +12,7 @@ namespace xtape::nn {
 
 namespace {
 
-std::string sizes(std::size_t height, std::size_t width) {
-  return std::to_string(height) + "x" + std::to_string(width);
-}
+std::string sizes(auto height, auto width) { return std::to_string(height) + "x" + std::to_string(width); }
 
 }  // namespace
 

@@ -52,7 +52,7 @@ bool batches_and_depth() {
   std::vector<hand::Layer<double>> layers;
   std::vector<Tensor<double>> leaves;
   Tensor<double> a = batch.x;
-  for (const std::size_t width : {5, 5, 5, 2}) {
+  for (const std::size_t width : {5u, 5u, 5u, 2u}) {
     const auto W = parameter(random::normal<double>({width, a.shape()[1]})),
                b = parameter(random::normal<double>({width}));
     layers.push_back({W, b, Activation::tanh});
@@ -136,7 +136,7 @@ bool document_function() {
   std::printf("\n5. The document's function, and what its mixture of sum and mean does\n\n");
   std::printf("%8s %24s %24s\n", "batch", "|step of W2| / |dJ/dW2|", "|step of b2| / |dJ/db2|");
   bool as_said = true;
-  for (const std::size_t n : {1, 4, 32}) {
+  for (const std::size_t n : {1u, 4u, 32u}) {
     const Batch batch(n);
     const auto row = [](const Tensor<double>& b) {
       return reshape(Tensor<double>(b.value()), {1, b.size()});
@@ -190,7 +190,7 @@ bool insights() {
   std::printf("%8s %12s %14s %16s %18s\n", "layers", "weights", "forward runs", "backward rules",
               "kept bytes a layer");
   bool grows_with_depth = true;
-  for (const std::size_t depth : {10, 100, 1000}) {
+  for (const std::size_t depth : {10u, 100u, 1000u}) {
     std::vector<Tensor<double>> W;
     for (std::size_t l = 0; l < depth; ++l) W.push_back(parameter(random::normal<double>({10, 10})));
     Tensor<double> a = random::normal<double>({1, 10});

@@ -206,7 +206,7 @@ TEST_CASE("errors name shapes") {
   CHECK_THROWS_WITH_AS(avg_pool2d(b, 2), "[avg_pool2d] x of shape (4,) is not (N, C, H, W): reshape it",
                        Error);
   CHECK(nn::Conv2d<float>(2, 5, {3, 1}).describe() == "Conv2d(2, 5, 3x1)");
-  CHECK(nn::MaxPool2d<float>({2, 3}).describe() == "MaxPool2d(2x3)");
+  CHECK(nn::MaxPool2d<float>(Size2{2, 3}).describe() == "MaxPool2d(2x3)");
   CHECK_THROWS_WITH_AS(nn::Conv2d<float>(0, 2, 3), "[Conv2d] 0 channels in and 2 out: both must be positive",
                        Error);
   CHECK_THROWS_WITH_AS(nn::Conv2d<float>(1, 2, 3, {.stride = 0}),

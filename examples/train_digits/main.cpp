@@ -6,9 +6,9 @@
 #include <iostream>
 #include <numeric>
 
-#include <CLI/CLI.hpp>
-
 #include <nn/nn.hpp>
+
+#include "../program.hpp"
 
 namespace {
 
@@ -40,39 +40,21 @@ struct Network : xtape::nn::Module<double> {
   }
 };
 
-/// The gradients of the mean cross-entropy by steps 1 to 4 of the textbook, in plain xtensor expressions.
+/// The tape's gradients of the mean cross-entropy beside those of the textbook's steps 1 to 4.
 xtape::GradientTable compare_with_textbook(Network& network, const Digits& batch) {
-  const xt::xarray<double> x = batch.inputs.value();
-  const xt::xarray<double> W1 = network.hidden.weight.value(), b1 = network.hidden.bias.value();
-  const xt::xarray<double> W2 = network.output.weight.value(), b2 = network.output.bias.value();
-  const auto product = [](const xt::xarray<double>& a, const xt::xarray<double>& b) {  // (M,N) = (M,K) (K,N)
-    xt::xarray<double> c = xt::zeros<double>({a.shape()[0], b.shape()[1]});
-    for (std::size_t i = 0; i < c.shape()[0]; ++i)
-      for (std::size_t j = 0; j < c.shape()[1]; ++j)
-        for (std::size_t k = 0; k < b.shape()[0]; ++k) c(i, j) += a(i, k) * b(k, j);
-    return c;
-  };
-  const double n = static_cast<double>(batch.labels.size());
-
-  const xt::xarray<double> z1 = product(x, xt::transpose(W1)) + b1, a1 = 1 / (1 + xt::exp(-z1));
-  const xt::xarray<double> z2 = product(a1, xt::transpose(W2)) + b2, e = xt::exp(z2);
-  const xt::xarray<double> row_sums = xt::sum(e, {1});
-  xt::xarray<double> delta2 = e;  // softmax(z2) − y, the error of softmax and cross-entropy together
-  for (std::size_t i = 0; i < batch.labels.size(); ++i)
-    for (std::size_t c = 0; c < classes; ++c)
-      delta2(i, c) =
-          (e(i, c) / row_sums(i) - (batch.labels[i] == static_cast<std::ptrdiff_t>(c) ? 1 : 0)) / n;
-  const xt::xarray<double> delta1 = product(delta2, W2) * a1 * (1 - a1);  // W2ᵀ δ2 · σ'(z1)
-  const xt::xarray<double> dW2 = product(xt::transpose(delta2), a1), dW1 = product(xt::transpose(delta1), x);
-  const xt::xarray<double> db2 = xt::sum(delta2, {0}), db1 = xt::sum(delta1, {0});
-
+  namespace hand = xtape::nn::hand;
+  const auto &hidden = network.hidden, &output = network.output;
+  const Tensor<double> one_hot = take(xtape::eye<double>(classes), batch.labels, 0);
+  const auto by_hand =
+      hand::two_layer(batch.inputs, one_hot, hidden.weight, hidden.bias, output.weight, output.bias,
+                      xtape::Activation::sigmoid, hand::Loss::softmax_cross_entropy);
   network.zero_grad();
   xtape::nn::cross_entropy(network(batch.inputs), batch.labels).backward();
-  const auto table = xtape::compare_gradients<double>({{"dJ/dW1", network.hidden.weight.grad(), dW1},
-                                                       {"dJ/db1", network.hidden.bias.grad(), db1},
-                                                       {"dJ/dW2", network.output.weight.grad(), dW2},
-                                                       {"dJ/db2", network.output.bias.grad(), db2}},
-                                                      {.batch_size = batch.labels.size()});
+  const auto table = xtape::compare_gradients<double>({{"dJ/dW1", hidden.weight.grad(), by_hand.dW1},
+                                                       {"dJ/db1", hidden.bias.grad(), by_hand.db1},
+                                                       {"dJ/dW2", output.weight.grad(), by_hand.dW2},
+                                                       {"dJ/db2", output.bias.grad(), by_hand.db2}},
+                                                      {.batch_size = batch.size()});
   network.zero_grad();
   return table;
 }
@@ -96,7 +78,7 @@ void print_confusion(Network& network, const Digits& test) {
   }
 }
 
-int train(const Options& o) {
+void train(const Options& o) {
   xtape::set_num_threads(1);  // matrices of this size are too small to share
   xtape::random::seed(o.seed);
   const Digits all = Digits::from_csv(
@@ -115,7 +97,7 @@ int train(const Options& o) {
   std::cout << "gradients of the tape (a) and of the textbook's formulas (b), batch of " << first.size()
             << ":\n"
             << table << std::endl;
-  if (!table.passed) return 1;
+  if (!table.passed) throw std::runtime_error("the tape and the formulas differ");
 
   const auto loss = [](const Tensor<double>& logits, const Digits& batch) {
     return xtape::nn::cross_entropy(logits, batch.labels);
@@ -131,14 +113,14 @@ int train(const Options& o) {
   print_confusion(network, test);
   const double reached = 100 * evaluate(network, test, loss).accuracy;
   std::printf("\ntraining took %.2f s\ntest accuracy: %.1f %%\n", seconds, reached);
-  return reached >= o.at_least ? 0 : 1;
+  if (reached < o.at_least) throw std::runtime_error("the test accuracy is lower than asked for");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app("Trains a 64-32-10 network on handwritten digits.");
+  CLI::App app("Trains a 64-32-10 network on handwritten digits.", "train_digits");
   app.add_option("--data", o.data, "CSV file, plain or gzip: 64 pixels and a label a line")
       ->capture_default_str();
   app.add_option("--epochs", o.epochs, "passes over the training digits")
@@ -153,11 +135,5 @@ int main(int argc, char** argv) {
   app.add_option("--seed", o.seed, "of split, weights and shuffling")->capture_default_str();
   app.add_option("--at-least", o.at_least, "exit with 1 below this test accuracy, in percent")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return train(o);
-  } catch (const std::exception& error) {
-    std::cerr << "train_digits: " << error.what() << '\n';
-    return 1;
-  }
+  return examples::main_function(app, argc, argv, [&] { train(o); });
 }

@@ -5,8 +5,7 @@
 #include <cstdio>
 #include <iostream>
 
-#include <CLI/CLI.hpp>
-
+#include "../program.hpp"
 #include "drawing.hpp"
 #include "gradient_flow.hpp"
 #include "network_trace.hpp"
@@ -107,7 +106,8 @@ int main(int argc, char** argv) {
   int training_steps = 200;
   FlowOptions flow;
   CLI::App app(
-      "Writes a page that walks through backpropagation, and shows the gradient's way through 20 layers.");
+      "Writes a page that walks through backpropagation, and shows the gradient's way through 20 layers.",
+      "visualize_backpropagation");
   app.add_option("--out", path, "the page")->capture_default_str();
   app.add_option("--training-steps", training_steps, "of the small network")
       ->capture_default_str()
@@ -117,12 +117,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100000));
   app.add_option("--seed", flow.seed, "of the deep networks' points and first weights")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  try {
+  return examples::main_function(app, argc, argv, [&] {
     flow.every = std::max(1, flow.steps / 100);
     make_page(path, training_steps, flow);
-  } catch (const std::exception& error) {
-    std::cerr << "visualize_backpropagation: " << error.what() << '\n';
-    return 1;
-  }
+  });
 }

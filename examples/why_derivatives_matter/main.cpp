@@ -180,7 +180,7 @@ Tensor<double> wrong_sigmoid(const Tensor<double>& z) {
 }
 
 void check_and_nudge() {
-  const std::vector<Tensor<double>> weights{{{0.4, 0.1}, {0.1, 0.2}}, {0.05, 0.1}, {{0.97, 0.82}}, {-0.4748}};
+  const std::vector<Tensor<double>> weights{{{0.4, 0.1}, {0.1, 0.2}}, {0.05, 0.1}, {{0.95, 0.8}}, {-0.451}};
   std::printf("\n6. Differences as a check of the tape, on a network 2-2-1\n\n");
   std::cout << check_gradients(network_cost, weights);
   std::printf("\nthe same check of a sigmoid whose derivative is wrong:\n");

@@ -33,7 +33,8 @@ const std::vector<Activation> activations{
     {"identity", [](const auto& z) { return z * 1.0; }},
 };
 
-/// g(z) and g'(z) at many places: vᵀ J with v = 1, where J is diagonal because g works element by element.
+/// g(z) and g'(z) at many places: vᵀ D with v = 1, where the matrix D of derivatives is diagonal because g
+/// works element by element.
 std::pair<Tensor<double>, Tensor<double>> value_and_derivative(const Activation& g, const Tensor<double>& z) {
   return vjp(g.function, z, xtape::ones<double>(z.shape()));
 }

@@ -12,8 +12,12 @@
 namespace xtape {
 
 struct AuditOptions {
-  double step = 0;     ///< half the distance of central differences; 0: 1e-6 for double, refused for float
-  double rtol = 1e-5;  ///< of an operation's differences
+  /// Half the distance of central differences, for an element x times max(1, |x|); 0: 1e-6 for double,
+  /// refused for float. Where it shows nothing, it is tried times |x|, wider and narrower; blame is confirmed
+  /// so too.
+  double step = 0;
+  double rtol =
+      1e-5;  ///< of an operation's differences; one that shows no more than this is not called right
   int directions = 2;  ///< how many random moves of the leaves
   std::uint64_t seed = 0;
 };
@@ -24,9 +28,9 @@ struct AuditReport {
     std::size_t place = 0;  ///< counted from 1, the first operation recorded under the loss
     std::string op;
     std::string shapes;  ///< "(8, 4), (3, 4) -> (8, 3)"; the inputs that are recorded or leaves
-    double error = 0;    ///< |<w, J v> − <Jᵀ w, v>|, relative to their terms
+    double error = 0;    ///< |<w, J v> − <Jᵀ w, v>|, relative to the norm of their terms
     bool passed = true;
-    bool checked = true;  ///< false when its output did not move, or by rounding only
+    bool checked = true;  ///< false when nothing could be seen; the note says why, unless nothing moved
     std::string note;
   };
   std::vector<Row> rows;
@@ -48,11 +52,16 @@ AuditReport audit(const std::function<Tensor<T>()>& loss, const AuditOptions& op
 ///
 ///   std::cout << audit([&] { return nn::mse_loss(model(x), y); });
 ///
-/// The function is called 1 + 2 · directions times, each time with the same random numbers, and must record
-/// the same operations; the leaves that it uses are moved in place and set back, their gradients stay as they
-/// are, and other recordings remain usable. Elements of outputs at a kink, such as relu at 0, are left out. A
-/// leaf that only a checkpointed function captures is not moved. Errors: float without a step, an audit
-/// inside NoGrad, a function that records nothing, or something else at the second call.
+/// The function is called 2 + 2 · directions times (where an operation moves too little or is too curved, up
+/// to 2 + 10 · directions times), each time with the same random numbers, and must record the same
+/// operations; the leaves that it uses are moved in place and set back, their gradients stay as they are, and
+/// other recordings remain usable. What else the function changes stays changed, such as the running
+/// statistics of a batch normalisation: audit a model in eval() or a copy of it to keep them. Not checked,
+/// never blamed: an operation that reads a constant computed from the leaves (detach(), NoGrad), elements at
+/// a kink, such as relu at 0, and a leaf that the function makes or only a checkpointed function captures,
+/// which is not moved. The function of a `custom` rule must compute from its inputs alone. Errors: float
+/// without a step, an audit inside NoGrad, a function that records nothing, something else or other values at
+/// a later call.
 template <class F>
 requires std::invocable<F&> AuditReport audit(F&& loss, const AuditOptions& options = {}) {
   using Output = std::remove_cvref_t<std::invoke_result_t<F&>>;

@@ -128,7 +128,7 @@ TEST_CASE("a kink is left out, and rounding is not called right") {
   const auto x = parameter<double>({0.0, 1.0, -1.0});
   const AuditReport report = audit([&] { return sum(relu(x)); });
   CHECK(report.passed);
-  CHECK(report.rows[0].note == "without 1 of 3 elements, which are at a kink or not finite");
+  CHECK(report.rows[0].note == "without 1 of 3 elements, which are at a kink, not finite or too curved");
   const AuditReport wrong_elsewhere = audit([&] {
     return sum(custom<double>("kinked", {x}, relu(x.detach()), [&](const auto& g) {
       return std::vector<Tensor<double>>{2 * g * (x.detach() > 0)};
@@ -139,6 +139,106 @@ TEST_CASE("a kink is left out, and rounding is not called right") {
   const AuditReport dead = audit([&] { return sum(relu(far)); });
   CHECK(dead.passed);
   CHECK(!dead.rows[0].checked);
+}
+
+TEST_CASE("what reads a constant that moves with the leaves is not checked, and never blamed") {
+  const auto p = parameter<double>({0.5, -1.5, 2.0});
+  const auto row = [](const AuditReport& report, const std::string& op) {
+    return *std::ranges::find(report.rows, op, &AuditReport::Row::op);
+  };
+  const std::string note =
+      "an input from detach() or NoGrad moves with the leaves, and its derivative is left out";
+  const AuditReport detached = audit([&] { return sum(p * (p - mean(p)).detach()); });
+  CHECK(detached.passed);
+  CHECK(row(detached, "multiply").note == note);
+  CHECK(!row(detached, "multiply").checked);
+  CHECK(row(detached, "sum").checked);
+  const AuditReport target = audit([&] {
+    const Tensor<double> y = [&] {
+      const NoGrad no_grad;
+      return Tensor<double>(tanh(p));
+    }();
+    return sum(square(sin(p) - y));
+  });
+  CHECK(target.passed);
+  CHECK(row(target, "subtract").note == note);
+  CHECK(row(target, "sin").checked);
+  const AuditReport straight_through = audit([&] { return sum(p + (sign(p) - p).detach()); });
+  CHECK(straight_through.passed);
+  CHECK(row(straight_through, "add").note == note);
+}
+
+TEST_CASE("a leaf that the function makes is not moved, and the operation is checked without it") {
+  const auto p = parameter<double>({0.5, -1.5, 2.0});
+  const auto f = [&](double factor) {
+    return audit([&, factor] {
+      const auto inner = parameter<double>({1.0, 2.0, 3.0});
+      return sum(custom<double>(
+          "product", {p, inner}, p.detach() * inner.detach(), [&, inner, factor](const auto& g) {
+            return std::vector<Tensor<double>>{factor * g * inner.detach(), g * p.detach()};
+          }));
+    });
+  };
+  CHECK(f(1).passed);
+  CHECK(f(1).rows[0].checked);
+  CHECK(wrong(f(2)) == std::vector<std::string>{"product"});
+}
+
+TEST_CASE("a function whose values change from call to call is refused") {
+  const auto p = parameter<double>({0.5, -1.5, 2.0});
+  double calls = 0;
+  CHECK_THROWS_WITH_AS(
+      audit([&] { return sum(exp(p * ++calls)); }),
+      doctest::Contains("[audit] operation 1, 'multiply', gave another value at a second call "
+                        "with the same leaves: take out of the function what changes"),
+      Error);
+}
+
+TEST_CASE("right needs evidence: far leaves, a single wrong element, outputs of many sizes") {
+  const auto far = parameter<double>({1e8, -2e8, 3e8});
+  CHECK(audit([&] { return sum(square(far)); }).rows[0].checked);
+  const auto square_by = [](const Tensor<double>& x, double factor) {
+    return custom<double>("square_by", {x}, square(x.detach()), [x, factor](const Tensor<double>& g) {
+      return std::vector<Tensor<double>>{factor * 2 * g * x.detach()};
+    });
+  };
+  CHECK(wrong(audit([&] { return sum(square_by(far, 1.001)); })) == std::vector<std::string>{"square_by"});
+  const auto tiny = parameter<double>({1e-9, 2e-9});
+  const AuditReport curved = audit([&] { return sum(log(tiny)); });
+  CHECK(curved.rows[0].checked);
+  CHECK(curved.rows[0].note == "");
+  const AuditReport rounded = audit([&] { return sum((tiny + 1e12) * 1.0); });
+  CHECK(!rounded.rows[0].checked);
+
+  random::seed(5);
+  const auto many = parameter(random::normal<double>({300'000}));
+  const auto one_wrong = [](const Tensor<double>& x, std::size_t place) {
+    return custom<double>("exp", {x}, exp(x.detach()), [x, place](const Tensor<double>& g) {
+      Tensor<double> d = g * exp(x.detach());
+      d.mutable_data()[place] *= 1.5;
+      return std::vector<Tensor<double>>{d};
+    });
+  };
+  CHECK(wrong(audit([&] { return sum(one_wrong(many, 123'456)); })) == std::vector<std::string>{"exp"});
+  const auto mixed = parameter(arange<double>(-8, 9));
+  for (const std::size_t place : {0u, 8u, 16u}) {
+    CAPTURE(place);
+    CHECK(wrong(audit([&] { return sum(one_wrong(mixed, place)); })) == std::vector<std::string>{"exp"});
+  }
+  const auto wide = parameter(arange<double>(-20, 21));
+  const AuditReport hidden = audit([&] { return sum(one_wrong(wide, 0)); });
+  CHECK(hidden.rows[0].note ==
+        "without 22 of 41 elements, whose moves are as small as the rounding of the largest values");
+}
+
+TEST_CASE("steep waves are not blamed for a step that is too wide") {
+  const auto x = parameter<double>({0.1, 0.2, 0.3});
+  for (const double frequency : {1e2, 1e4, 1e6}) {
+    CAPTURE(frequency);
+    const AuditReport report = audit([&] { return sum(sin(frequency * x)); });
+    CHECK(report.passed);
+    CHECK(report.rows[1].checked);
+  }
 }
 
 TEST_CASE("an audit leaves leaves, gradients, generator and other recordings as they were") {
@@ -190,7 +290,7 @@ TEST_CASE("what cannot be audited is an error that says why") {
   CHECK_THROWS_WITH_AS(
       audit([&] { return calls++ == 0 ? sum(exp(x)) : sum(sin(x)); }),
       "[audit] the function recorded 'exp' of shape (2,) as its operation 1 at first, and 'sin' of "
-      "shape (2,) a step away: it must do the same at each call, whatever the values",
+      "shape (2,) at a later call: it must do the same at each call, whatever the values",
       Error);
   CHECK_THROWS_WITH_AS(audit(f, {.directions = 0}), "[audit] there must be at least one direction", Error);
   const auto y = parameter<float>({1.0f, 2.0f});

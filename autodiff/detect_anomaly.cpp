@@ -41,17 +41,11 @@ double element(const Value& x, std::size_t i) {
 }
 
 /// The place of element i in an array of that shape.
-Shape index_of(std::size_t i, const Shape& shape) {
-  Shape index(shape.size(), 0);
-  for (std::size_t axis = shape.size(); axis-- > 0; i /= shape[axis]) index[axis] = i % shape[axis];
-  return index;
-}
-
 /// "input 0 was nan at (1,)" when x is not finite, else nothing.
 std::string describe_bad(const std::string& what, const Value& x) {
   const std::size_t i = first_bad(x, true);
   if (i == x.size) return {};
-  return what + " was " + number_text(element(x, i)) + " at " + to_string(index_of(i, x.shape));
+  return what + " was " + number_text(element(x, i)) + " at " + index_text(i, x.shape);
 }
 
 Anomaly describe(const char* op, const Value& x, std::size_t i) {

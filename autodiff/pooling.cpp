@@ -15,6 +15,7 @@ namespace {
 
 Windows pool_windows(const char* op, const Shape& x, Size2 kernel, Size2 stride, Size2 padding) {
   const Windows w = make_windows(op, x, kernel, stride, padding);
+  if (w.plane() == 0) throw Error(op, "images of shape " + to_string(x) + " have no elements to pool");
   if (2 * w.y.padding > w.y.kernel || 2 * w.x.padding > w.x.kernel)
     throw Error(op, "a padding of (" + std::to_string(w.y.padding) + ", " + std::to_string(w.x.padding) +
                         ") is more than half the kernel (" + std::to_string(w.y.kernel) + ", " +

@@ -22,14 +22,16 @@ std::string number_text(double number) {
   return text;
 }
 
-std::string index_text(std::size_t flat, const Shape& shape) {
+Shape index_of(std::size_t flat, const Shape& shape) {
   Shape index(shape.size(), 0);
   for (std::size_t d = shape.size(); d-- > 0;) {
     index[d] = flat % shape[d];
     flat /= shape[d];
   }
-  return to_string(index);
+  return index;
 }
+
+std::string index_text(std::size_t flat, const Shape& shape) { return to_string(index_of(flat, shape)); }
 
 void throw_too_large(const Shape& shape, const char* op) {
   throw Error(op, "shape " + to_string(shape) + " has more elements than this machine can address");

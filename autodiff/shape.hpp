@@ -151,7 +151,10 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 namespace detail {
 
-/// The index of element `flat` in row-major order, written as a shape is: "(1, 2)".
+/// The index of element `flat` in row-major order, one number for each axis.
+Shape index_of(std::size_t flat, const Shape& shape);
+
+/// The same, written as a shape is: "(1, 2)".
 std::string index_text(std::size_t flat, const Shape& shape);
 
 /// Memory is addressed by signed offsets of at most 16-byte elements, so that is where counting ends.

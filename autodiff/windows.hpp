@@ -13,6 +13,9 @@ namespace xtape::detail {
 struct WindowAxis {
   std::size_t in, kernel, stride, padding, out;
 
+  /// Only the places first_place() <= k < last_place() of a window are ever within the image.
+  std::size_t first_place() const { return padding - std::min(padding, (out - 1) * stride); }
+  std::size_t last_place() const { return std::min(kernel, in + padding); }
   /// Place k of a window is within the image for the outputs first(k) <= o < last(k).
   std::size_t first(std::size_t k) const {
     return k >= padding ? 0 : std::min(out, quotient_up(padding - k, stride));
@@ -37,9 +40,9 @@ struct Windows {
   /// see there the elements from i on, x.stride apart. Outputs whose place k is in the padding are left out.
   template <class Row>
   void each_row(const Row& row) const {
-    for (std::size_t ky = 0, k = 0; ky < y.kernel; ++ky)
-      for (std::size_t kx = 0; kx < x.kernel; ++kx, ++k) {
-        const std::size_t start = x.first(kx), end = x.last(kx);
+    for (std::size_t ky = y.first_place(); ky < y.last_place(); ++ky)
+      for (std::size_t kx = x.first_place(); kx < x.last_place(); ++kx) {
+        const std::size_t k = ky * x.kernel + kx, start = x.first(kx), end = x.last(kx);
         if (start >= end) continue;
         for (std::size_t oy = y.first(ky); oy < y.last(ky); ++oy)
           row(k, oy * x.out + start,
@@ -105,7 +108,12 @@ struct Unfold {
   T outside = 0;
   static constexpr const char* name = "unfold";
 
-  Shape shape(const Shape& x) const { return {x[0], windows.rows(), windows.outputs()}; }
+  Shape shape(const Shape& x) const {
+    // The product of two of these sizes may exceed 64 bits, which that of all is checked for.
+    const WindowAxis &y = windows.y, &axis = windows.x;
+    element_count({x[0], windows.channels, y.kernel, axis.kernel, y.out, axis.out}, name);
+    return {x[0], windows.rows(), windows.outputs()};
+  }
   void compute(Target<T> y, const Tensor<T>& x) const {
     const ColumnLayout layout{windows.rows() * windows.outputs(), windows.outputs()};
     write_columns(y.data, layout, x.data(), x.shape()[0], windows, outside);

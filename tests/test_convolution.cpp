@@ -203,6 +203,15 @@ TEST_CASE("errors name shapes") {
       max_pool2d(x, 6),
       "[max_pool2d] x of shape (2, 3, 5, 5) with a padding of (0, 0) is smaller than the kernel (6, 6)",
       Error);
+  CHECK_THROWS_WITH_AS(max_pool2d(zeros<double>({2, 1, 0, 4}), 2, 2, 1),
+                       "[max_pool2d] images of shape (2, 1, 0, 4) have no elements to pool", Error);
+  // Sizes whose product wraps round 64 bits, and windows that are nearly all padding.
+  CHECK_THROWS_WITH_AS(
+      unfold(ones<float>({1, 16, 1, 1}), std::ptrdiff_t{1} << 30, 1, std::ptrdiff_t{1} << 29),
+      doctest::Contains("has more elements than this machine can address"), Error);
+  const Size2 vast{std::ptrdiff_t{1} << 30, std::ptrdiff_t{1} << 30}, half{vast.height / 2, vast.width / 2};
+  check_close(max_pool2d(reshape(Tensor<double>{-3.0, 5.0, 1.0}, {1, 1, 1, 3}), vast, half, half),
+              zeros<double>({1, 1, 1, 1}) + 5, 0);
   CHECK_THROWS_WITH_AS(avg_pool2d(b, 2), "[avg_pool2d] x of shape (4,) is not (N, C, H, W): reshape it",
                        Error);
   CHECK(nn::Conv2d<float>(2, 5, {3, 1}).describe() == "Conv2d(2, 5, 3x1)");

@@ -7,27 +7,16 @@
 #include "data_loader.hpp"
 
 namespace xtape::nn {
-namespace {
-
-template <class T>
-void list_modes(Module<T>& module, std::vector<std::pair<Module<T>*, bool>>& modes) {
-  modes.emplace_back(&module, module.training());
-  Members<T> own;
-  module.members(own);
-  for (const auto& entry : own.modules) list_modes(*entry.second, modes);
-}
-
-}  // namespace
 
 template <class T>
 ModeScope<T>::ModeScope(Module<T>& module, bool training) {
-  list_modes(module, former_);
+  for (const auto& [path, one] : module.named_modules()) former_.emplace_back(one, one->training());
   module.train(training);
 }
 
 template <class T>
 ModeScope<T>::~ModeScope() {
-  for (const auto& [module, training] : former_) module->train(training);
+  for (const auto& [module, training] : former_) module->training_ = training;
 }
 
 template <class T>

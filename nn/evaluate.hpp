@@ -22,7 +22,7 @@ class ModeScope {
   ModeScope& operator=(const ModeScope&) = delete;
 
  private:
-  std::vector<std::pair<Module<T>*, bool>> former_;  ///< a module before those within
+  std::vector<std::pair<Module<T>*, bool>> former_;
 };
 
 /// The share, 0 … 1, of rows of logits (N, C) whose largest number is at the label; of equal numbers the

@@ -82,16 +82,25 @@ std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_buffers() {
 }
 
 template <class T>
+std::vector<std::pair<std::string, Module<T>*>> Module<T>::named_modules() {
+  Members<T> own;
+  members(own);
+  std::vector<std::pair<std::string, Module<T>*>> all{{"", this}};
+  for (const auto& [name, module] : own.modules)
+    for (const auto& [path, inner] : module->named_modules())
+      all.emplace_back(name + (path.empty() ? "" : ".") + path, inner);
+  drop_repeated(all, [](const auto& entry) { return entry.second; });
+  return all;
+}
+
+template <class T>
 void Module<T>::zero_grad() {
   for (Tensor<T>& p : parameters()) p.zero_grad();
 }
 
 template <class T>
 void Module<T>::train(bool on) {
-  training_ = on;
-  Members<T> own;
-  members(own);
-  for (const auto& entry : own.modules) entry.second->train(on);
+  for (const auto& [path, module] : named_modules()) module->training_ = on;
 }
 
 template <class T>

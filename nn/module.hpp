@@ -12,6 +12,8 @@ namespace xtape::nn {
 
 template <class T>
 class Module;
+template <class T>
+class ModeScope;
 
 /// What a module names in members(): parameters, buffers (state that is no parameter, such as running means),
 /// and modules within it.
@@ -60,6 +62,8 @@ class Module {
   virtual std::vector<std::pair<std::string, Tensor<T>>> named_parameters();
   /// The buffers with dotted paths, such as "norm.running_mean".
   std::vector<std::pair<std::string, Tensor<T>>> named_buffers();
+  /// This module, with an empty path, and those within, each where it comes first, such as "hidden.0".
+  std::vector<std::pair<std::string, Module<T>*>> named_modules();
   /// Drops the gradients of all parameters.
   void zero_grad();
 
@@ -70,6 +74,7 @@ class Module {
   bool training() const { return training_; }
 
  private:
+  friend class ModeScope<T>;  // sets modes one by one
   bool training_ = true;
 };
 

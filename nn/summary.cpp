@@ -11,23 +11,10 @@
 #include <autodiff/gemm.hpp>
 #include <autodiff/random.hpp>
 
+#include "evaluate.hpp"
+
 namespace xtape::nn {
 namespace {
-
-template <class T>
-struct Found {
-  Module<T>* module;
-  std::string path;
-};
-
-/// The module and those within, the outer ones first; what several modules share comes with each of them.
-template <class T>
-void walk(Module<T>& module, const std::string& path, std::vector<Found<T>>& all) {
-  all.push_back({&module, path});
-  Members<T> own;
-  module.members(own);
-  for (const auto& [name, inner] : own.modules) walk(*inner, path.empty() ? name : path + "." + name, all);
-}
 
 /// The elements of the parameters that are the module's own and not in `seen`, which receives them.
 template <class T>
@@ -69,25 +56,10 @@ class Recorder : public CallObserver<T> {
   std::vector<Running> running_;
 };
 
-/// Evaluation mode for as long as it lives, and then all as it was.
-template <class T>
-class Undisturbed {
- public:
-  explicit Undisturbed(const std::vector<Found<T>>& modules) : random_(random::generator()) {
-    for (const Found<T>& one : modules) modes_.emplace_back(one.module, one.module->training());
-    modules.front().module->eval();
-  }
-  ~Undisturbed() {
-    for (const auto& [module, mode] : modes_)
-      module->train(mode);  // those within too; their own entries follow
-    random::generator() = random_;
-  }
-  Undisturbed(const Undisturbed&) = delete;
-  Undisturbed& operator=(const Undisturbed&) = delete;
-
- private:
-  std::vector<std::pair<Module<T>*, bool>> modes_;
-  std::mt19937_64 random_;
+/// Sets the random generator back at its end.
+struct RandomScope {
+  std::mt19937_64 before = random::generator();
+  ~RandomScope() { random::generator() = before; }
 };
 
 std::size_t total(const Summary& summary, std::size_t Summary::Row::*what) {
@@ -103,22 +75,21 @@ std::size_t Summary::operations() const { return total(*this, &Row::operations);
 
 template <class T>
 Summary summary(Module<T>& model, const Shape& input_shape) {
-  std::vector<Found<T>> modules;
-  walk(model, "", modules);
+  const auto modules = model.named_modules();
   Summary result;
   result.rows.reserve(modules.size());  // so that rows stay where they are
   std::map<Module<T>*, Summary::Row*> rows;
   std::set<const void*> seen;
-  for (const Found<T>& one : modules) {
-    if (rows.contains(one.module)) continue;
-    result.rows.push_back({.path = one.path,
-                           .layer = one.module->describe(),
+  for (const auto& [path, module] : modules) {
+    result.rows.push_back({.path = path,
+                           .layer = module->describe(),
                            .output = {},
-                           .parameters = count_parameters(*one.module, seen)});
-    rows[one.module] = &result.rows.back();
+                           .parameters = count_parameters(*module, seen)});
+    rows[module] = &result.rows.back();
   }
 
-  const Undisturbed<T> undisturbed(modules);
+  const ModeScope<T> evaluated(model, false);
+  const RandomScope random;
   const NoGrad no_grad;
   const Recorder<T> recorder(rows);
   model(zeros<T>(input_shape));

@@ -207,6 +207,9 @@ TEST_CASE("train() and eval() reach every module, and shared parameters are list
   CHECK(names == std::vector<std::string>{"0.weight", "0.bias", "1.module.1.weight", "1.module.1.bias",
                                           "4.weight", "4.bias"});
   CHECK(model.named_buffers()[1].first == "4.running_var");
+  names.clear();
+  for (const auto& [path, module] : model.named_modules()) names.push_back(path);
+  CHECK(names == std::vector<std::string>{"", "0", "1", "1.module", "1.module.0", "1.module.1", "3", "4"});
   model.eval();
   CHECK(!shared_layer->training());
   const Tensor<double> x = random::normal<double>({2, 3});

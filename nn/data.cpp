@@ -70,7 +70,9 @@ Standardizer<T>::Standardizer(const Dataset<T>& training, bool per_feature) {
   const Tensor<T>& x = training.inputs;
   mean = per_feature ? xtape::mean(x, 0) : xtape::mean(x);
   const Tensor<T> deviation = per_feature ? xtape::std(x, 0) : xtape::std(x);
-  sd = where(deviation > T(0), deviation, ones<T>(deviation.shape()));
+  // The deviation of equal numbers may be their rounding, so it does not tell that they are equal.
+  const Tensor<T> range = per_feature ? max(x, 0) - min(x, 0) : max(x) - min(x);
+  sd = where((range > T(0)) * (deviation > T(0)), deviation, ones<T>(deviation.shape()));
 }
 
 template <class T>

@@ -30,6 +30,7 @@ struct CsvOptions {
   std::optional<double> high = {};  ///< an input above it is an error
   std::size_t classes = 0;          ///< a label that is not below it is an error; 0: any number of classes
   std::size_t columns = 0;          ///< in each line; 0: as many as in the first one
+  std::size_t max_bytes = std::size_t{1} << 32;  ///< of the text; what unpacks to more is an error
 };
 
 /// Samples and what is to be predicted for them: numbers (for mse_loss and the like), or classes (for

@@ -101,8 +101,8 @@ Tensor<T> loss_value(Loss loss, const Tensor<T>& z, const Tensor<T>& a, const Te
       return s * sum(square(a - y));
     case Loss::binary_cross_entropy:
       return -s * sum(y * ln(a) + (1 - y) * ln(1 - a));
-    case Loss::softmax_cross_entropy:
-      return -s * sum(y * log_softmax(z, 1));
+    case Loss::softmax_cross_entropy:  // 0 ln 0 = 0
+      return -s * sum(where(equal(y, T(0)), T(0), y * log_softmax(z, 1)));
   }
   throw Error("hand", "the loss is none of those of Loss");
 }

@@ -100,7 +100,11 @@ Tensor<T> detail::cross_entropy_of_rows(const Tensor<T>& logits, const Tensor<T>
   require_same_shape("cross_entropy", logits, rows);
   if (logits.rank() != 2)
     throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");
-  return reduce(-sum(rows * log_softmax(logits, 1), 1), reduction);
+  Tensor<T> logs = log_softmax(logits, 1);
+  const T impossible = -std::numeric_limits<T>::infinity();
+  if (std::ranges::find(logs.data(), logs.data() + logs.size(), impossible) != logs.data() + logs.size())
+    logs = where(equal(rows, T(0)) * equal(logs, impossible), T(0), logs);  // 0 ln 0 = 0
+  return reduce(-sum(rows * logs, 1), reduction);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                          \

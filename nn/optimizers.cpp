@@ -2,6 +2,7 @@
 #include "optimizers.hpp"
 
 #include <cmath>
+#include <map>
 
 #include <autodiff/kernel_table.hpp>
 
@@ -21,9 +22,15 @@ void require_not_negative(const char* op, const char* what, double value) {
 template <class T>
 Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories)
     : parameters_(std::move(parameters)), steps_(parameters_.size()) {
-  for (std::size_t i = 0; i < parameters_.size(); ++i)
+  std::map<const void*, std::size_t> place;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::string which = "tensor " + std::to_string(i);
     if (!parameters_[i].is_leaf())
-      throw Error("optimizer", "tensor " + std::to_string(i) + " is no parameter: make it with parameter()");
+      throw Error("optimizer", which + " is no parameter: make it with parameter()");
+    if (const auto [first, is_new] = place.emplace(parameters_[i].handle().node.get(), i); !is_new)
+      throw Error("optimizer", which + " is tensor " + std::to_string(first->second) +
+                                   " again: each step would update it twice");
+  }
   for (std::string& name : memories)
     memories_.emplace_back(std::move(name), std::vector<Tensor<T>>(parameters_.size()));
 }
@@ -42,6 +49,12 @@ void Optimizer<T>::step() {
 template <class T>
 void Optimizer<T>::zero_grad() {
   for (Tensor<T>& p : parameters_) p.zero_grad();
+}
+
+template <class T>
+void Optimizer<T>::set_rate(double& rate, double value) {
+  require_not_negative("optimizer", "the learning rate", value);
+  rate = value;
 }
 
 template <class T>
@@ -88,6 +101,11 @@ void Optimizer<T>::restore(const std::vector<std::pair<std::string, Tensor<T>>>&
     if (!take(name, value))
       throw Error("optimizer", "'" + name + "' of shape " + to_string(value.shape()) +
                                    " does not fit: it is the state of other parameters, or of another rule");
+  for (const auto& [name, tensors] : memories)
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      if (tensors[i].defined() && steps[i] == 0)
+        throw Error("optimizer", "there is '" + name + "." + std::to_string(i) + "', and no 'steps." +
+                                     std::to_string(i) + "'");
   steps_ = std::move(steps);
   memories_ = std::move(memories);
 }

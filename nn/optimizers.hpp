@@ -15,6 +15,7 @@ class HasLearningRate {
   virtual ~HasLearningRate() = default;
   /// α, the factor of the next step.
   virtual double learning_rate() const = 0;
+  /// Error for one that is negative or no number; 0 stands still.
   virtual void set_learning_rate(double rate) = 0;
 };
 
@@ -23,7 +24,8 @@ class HasLearningRate {
 template <class T>
 class Optimizer : public HasLearningRate {
  public:
-  /// `memories` names the arrays that the rule keeps for each parameter. Error for a tensor that is no leaf.
+  /// `memories` names the arrays that the rule keeps for each parameter. Error for a tensor that is no leaf,
+  /// or that is listed twice.
   explicit Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories = {});
 
   /// One update of every parameter that has a gradient.
@@ -32,10 +34,11 @@ class Optimizer : public HasLearningRate {
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
 
   /// What the steps carry on, to be saved: for each parameter i that has been updated "steps.i", their
-  /// number, and the arrays of the rule, such as "mean.i". Handles share. The options are not among them.
+  /// number (beyond 2^24 rounded in float), and the arrays of the rule, such as "mean.i". Handles share. The
+  /// options are not among them.
   std::vector<std::pair<std::string, Tensor<T>>> state() const;
   /// Continues from a state(), which is copied; what it does not name starts anew. Error for a name or a
-  /// shape that does not fit.
+  /// shape that does not fit, or arrays without their number of steps.
   void restore(const std::vector<std::pair<std::string, Tensor<T>>>& state);
 
  protected:
@@ -43,6 +46,8 @@ class Optimizer : public HasLearningRate {
   virtual void update(std::size_t i, T* w, const T* g, std::size_t n) = 0;
   /// How many updates parameter i has had, with the present one.
   std::size_t steps(std::size_t i) const { return steps_[i]; }
+  /// Checks the new rate, as set_learning_rate() must.
+  static void set_rate(double& rate, double value);
   /// The array `which` of parameter i, of its size; at first all `initial`.
   T* memory(std::size_t which, std::size_t i, T initial = 0);
 
@@ -66,7 +71,7 @@ class SGD : public Optimizer<T> {
  public:
   explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
-  void set_learning_rate(double rate) override { options.learning_rate = rate; }
+  void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
   SGDOptions options;  ///< may be changed between steps
 
@@ -90,7 +95,7 @@ class Adam : public Optimizer<T> {
   explicit Adam(std::vector<Tensor<T>> parameters, AdamOptions o = {})
       : Adam("Adam", std::move(parameters), o, false) {}
   double learning_rate() const override { return options.learning_rate; }
-  void set_learning_rate(double rate) override { options.learning_rate = rate; }
+  void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
   AdamOptions options;  ///< may be changed between steps
 
@@ -136,7 +141,7 @@ class RMSprop : public Optimizer<T> {
  public:
   explicit RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
-  void set_learning_rate(double rate) override { options.learning_rate = rate; }
+  void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
   RMSpropOptions options;  ///< may be changed between steps
 
@@ -159,7 +164,7 @@ class Adagrad : public Optimizer<T> {
  public:
   explicit Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
-  void set_learning_rate(double rate) override { options.learning_rate = rate; }
+  void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
   AdagradOptions options;  ///< may be changed between steps
 

@@ -88,8 +88,12 @@ struct Reader {
 template <class T>
 Dataset<T> Dataset<T>::from_csv(const std::string& path, const CsvOptions& options) {
   detail::GzipFile file("from_csv", path);
-  const std::string text = file.read(std::numeric_limits<std::size_t>::max());
+  const std::string text = file.read(options.max_bytes);
+  if (text.size() == options.max_bytes && !file.read(1).empty())
+    file.fail("the text is longer than " + std::to_string(options.max_bytes) +
+              " bytes: set .max_bytes if this is right");
   std::string_view left = text;
+  left = left.substr(0, left.find_last_not_of("\r\n") + 1);     // lines without anything may end the file
   if (left.starts_with("\xEF\xBB\xBF")) left.remove_prefix(3);  // the mark that Excel puts before UTF-8
   Reader<T> reader{file, options};
   std::vector<Role> role;

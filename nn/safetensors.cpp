@@ -200,6 +200,7 @@ NamedTensors<T> load_tensors(const std::string& path) {
   std::size_t expected = 0;
   for (const auto& [name, value] : header.items()) {
     if (name == metadata_key) {
+      if (!value.is_object()) fail("load", path, "the metadata is no object of texts");
       for (const auto& [key, one] : value.items()) {
         if (!one.is_string()) fail("load", path, "the metadata '" + key + "' is no text");
         content.metadata[key] = one.template get<std::string>();

@@ -1,7 +1,9 @@
 // Parameters, buffers and the optimiser's state by name; everything is checked before anything is changed.
 #include "save.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 
 namespace xtape::nn {
 namespace {
@@ -29,6 +31,8 @@ template <class T>
 void save_all(const std::string& path, Module<T>& model, const Optimizer<T>* optimizer, const Notes& notes) {
   NamedTensors<T> content{entries_of(model), notes};
   if (optimizer) {
+    if (notes.contains(rate_note))
+      throw Error("save", path + ": the note '" + rate_note + "' has a name that the file uses itself");
     for (const auto& [name, tensor] : optimizer->state())
       content.tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
     content.metadata[rate_note] = exact_text(optimizer->learning_rate());
@@ -40,15 +44,19 @@ template <class T>
 Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimizer) {
   const auto fail = [&](const std::string& what) { throw Error("load", path + ": " + what); };
   NamedTensors<T> content = load_tensors<T>(path);
+  Entries<T> targets = entries_of(model);
+  const auto is_of_model = [&](const std::string& name) {
+    return !name.starts_with(optimizer_prefix) ||
+           std::ranges::any_of(targets, [&](const auto& entry) { return entry.first == name; });
+  };
   std::map<std::string, Tensor<T>> of_model;
   Entries<T> of_optimizer;
   for (auto& [name, tensor] : content.tensors)
-    if (name.starts_with(optimizer_prefix))
-      of_optimizer.emplace_back(name.substr(optimizer_prefix.size()), std::move(tensor));
-    else
+    if (is_of_model(name))
       of_model.emplace(std::move(name), std::move(tensor));
+    else
+      of_optimizer.emplace_back(name.substr(optimizer_prefix.size()), std::move(tensor));
 
-  Entries<T> targets = entries_of(model);
   std::vector<Tensor<T>> values;
   for (const auto& [name, target] : targets) {
     auto found = of_model.extract(name);
@@ -61,10 +69,12 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimize
   if (!of_model.empty()) fail("the model has no '" + of_model.begin()->first + "'");
 
   if (optimizer) {
+    if (!content.metadata.contains(rate_note)) fail("it was saved without an optimiser");
     const std::string& text = content.metadata[rate_note];
     double rate = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), rate).ec != std::errc())
-      fail("it was saved without an optimiser");
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), rate);
+    if (code != std::errc() || end != text.data() + text.size() || !(rate >= 0 && std::isfinite(rate)))
+      fail("'" + text + "' is no learning rate");
     optimizer->restore(of_optimizer);
     optimizer->set_learning_rate(rate);
   }

@@ -173,6 +173,15 @@ TEST_CASE("standardising: the training data's numbers for all") {
   const nn::Standardizer<float> pixels(nn::Dataset<float>(Tensor<float>{{1, 3}, {5, 7}}), false);
   CHECK(pixels.mean.item() == 4);
   CHECK(pixels.sd.item() == std::sqrt(5.0f));
+  // The mean of equal numbers may be another one, by rounding; what is near to equal does vary.
+  for (const float value : {0.1f, 1e-30f, 1e30f, 3.3f}) {
+    const Tensor<float> same = full<float>({1000, 1}, value);
+    CHECK(nn::Standardizer<float>(nn::Dataset<float>(same)).sd.item() == 1);
+  }
+  const Tensor<double> near{{300.0, 1e-200}, {300.0 + 1e-9, 2e-200}};
+  const nn::Standardizer<double> fine{Data(near)};
+  CHECK(fine.sd.value()(0) == doctest::Approx(0.5e-9).epsilon(1e-3));
+  CHECK(fine.sd.value()(1) == 1);  // its square is below the smallest number
   CHECK_THROWS_WITH_AS(nn::Standardizer<double>(Data{}),
                        "[Standardizer] there are no samples to take a mean of", Error);
 }
@@ -202,6 +211,7 @@ TEST_CASE("CSV: line ends, blanks, signs, exponents, headers, separators, column
   check_close(targets.targets, {{1.0, 3.0}, {4.0, 6.0}}, 0);
   CHECK(targets.labels.empty());
   CHECK(csv("7,1\n", {.label_column = 0}).labels == Labels{7});
+  CHECK(csv("1,2\r\n\r\n\n").labels == Labels{2});  // lines without anything at the end
   check_close(csv("7,1\n", {.label_column = std::nullopt, .scale = 0.5}).inputs, {{3.5, 0.5}}, 0);
   CHECK(csv("3\n4\n").labels == Labels{3, 4});  // labels alone
   CHECK(csv("3\n4\n").inputs.shape() == Shape{2, 0});
@@ -218,7 +228,11 @@ TEST_CASE("bad CSV files are named with line and column") {
   CHECK(csv_error("a,b\n", {.header = true}) == ": the file holds no samples");
   CHECK(digit_error(row(1, 1) + "1,2,3\n") == ":2:6: 3 columns instead of 65");
   CHECK(csv_error("1,2\n1,2,3,4\n") == ":2:5: 4 columns instead of 2");
-  CHECK(digit_error(row(1, 1) + "\n") == ":2:1: 1 columns instead of 65");
+  CHECK(digit_error(row(1, 1) + "\n" + row(1, 1)) == ":2:1: 1 columns instead of 65");
+  CHECK(digit_error("\n\r\n") == ": the file holds no samples");
+  CHECK(csv_error(compressed("1,2\n3,4\n"), {.max_bytes = 7}) ==
+        ": the text is longer than 7 bytes: set .max_bytes if this is right");
+  CHECK(csv_error("1,2\n3,4\n", {.max_bytes = 8}) == "no error");
   CHECK(digit_error("1," + row(1, 1)) == ":1:131: 66 columns instead of 65");
   CHECK(digit_error(row(1, 10)) == ":1:129: label 10 is not from 0 to 9");
   CHECK(digit_error(row(1, 1) + row(2, -1)) == ":2:129: label -1 is not from 0 to 9");

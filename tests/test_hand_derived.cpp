@@ -170,6 +170,12 @@ TEST_CASE("cross-entropies stay finite where the probabilities are 0 or 1") {
                                   Loss::softmax_cross_entropy);
   check_close(s.error[0], {{-1.0, 0.0}}, 0);
   check_close(s.delta[0], {{0.0, 0.0}}, 0);
+  const auto never =
+      nn::hand::layers(Tensor<double>{{1.0}}, onehot,
+                       {{ones<double>({2, 1}), Tensor<double>{0.0, -std::numeric_limits<double>::infinity()},
+                         Activation::identity}},
+                       Loss::softmax_cross_entropy);
+  CHECK(never.J.item() == 0);
 }
 
 TEST_CASE("shapes that do not fit are errors that name the quantity and say what to do") {

@@ -119,6 +119,13 @@ TEST_CASE("cross-entropies: integer and one-hot labels agree, and extremes stay 
   CHECK(check_gradients([&](const auto& in) { return nn::cross_entropy(in, labels, Reduction::none); },
                         Tensor<double>{{0.1, -0.2, 0.5}, {1.0, 2.0, -1.0}}, {.order = 2})
             .passed);
+  // An impossible class that does not occur costs nothing; one that occurs costs everything.
+  const auto never = parameter<double>({{0.0, -std::numeric_limits<double>::infinity(), 1.0}});
+  const Tensor<double> third{{0.0, 0.0, 1.0}}, second{{0.0, 1.0, 0.0}};
+  const Tensor<double> cost = nn::cross_entropy(never, third);
+  CHECK(cost.item() == doctest::Approx(nn::cross_entropy(never, std::vector<int>{2}).item()).epsilon(1e-15));
+  check_close(grad(cost, never), (softmax(never, 1) - third).detach(), 1e-15);
+  CHECK(nn::cross_entropy(never, second).item() == std::numeric_limits<double>::infinity());
   CHECK_THROWS_WITH_AS(
       nn::cross_entropy(z, Tensor<double>{2, 0}),
       doctest::Contains("[cross_entropy] the target of shape (2,) holds no rows: give class labels"), Error);

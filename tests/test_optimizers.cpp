@@ -160,6 +160,14 @@ TEST_CASE("optimisers in float, without gradients, with nothing, and with settin
   CHECK(std::isfinite(norm(w).item()));
 
   const std::vector<Tensor<float>> p{w};
+  for (const double rate : {-1.0, std::nan("")})
+    CHECK_THROWS_WITH_AS(rmsprop.set_learning_rate(rate), doctest::Contains("[optimizer] the learning rate "),
+                         Error);
+  CHECK(rmsprop.learning_rate() == 0.5);
+  CHECK_THROWS_WITH_AS(SGD<float>({unused, w, w}),
+                       "[optimizer] tensor 2 is tensor 1 again: each step would update it twice", Error);
+  CHECK_THROWS_WITH_AS(Adam<float>(p).restore({{"mean.0", zeros<float>({2})}}),
+                       "[optimizer] there is 'mean.0', and no 'steps.0'", Error);
   CHECK_THROWS_WITH_AS(AdamW<float>(p, {.beta2 = 1}), "[AdamW] beta1 0.9 and beta2 1 must be in [0, 1)",
                        Error);
   CHECK_THROWS_WITH_AS(AdamW<float>(p, {.weight_decay = -1}), "[AdamW] the weight decay -1 is negative",

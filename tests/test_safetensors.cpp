@@ -143,6 +143,9 @@ TEST_CASE("damaged files are refused, and the error names the entry") {
   CHECK(error_of(with_entry(good, 9)) ==
         "the arrays take 8 bytes, and the file has 9: it is cut short, or has more than it says");
   CHECK(error_of(file_of("{\"__metadata__\":{\"a\":1}}", 0)) == "the metadata 'a' is no text");
+  for (const char* metadata : {"[]", "\"a\"", "null", "7"})
+    CHECK(error_of(file_of(std::string("{\"__metadata__\":") + metadata + "}", 0)) ==
+          "the metadata is no object of texts");
 }
 
 TEST_CASE("what cannot be saved is an error, and the file of before stays") {

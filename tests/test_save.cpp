@@ -83,6 +83,36 @@ TEST_CASE_TEMPLATE("training goes on from a file bit for bit", T, float, double)
                        ("[load] " + path.name + ": it was saved without an optimiser").c_str(), Error);
 }
 
+TEST_CASE("a member named optimizer is the model's, and a note cannot take the rate's name") {
+  struct Learned : nn::Module<double> {
+    nn::Linear<double> optimizer{3, 2};
+    Tensor<double> forward(const Tensor<double>& x) override { return optimizer(x); }
+    void members(nn::Members<double>& m) override { m.module("optimizer", optimizer); }
+  };
+  const Path path;
+  Learned model, other;
+  nn::SGD<double> sgd(model.parameters(), {.momentum = 0.5}),
+      other_sgd(other.parameters(), {.momentum = 0.5});
+  train(model, sgd, 2);
+  nn::save(path.name, model, sgd);
+  nn::load(path.name, other, other_sgd);
+  check_same_bits<double>(model, other);
+  CHECK(other_sgd.state().size() == 4);
+  CHECK(other_sgd.learning_rate() == sgd.learning_rate());
+
+  const nn::Notes notes{{"optimizer.learning_rate", "nan"}};
+  CHECK_THROWS_WITH_AS(nn::save(path.name, model, sgd, notes),
+                       doctest::Contains("the note 'optimizer.learning_rate' has a name that the file uses"),
+                       Error);
+  for (const std::string rate : {"nan", "-1", "inf", "", "0.1x"}) {
+    nn::save(path.name, model, {{"optimizer.learning_rate", rate}});
+    const double before = other_sgd.learning_rate();
+    CHECK_THROWS_WITH_AS(nn::load(path.name, other, other_sgd),
+                         ("[load] " + path.name + ": '" + rate + "' is no learning rate").c_str(), Error);
+    CHECK(other_sgd.learning_rate() == before);
+  }
+}
+
 TEST_CASE("a file that does not fit changes nothing, and the error says why") {
   const Path path;
   auto model = make_model<double>(), untouched = make_model<double>();

@@ -18,6 +18,7 @@
 #include "module.hpp"
 #include "monitor.hpp"
 #include "normalization.hpp"
+#include "npy.hpp"
 #include "optimizers.hpp"
 #include "progress.hpp"
 #include "recurrent.hpp"

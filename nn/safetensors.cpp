@@ -1,21 +1,23 @@
 // A file: 8 bytes with the length of the header, the header in JSON, and the elements of all arrays one after
 // the other. The header names for each array its type, its shape, and the first and last byte of its
-// elements.
+// elements. Among its texts is a checksum, as the format has none.
 #include "safetensors.hpp"
 
 #include <bit>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <set>
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <zlib.h>
 
 #include <nlohmann/json.hpp>
+
+#include <autodiff/version.hpp>
+
+#include "new_file.hpp"
 
 namespace xtape::nn {
 namespace {
@@ -26,6 +28,9 @@ static_assert(std::endian::native == std::endian::little,
 using Json = nlohmann::ordered_json;
 using Header = std::uint64_t;  // its length
 constexpr const char* metadata_key = "__metadata__";
+constexpr const char* own_notes = "xtape.";  // what the names of the two below begin with
+constexpr const char* version_note = "xtape.version";
+constexpr const char* checksum_note = "xtape.crc32";
 constexpr std::size_t largest_header = 100'000'000;  // of the format
 
 template <class T>
@@ -35,49 +40,29 @@ constexpr const char* type_name = sizeof(T) == 4 ? "F32" : "F64";
   throw Error(op, path + ": " + what);
 }
 
-/// A new file beside `path` that takes its place in commit(), and is gone when that is not reached.
-class Replacement {
+/// The CRC-32 of a file while it is written or read: of its header, with zeros for the digits of the checksum
+/// itself, and of all elements.
+class Checksum {
  public:
-  explicit Replacement(const std::string& path)
-      : path_(path), beside_(path + ".new-" + std::to_string(getpid())) {
-    file_ = open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file_ < 0) system_error();
-  }
-  ~Replacement() {
-    if (file_ < 0) return;
-    close(file_);
-    unlink(beside_.c_str());
-  }
-  Replacement(const Replacement&) = delete;
-  Replacement& operator=(const Replacement&) = delete;
+  static constexpr std::string_view zeros = "00000000";
 
-  void write(const void* data, std::size_t bytes) {
-    const char* at = static_cast<const char*>(data);
-    while (bytes != 0) {
-      const ssize_t n = ::write(file_, at, bytes);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) system_error();
-      at += n;
-      bytes -= static_cast<std::size_t>(n);
-    }
+  void add(const void* data, std::size_t bytes) {
+    value_ = crc32_z(value_, static_cast<const Bytef*>(data), bytes);
   }
-
-  void commit() {
-    if (fsync(file_) != 0 || rename(beside_.c_str(), path_.c_str()) != 0) system_error();
-    close(std::exchange(file_, -1));
-    // The folder holds the name: it is flushed too, where it can be.
-    const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
-    const int directory = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return;
-    fsync(directory);
-    close(directory);
+  std::string digits() const {
+    std::string text(zeros);
+    for (std::size_t i = 0; i < 8; ++i) text[i] = "0123456789abcdef"[value_ >> (28 - 4 * i) & 15];
+    return text;
+  }
+  /// Where the digits are in a header; npos if they are not there as this writer puts them.
+  static std::size_t place(const std::string& header, std::string_view digits) {
+    const std::string before = std::string("\"") + checksum_note + "\":\"";
+    const std::size_t found = header.find(before + std::string(digits) + "\"");
+    return found == std::string::npos ? found : found + before.size();
   }
 
  private:
-  [[noreturn]] void system_error() const { fail("save", path_, std::strerror(errno)); }
-
-  std::string path_, beside_;
-  int file_;
+  uLong value_ = crc32_z(0, nullptr, 0);
 };
 
 /// The JSON of a header. Error for text that is not JSON, and for a name that occurs twice.
@@ -132,6 +117,15 @@ Entry checked_entry(const std::string& path, const std::string& name, const Json
   return entry;
 }
 
+/// Takes the writer's own notes out: the checksum, empty for a file of another writer.
+std::string take_checksum(const std::string& path, std::map<std::string, std::string>& notes) {
+  const bool is_own = notes.erase(version_note) != 0;
+  const auto found = notes.extract(checksum_note);
+  if (is_own != !found.empty() || (is_own && found.mapped().size() != Checksum::zeros.size()))
+    fail("load", path, "the notes of its writer are damaged");
+  return is_own ? found.mapped() : std::string();
+}
+
 }  // namespace
 
 template <class T>
@@ -144,7 +138,12 @@ const Tensor<T>& NamedTensors<T>::at(const std::string& name) const {
 template <class T>
 void save_tensors(const std::string& path, const NamedTensors<T>& content) {
   Json header = Json::object();
-  if (!content.metadata.empty()) header[metadata_key] = content.metadata;
+  header[metadata_key] = content.metadata;
+  for (const auto& [name, text] : content.metadata)
+    if (name.starts_with(own_notes))
+      fail("save", path, "the note '" + name + "' has a name that the file uses itself");
+  header[metadata_key][version_note] = xtape::version;
+  header[metadata_key][checksum_note] = Checksum::zeros;
   std::size_t at = 0;
   for (const auto& [name, tensor] : content.tensors) {
     if (header.contains(name) || name == metadata_key)
@@ -162,8 +161,12 @@ void save_tensors(const std::string& path, const NamedTensors<T>& content) {
   } catch (const Json::exception&) { fail("save", path, "a name or a text is not UTF-8"); }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that elements are aligned
   const Header length = text.size();
+  Checksum sum;
+  sum.add(text.data(), text.size());
+  for (const auto& entry : content.tensors) sum.add(entry.second.data(), entry.second.size() * sizeof(T));
+  text.replace(Checksum::place(text, Checksum::zeros), Checksum::zeros.size(), sum.digits());
 
-  Replacement file(path);
+  detail::NewFile file("save", path);
   file.write(&length, sizeof length);
   file.write(text.data(), text.size());
   for (const auto& entry : content.tensors) file.write(entry.second.data(), entry.second.size() * sizeof(T));
@@ -209,6 +212,7 @@ NamedTensors<T> load_tensors(const std::string& path) {
     }
     entries.emplace_back(name, checked_entry<T>(path, name, value));
   }
+  const std::string checksum = take_checksum(path, content.metadata);
   std::stable_sort(entries.begin(), entries.end(),
                    [](const auto& a, const auto& b) { return a.second.begin < b.second.begin; });
   for (const auto& [name, entry] : entries) {
@@ -222,11 +226,22 @@ NamedTensors<T> load_tensors(const std::string& path) {
     fail("load", path,
          "the arrays take " + std::to_string(expected) + " bytes, and the file has " +
              std::to_string(rest - length) + ": it is cut short, or has more than it says");
+  Checksum sum;
+  if (!checksum.empty()) {
+    if (const std::size_t place = Checksum::place(text, checksum); place != std::string::npos)
+      text.replace(place, Checksum::zeros.size(), Checksum::zeros);
+    sum.add(text.data(), text.size());
+  }
   for (const auto& [name, entry] : entries) {
     Tensor<T> tensor = Tensor<T>::uninitialized(entry.shape, "load");
     read(tensor.mutable_data(), entry.end - entry.begin);
+    if (!checksum.empty()) sum.add(tensor.data(), entry.end - entry.begin);
     content.tensors.emplace_back(name, std::move(tensor));
   }
+  if (!checksum.empty() && sum.digits() != checksum)
+    fail("load", path,
+         "its checksum is not that of its bytes: it is damaged, or another program changed it and left the "
+         "notes 'xtape.…' as they were");
   return content;
 }
 

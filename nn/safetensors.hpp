@@ -21,13 +21,15 @@ struct NamedTensors {
 
 /// Writes `content` as the file `path`: beside it first, flushed to the disk, then renamed, so that at any
 /// moment there is the file of before or the new one. Errors name the path and what the system says; two
-/// arrays of one name, and an empty tensor, are errors too. float becomes F32, double F64.
+/// arrays of one name, an empty tensor, and a text whose name begins with "xtape." are errors too. float
+/// becomes F32, double F64. Beside the texts is a checksum of all bytes.
 template <class T>
 void save_tensors(const std::string& path, const NamedTensors<T>& content);
 
 /// The arrays and texts of a file, in the order of their bytes. Nothing that the file claims is believed
 /// before it is checked against the file's size. Error for anything that is not as the format says, and for
-/// an array whose type is not T; it names the path and the entry.
+/// an array whose type is not T; it names the path and the entry. In a file that this library wrote, a
+/// changed bit anywhere is an error; the format itself has no checksum, so in those of others it may pass.
 template <class T>
 NamedTensors<T> load_tensors(const std::string& path);
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 ARGUMENTS = ["--samples", "6400", "--epochs", "3", "--patience", "0"]
 
@@ -21,8 +22,12 @@ def read(path):
     """The notes and the bytes of each array of a safetensors file."""
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        header, data = json.loads(file.read(length)), file.read()
+        text, data = file.read(length), file.read()
+    header = json.loads(text)
     notes = header.pop("__metadata__")
+    digits = notes.pop("xtape.crc32")
+    without = text.replace(f'"xtape.crc32":"{digits}"'.encode(), b'"xtape.crc32":"00000000"')
+    assert int(digits, 16) == zlib.crc32(without + data), "its checksum is not that of its bytes"
     notes["history"] = [line.rsplit(" ", 1)[0] for line in notes["history"].splitlines()]
     return notes, {name: (e["dtype"], e["shape"], data[slice(*e["data_offsets"])]) for name, e in header.items()}
 

@@ -8,6 +8,7 @@
 #include "check_close.hpp"
 
 #include <unistd.h>
+#include <zlib.h>
 #include <nn/nn.hpp>
 
 using namespace xtape;
@@ -95,8 +96,19 @@ TEST_CASE("the bytes are those of the format, and a file written by hand is read
   const std::string path = folder.file("a.safetensors");
   nn::save_tensors<float>(path, {.tensors = {{"w", Tensor<float>({1.0, 2.0})}}, .metadata = {}});
   const float elements[] = {1, 2};
-  CHECK(content_of(path) == file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}  ", 0) +
-                                std::string(reinterpret_cast<const char*>(elements), sizeof elements));
+  const std::string written = content_of(path);
+  const auto expected = [&](const std::string& digits) {
+    return file_of("{\"__metadata__\":{\"xtape.version\":\"0.1.0\",\"xtape.crc32\":\"" + digits +
+                       "\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+                   0) +
+           std::string(reinterpret_cast<const char*>(elements), sizeof elements);
+  };
+  const std::size_t digits = written.find("crc32") + 8;
+  CHECK(written == expected(written.substr(digits, 8)));
+  const std::string summed = expected("00000000").substr(8);
+  CHECK(std::stoul(written.substr(digits, 8), nullptr, 16) ==
+        crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(summed.data()),
+              static_cast<uInt>(summed.size())));
 
   std::string bytes = file_of(
       "{ \"b\": {\"shape\": [], \"dtype\": \"F32\", \"data_offsets\": [4, 8]},\n"
@@ -146,6 +158,37 @@ TEST_CASE("damaged files are refused, and the error names the entry") {
   for (const char* metadata : {"[]", "\"a\"", "null", "7"})
     CHECK(error_of(file_of(std::string("{\"__metadata__\":") + metadata + "}", 0)) ==
           "the metadata is no object of texts");
+}
+
+TEST_CASE("whatever bit of a file is flipped, and wherever it is cut, it is refused") {
+  const Folder folder;
+  const std::string path = folder.file("a.safetensors");
+  nn::save_tensors<float>(path, {.tensors = {{"w", Tensor<float>({1.0, 2.0})}, {"b", Tensor<float>(3)}},
+                                 .metadata = {{"rate", "0.1"}}});
+  const std::string good = content_of(path);
+  CHECK(error_of(good) == "no error");
+  for (std::size_t bit = 0; bit < 8 * good.size(); ++bit) {
+    std::string bytes = good;
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
+    CAPTURE(bit);
+    CHECK(error_of(bytes) != "no error");
+  }
+  for (std::size_t size = 0; size < good.size(); ++size) CHECK(error_of(good.substr(0, size)) != "no error");
+  CHECK(error_of(good + " ") != "no error");
+  std::string changed = good;
+  changed.back() = 1;
+  CHECK(error_of(changed) ==
+        "its checksum is not that of its bytes: it is damaged, or another program changed it and left the "
+        "notes "
+        "'xtape.…' as they were");
+  const std::string entry = "\"w\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}";
+  for (const char* notes : {"\"xtape.version\":\"1\"", "\"xtape.crc32\":\"00000000\"",
+                            "\"xtape.version\":\"1\",\"xtape.crc32\":\"0\""})
+    CHECK(error_of(file_of(std::string("{\"__metadata__\":{") + notes + "}," + entry, 4)) ==
+          "the notes of its writer are damaged");
+  CHECK_THROWS_WITH_AS(
+      nn::save_tensors<float>(path, {.tensors = {}, .metadata = {{"xtape.x", ""}}}),
+      ("[save] " + path + ": the note 'xtape.x' has a name that the file uses itself").c_str(), Error);
 }
 
 TEST_CASE("what cannot be saved is an error, and the file of before stays") {

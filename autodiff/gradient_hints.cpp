@@ -41,20 +41,30 @@ std::string hint_of_shapes(const Tensor<T>& a, const Tensor<T>& b, const Toleran
   return text;
 }
 
+enum class Role { weight, bias };
+
+/// What row i is the gradient of: what the layers say, else a vector is a bias's. A row (1, n) without layers
+/// counts as the weight of one output: W (d, n) and b (1, n) have the shapes of W1 (n, d) and W2 (1, n).
 template <class T>
-bool is_vector(const Tensor<T>& x) {
-  return x.rank() == 1 || (x.rank() == 2 && x.shape()[0] == 1);
+Role role_of(const GradientPair<T>& pair, const CompareOptions<T>& options) {
+  for (const LayerContext<T>& layer : options.layers) {
+    if (layer.weight == pair.name) return Role::weight;
+    if (layer.bias == pair.name) return Role::bias;
+  }
+  return pair.gradient.rank() >= 2 ? Role::weight : Role::bias;
 }
 
-/// Whether row i is a bias's whose weight matrix, (out, in) or (in, out), is in the table and right.
+/// Whether row i is a bias's, and all weights in the table, (out, in) or (in, out), one of which has its
+/// size, are right.
 template <class T>
-bool only_the_bias(const std::vector<GradientPair<T>>& pairs, const GradientTable& table, std::size_t i) {
-  if (!is_vector(pairs[i].gradient)) return false;
+bool only_the_bias(const std::vector<GradientPair<T>>& pairs, const GradientTable& table, std::size_t i,
+                   const CompareOptions<T>& options) {
+  if (role_of(pairs[i], options) != Role::bias) return false;
   const std::size_t n = pairs[i].gradient.size();
   bool has_weight = false;
   for (std::size_t k = 0; k < pairs.size(); ++k) {
     const Tensor<T>& W = pairs[k].gradient;
-    if (k == i || !W.defined() || W.rank() != 2 || is_vector(W)) continue;
+    if (!W.defined() || W.rank() < 2 || role_of(pairs[k], options) != Role::weight) continue;
     if (!table.rows[k].passed) return false;
     has_weight = has_weight || W.shape()[0] == n || W.shape()[1] == n;
   }
@@ -69,7 +79,7 @@ std::string hint_of_factor(const std::vector<GradientPair<T>>& pairs, const Grad
   const double n = static_cast<double>(options.batch_size);
   for (const Factor& factor : usual_factors(options)) {
     if (!tolerance.same(other, gradient, factor.value)) continue;
-    if (!only_the_bias(pairs, table, i)) return factor.text;
+    if (!only_the_bias(pairs, table, i, options)) return factor.text;
     const std::string batch = std::to_string(options.batch_size);
     if (factor.value == -1)
       return "the sign of the bias gradient alone is reversed: db is δ summed over the batch, with the sign "

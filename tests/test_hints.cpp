@@ -175,6 +175,37 @@ TEST_CASE("the bias alone, and the gradient of another row") {
                  "1/6 of the gradient: the loss sums"));
 }
 
+TEST_CASE("one output: its weight (1, n) is no bias, and its bias is one") {
+  random::seed(22);
+  const Matrix x = random::normal<double>({batch, 3}), y = random::uniform<double>({batch, 1});
+  const auto r =
+      nn::hand::layers(x, y,
+                       {{random::normal<double>({4, 3}), random::normal<double>({4}), Activation::tanh},
+                        {random::normal<double>({1, 4}), random::normal<double>({1}), Activation::sigmoid}},
+                       Loss::half_squared_error);
+  const std::vector<GradientPair<double>> right{
+      {"W1", r.dW[0], r.dW[0]}, {"b1", r.db[0], r.db[0]}, {"W2", r.dW[1], r.dW[1]}, {"b2", r.db[1], r.db[1]}};
+  auto with_layers = r.compare_options();
+  with_layers.batch_size = batch;
+  for (const auto& options : {with_layers, CompareOptions<double>{.batch_size = batch}}) {
+    auto pairs = right;
+    pairs[2].other = r.dW[1] / batch;
+    CHECK(hint_of(compare_gradients<double>(pairs, options), "W2").find("1/6 of the gradient: the loss") ==
+          0);
+    pairs = right;
+    pairs[3].other = r.db[1] / batch;
+    check_hint(compare_gradients<double>(pairs, options), "b2", "1/6 of the gradient, in the bias alone");
+    pairs[2].other = r.dW[1] / batch;  // its weight too
+    CHECK(!contains(hint_of(compare_gradients<double>(pairs, options), "b2"), "alone"));
+  }
+  // A bias that is kept as a row is known as one by the layers.
+  auto pairs = right;
+  const Matrix row = reshape(r.db[0], {1, 4});
+  pairs[1] = {"b1", row, row / batch};
+  check_hint(compare_gradients<double>(pairs, with_layers), "b1", "in the bias alone");
+  CHECK(!contains(hint_of(compare_gradients<double>(pairs, {.batch_size = batch}), "b1"), "alone"));
+}
+
 TEST_CASE("with the layers: each mistake in the derivation is found and named") {
   struct Planted {
     Activation g;

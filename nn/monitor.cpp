@@ -33,6 +33,20 @@ double norm_of(const Tensor<T>& x) {
   return norm_of(x.size(), [data = x.data()](std::size_t i) { return static_cast<double>(data[i]); });
 }
 
+/// Whether the operation multiplies by a weight: a matrix product or convolution of tensors that both need a
+/// gradient (W may be computed, as Wᵀ is), another operation with a parameter unless it only adds it, or a
+/// checkpoint, where parameters are out of sight.
+bool uses_weight(xtape::detail::Node& node) {
+  if (node.opaque) return true;
+  const std::string_view op = node.name;
+  if (op == "add" || op == "subtract") return false;
+  const bool is_product = op == "linear" || op == "matmul" || op == "conv2d";
+  std::size_t recorded = 0, parameters = 0;
+  for (const xtape::detail::Node* input : node.inputs())
+    if (input) ++(input->is_leaf() ? parameters : recorded);
+  return recorded > 0 && (parameters > 0 || (is_product && recorded > 1));
+}
+
 /// Channels of images are the second axis, features the last.
 std::size_t unit_axis(std::size_t rank) { return rank == 4 ? 1 : rank - 1; }
 
@@ -102,6 +116,8 @@ void GradientMonitor<T>::after_step(double loss, double learning_rate) {
   }
   ++step_;
   layers_run_.clear();
+  recorded_.clear();
+  before_weight_.clear();
 }
 
 template <class T>
@@ -117,27 +133,42 @@ void GradientMonitor<T>::forward(const char* op, const xtape::detail::Handle& y,
   if (!is_kept()) return;
   if (options_.find_origin && !current_.origin) AnomalyObserver::forward(op, y, inputs);
   if (is_in_rule() || !y.node || y.value->item_size != sizeof(T)) return;
-  for (const xtape::detail::Handle* input : inputs)
-    if (input->node && input->node->is_leaf())
-      for (ActivationStep& before : current_.activations) before.is_hidden = true;
   const std::string_view name = op;
-  if (name == "relu" || name == "sigmoid" || name == "tanh") note_activation(op, *y.value.get());
+  if (name == "relu" || name == "sigmoid" || name == "tanh") note_activation(op, y);
   if (name == "batch_norm" || name == "layer_norm") history_.normalizes = true;
 }
 
 template <class T>
 void GradientMonitor<T>::backward(xtape::detail::Node& node, const xtape::detail::Pass& pass) {
-  if (is_kept() && options_.find_origin && !current_.origin) AnomalyObserver::backward(node, pass);
+  if (!is_kept()) return;
+  if (options_.find_origin && !current_.origin) AnomalyObserver::backward(node, pass);
+  note_what_follows(node);
+}
+
+// A pass comes from the loss down, so what uses the result of a node has been seen before the node.
+template <class T>
+void GradientMonitor<T>::note_what_follows(xtape::detail::Node& node) {
+  const bool is_before_weight = before_weight_.erase(&node) != 0;
+  if (const auto at = recorded_.find(&node); at != recorded_.end() && is_before_weight) {
+    const std::string& layer =
+        history_.activations[at->second];  // of another operation: its place was reused
+    if (layer.rfind(node.name, 0) == 0) current_.activations[at->second].is_hidden = true;
+  }
+  if (!is_before_weight && !uses_weight(node)) return;
+  for (const xtape::detail::Node* input : node.inputs())
+    if (input && !input->is_leaf()) before_weight_.insert(input);
 }
 
 template <class T>
-void GradientMonitor<T>::note_activation(const std::string& op, const xtape::detail::Value& y) {
+void GradientMonitor<T>::note_activation(const std::string& op, const xtape::detail::Handle& result) {
+  const xtape::detail::Value& y = *result.value.get();
   const std::string name = op + " " + std::to_string(++layers_run_[op]);
   auto& names = history_.activations;
   const auto at = static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
   if (at == names.size()) names.push_back(name);
   if (quiet_steps_.size() <= at) quiet_steps_.resize(at + 1);
   if (current_.activations.size() <= at) current_.activations.resize(at + 1);
+  recorded_[result.node.get()] = at;
 
   const std::size_t rank = y.shape.size(), axis = rank == 0 ? 0 : unit_axis(rank);
   const std::size_t units = rank == 0 ? 1 : y.shape[axis];

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "module.hpp"
@@ -67,7 +69,8 @@ class GradientMonitor : private xtape::detail::AnomalyObserver {
                std::span<const xtape::detail::Handle* const> inputs) override;
   void backward(xtape::detail::Node& node, const xtape::detail::Pass& pass) override;
   void found(Anomaly anomaly) override { current_.origin = std::move(anomaly); }
-  void note_activation(const std::string& op, const xtape::detail::Value& y);
+  void note_activation(const std::string& op, const xtape::detail::Handle& y);
+  void note_what_follows(xtape::detail::Node& node);
   bool is_kept() const { return step_ % options_.every == 0; }
 
   MonitorOptions options_;
@@ -77,7 +80,9 @@ class GradientMonitor : private xtape::detail::AnomalyObserver {
   std::size_t step_ = 0;
   bool is_open_ = false;  ///< between before_step() and after_step()
   std::vector<std::vector<T>> weights_before_;
-  std::map<std::string, std::size_t> layers_run_;      ///< in this step, by operation
+  std::map<std::string, std::size_t> layers_run_;                         ///< in this step, by operation
+  std::unordered_map<const xtape::detail::Node*, std::size_t> recorded_;  ///< activations of this step
+  std::unordered_set<const xtape::detail::Node*> before_weight_;  ///< what reaches a weight; of this pass
   std::vector<std::vector<std::size_t>> quiet_steps_;  ///< of each unit: steps in a row with only zeros
 };
 

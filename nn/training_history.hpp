@@ -28,7 +28,7 @@ struct ActivationStep {
   std::size_t dead_units = 0;  ///< ReLU: 0 for every sample of so many last steps; see MonitorLimits::window
   double zero_share = 0;       ///< of the outputs
   double saturated_share = 0;  ///< sigmoid, tanh: outputs at the ends; see MonitorLimits::saturation
-  bool is_hidden = false;      ///< parameters are used after it
+  bool is_hidden = false;      ///< a backward pass came to it from a weight that is used after it
 };
 
 struct TrainingStep {

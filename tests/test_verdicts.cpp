@@ -110,7 +110,7 @@ TEST_CASE("huge pre-activations saturate hidden sigmoids and tanh; an output may
   nn::GradientMonitor<double> monitor({{"w", w}}, {.limits = {.window = 1}});
   for (const double z : {3.85, 3.95}) {  // sigmoid(3.892) = 0.98, tanh(1.946) = 0.96
     const Tensor<double> hidden = sigmoid(z * w);
-    tanh(0 * hidden + z / 2 * w);
+    sum(tanh(0 * hidden * w + z / 2 * w)).backward();
     monitor.before_step();
     monitor.after_step(1);
   }
@@ -121,6 +121,48 @@ TEST_CASE("huge pre-activations saturate hidden sigmoids and tanh; an output may
   CHECK(monitor.history().steps[1].activations[0].is_hidden);   // w is used after it
   CHECK(!monitor.history().steps[1].activations[1].is_hidden);  // the output
   CHECK(kinds(monitor.verdicts()).count(Kind::saturated) == 1);
+}
+
+TEST_CASE("an activation is hidden when a weight multiplies what comes of it, and else it may be certain") {
+  random::seed(81);
+  const Tensor<double> x = 10 * random::normal<double>({32, 2}), y = sum(x, 1, true) > 0.0;
+  const auto V = parameter(random::normal<double>({8, 2})), W = parameter(random::normal<double>({1, 8})),
+             b = parameter<double>({0.0});
+  const auto hidden_of = [&](const std::function<Tensor<double>(const Tensor<double>& h)>& loss) {
+    nn::GradientMonitor<double> monitor({{"V", V}, {"W", W}, {"b", b}});
+    loss(tanh(linear(x, V))).backward();
+    monitor.before_step();
+    monitor.after_step(1);
+    std::vector<bool> hidden;
+    for (const nn::ActivationStep& a : monitor.history().steps[0].activations) hidden.push_back(a.is_hidden);
+    return hidden;
+  };
+  const auto error = [&](const Tensor<double>& p) { return nn::mse_loss(p, y); };
+  const std::vector<bool> first{true, false};
+  CHECK(hidden_of([&](const auto& h) { return error(sigmoid(linear(h, W, b))); }) == first);
+  CHECK(hidden_of([&](const auto& h) { return error(sigmoid(matmul(h, transpose(W)) + b)); }) == first);
+  CHECK(hidden_of([&](const auto& h) {  // a penalty on the weights, and a learnt offset of the loss
+          return error(sigmoid(linear(h, W, b))) + 0.01 * sum(W * W) + 0.01 * sum(square(V)) + sum(b);
+        }) == first);
+  CHECK(hidden_of([&](const auto& h) { return error(sum(h * W, 1, true)); }) == std::vector<bool>{true});
+  CHECK(hidden_of([&](const auto& h) {
+          return error(checkpoint([&](const auto& a) { return linear(a, W); }, h));
+        }) == std::vector<bool>{true});
+  CHECK(hidden_of([&](const auto& h) { return sum(h) + sum(W); }) == std::vector<bool>{false});
+
+  // A training that is right: outputs that are sure of two classes, and weights that are kept small.
+  nn::Linear<double> layer(2, 1);
+  nn::GradientMonitor<double> monitor(layer);
+  nn::SGD<double> sgd(layer.parameters(), {.learning_rate = 0.1});
+  for (int step = 0; step < 60; ++step) {
+    sgd.zero_grad();
+    const Tensor<double> loss =
+        nn::binary_cross_entropy(sigmoid(layer(x)), y) + 1e-4 * sum(layer.weight * layer.weight);
+    loss.backward();
+    monitor.step(sgd, loss.item());
+  }
+  CHECK(monitor.history().steps.back().activations[0].saturated_share > 0.5);
+  for (const nn::Verdict& verdict : monitor.verdicts()) CHECK_MESSAGE(false, verdict);
 }
 
 TEST_CASE("learning rates: too high, too low, and by how much") {

@@ -24,10 +24,9 @@ std::string initialisation_for(const TrainingHistory& history) {
   for (std::size_t k = 0; k < history.parameters.size() && !history.steps.empty(); ++k) {
     const TrainingHistory::Parameter& p = history.parameters[k];
     if (p.shape.size() < 2 || p.size() == 0) continue;
-    const auto n = static_cast<double>(p.size()), out = static_cast<double>(p.shape[0]);
-    const double fan_in = n / out, fan_out = n / static_cast<double>(p.shape[1]);
-    const double target = std::sqrt(2 / (he ? fan_in : fan_in + fan_out));
-    const double rms = history.steps.front().parameters[k].weight_norm / std::sqrt(n);
+    const double target = initial_deviation(p.shape, he);
+    const double rms =
+        history.steps.front().parameters[k].weight_norm / std::sqrt(static_cast<double>(p.size()));
     const double factor = std::max(rms / target, target / rms);
     if (!(factor > furthest)) continue;
     furthest = factor, seen = rms, wanted = target, name = p.name;
@@ -46,6 +45,14 @@ std::vector<std::string> without_empty(std::initializer_list<std::string> all) {
 }
 
 }  // namespace
+
+double initial_deviation(const Shape& shape, bool he) {
+  const auto size = static_cast<double>(xtape::detail::element_count(shape, "initial_deviation"));
+  if (size == 0) return 0;
+  const double fan_in = shape.size() < 2 ? size : size / static_cast<double>(shape[0]);
+  const double fan_out = shape.size() < 2 ? 1 : size / static_cast<double>(shape[1]);
+  return std::sqrt(2 / (he ? fan_in : fan_in + fan_out));
+}
 
 Remedies::Remedies(const TrainingHistory& history) : initialisation_(initialisation_for(history)) {
   if (uses(history, "sigmoid") || uses(history, "tanh"))

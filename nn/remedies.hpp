@@ -24,6 +24,10 @@ class Remedies {
   std::string relu_, initialisation_, normalisation_;
 };
 
+/// The standard deviation that He, else Glorot, would give a weight (out, in, …); a vector counts as the
+/// weight of one output.
+double initial_deviation(const Shape& shape, bool he);
+
 /// "Multiply the learning rate by 0.01, from 0.5 to 0.005": the power of ten, in [least, most], that brings
 /// updates of `ratio` of the weights to about 0.001.
 std::string rate_advice(double rate, double ratio, double least, double most);

@@ -79,6 +79,15 @@ class Judge {
            std::sqrt(static_cast<double>(history_.parameters[k].size()));
   }
 
+  /// The norm of weight k, or that of an initialisation where the weight is smaller: a weight that starts at
+  /// 0 is small beside any update.
+  double weight_scale(std::size_t t, std::size_t k) const {
+    const TrainingHistory::Parameter& p = history_.parameters[k];
+    const double initialised =
+        detail::initial_deviation(p.shape, false) * std::sqrt(static_cast<double>(p.size()));
+    return std::max(steps_[t].parameters[k].weight_norm, initialised);
+  }
+
   void find_not_finite() {
     for (const TrainingStep& step : steps_) {
       std::string what, where = "loss";
@@ -110,7 +119,9 @@ class Judge {
     const double last = weights_.empty() ? 0 : per_element(t, weights_.back());
     for (const std::size_t k : weights_) {
       const ParameterStep& p = steps_[t].parameters[k];
-      const double to_weight = p.weight_norm > 0 ? p.gradient_norm / p.weight_norm : 0;
+      // The unit of the loss is in the gradient: only an update tells that the gradient is large.
+      const bool is_replaced = p.update_norm > limits_.ratio_too_high * weight_scale(t, k);
+      const double to_weight = is_replaced ? p.gradient_norm / weight_scale(t, k) : 0;
       const double growth = last > 0 ? per_element(t, k) / last : 0;
       if (!std::isfinite(p.gradient_norm) || !(std::max(to_weight, growth) > limits_.exploding)) continue;
       const bool by_weight = to_weight >= growth;
@@ -186,18 +197,19 @@ class Judge {
       }
   }
 
-  /// ‖update‖ / ‖weight‖ of all weights together; 0 where weights are 0.
-  double update_ratio(std::size_t t) const {
-    double update = 0, weight = 0;
-    for (const std::size_t k : weights_) {
-      update = std::hypot(update, steps_[t].parameters[k].update_norm);
-      weight = std::hypot(weight, steps_[t].parameters[k].weight_norm);
-    }
-    return weight > 0 && !std::isnan(update) ? update / weight : 0;
-  }
-  double largest_ratio(std::size_t first, std::size_t last) const {
+  /// The largest ‖update‖ / ‖weight‖ of all weights together in the steps [first, last]; 0 where weights are
+  /// 0. `scale` gives the norm of a weight in a step.
+  template <class F>
+  double largest_ratio(std::size_t first, std::size_t last, F&& scale) const {
     double largest = 0;
-    for (std::size_t t = first; t <= last; ++t) largest = std::max(largest, update_ratio(t));
+    for (std::size_t t = first; t <= last; ++t) {
+      double update = 0, weight = 0;
+      for (const std::size_t k : weights_) {
+        update = std::hypot(update, steps_[t].parameters[k].update_norm);
+        weight = std::hypot(weight, scale(t, k));
+      }
+      if (weight > 0) largest = std::max(largest, update / weight);  // passes over NaN
+    }
     return largest;
   }
   /// Of the losses of [first, last).
@@ -216,7 +228,11 @@ class Judge {
   void find_rate_too_high(std::size_t t) {
     if (t == 0 || !std::isfinite(steps_[0].loss)) return;
     const std::size_t start = window_start(t), half = (limits_.window + 1) / 2;
-    const double ratio = largest_ratio(start, std::isfinite(steps_[t].loss) ? t : t - 1);
+    const std::size_t last = std::isfinite(steps_[t].loss) ? t : t - 1;
+    // A weight may come to its size in the window itself, and is measured by that.
+    const double ratio = largest_ratio(start, last, [&](std::size_t at, std::size_t k) {
+      return std::max(weight_scale(at, k), weight_scale(last, k));
+    });
     const auto add = [&](const std::string& what) {
       findings_.add({Kind::rate_too_high,
                      "training",
@@ -245,8 +261,10 @@ class Judge {
   void find_rate_too_low(std::size_t t) {
     if (!window_is_full(t) || limits_.window < 2) return;
     const std::size_t start = window_start(t), half = (limits_.window + 1) / 2;
-    const double ratio = largest_ratio(start, t), before = mean_loss(start, start + half),
-                 now = mean_loss(t + 1 - half, t + 1);
+    const double ratio = largest_ratio(
+                     start, t,
+                     [&](std::size_t at, std::size_t k) { return steps_[at].parameters[k].weight_norm; }),
+                 before = mean_loss(start, start + half), now = mean_loss(t + 1 - half, t + 1);
     const auto gradient = [&](std::size_t at) {
       double norm = 0;
       for (const std::size_t k : weights_)

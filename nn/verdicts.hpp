@@ -18,7 +18,8 @@ struct MonitorLimits {
   /// small.
   double vanishing = 1e-3;
   /// Growth by this factor on the way back from the last weight; also ‖gradient‖ / ‖weight‖, where a step of
-  /// gradient descent with the small rate 0.001 would already replace the weight.
+  /// gradient descent with the small rate 0.001 would already replace the weight, if the update is larger
+  /// than `ratio_too_high` as well: else it may be that the loss has a small unit.
   double exploding = 1e3;
   /// Share of a layer's ReLU units that were 0 for every sample of the window. A few die in healthy networks;
   /// "as much as 40 %" is the mark of a rate that was too high (Karpathy, CS231n).
@@ -29,7 +30,9 @@ struct MonitorLimits {
   /// Share of a hidden layer's outputs that lie there: most of its units pass on nearly nothing.
   double saturated_share = 0.5;
   /// ‖update‖ / ‖weight‖ of all weights together, about 0.001 in good training (Karpathy, CS231n): when an
-  /// update is so large and the loss does not fall over the window, the rate is too high; …
+  /// update is so large and the loss does not fall over the window, the rate is too high; weights count at
+  /// least with the norm of Glorot's initialisation, for a weight that starts at 0 is small beside any
+  /// update; …
   double ratio_too_high = 0.2;
   /// … when all are so small, and the loss falls by less than `least_fall` of itself while the gradient is
   /// still of its first size, the rate is too low.

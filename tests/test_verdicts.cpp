@@ -52,7 +52,7 @@ TEST_CASE("large weights make gradients explode") {
   random::seed(6);
   Deep model(8, 16, [](const Tensor<double>& z, const Tensor<double>&) { return relu(z); });
   model.set_weights([](const Shape& shape) { return random::normal<double>(shape, 0, 2); });
-  const Training training(model, 1e-20);
+  const Training training(model, 1e-3);
   const auto verdicts = training.monitor.verdicts();
   const nn::Verdict& verdict = verdict_of(verdicts, Kind::exploding);
   CHECK(verdict.first_step == 0);
@@ -69,6 +69,57 @@ TEST_CASE("large weights make gradients explode") {
   monitor.after_step(1);
   CHECK(verdict_of(monitor.verdicts(), Kind::exploding).where == "first");
   CHECK(verdict_of(monitor.verdicts(), Kind::exploding).value == doctest::Approx(1e4));
+}
+
+TEST_CASE("the unit of the loss is no matter of the training") {
+  for (const double unit : {1.0, 1e6, 1e-6}) {
+    random::seed(82);
+    Deep model(3, 16, [](const Tensor<double>& z, const Tensor<double>&) { return tanh(z); });
+    const Tensor<double> x = random::normal<double>({64, 16}), y = tanh(sum(x, 1, true) / 4.0);
+    nn::GradientMonitor<double> monitor(model);
+    nn::Adam<double> adam(model.parameters(), {.learning_rate = 0.001, .epsilon = 1e-30});
+    for (int step = 0; step < 100; ++step) {
+      adam.zero_grad();
+      const Tensor<double> loss = unit * nn::mse_loss(model(x), y);
+      loss.backward();
+      monitor.step(adam, loss.item());
+    }
+    const auto& steps = monitor.history().steps;
+    CHECK(steps.back().loss < 0.2 * steps.front().loss);
+    for (const nn::Verdict& verdict : monitor.verdicts()) CHECK_MESSAGE(false, verdict);
+  }
+}
+
+TEST_CASE("weights that start at 0 are no sign of a rate too high") {
+  // The first updates are all that the weight is made of; a loss of other samples in each step hardly falls.
+  for (const double start : {0.0, 1e-9}) {
+    for (const bool is_matrix : {false, true}) {
+      random::seed(83);
+      const Tensor<double> slopes = random::normal<double>({8, 1});
+      auto w = is_matrix ? parameter(full<double>({8, 1}, start)) : parameter(full<double>({8}, start));
+      nn::GradientMonitor<double> monitor({{"w", w}});
+      nn::SGD<double> sgd({w}, {.learning_rate = 5e-4});
+      for (int step = 0; step < 60; ++step) {
+        const Tensor<double> x = random::normal<double>({8, 8});
+        sgd.zero_grad();
+        const Tensor<double> loss = nn::mse_loss(matmul(x, reshape(w, {8, 1})), matmul(x, slopes));
+        loss.backward();
+        monitor.step(sgd, loss.item());
+      }
+      for (const nn::Verdict& verdict : monitor.verdicts()) CHECK_MESSAGE(false, verdict);
+    }
+  }
+  // The rate may be too high all the same.
+  auto w = parameter(zeros<double>({8, 1}));
+  nn::GradientMonitor<double> monitor({{"w", w}});
+  nn::SGD<double> sgd({w}, {.learning_rate = 1});
+  for (int step = 0; step < 20; ++step) {
+    sgd.zero_grad();
+    const Tensor<double> loss = sum(square(w - 1.0));  // w jumps from 0 to 2 and back
+    loss.backward();
+    monitor.step(sgd, loss.item());
+  }
+  CHECK(kinds(monitor.verdicts()) == std::set{Kind::rate_too_high});
 }
 
 TEST_CASE("ReLU units that are 0 for all samples of all steps are dead") {

@@ -75,7 +75,11 @@ template <class T>
 void GradientMonitor<T>::before_step() {
   if (is_open_) throw Error("GradientMonitor", "before_step() was called twice: call after_step() between");
   is_open_ = true;
-  if (!is_kept()) return;
+  if (is_kept()) note_before_update();
+}
+
+template <class T>
+void GradientMonitor<T>::note_before_update() {
   current_.number = step_;
   current_.parameters.assign(parameters_.size(), {});
   for (std::size_t k = 0; k < parameters_.size(); ++k) {
@@ -98,9 +102,11 @@ void GradientMonitor<T>::before_step() {
 
 template <class T>
 void GradientMonitor<T>::after_step(double loss, double learning_rate) {
-  if (!is_open_) throw Error("GradientMonitor", "after_step() without before_step()");
-  is_open_ = false;
-  if (is_kept()) {
+  const bool is_cut_short = !std::exchange(is_open_, false);
+  if (is_cut_short && std::isfinite(loss))
+    throw Error("GradientMonitor", "after_step() without before_step()");
+  if (is_cut_short) note_before_update();
+  if (is_kept() || is_cut_short) {
     current_.loss = loss;
     current_.learning_rate = learning_rate;
     for (std::size_t k = 0; k < parameters_.size(); ++k) {

@@ -52,7 +52,8 @@ class GradientMonitor : private xtape::detail::AnomalyObserver {
 
   /// Takes the gradients, and the weights before the update. Error when a step is open.
   void before_step();
-  /// Takes what the update did. Error when no step is open.
+  /// Takes what the update did. Without before_step(), for a loss that is NaN or infinite: notes a step that
+  /// has no update, whatever `every` is. Error when no step is open, and the loss is finite.
   void after_step(double loss, double learning_rate = std::numeric_limits<double>::quiet_NaN());
   /// before_step(), optimizer.step(), after_step().
   void step(Optimizer<T>& optimizer, double loss);
@@ -69,6 +70,7 @@ class GradientMonitor : private xtape::detail::AnomalyObserver {
                std::span<const xtape::detail::Handle* const> inputs) override;
   void backward(xtape::detail::Node& node, const xtape::detail::Pass& pass) override;
   void found(Anomaly anomaly) override { current_.origin = std::move(anomaly); }
+  void note_before_update();
   void note_activation(const std::string& op, const xtape::detail::Handle& y);
   void note_what_follows(xtape::detail::Node& node);
   bool is_kept() const { return step_ % options_.every == 0; }

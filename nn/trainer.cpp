@@ -80,11 +80,13 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
     optimizer_.zero_grad();
     const Tensor<T> loss = loss_(model_(batch.inputs), batch);
     const double value = static_cast<double>(loss.item());
-    if (!std::isfinite(value))
+    if (!std::isfinite(value)) {
+      if (options.on_batch_end) options.on_batch_end(epoch, number, value);
       throw Error("Trainer", "the loss is " + xtape::detail::number_text(value) + " in epoch " +
                                  std::to_string(epoch) + ", batch " + std::to_string(number) +
                                  ": the weights are those before it; look at the inputs, lower the "
                                  "learning rate, or clip the gradients");
+    }
     loss.backward();
     if (options.after_backward) options.after_backward();
     optimizer_.step();

@@ -21,6 +21,7 @@ struct TrainerOptions {
   std::function<void(std::size_t epoch)> on_epoch_begin = {};
   /// The gradients are there, the update is to come: the place to clip or to look at them.
   std::function<void()> after_backward = {};
+  /// After the update; and for a loss that is NaN or infinite, without one, before fit() throws.
   std::function<void(std::size_t epoch, std::size_t batch, double loss)> on_batch_end = {};
   /// The place of schedules. Training ends when it returns false.
   std::function<bool(const Epoch& epoch)> on_epoch_end = {};

@@ -193,6 +193,43 @@ TEST_CASE("a Trainer is watched through its callbacks") {
   CHECK(monitor.verdicts().empty());
 }
 
+TEST_CASE("the step whose loss stops a Trainer is kept, with the operation that began it") {
+  for (const std::size_t every : {1u, 3u}) {
+    random::seed(14);
+    nn::Sequential<double> model(nn::Linear<double>(2, 4), nn::Tanh<double>(), nn::Linear<double>(4, 1));
+    const Tensor<double> x = random::normal<double>({8, 2});
+    Tensor<double> y = ones<double>({8, 1});
+    y.mutable_data()[6] = -1;  // in the fourth batch, and has no logarithm
+    nn::DataLoader<double> loader({x, y}, {.batch_size = 2, .shuffle = false});
+    nn::SGD<double> sgd(model.parameters(), {.learning_rate = 0.01});
+    nn::GradientMonitor<double> monitor(model, {.every = every});
+    nn::Trainer<double> trainer(model, sgd, [](const Tensor<double>& p, const nn::Dataset<double>& batch) {
+      return nn::mse_loss(p, log(batch.targets));
+    });
+    trainer.options.after_backward = [&] { monitor.before_step(); };
+    trainer.options.on_batch_end = [&](auto, auto, double loss) { monitor.after_step(loss); };
+    CHECK_THROWS_WITH_AS(trainer.fit(loader), doctest::Contains("the loss is nan in epoch 1, batch 4"),
+                         Error);
+    const auto& steps = monitor.history().steps;
+    REQUIRE(steps.size() == (every == 1 ? 4 : 2));
+    CHECK(steps.back().number == 3);
+    CHECK(std::isnan(steps.back().loss));
+    CHECK(steps.back().parameters[0].update_norm == 0);
+    const auto verdicts = monitor.verdicts();
+    REQUIRE(kinds(verdicts) == std::set{Kind::not_finite});
+    CHECK(verdicts[0].first_step == 3);
+    CHECK(verdicts[0].finding.find("the loss is nan; the first operation: log: forward gave nan") == 0);
+  }
+  // A NaN in a step that is not looked at: the loss is kept, and where it began was not watched.
+  const auto w = parameter<double>({1.0});
+  nn::GradientMonitor<double> monitor({{"w", w}}, {.every = 2});
+  monitor.before_step();
+  monitor.after_step(1);
+  monitor.after_step(not_a_number);
+  CHECK(monitor.history().steps.size() == 2);
+  CHECK(advises(verdict_of(monitor.verdicts(), Kind::not_finite), "DetectAnomaly"));
+}
+
 TEST_CASE("every k-th step is kept, and watching ends with the monitor") {
   const auto w = parameter<double>({1.0, 2.0});
   {

@@ -229,13 +229,16 @@ TEST_CASE("a loss that is no number ends training before the weights are touched
   Line model;
   nn::SGD<double> sgd({model.w}, {.learning_rate = 1e200});  // 1, then −2e200, whose square is infinite
   Loader loader(line_data, {.batch_size = 1});
-  Trainer trainer(model, sgd, squared_error, {.epochs = 3});
+  std::vector<double> losses;
+  Trainer trainer(model, sgd, squared_error,
+                  {.epochs = 3, .on_batch_end = [&](auto, auto, double loss) { losses.push_back(loss); }});
   CHECK_THROWS_WITH_AS(
       trainer.fit(loader),
       "[Trainer] the loss is inf in epoch 1, batch 2: the weights are those before it; look at the "
       "inputs, lower the learning rate, or clip the gradients",
       Error);
   CHECK(model.w.item() == -2e200);
+  CHECK(losses == std::vector<double>{1, std::numeric_limits<double>::infinity()});
   CHECK(trainer.history.epochs.empty());
   CHECK(model.training());
 

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <string_view>
 
+#include <autodiff/backward.hpp>
+
 #include "training_report.hpp"
 
 namespace xtape::nn {
@@ -73,8 +75,10 @@ GradientMonitor<T>::GradientMonitor(std::vector<std::pair<std::string, Tensor<T>
 
 template <class T>
 void GradientMonitor<T>::before_step() {
-  if (is_open_) throw Error("GradientMonitor", "before_step() was called twice: call after_step() between");
+  if (is_open_ && !has_run_since_)
+    throw Error("GradientMonitor", "before_step() was called twice: call after_step() between");
   is_open_ = true;
+  has_run_since_ = false;
   if (is_kept()) note_before_update();
 }
 
@@ -118,25 +122,69 @@ void GradientMonitor<T>::after_step(double loss, double learning_rate) {
       noted.update_ratio = noted.weight_norm != 0 ? noted.update_norm / noted.weight_norm
                                                   : std::numeric_limits<double>::quiet_NaN();
     }
+    for (std::size_t at = 0; at < layers_.size(); ++at)
+      current_.activations.push_back(finish(layers_[at], history_.activations[at].rfind("relu", 0) == 0));
     history_.steps.push_back(std::exchange(current_, {}));
   }
   ++step_;
+  forget();
+}
+
+template <class T>
+ActivationStep GradientMonitor<T>::finish(Layer& layer, bool is_relu) const {
+  if (layer.outputs == 0) return {};
+  const auto outputs = static_cast<double>(layer.outputs);
+  ActivationStep noted{.units = layer.is_alive.size(),
+                       .zero_share = static_cast<double>(layer.zeros) / outputs,
+                       .saturated_share = is_relu ? 0 : static_cast<double>(layer.saturated) / outputs,
+                       .is_hidden = layer.is_hidden};
+  for (std::size_t unit = 0; is_relu && unit < noted.units; ++unit) {
+    std::size_t& quiet = layer.quiet_steps[unit];
+    quiet = layer.is_alive[unit] ? 0 : quiet + 1;
+    noted.dead_units += quiet >= options_.limits.window;
+  }
+  return noted;
+}
+
+template <class T>
+void GradientMonitor<T>::step(Optimizer<T>& optimizer, double loss) {
+  before_step();
+  try {
+    optimizer.step();
+  } catch (...) {
+    is_open_ = false;
+    forget();
+    throw;
+  }
+  after_step(loss, optimizer.learning_rate());
+}
+
+template <class T>
+void GradientMonitor<T>::begin_forward() {
+  is_after_backward_ = false;
   layers_run_.clear();
   recorded_.clear();
   before_weight_.clear();
 }
 
 template <class T>
-void GradientMonitor<T>::step(Optimizer<T>& optimizer, double loss) {
-  before_step();
-  optimizer.step();
-  after_step(loss, optimizer.learning_rate());
+void GradientMonitor<T>::forget() {
+  begin_forward();
+  current_.origin.reset();
+  for (Layer& layer : layers_) layer = {.quiet_steps = std::move(layer.quiet_steps)};
 }
 
 template <class T>
 void GradientMonitor<T>::forward(const char* op, const xtape::detail::Handle& y,
                                  std::span<const xtape::detail::Handle* const> inputs) {
   if (!is_kept()) return;
+  if (is_after_backward_ && !is_in_rule()) {
+    // Gradients that are still there are those to which the next ones are added; else the step was not taken.
+    if (std::ranges::none_of(parameters_, &Tensor<T>::has_grad))
+      forget();
+    else if (y.node)
+      begin_forward();
+  }
   if (options_.find_origin && !current_.origin) AnomalyObserver::forward(op, y, inputs);
   if (is_in_rule() || !y.node || y.value->item_size != sizeof(T)) return;
   const std::string_view name = op;
@@ -146,6 +194,8 @@ void GradientMonitor<T>::forward(const char* op, const xtape::detail::Handle& y,
 
 template <class T>
 void GradientMonitor<T>::backward(xtape::detail::Node& node, const xtape::detail::Pass& pass) {
+  // A pass for grad() alone has no leaves: it leaves the gradients of the parameters as they are.
+  if (!pass.leaves().empty()) is_after_backward_ = has_run_since_ = true;
   if (!is_kept()) return;
   if (options_.find_origin && !current_.origin) AnomalyObserver::backward(node, pass);
   note_what_follows(node);
@@ -155,10 +205,10 @@ void GradientMonitor<T>::backward(xtape::detail::Node& node, const xtape::detail
 template <class T>
 void GradientMonitor<T>::note_what_follows(xtape::detail::Node& node) {
   const bool is_before_weight = before_weight_.erase(&node) != 0;
+  // The place of a node that was dropped may hold another operation now.
   if (const auto at = recorded_.find(&node); at != recorded_.end() && is_before_weight) {
-    const std::string& layer =
-        history_.activations[at->second];  // of another operation: its place was reused
-    if (layer.rfind(node.name, 0) == 0) current_.activations[at->second].is_hidden = true;
+    const std::string& layer = history_.activations[at->second];
+    if (layer.rfind(node.name, 0) == 0) layers_[at->second].is_hidden = true;
   }
   if (!is_before_weight && !uses_weight(node)) return;
   for (const xtape::detail::Node* input : node.inputs())
@@ -172,8 +222,7 @@ void GradientMonitor<T>::note_activation(const std::string& op, const xtape::det
   auto& names = history_.activations;
   const auto at = static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
   if (at == names.size()) names.push_back(name);
-  if (quiet_steps_.size() <= at) quiet_steps_.resize(at + 1);
-  if (current_.activations.size() <= at) current_.activations.resize(at + 1);
+  if (layers_.size() <= at) layers_.resize(at + 1);
   recorded_[result.node.get()] = at;
 
   const std::size_t rank = y.shape.size(), axis = rank == 0 ? 0 : unit_axis(rank);
@@ -182,30 +231,18 @@ void GradientMonitor<T>::note_activation(const std::string& op, const xtape::det
   for (std::size_t i = axis + 1; i < rank; ++i) inner *= y.shape[i];
   const double low = op == "tanh" ? -1 : 0, margin = options_.limits.saturation * (1 - low);
 
-  std::vector<std::size_t>& quiet = quiet_steps_[at];
-  if (quiet.size() != units) quiet.assign(units, 0);
-  std::vector<bool> is_alive(units, false);
-  std::size_t zeros = 0, saturated = 0;
+  Layer& layer = layers_[at];
+  if (layer.is_alive.size() != units) layer.is_alive.assign(units, false);
+  if (layer.quiet_steps.size() != units) layer.quiet_steps.assign(units, 0);
+  layer.outputs += y.size;
   const T* const elements = y.elements<T>();
   for (std::size_t i = 0; i < y.size; ++i) {
     const auto a = static_cast<double>(elements[i]);
     if (a == 0)
-      ++zeros;
+      ++layer.zeros;
     else
-      is_alive[i / inner % units] = true;
-    saturated += a <= low + margin || a >= 1 - margin;
-  }
-  if (y.size == 0) return;
-  ActivationStep& noted = current_.activations[at];
-  noted.units = units;
-  noted.zero_share = static_cast<double>(zeros) / static_cast<double>(y.size);
-  if (op != "relu") {
-    noted.saturated_share = static_cast<double>(saturated) / static_cast<double>(y.size);
-    return;
-  }
-  for (std::size_t unit = 0; unit < units; ++unit) {
-    quiet[unit] = is_alive[unit] ? 0 : quiet[unit] + 1;
-    noted.dead_units += quiet[unit] >= options_.limits.window;
+      layer.is_alive[i / inner % units] = true;
+    layer.saturated += a <= low + margin || a >= 1 - margin;
   }
 }
 

@@ -230,6 +230,86 @@ TEST_CASE("the step whose loss stops a Trainer is kept, with the operation that 
   CHECK(advises(verdict_of(monitor.verdicts(), Kind::not_finite), "DetectAnomaly"));
 }
 
+TEST_CASE("a step that is not taken is not seen, and gradients that are added up are one step") {
+  const auto w = parameter<double>({1.0});
+  nn::SGD<double> sgd({w}, {.learning_rate = 0.1});
+  nn::GradientMonitor<double> monitor({{"w", w}}, {.limits = {.window = 2}});
+  const auto backward = [&](const Tensor<double>& x) {
+    const Tensor<double> loss = sum(log(tanh(relu(w * x))));
+    loss.backward();
+    return loss.item();
+  };
+  const Tensor<double> fine{1.0, 2.0}, negative{-1.0, -1.0};
+  const std::vector<std::string> names{"relu 1", "tanh 1"};
+  backward(negative);  // log(0): not taken, after a look at the gradient
+  norm(w.grad());
+  sgd.zero_grad();
+  monitor.step(sgd, backward(fine));
+  CHECK(monitor.history().activations == names);
+  CHECK(!monitor.history().steps[0].origin);
+  CHECK(monitor.history().steps[0].activations[0].zero_share == 0);
+
+  sgd.zero_grad();  // two batches, and a gradient that is no parameter's between them
+  backward(fine);
+  grad(exp(w), std::vector{w});
+  const double loss = backward(negative);
+  monitor.before_step();
+  monitor.after_step(loss);
+  CHECK(monitor.history().activations == names);
+  CHECK(monitor.history().steps[1].origin);
+  CHECK(monitor.history().steps[1].activations[0].zero_share == 0.5);
+
+  sgd.zero_grad();  // two batches that are 0 are one step, and the window has 2
+  backward(negative);
+  monitor.before_step();
+  monitor.after_step(backward(negative));
+  CHECK(monitor.history().steps[2].activations[0].dead_units == 0);
+  CHECK(monitor.history().steps[2].activations[0].zero_share == 1);
+  sgd.zero_grad();
+  backward(negative);
+  monitor.before_step();
+  monitor.after_step(0);
+  CHECK(monitor.history().steps[3].activations[0].dead_units == 2);
+}
+
+TEST_CASE("after an optimiser that throws the next step is whole") {
+  struct Fails : nn::SGD<double> {
+    using nn::SGD<double>::SGD;
+    void update(std::size_t i, double* x, const double* gradient, std::size_t n) override {
+      if (fails) throw std::runtime_error("no update");
+      nn::SGD<double>::update(i, x, gradient, n);
+    }
+    bool fails = true;
+  };
+  const auto w = parameter<double>({1.0});
+  Fails sgd({w}, {.learning_rate = 0.5});
+  nn::GradientMonitor<double> monitor({{"w", w}});
+  const auto backward = [&] {
+    sgd.zero_grad();
+    sum(relu(w)).backward();
+  };
+  for (const bool by_hand : {false, true}) {
+    sgd.fails = true;
+    backward();
+    if (by_hand) {
+      monitor.before_step();
+      CHECK_THROWS_WITH(sgd.step(), "no update");
+    } else {
+      CHECK_THROWS_WITH(monitor.step(sgd, 1), "no update");
+    }
+    sgd.fails = false;
+    backward();
+    monitor.step(sgd, 2);
+    CHECK(monitor.history().steps.back().loss == 2);
+    CHECK(monitor.history().steps.back().parameters[0].update_norm == 0.5);
+    CHECK(monitor.history().steps.back().activations.size() == 1);
+    CHECK_THROWS_WITH_AS(monitor.after_step(0), "[GradientMonitor] after_step() without before_step()",
+                         Error);
+  }
+  CHECK(monitor.history().steps.size() == 2);
+  CHECK(monitor.history().steps[1].number == 1);
+}
+
 TEST_CASE("every k-th step is kept, and watching ends with the monitor") {
   const auto w = parameter<double>({1.0, 2.0});
   {

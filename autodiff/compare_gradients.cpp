@@ -25,17 +25,11 @@ GradientTable::Row compare(const GradientPair<T>& pair, const detail::Tolerance&
     return row;
   }
   row.shape = to_string(a.shape());
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double p = static_cast<double>(a.data()[i]), q = static_cast<double>(b.data()[i]);
-    ab += p * q;
-    aa += p * p;
-    bb += q * q;
-  }
   const double largest = std::max(detail::largest_element(a), detail::largest_element(b));
   row.max_abs_difference = detail::largest_difference(a, b);
   row.max_rel_difference = largest > 0 ? row.max_abs_difference / largest : 0;
-  row.cosine = aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : aa == bb ? 1 : 0;
+  const detail::Products p = detail::scaled_products(a, b);
+  row.cosine = p.aa > 0 && p.bb > 0 ? p.ab / std::sqrt(p.aa * p.bb) : p.aa == p.bb ? 1 : 0;
   row.passed = std::isfinite(largest) && tolerance.same(a, b);
   return row;
 }

@@ -15,14 +15,24 @@ double at(const Tensor<T>& x, std::size_t i) {
   return static_cast<double>(x.data()[i]);
 }
 
+/// "NaN first seen at index (1, 0) of …"; "" where all is finite.
 template <class T>
-std::string hint_of_nonfinite(const Tensor<T>& x, const char* whose) {
+std::string first_nonfinite(const Tensor<T>& x, const char* whose) {
   for (std::size_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(at(x, i)))
       return std::string(std::isnan(at(x, i)) ? "NaN" : "infinity") + " first seen at index " +
-             index_text(i, x.shape()) + " of " + whose +
-             ": look for log(0), 0/0, or an exp that overflows on the way to it";
+             index_text(i, x.shape()) + " of " + whose;
   return {};
+}
+
+/// With both the trusted one comes first: then the formula may be right, and what goes into it is not.
+template <class T>
+std::string hint_of_nonfinite(const Tensor<T>& gradient, const Tensor<T>& other) {
+  std::string text = first_nonfinite(gradient, "the trusted gradient");
+  const std::string formula = first_nonfinite(other, "the formula's gradient");
+  if (text.empty() && formula.empty()) return {};
+  text += (text.empty() || formula.empty() ? "" : ", and ") + formula;
+  return text + ": look for log(0), 0/0, or an exp that overflows on the way to it";
 }
 
 template <class T>
@@ -155,6 +165,19 @@ double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor)
 }
 
 template <class T>
+Products scaled_products(const Tensor<T>& a, const Tensor<T>& b) {
+  const auto scale = [](double largest) { return largest > 0 && std::isfinite(largest) ? largest : 1; };
+  Products sums{.scale_a = scale(largest_element(a)), .scale_b = scale(largest_element(b))};
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double p = at(a, i) / sums.scale_a, q = at(b, i) / sums.scale_b;
+    sums.aa += p * p;
+    sums.ab += p * q;
+    sums.bb += q * q;
+  }
+  return sums;
+}
+
+template <class T>
 bool Tolerance::same(const Tensor<T>& a, const Tensor<T>& b, double factor) const {
   if (!(a.shape() == b.shape())) return false;
   const double largest = std::max(largest_element(a), std::abs(factor) * largest_element(b));
@@ -221,8 +244,7 @@ std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const Gr
   const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
   if (!gradient.defined() || !other.defined()) return "a gradient is empty";
   if (!(gradient.shape() == other.shape())) return hint_of_shapes(gradient, other, tolerance);
-  if (std::string hint = hint_of_nonfinite(other, "the formula's gradient"); !hint.empty()) return hint;
-  if (std::string hint = hint_of_nonfinite(gradient, "the trusted gradient"); !hint.empty()) return hint;
+  if (std::string hint = hint_of_nonfinite(gradient, other); !hint.empty()) return hint;
   if (largest_element(other) == 0)
     return "all zero: was it computed, and is what it depends on above 0 at all?";
   if (std::string hint = hint_of_factor(pairs, table, i, options, tolerance); !hint.empty()) return hint;
@@ -240,13 +262,9 @@ std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const Gr
 template <class T>
 std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other, const Tolerance& tolerance) {
   if (!gradient.defined() || !other.defined() || !(gradient.shape() == other.shape())) return {};
-  double ab = 0, aa = 0;
-  for (std::size_t i = 0; i < gradient.size(); ++i) {
-    ab += at(gradient, i) * at(other, i);
-    aa += at(gradient, i) * at(gradient, i);
-  }
-  if (const double c = ab / aa;
-      aa > 0 && c != 0 && tolerance.is_evidence(other, 1) && tolerance.same(other, gradient, c))
+  const Products products = scaled_products(gradient, other);
+  if (const double c = products.ab / products.aa * (products.scale_b / products.scale_a);
+      products.aa > 0 && c != 0 && tolerance.is_evidence(other, 1) && tolerance.same(other, gradient, c))
     return "the gradient times " + number_text(c) + ", in every element: look for a constant factor " +
            number_text(c) + (std::abs(c) < 1 ? " = 1/" + number_text(1 / c) : "");
 
@@ -269,6 +287,7 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
 #define XTAPE_INSTANTIATE(T)                                                                       \
   template double largest_element(const Tensor<T>&);                                               \
   template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                  \
+  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                           \
   template bool Tolerance::same(const Tensor<T>&, const Tensor<T>&, double) const;                 \
   template bool Tolerance::is_evidence(const Tensor<T>&, std::size_t) const;                       \
   template std::vector<Factor> usual_factors(const CompareOptions<T>&);                            \

@@ -27,6 +27,14 @@ double largest_element(const Tensor<T>& x);
 template <class T>
 double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor = 1);
 
+/// Σa², Σab and Σb² of a / scale_a and b / scale_b, whose largest element is 1: so they do not overflow.
+struct Products {
+  double scale_a, scale_b;
+  double aa = 0, ab = 0, bb = 0;
+};
+template <class T>
+Products scaled_products(const Tensor<T>& a, const Tensor<T>& b);
+
 /// A factor by which a formula is often off, and what it comes from.
 struct Factor {
   double value;

@@ -206,6 +206,13 @@ TEST_CASE("compare_gradients: differences, cosines, shapes and factors") {
   CHECK(more.rows[2].hint == "transposed: dW = δ aᵀ, not a δᵀ");
   CHECK(more.rows[3].hint.find("shapes (2, 3) and (3, 2) differ: transposed") == 0);
 
+  for (const double size : {1e300, 1e-300}) {  // the squares are beyond the range of double
+    const auto extremes = compare_gradients<double>(
+        {{"same", size * A, size * A}, {"other", size * A, Tensor<double>{{3.0, 4.0}, {1.0, 2.0}}}});
+    CHECK(extremes.rows[0].cosine == doctest::Approx(1));
+    CHECK(extremes.rows[1].cosine == doctest::Approx(22.0 / 30));
+  }
+
   std::ostringstream out;
   out << table;
   CHECK(out.str().find("DIFFERS: the sign is reversed") != std::string::npos);

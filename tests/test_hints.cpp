@@ -144,6 +144,10 @@ TEST_CASE("without a context: factors, order, shape, NaN") {
       {Matrix{{1.0, 2.0}, {3.0, 4.0}}, Matrix{{1.0, 2.0}, {nan, infinity}},
        "NaN first seen at index (1, 0) of the formula's gradient"},
       {Matrix{1.0, -infinity}, Matrix{1.0, 2.0}, "infinity first seen at index (1,) of the trusted gradient"},
+      {Matrix{1.0, nan}, Matrix{infinity, nan},
+       "NaN first seen at index (1,) of the trusted gradient, and infinity first seen at index (0,) of the "
+       "formula's gradient: look for log(0)"},
+      {1e300 * W, 3.7e300 * W, "the gradient times 3.7, in every element"},
       {W, Matrix(), "a gradient is empty"}};
   for (const Planted& p : table) {
     const std::string said = hint(p.gradient, p.other);

@@ -28,8 +28,8 @@ double accuracy(const Tensor<T>& logits, const Indices& labels) {
   const T* row = logits.data();
   const auto classes = static_cast<std::ptrdiff_t>(logits.shape()[1]);
   for (const std::ptrdiff_t label : labels.values()) {
-    const T* largest = std::max_element(row, row + classes);
-    right += largest - row == label && !std::isnan(*largest);
+    const bool has_nan = std::any_of(row, row + classes, [](T x) { return std::isnan(x); });
+    right += !has_nan && std::max_element(row, row + classes) - row == label;
     row += classes;
   }
   return static_cast<double>(right) / static_cast<double>(labels.size());

@@ -26,7 +26,7 @@ class ModeScope {
 };
 
 /// The share, 0 … 1, of rows of logits (N, C) whose largest number is at the label; of equal numbers the
-/// first counts. Error for other shapes and for no rows.
+/// first counts. A row with a NaN is wrong. Error for other shapes and for no rows.
 template <class T>
 double accuracy(const Tensor<T>& logits, const Indices& labels);
 

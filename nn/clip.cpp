@@ -1,13 +1,12 @@
 // The norm of all gradients, and writing them anew.
 #include "clip.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
 
 #include <autodiff/elementwise.hpp>
-#include <autodiff/kernel_table.hpp>
+
+#include "norm.hpp"
 
 namespace xtape::nn {
 namespace {
@@ -25,27 +24,14 @@ std::vector<Tensor<T>> with_gradient(const char* op, const std::vector<Tensor<T>
   return result;
 }
 
-/// In double, so that the squares of floats do not overflow.
-template <class T>
-double sum_of_squares(const Tensor<T>& x) {
-  std::array<double, 1024> block;
-  double sum = 0;
-  for (std::size_t i = 0; i < x.size(); i += block.size()) {
-    const std::size_t n = std::min(block.size(), x.size() - i);
-    std::copy_n(x.data() + i, n, block.begin());
-    sum += xtape::detail::kernels<double>().sum_of_squares(block.data(), n);
-  }
-  return sum;
-}
-
 }  // namespace
 
 template <class T>
 double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max) {
   std::vector<Tensor<T>> clipped = with_gradient("clip_grad_norm", parameters, max);
-  double squares = 0;
-  for (const Tensor<T>& p : clipped) squares += sum_of_squares(p.grad());
-  const double norm = std::sqrt(squares), factor = max / (norm + 1e-6);
+  detail::Norm total;
+  for (const Tensor<T>& p : clipped) total.add(p.grad());
+  const double norm = total.value(), factor = max / (norm + 1e-6);
   if (!std::isfinite(norm) || factor >= 1) return norm;
   for (Tensor<T>& p : clipped) p.set_grad(p.grad().detach() * static_cast<T>(factor));
   return norm;

@@ -8,32 +8,11 @@
 
 #include <autodiff/backward.hpp>
 
+#include "norm.hpp"
 #include "training_report.hpp"
 
 namespace xtape::nn {
 namespace {
-
-/// √Σx² of n numbers without overflow: again with all divided by the largest, where the plain sum leaves the
-/// range.
-template <class F>
-double norm_of(std::size_t n, F&& element) {
-  double sum = 0, largest = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const double x = element(i);
-    sum += x * x;
-    largest = std::max(largest, std::abs(x));
-  }
-  const bool in_range = sum > 1e-290 && sum < std::numeric_limits<double>::infinity();
-  if (in_range || largest == 0 || std::isnan(sum) || std::isinf(largest)) return std::sqrt(sum);
-  double scaled = 0;
-  for (std::size_t i = 0; i < n; ++i) scaled += element(i) / largest * (element(i) / largest);
-  return largest * std::sqrt(scaled);
-}
-
-template <class T>
-double norm_of(const Tensor<T>& x) {
-  return norm_of(x.size(), [data = x.data()](std::size_t i) { return static_cast<double>(data[i]); });
-}
 
 /// Whether the operation multiplies by a weight: a matrix product or convolution of tensors that both need a
 /// gradient (W may be computed, as Wᵀ is), another operation with a parameter unless it only adds it, or a
@@ -90,11 +69,11 @@ void GradientMonitor<T>::note_before_update() {
     const Tensor<T>& p = parameters_[k];
     ParameterStep& noted = current_.parameters[k];
     weights_before_[k].assign(p.begin(), p.end());
-    noted.weight_norm = norm_of(p);
+    noted.weight_norm = detail::norm_of(p);
     noted.has_gradient = p.has_grad();
     if (!noted.has_gradient) continue;
     const Tensor<T> gradient = p.grad();
-    noted.gradient_norm = norm_of(gradient);
+    noted.gradient_norm = detail::norm_of(gradient);
     std::size_t zeros = 0;
     for (const T x : gradient) {
       zeros += x == 0;
@@ -116,9 +95,11 @@ void GradientMonitor<T>::after_step(double loss, double learning_rate) {
     for (std::size_t k = 0; k < parameters_.size(); ++k) {
       const T *const before = weights_before_[k].data(), *const after = parameters_[k].data();
       ParameterStep& noted = current_.parameters[k];
-      noted.update_norm = norm_of(parameters_[k].size(), [&](std::size_t i) {
+      detail::Norm update;
+      update.add(parameters_[k].size(), [&](std::size_t i) {
         return static_cast<double>(after[i]) - static_cast<double>(before[i]);
       });
+      noted.update_norm = update.value();
       noted.update_ratio = noted.weight_norm != 0 ? noted.update_norm / noted.weight_norm
                                                   : std::numeric_limits<double>::quiet_NaN();
     }

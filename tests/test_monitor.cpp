@@ -82,14 +82,16 @@ TEST_CASE_TEMPLATE("norms, ratios and shares are those of direct computation", T
 
 TEST_CASE("norms of extremes neither overflow nor vanish, and what is not finite is counted") {
   auto a = parameter<double>({3e200, 4e200}), b = parameter<double>({3e-200, 4e-200}),
-       empty = parameter<double>(zeros<double>({0, 3})), c = parameter<double>({1.0, 1.0, 1.0});
-  nn::GradientMonitor<double> monitor({{"a", a}, {"b", b}, {"empty", empty}, {"c", c}});
+       empty = parameter<double>(zeros<double>({0, 3})), c = parameter<double>({1.0, 1.0, 1.0}),
+       mixed = parameter<double>({1e-200, 1e160, 1.0, -1e160, 1e160, 1e160});
+  nn::GradientMonitor<double> monitor({{"a", a}, {"b", b}, {"empty", empty}, {"c", c}, {"mixed", mixed}});
   sum(c * Tensor<double>{not_a_number, 1.0, std::numeric_limits<double>::infinity()}).backward();
   monitor.before_step();
   monitor.after_step(0);
   const auto& p = monitor.history().steps[0].parameters;
   CHECK(p[0].weight_norm == doctest::Approx(5e200));
   CHECK(p[1].weight_norm / 5e-200 == doctest::Approx(1));
+  CHECK(p[4].weight_norm == doctest::Approx(2e160));
   CHECK(p[2].weight_norm == 0);
   CHECK(p[3].not_finite == 2);
   CHECK(std::isnan(p[3].gradient_norm));

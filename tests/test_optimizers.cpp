@@ -284,6 +284,15 @@ TEST_CASE("clipping: PyTorch's gradients, and norms beyond the range of float") 
   check_close(w.grad(), zeros<float>({3000}), 0);
   CHECK(nn::clip_grad_norm(p, 0) == 0);
 
+  for (const double size : {1e200, 1e-200}) {  // their squares are beyond the range of double
+    auto a = parameter(zeros<double>({3000})), b = parameter(zeros<double>({1}));
+    a.set_grad(full<double>({3000}, 3 * size));
+    b.set_grad(full<double>({1}, 4 * std::sqrt(3000) * size));
+    const std::vector<Tensor<double>> extremes{a, b};
+    CHECK(nn::clip_grad_norm(extremes, 1) / size == doctest::Approx(5 * std::sqrt(3000)));
+    if (size > 1) CHECK(b.grad().item() == doctest::Approx(0.8));
+  }
+
   const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
   auto v = parameter<float>({0, 0, 0});
   const std::vector<Tensor<float>> both{w, v};

@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "training_history.hpp"
+#include "gradient_history.hpp"
 
 namespace xtape::nn::detail {
 namespace {

@@ -61,9 +61,9 @@ class GradientMonitor : private xtape::detail::AnomalyObserver {
   /// before_step(), optimizer.step(), after_step().
   void step(Optimizer<T>& optimizer, double loss);
 
-  const TrainingHistory& history() const { return history_; }
+  const GradientHistory& history() const { return history_; }
   std::vector<Verdict> verdicts() const { return find_verdicts(history_, options_.limits); }
-  /// See TrainingHistory::write_csv.
+  /// See GradientHistory::write_csv.
   void write_csv(std::ostream& out) const { history_.write_csv(out); }
   /// Verdicts, charts and tables as one page that needs nothing else.
   void write_html(std::ostream& out, const std::string& title = "Training report") const;
@@ -91,7 +91,7 @@ class GradientMonitor : private xtape::detail::AnomalyObserver {
 
   MonitorOptions options_;
   std::vector<Tensor<T>> parameters_;
-  TrainingHistory history_;
+  GradientHistory history_;
   TrainingStep current_;  ///< the step that is going on
   std::size_t step_ = 0;
   bool is_open_ = false;            ///< between before_step() and after_step()

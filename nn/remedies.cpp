@@ -11,18 +11,18 @@ namespace {
 constexpr const char* residual =
     "Residual connections: skip connections preserve gradients; nn::Residual around a layer, or x + f(x)";
 
-bool uses(const TrainingHistory& history, const char* op) {
+bool uses(const GradientHistory& history, const char* op) {
   return std::ranges::any_of(history.activations,
                              [&](const std::string& name) { return name.rfind(op, 0) == 0; });
 }
 
 /// Compares the first weights, by the one furthest off, with the variance that Glorot or He would give them.
-std::string initialisation_for(const TrainingHistory& history) {
+std::string initialisation_for(const GradientHistory& history) {
   const bool he = uses(history, "relu");
   double furthest = 2, seen = 0, wanted = 0;  // a factor of less than 2 is not to blame
   std::string name;
   for (std::size_t k = 0; k < history.parameters.size() && !history.steps.empty(); ++k) {
-    const TrainingHistory::Parameter& p = history.parameters[k];
+    const GradientHistory::Parameter& p = history.parameters[k];
     if (p.shape.size() < 2 || p.size() == 0) continue;
     const double target = initial_deviation(p.shape, he);
     const double rms =
@@ -54,12 +54,11 @@ double initial_deviation(const Shape& shape, bool he) {
   return std::sqrt(2 / (he ? fan_in : fan_in + fan_out));
 }
 
-Remedies::Remedies(const TrainingHistory& history) : initialisation_(initialisation_for(history)) {
+Remedies::Remedies(const GradientHistory& history) : initialisation_(initialisation_for(history)) {
   if (uses(history, "sigmoid") || uses(history, "tanh"))
     relu_ =
         "ReLU activation: its derivative is 1 for positive inputs; nn::ReLU in place of sigmoid and tanh, "
-        "with "
-        "init::he_uniform";
+        "with init::he_uniform";
   if (!history.normalizes)
     normalisation_ =
         "Batch normalisation: keeps activations where their derivative is large; nn::BatchNorm1d before each "
@@ -76,8 +75,7 @@ std::vector<std::string> Remedies::exploding() const {
 std::vector<std::string> Remedies::dead() const {
   return without_empty(
       {"Biases and rate: begin with biases of 0 and lower the learning rate, since a large step can push a "
-       "unit "
-       "below 0 for good; leaky_relu keeps a gradient there",
+       "unit below 0 for good; leaky_relu keeps a gradient there",
        initialisation_, normalisation_});
 }
 std::vector<std::string> Remedies::saturated() const {

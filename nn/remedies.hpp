@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "training_history.hpp"
+#include "gradient_history.hpp"
 
 namespace xtape::nn::detail {
 
@@ -12,7 +12,7 @@ namespace xtape::nn::detail {
 /// the first weights were far from it, normalisation where there is none. One sentence for each.
 class Remedies {
  public:
-  explicit Remedies(const TrainingHistory& history);
+  explicit Remedies(const GradientHistory& history);
 
   std::vector<std::string> vanishing() const;
   std::vector<std::string> exploding() const;

@@ -52,7 +52,7 @@ void write_verdicts(std::ostream& out, const std::vector<Verdict>& verdicts) {
 }
 
 /// A line for each weight, from what `value` takes of its step.
-LineChart weights_chart(const TrainingHistory& history, const std::vector<double>& steps,
+LineChart weights_chart(const GradientHistory& history, const std::vector<double>& steps,
                         const std::string& title, const std::function<double(const ParameterStep&)>& value) {
   LineChart chart{.title = title, .steps = steps, .series = {}, .is_logarithmic = true};
   for (std::size_t k = 0; k < history.parameters.size(); ++k) {
@@ -65,7 +65,7 @@ LineChart weights_chart(const TrainingHistory& history, const std::vector<double
 }
 
 /// A line for each activation layer of that operation, or of the others.
-LineChart activations_chart(const TrainingHistory& history, const std::vector<double>& steps,
+LineChart activations_chart(const GradientHistory& history, const std::vector<double>& steps,
                             const std::string& title, bool of_relu,
                             const std::function<double(const ActivationStep&)>& value) {
   LineChart chart{.title = title, .steps = steps, .series = {}, .is_percent = true};
@@ -81,7 +81,7 @@ LineChart activations_chart(const TrainingHistory& history, const std::vector<do
   return chart;
 }
 
-void write_charts(std::ostream& out, const TrainingHistory& history) {
+void write_charts(std::ostream& out, const GradientHistory& history) {
   std::vector<double> steps, losses;
   for (const TrainingStep& step : history.steps) {
     steps.push_back(static_cast<double>(step.number));
@@ -104,7 +104,7 @@ void write_charts(std::ostream& out, const TrainingHistory& history) {
                                   [](const ActivationStep& a) { return a.saturated_share; }));
 }
 
-void write_tables(std::ostream& out, const TrainingHistory& history) {
+void write_tables(std::ostream& out, const GradientHistory& history) {
   const TrainingStep& last = history.steps.back();
   std::vector<Row> rows;
   for (std::size_t k = 0; k < last.parameters.size(); ++k) {
@@ -135,7 +135,7 @@ void write_tables(std::ostream& out, const TrainingHistory& history) {
 
 }  // namespace
 
-void write_report(std::ostream& out, const std::string& title, const TrainingHistory& history,
+void write_report(std::ostream& out, const std::string& title, const GradientHistory& history,
                   const std::vector<Verdict>& verdicts, const MonitorLimits& limits) {
   out << "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
          "content=\"width=device-width,initial-scale=1\"><title>"

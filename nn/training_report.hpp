@@ -9,7 +9,7 @@
 namespace xtape::nn::detail {
 
 /// Verdicts with what to do, charts over the steps, and tables of the last one. The page loads nothing.
-void write_report(std::ostream& out, const std::string& title, const TrainingHistory& history,
+void write_report(std::ostream& out, const std::string& title, const GradientHistory& history,
                   const std::vector<Verdict>& verdicts, const MonitorLimits& limits);
 
 }  // namespace xtape::nn::detail

@@ -49,7 +49,7 @@ class Findings {
 
 class Judge {
  public:
-  Judge(const TrainingHistory& history, const MonitorLimits& limits)
+  Judge(const GradientHistory& history, const MonitorLimits& limits)
       : history_(history), steps_(history.steps), limits_(limits), remedies_(history) {
     for (std::size_t k = 0; k < history.parameters.size(); ++k)
       if (history.parameters[k].is_weight) weights_.push_back(k);
@@ -82,7 +82,7 @@ class Judge {
   /// The norm of weight k, or that of an initialisation where the weight is smaller: a weight that starts at
   /// 0 is small beside any update.
   double weight_scale(std::size_t t, std::size_t k) const {
-    const TrainingHistory::Parameter& p = history_.parameters[k];
+    const GradientHistory::Parameter& p = history_.parameters[k];
     const double initialised =
         detail::initial_deviation(p.shape, false) * std::sqrt(static_cast<double>(p.size()));
     return std::max(steps_[t].parameters[k].weight_norm, initialised);
@@ -286,7 +286,7 @@ class Judge {
                   -ratio);
   }
 
-  const TrainingHistory& history_;
+  const GradientHistory& history_;
   const std::vector<TrainingStep>& steps_;
   const MonitorLimits& limits_;
   const Remedies remedies_;
@@ -316,7 +316,7 @@ const char* Verdict::title() const {
   return "";
 }
 
-std::vector<Verdict> find_verdicts(const TrainingHistory& history, const MonitorLimits& limits) {
+std::vector<Verdict> find_verdicts(const GradientHistory& history, const MonitorLimits& limits) {
   return Judge(history, limits).run();
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "training_history.hpp"
+#include "gradient_history.hpp"
 
 namespace xtape::nn {
 
@@ -55,7 +55,7 @@ struct Verdict {
 };
 
 /// What the history shows, the gravest first. A verdict covers the first to the last step that shows it.
-std::vector<Verdict> find_verdicts(const TrainingHistory& history, const MonitorLimits& limits = {});
+std::vector<Verdict> find_verdicts(const GradientHistory& history, const MonitorLimits& limits = {});
 
 std::ostream& operator<<(std::ostream& out, const Verdict& verdict);
 

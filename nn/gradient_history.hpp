@@ -40,7 +40,7 @@ struct TrainingStep {
   std::optional<Anomaly> origin{};  ///< the first operation of the step that gave a NaN or infinity
 };
 
-struct TrainingHistory {
+struct GradientHistory {
   struct Parameter {
     std::string name;
     Shape shape;
@@ -58,7 +58,7 @@ struct TrainingHistory {
 };
 
 /// The last step as a table.
-std::ostream& operator<<(std::ostream& out, const TrainingHistory& history);
+std::ostream& operator<<(std::ostream& out, const GradientHistory& history);
 
 namespace detail {
 

@@ -1,5 +1,5 @@
-// The history as CSV and as a table.
-#include "training_history.hpp"
+// The history as CSV, and its last step as a table.
+#include "gradient_history.hpp"
 
 #include <array>
 #include <charconv>
@@ -43,11 +43,11 @@ std::string column(const std::string& text, std::size_t width, bool right = true
 
 }  // namespace
 
-std::size_t TrainingHistory::Parameter::size() const {
+std::size_t GradientHistory::Parameter::size() const {
   return xtape::detail::element_count(shape, "GradientMonitor");
 }
 
-void TrainingHistory::write_csv(std::ostream& out) const {
+void GradientHistory::write_csv(std::ostream& out) const {
   using detail::shortest;
   out << "step,loss,learning_rate,parameter,gradient_norm,weight_norm,update_norm,update_ratio,zero_share,"
          "not_finite,origin\r\n";
@@ -64,7 +64,7 @@ void TrainingHistory::write_csv(std::ostream& out) const {
     }
 }
 
-std::ostream& operator<<(std::ostream& out, const TrainingHistory& history) {
+std::ostream& operator<<(std::ostream& out, const GradientHistory& history) {
   if (history.steps.empty()) return out << "no step yet\n";
   const TrainingStep& last = history.steps.back();
   std::size_t width = 9;

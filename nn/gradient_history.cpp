@@ -50,18 +50,28 @@ std::size_t GradientHistory::Parameter::size() const {
 void GradientHistory::write_csv(std::ostream& out) const {
   using detail::shortest;
   out << "step,loss,learning_rate,parameter,gradient_norm,weight_norm,update_norm,update_ratio,zero_share,"
-         "not_finite,origin\r\n";
-  for (const TrainingStep& step : steps)
+         "not_finite,origin,activation,units,dead_units,saturated_share\r\n";
+  for (const TrainingStep& step : steps) {
+    const std::string begin = std::to_string(step.number) + ',' + shortest(step.loss) + ',' +
+                              (std::isnan(step.learning_rate) ? "" : shortest(step.learning_rate)) + ',';
+    const std::string origin = step.origin ? field(step.origin->op) : "";
     for (std::size_t k = 0; k < parameters.size(); ++k) {
       const ParameterStep& p = step.parameters[k];
-      out << step.number << ',' << shortest(step.loss) << ','
-          << (std::isnan(step.learning_rate) ? "" : shortest(step.learning_rate)) << ','
-          << field(parameters[k].name) << ',' << (p.has_gradient ? shortest(p.gradient_norm) : "") << ','
-          << shortest(p.weight_norm) << ',' << shortest(p.update_norm) << ','
+      out << begin << field(parameters[k].name) << ',' << (p.has_gradient ? shortest(p.gradient_norm) : "")
+          << ',' << shortest(p.weight_norm) << ',' << shortest(p.update_norm) << ','
           << (p.weight_norm == 0 ? "" : shortest(p.update_ratio)) << ','
-          << (p.has_gradient ? shortest(p.zero_share) : "") << ',' << p.not_finite << ','
-          << (step.origin ? field(step.origin->op) : "") << "\r\n";
+          << (p.has_gradient ? shortest(p.zero_share) : "") << ',' << p.not_finite << ',' << origin
+          << ",,,,\r\n";
     }
+    for (std::size_t k = 0; k < step.activations.size(); ++k) {
+      const ActivationStep& a = step.activations[k];
+      if (a.units == 0) continue;
+      const bool is_relu = activations[k].rfind("relu", 0) == 0;
+      out << begin << ",,,,," << shortest(a.zero_share) << ",," << origin << ',' << field(activations[k])
+          << ',' << a.units << ',' << (is_relu ? std::to_string(a.dead_units) : "") << ','
+          << (is_relu ? "" : shortest(a.saturated_share)) << "\r\n";
+    }
+  }
 }
 
 std::ostream& operator<<(std::ostream& out, const GradientHistory& history) {

@@ -52,8 +52,12 @@ struct GradientHistory {
   bool normalizes = false;                 ///< batch or layer normalisation was seen
   std::vector<TrainingStep> steps{};
 
-  /// One row for each step and parameter, with a header, as RFC 4180 has it. Numbers read back to the same
-  /// double; "nan" and "inf" are written so, and a field is empty where there is no number.
+  /// For each step a row for each parameter, and then one for each activation that ran, below a header, as
+  /// RFC 4180 has it. Both have step, loss, learning_rate, zero_share (of the gradient, of the outputs) and
+  /// origin; of a parameter `activation` and what follows is empty, of an activation `parameter` and the
+  /// columns of gradients. dead_units are those of relu, saturated_share that of sigmoid and tanh. Numbers
+  /// read back to the same double; "nan" and "inf" are written so, and a field is empty where there is no
+  /// number.
   void write_csv(std::ostream& out) const;
 };
 

@@ -362,7 +362,7 @@ TEST_CASE("the CSV reads back to the same numbers, whatever the names") {
   CHECK(rows[1][3] == "a, \"quoted\"");
   CHECK(rows[2][3] == "b\n");
   for (std::size_t i = 1; i < rows.size(); ++i) {
-    REQUIRE(rows[i].size() == 11);
+    REQUIRE(rows[i].size() == rows[0].size());
     const nn::TrainingStep& step = monitor.history().steps[(i - 1) / 2];
     const nn::ParameterStep& p = step.parameters[(i - 1) % 2];
     CHECK(std::stoul(rows[i][0]) == step.number);
@@ -377,6 +377,43 @@ TEST_CASE("the CSV reads back to the same numbers, whatever the names") {
   CHECK(std::stod(rows[1][7]) == monitor.history().steps[0].parameters[0].update_ratio);
   CHECK(rows[6][10] == "multiply");
   CHECK(rows[1][10].empty());
+}
+
+TEST_CASE("the CSV has dead and saturated units, in rows of their own") {
+  const auto w = parameter<double>({100.0, -1.0, 0.5});
+  nn::GradientMonitor<double> monitor({{"w", w}}, {.limits = {.window = 1}});
+  sum(sigmoid(relu(w))).backward();
+  monitor.before_step();
+  monitor.after_step(1.5);
+  monitor.before_step();  // nothing ran
+  monitor.after_step(1);
+  std::ostringstream out;
+  monitor.write_csv(out);
+  const auto rows = parse_csv(out.str());
+  REQUIRE(rows.size() == 1 + 3 + 1);
+  for (const auto& row : rows) CHECK(row.size() == rows[0].size());
+  const auto cell = [&](std::size_t row, const std::string& name) {
+    return rows[row].at(std::size_t(std::ranges::find(rows[0], name) - rows[0].begin()));
+  };
+  for (const char* name : {"activation", "units", "dead_units", "saturated_share"})
+    CHECK(cell(1, name) == "");
+  for (const char* name :
+       {"parameter", "gradient_norm", "weight_norm", "update_norm", "not_finite", "origin"})
+    for (const std::size_t row : {2u, 3u}) CHECK(cell(row, name) == "");
+  for (const std::size_t row : {2u, 3u}) {
+    CHECK(cell(row, "step") == "0");
+    CHECK(cell(row, "loss") == "1.5");
+    CHECK(cell(row, "units") == "3");
+  }
+  CHECK(cell(2, "activation") == "relu 1");
+  CHECK(cell(2, "dead_units") == "1");
+  CHECK(cell(2, "saturated_share") == "");
+  CHECK(std::stod(cell(2, "zero_share")) == 1.0 / 3);
+  CHECK(cell(3, "activation") == "sigmoid 1");
+  CHECK(cell(3, "dead_units") == "");
+  CHECK(std::stod(cell(3, "saturated_share")) == 1.0 / 3);
+  CHECK(cell(4, "step") == "1");
+  CHECK(cell(4, "parameter") == "w");
 }
 
 TEST_CASE("the HTML page is whole, loads nothing, and escapes names") {

@@ -47,6 +47,8 @@ struct SliceInfo {
 /// Resolves one slice of an axis of n elements.
 template <class S>
 SliceInfo resolve(const S& s, std::size_t n) {
+  if constexpr (requires { s.step() == 0; })
+    if (s.step() == 0) throw Error("slice", "a range with a step of 0 does not move");
   if constexpr (requires { s.get(n); })
     return resolve(s.get(n), n);
   else if constexpr (requires {
@@ -201,7 +203,8 @@ std::vector<Tensor<T>> detail::split_sections(const Tensor<T>& x, std::ptrdiff_t
                                               std::ptrdiff_t signed_axis) {
   const std::size_t axis = normalize_axis(signed_axis, x.rank(), "split");
   const auto n = static_cast<std::ptrdiff_t>(x.shape()[axis]);
-  if (sections <= 0 || n % sections != 0)
+  // An empty axis divides into any number of empty parts, but not into more than there can be.
+  if (sections <= 0 || n % sections != 0 || sections >= std::ptrdiff_t{1} << 31)
     throw Error("split", "axis " + std::to_string(axis) + " of shape " + to_string(x.shape()) +
                              " does not divide into " + std::to_string(sections) + " equal parts");
   std::vector<Tensor<T>> parts;
@@ -266,7 +269,8 @@ Tensor<T> detail::slice(const Tensor<T>& x, std::span<const Slice> slices) {
       op.offset += (*index < 0 ? *index + n : *index) * own[axis];
       ++axis;
     } else {
-      const SliceInfo r = xtl::visit([&](const auto& one) { return resolve(one, from[axis]); }, s);
+      SliceInfo r = xtl::visit([&](const auto& one) { return resolve(one, from[axis]); }, s);
+      if (r.size <= 1) r.step = 1;  // a step that is not taken may be of any size
       const auto n = static_cast<std::ptrdiff_t>(from[axis]);
       const std::ptrdiff_t last = r.start + (r.size - 1) * r.step;
       if (r.size > 0 && (r.start < 0 || r.start >= n || last < 0 || last >= n))
@@ -302,10 +306,16 @@ Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
 }
 
 namespace {
+/// A diagonal beyond the matrix is as far as the first one that is.
+std::ptrdiff_t within(std::ptrdiff_t k, std::size_t rows, std::size_t cols) {
+  return std::clamp(k, -static_cast<std::ptrdiff_t>(rows), static_cast<std::ptrdiff_t>(cols));
+}
+
 template <class T>
 Tensor<T> triangle(const char* op, const Tensor<T>& x, std::ptrdiff_t k, bool lower) {
   if (x.rank() < 2) throw Error(op, "shape " + to_string(x.shape()) + " has no two axes");
-  return detail::apply<T>(detail::Triangle<T>{op, k, lower}, x);
+  const std::size_t rows = x.shape()[x.rank() - 2], cols = x.shape()[x.rank() - 1];
+  return detail::apply<T>(detail::Triangle<T>{op, within(k, rows, cols), lower}, x);
 }
 }  // namespace
 
@@ -321,17 +331,21 @@ Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k) {
 
 template <class T>
 Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
-  const std::ptrdiff_t down = std::max<std::ptrdiff_t>(-k, 0), right = std::max<std::ptrdiff_t>(k, 0);
-  if (x.rank() == 1) {
-    const std::ptrdiff_t n = static_cast<std::ptrdiff_t>(x.size()) + down + right;
-    return detail::apply<T>(
-        detail::ScatterStrided<T>{"diag", Shape{n, n}, x.shape(), down * n + right, Dims{n + 1}}, x);
-  }
-  if (x.rank() != 2)
+  if (x.rank() != 1 && x.rank() != 2)
     throw Error("diag", "shape " + to_string(x.shape()) + " is neither a vector nor a matrix");
-  const auto rows = static_cast<std::ptrdiff_t>(x.shape()[0]),
-             cols = static_cast<std::ptrdiff_t>(x.shape()[1]);
-  const std::ptrdiff_t n = std::max<std::ptrdiff_t>(std::min(rows - down, cols - right), 0);
+  constexpr std::ptrdiff_t farthest = std::ptrdiff_t{1}
+                                      << 30;  // a matrix of as many rows cannot be addressed
+  if (x.rank() == 1 && (k > farthest || k < -farthest))
+    throw Error("diag", "the diagonal " + std::to_string(k) + " is too far for a matrix");
+  const auto rows = static_cast<std::ptrdiff_t>(x.shape()[0]);
+  if (x.rank() == 1) {
+    const std::ptrdiff_t n = rows + std::abs(k), first = k < 0 ? -k * n : k;
+    return detail::apply<T>(detail::ScatterStrided<T>{"diag", Shape{n, n}, x.shape(), first, Dims{n + 1}}, x);
+  }
+  const auto cols = static_cast<std::ptrdiff_t>(x.shape()[1]);
+  k = within(k, x.shape()[0], x.shape()[1]);
+  const std::ptrdiff_t down = std::max<std::ptrdiff_t>(-k, 0), right = std::max<std::ptrdiff_t>(k, 0);
+  const std::ptrdiff_t n = std::min(rows - down, cols - right);
   return detail::apply<T>(
       detail::Strided<T>{"diag", Shape{n}, n == 0 ? 0 : down * cols + right, Dims{cols + 1}}, x);
 }

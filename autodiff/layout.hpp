@@ -98,7 +98,8 @@ Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k = 0);
 /// The upper triangle of the last two axes, from diagonal k on; 0 elsewhere.
 template <class T>
 Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k = 0);
-/// Diagonal k of a matrix as a vector, or a square matrix with the vector x on diagonal k.
+/// Diagonal k of a matrix as a vector, or a square matrix with the vector x on diagonal k, which is
+/// then at most 2^30 away.
 template <class T>
 Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k = 0);
 /// The sum of diagonal k of a matrix.

@@ -100,6 +100,14 @@ TEST_CASE("layout") {
   throws("[slice] 3 slices are too many for shape (2, 3)", [] { slice(m(2, 3), 0, 0, xt::all()); });
   throws("[slice] an ellipsis may stand once", [] { slice(m(2, 3), xt::ellipsis(), xt::ellipsis()); });
   throws("[tril] shape (3,) has no two axes", [] { tril(v(3)); });
+  throws("[slice] a range with a step of 0 does not move",
+         [] { slice(ones<double>({3}), xt::range(0, 3, 0)); });
+  throws("[split] axis 0 of shape (0,) does not divide into 4611686018427387904 equal parts",
+         [] { split(zeros<double>({0}), std::ptrdiff_t{1} << 62); });
+  throws("[diag] the diagonal 9223372036854775807 is too far for a matrix",
+         [] { diag(ones<double>({2}), PTRDIFF_MAX); });
+  CHECK(diag(ones<double>({2, 3}), PTRDIFF_MIN).size() == 0);
+  check_close(tril(ones<double>({2, 2}), PTRDIFF_MAX), ones<double>({2, 2}), 0);
   throws("[diag] shape (1, 1, 1) is neither a vector nor a matrix", [] { diag(ones<double>({1, 1, 1})); });
   throws("[trace] shape (3,) is not a matrix", [] { trace(v(3)); });
   throws("[max] shape (0,) has no element to choose", [] { max(zeros<double>({0})); });

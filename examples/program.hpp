@@ -1,8 +1,12 @@
-// What the main functions of the examples share: the option --out, and errors as one line.
+// What the main functions of the examples share: the option --out, what a rate may be, and errors as one
+// line.
 #pragma once
+#include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -14,6 +18,18 @@ inline void add_out_option(CLI::App& app, std::filesystem::path& out) {
       ->capture_default_str()
       ->check(CLI::Validator(CLI::ExistingDirectory).description(""))
       ->type_name("DIR");
+}
+
+/// For options that take a finite number above 0. CLI11's own validator says it with all 309 digits of the
+/// largest double.
+inline CLI::Validator positive_number() {
+  const auto complaint = [](const std::string& text) {
+    char* end = nullptr;
+    const double number = std::strtod(text.c_str(), &end);
+    const bool good = end != text.c_str() && *end == '\0' && number > 0 && std::isfinite(number);
+    return good ? std::string() : "'" + text + "' is not a finite number above 0";
+  };
+  return CLI::Validator(complaint, "POSITIVE");
 }
 
 /// Reads the options and runs the program. Gives the exit status: 0, or 1 after an error, which is one line

@@ -4,7 +4,8 @@
     example_options.py README PROGRAM [ARGUMENT ...]
 
 The arguments make the program run for a short time.
---help succeeds and names the options; a bad option is one line on the standard error and a failure. Programs with --out:
+--help succeeds and names the options; a bad option is one line on the standard error and a failure, and so is a learning
+rate that is no finite number above 0. Programs with --out:
 a folder that is not there is an error that names it; otherwise the files are written that the README names as
 `name.svg`, `name.png`, `name.csv` or `name.html`, and no others; without gnuplot the program says which pictures it leaves
 out, and succeeds.
@@ -60,6 +61,10 @@ def main():
     assert shown.returncode == 0 and "--help" in shown.stdout and shown.stderr == "", shown
     bad = run(program, "--no-such-option")
     assert bad.returncode != 0 and "--no-such-option" in bad.stderr, bad
+    for value in ("-1", "0", "nan", "inf", "1x", "") if "--learning-rate" in shown.stdout else ():
+        refused = run(program, "--learning-rate", value)
+        assert refused.returncode == 1 and "--learning-rate" in refused.stderr and refused.stdout == "", refused
+        assert refused.stderr.count("\n") == 1 and len(refused.stderr) < 120, refused.stderr
     if "--out DIR" in re.sub(r"\s+", " ", shown.stdout):
         assert bad.returncode == 1 and bad.stderr.count("\n") == 1 and bad.stdout == "", bad
         check_out(program, readme, arguments)

@@ -194,7 +194,7 @@ int main(int argc, char** argv) {
                "explain_weight_matrix");
   app.add_option("--learning-rate", learning_rate, "alpha, of the update")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(examples::positive_number());
   examples::add_out_option(app, out);
   return examples::main_function(app, argc, argv, [&] { run(learning_rate, out); });
 }

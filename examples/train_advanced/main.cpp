@@ -155,10 +155,10 @@ int main(int argc, char** argv) {
   app.add_option("--samples", o.samples, "use so many training pictures; 0: all")->capture_default_str();
   app.add_option("--learning-rate", o.learning_rate, "of AdamW, after the warm-up")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(examples::positive_number());
   app.add_option("--clip", o.clip, "largest norm of all gradients together")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(examples::positive_number());
   app.add_option("--patience", o.patience,
                  "stop after so many epochs without a lower validation loss; 0: never")
       ->capture_default_str();

@@ -221,7 +221,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100000));
   app.add_option("--learning-rate", o.learning_rate, "alpha")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(examples::positive_number());
   app.add_option("--hidden", o.hidden, "hidden neurons")->capture_default_str()->check(CLI::Range(1, 1000));
   app.add_option("--seed", o.seed, "of points and first weights")->capture_default_str();
   examples::add_out_option(app, o.out);

@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100000));
   app.add_option("--learning-rate", o.learning_rate, "of Adam")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(examples::positive_number());
   app.add_option("--seed", o.seed, "of split, weights and shuffling")->capture_default_str();
   app.add_option("--at-least", o.at_least, "exit with 1 below this test accuracy, in percent")
       ->capture_default_str();

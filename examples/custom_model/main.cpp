@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <functional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include <nn/nn.hpp>
@@ -22,7 +21,7 @@ using State = std::vector<Tensor<double>>;
 using Field = std::function<State(const State&)>;
 
 constexpr double interval = 0.2;  ///< seconds between observations
-constexpr int substeps = 2;       ///< steps of the solver in each
+constexpr int substeps = 2;       ///< steps of the solver from one to the next
 
 /// One step of the classical Runge-Kutta method for ds/dt = f(s), in the operations of numbers or tensors.
 State runge_kutta_step(const Field& f, const State& s, double h) {
@@ -38,9 +37,9 @@ State runge_kutta_step(const Field& f, const State& s, double h) {
   return result;
 }
 
-/// The state after one interval; backward in time for a negative direction.
-State solve(const Field& f, State s, double direction = 1) {
-  for (int step = 0; step < substeps; ++step) s = runge_kutta_step(f, s, direction * interval / substeps);
+/// The state after so many seconds; a negative number goes backward in time.
+State solve(const Field& f, State s, double seconds) {
+  for (int step = 0; step < substeps; ++step) s = runge_kutta_step(f, s, seconds / substeps);
   return s;
 }
 
@@ -63,7 +62,7 @@ Tensor<double> network(const Tensor<double>& u, const State& weights) {
 
 /// The next points, recorded operation by operation: the tape keeps every stage of every step.
 Tensor<double> next_by_tape(const Tensor<double>& u, const State& weights) {
-  return solve([&](const State& s) { return State{network(s[0], weights)}; }, {u})[0];
+  return solve([&](const State& s) { return State{network(s[0], weights)}; }, {u}, interval)[0];
 }
 
 /// The same as one node that keeps u at the end alone. Its rule solves the adjoint equation backward in time:
@@ -73,17 +72,19 @@ Tensor<double> next_by_adjoint(const Tensor<double>& u, const State& weights) {
   const Tensor<double> end = without_recording([&] { return next_by_tape(u, weights); });
   const auto rule = [weights, end](const Tensor<double>& g) {
     const Field adjoint = [&](const State& s) {  // s = {u, a, dJ/dW1, dJ/db1, dJ/dW2, dJ/db2}
-      const auto along_a = [&](const auto& at, const auto&... w) { return sum(s[1] * network(at, {w...})); };
-      const auto products =
+      using T = Tensor<double>;
+      const auto along_a = [&](const T& at, const T& W1, const T& b1, const T& W2, const T& b2) {
+        return sum(s[1] * network(at, {W1, b1, W2, b2}));
+      };
+      // The number aᵀ f itself is not wanted, only its gradients: aᵀ ∂f/∂u, and aᵀ ∂f/∂w of each weight.
+      const auto [du, dW1, db1, dW2, db2] =
           xtape::value_and_grad(along_a)(s[0], weights[0], weights[1], weights[2], weights[3]).second;
-      State slope{network(s[0], weights)};
-      std::apply([&](const auto&... product) { (slope.push_back(-product), ...); }, products);
-      return slope;
+      return State{network(s[0], weights), -du, -dW1, -db1, -dW2, -db2};
     };
     return without_recording([&] {
       State s{end, g};
       for (const Tensor<double>& w : weights) s.push_back(xtape::zeros<double>(w.shape()));
-      s = solve(adjoint, s, -1);
+      s = solve(adjoint, s, -interval);
       return State(s.begin() + 1, s.end());  // the gradients of u, W1, b1, W2, b2
     });
   };
@@ -101,11 +102,12 @@ Tensor<double> robust_loss(const Tensor<double>& prediction, const Tensor<double
       prediction, observed));
 }
 
-/// The points of a trajectory from u0 (1, 2), `count` of them with the first: (count, 2).
-Tensor<double> trajectory(const Field& f, const Tensor<double>& u0, std::size_t count) {
+/// `count` points of a trajectory, each so many seconds after the one before, from u0 (1, 2) on: (count, 2).
+Tensor<double> trajectory(const Field& f, const Tensor<double>& u0, std::size_t count,
+                          double seconds = interval) {
   return without_recording([&] {
     State points{u0};
-    while (points.size() < count) points.push_back(solve(f, {points.back()})[0]);
+    while (points.size() < count) points.push_back(solve(f, {points.back()}, seconds)[0]);
     return xtape::concatenate(points);
   });
 }
@@ -160,15 +162,20 @@ std::vector<double> column(const Tensor<double>& m, std::ptrdiff_t j) {
   return {c.begin(), c.end()};
 }
 
-void draw(const Tensor<double>& truth, const Tensor<double>& observed, const Tensor<double>& fit,
-          const std::filesystem::path& path) {
-  std::vector<double> time;
-  for (std::size_t i = 0; i < truth.shape()[0]; ++i) time.push_back(interval * static_cast<double>(i));
+/// Angle over time, and velocity over angle: the two fields' curves from u0 on, and the observations.
+void draw(const Field& truth, const Field& fit, const Tensor<double>& u0, std::size_t intervals,
+          const Tensor<double>& observed, const std::filesystem::path& path) {
+  constexpr std::size_t finer = 8;  // points of a curve to an interval, so that it is drawn round
   examples::Plot plot(path, 1000, 480);
-  plot.data("truth", {time, column(truth, 0), column(truth, 1)});
-  plot.data("fit", {time, column(fit, 0), column(fit, 1)});
-  time.resize(observed.shape()[0]);
-  plot.data("observed", {time, column(observed, 0), column(observed, 1)});
+  const auto add = [&](const std::string& name, const Tensor<double>& points, double seconds) {
+    std::vector<double> time;
+    for (std::size_t i = 0; i < points.shape()[0]; ++i) time.push_back(seconds * static_cast<double>(i));
+    plot.data(name, {time, column(points, 0), column(points, 1)});
+  };
+  add("truth", trajectory(truth, u0, finer * intervals + 1, interval / finer), interval / finer);
+  add("fit", trajectory(fit, u0, finer * intervals + 1, interval / finer), interval / finer);
+  add("observed", observed, interval);
+  const std::string end = std::to_string(interval * static_cast<double>(observed.shape()[0] - 1));
   plot.command("set multiplot layout 1,2 margins 0.08,0.98,0.13,0.86 spacing 0.08");
   plot.command("set key above\nset xlabel 'time in seconds'\nset ylabel 'angle in radians' offset 1");
   const std::string curves = " with lines linetype 7 linewidth 1.5 title 'truth', $fit using ";
@@ -177,10 +184,14 @@ void draw(const Tensor<double>& truth, const Tensor<double>& observed, const Ten
                  " with lines linetype 2 linewidth 2.5 dashtype 2 title 'fit', $observed using " + columns +
                  " with points linetype 1 pointtype 7 pointsize 0.6 title 'observed'");
   };
-  plot.command("set arrow 1 from " + std::to_string(time.back()) + ", graph 0 to " +
-               std::to_string(time.back()) + ", graph 1 nohead linecolor rgb '#999999' dashtype 3");
+  plot.command(
+      "set arrow 1 from " + end + ", graph 0 to " + end +
+      ", graph 1 nohead linecolor rgb '#666666' linewidth 2\nset label 1 'observed until here ' at " + end +
+      ", graph 0.96 right textcolor rgb '#444444'");
   panel("1:2");
-  plot.command("unset arrow 1\nset xlabel 'angle in radians'\nset ylabel 'velocity in radians per second'");
+  plot.command(
+      "unset arrow 1\nunset label 1\nset xlabel 'angle in radians'\nset ylabel 'velocity in radians per "
+      "second'");
   panel("2:3");
   plot.command("unset multiplot");
   plot.write();
@@ -205,26 +216,28 @@ void run(const Options& o) {
 
   const Next next = o.method == "adjoint" ? next_by_adjoint : next_by_tape;
   xtape::nn::Adam<double> adam(weights, {.learning_rate = 0.02});
+  xtape::nn::CosineLR schedule(adam, {.steps = static_cast<std::size_t>(o.steps)});  // to come to rest
   std::printf("\nstep   loss\n");
-  for (int step = 0; step <= o.steps; ++step) {
+  for (int step = 0;; ++step) {
     adam.zero_grad();
     const Tensor<double> loss = loss_of(observed, weights, next);
+    if (step % 100 == 0 || step == o.steps) std::printf("%4d  %.3f\n", step, loss.item());
+    if (step == o.steps) break;  // that was the loss after the last step
     loss.backward();
     adam.step();
-    if (step % 100 == 0) std::printf("%4d  %.3f\n", step, loss.item());
+    schedule.step();
   }
 
-  const Tensor<double> fit =
-      trajectory([&](const State& s) { return State{network(s[0], weights)}; }, u0, all);
-  const std::vector<Tensor<double>> error =
-      split(fit - truth, xtape::Indices{static_cast<std::ptrdiff_t>(seen)});
-  std::printf("\nroot mean square error of the fit, from the first point on:\n");
-  std::printf("over the %g s that were seen: %.2f\n", interval * static_cast<double>(seen - 1),
-              root_mean_square(error[0]));
-  std::printf("over the %g s that follow:    %.2f\n", interval * static_cast<double>(all - seen),
-              root_mean_square(error[1]));
-  std::printf("of a pendulum that hangs still: %.2f\n", root_mean_square(truth));
-  draw(truth, observed, fit, o.out / "fit.svg");
+  const Field fitted_field = [&](const State& s) { return State{network(s[0], weights)}; };
+  const xtape::Indices at_end{static_cast<std::ptrdiff_t>(seen)};
+  const State error = split(trajectory(fitted_field, u0, all) - truth, at_end), still = split(truth, at_end);
+  std::printf(
+      "\nroot mean square error, from the first point on, of the fit and of a pendulum that hangs still\n");
+  std::printf("over the %g s that were seen: %.2f and %.2f\n", interval * static_cast<double>(seen - 1),
+              root_mean_square(error[0]), root_mean_square(still[0]));
+  std::printf("over the %g s that follow:    %.2f and %.2f\n", interval * static_cast<double>(all - seen),
+              root_mean_square(error[1]), root_mean_square(still[1]));
+  draw(true_field, fitted_field, u0, all - 1, observed, o.out / "fit.svg");
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ void prediction() {
 
 void sign_and_size() {
   std::printf("\n3. Sign and size\n\n%6s %9s %10s  %s\n", "w", "J", "J'", "what to do with w");
-  for (const double w : {-4.0, 0.0, 1.0, std::log(4.0), 2.0, 6.0}) {
+  for (const double w : {-8.0, -4.0, 0.0, 1.0, std::log(4.0), 2.0, 6.0}) {
     const double slope = derivative(w);
     const char* advice = std::abs(slope) < 1e-12 ? "leave it" : slope < 0 ? "raise it" : "lower it";
     std::printf("%6.4g %9.5f %10.5f  %s\n", w, cost_by_hand(w), std::abs(slope) < 1e-12 ? 0.0 : slope,
@@ -183,7 +183,7 @@ void check_and_nudge() {
   const std::vector<Tensor<double>> weights{{{0.4, 0.1}, {0.1, 0.2}}, {0.05, 0.1}, {{0.95, 0.8}}, {-0.451}};
   std::printf("\n6. Differences as a check of the tape, on a network 2-2-1\n\n");
   std::cout << check_gradients(network_cost, weights);
-  std::printf("\nthe same check of a sigmoid whose derivative is wrong:\n");
+  std::printf("\nthe same check of a sigmoid of 3 numbers, whose derivative is wrong:\n");
   std::cout << check_gradients(wrong_sigmoid, Tensor<double>{-1.0, 0.0, 2.0});
 
   std::vector<Tensor<double>> leaves;
@@ -200,7 +200,10 @@ void check_and_nudge() {
       std::vector<double> values(weights[i].begin(), weights[i].end());
       values[j] += h;
       nudged[i] = reshape(Tensor<double>(values), weights[i].shape());
-      const std::string name = std::string(names[i]) + "[" + std::to_string(j) + "]";
+      const std::size_t columns = weights[i].rank() == 2 ? weights[i].shape()[1] : 1;
+      std::string name = names[i] + ("[" + std::to_string(j / columns));
+      if (weights[i].rank() == 2) name += "," + std::to_string(j % columns);
+      name += "]";
       const double slope = gradients[i].data()[j], change = network_cost(nudged).item() - J.item();
       std::printf("%-9s %7.3f %10.5f %14.6f %14.6f\n", name.c_str(), weights[i].data()[j], slope, slope * h,
                   change);

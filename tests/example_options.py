@@ -8,7 +8,7 @@ The arguments make the program run for a short time.
 rate that is no finite number above 0. Programs with --out:
 a folder that is not there is an error that names it; otherwise the files are written that the README names as
 `name.svg`, `name.png`, `name.csv` or `name.html`, and no others; without gnuplot the program says which pictures it leaves
-out, and succeeds.
+out, and succeeds. The options that the README's section Options names, `--name value`, are taken without a complaint.
 """
 import os
 import re
@@ -39,7 +39,8 @@ def check_out(program, readme, arguments):
     assert missing.returncode == 1 and "no/such/folder" in missing.stderr, missing
     assert missing.stderr.count("\n") == 1 and missing.stdout == "", missing
     with open(readme, encoding="utf-8") as file:
-        promised = set(re.findall(r"`([\w-]+\.(?:svg|png|csv|html))`", file.read()))
+        text = file.read()
+    promised = set(re.findall(r"`([\w-]+\.(?:svg|png|csv|html))`", text))
     with tempfile.TemporaryDirectory() as folder:
         result = run(program, *arguments, "--out", folder)
         assert result.returncode == 0 and result.stderr == "", result
@@ -47,6 +48,9 @@ def check_out(program, readme, arguments):
         for name in promised:
             assert f"wrote {os.path.join(folder, name)}\n" in result.stdout, f"{name}: its path is not printed"
             check_file(os.path.join(folder, name))
+        for option in re.findall(r"`(--[\w-]+ \S+)`", text.partition("## Options")[2].partition("\n## ")[0]):
+            result = run(program, *arguments, *option.split(), "--out", folder)
+            assert result.returncode == 0 and result.stderr == "", result
     with tempfile.TemporaryDirectory() as folder:
         result = run(program, *arguments, "--out", folder, PATH=folder)
         pictures = {name for name in promised if name.endswith((".svg", ".png"))}

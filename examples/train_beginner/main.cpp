@@ -159,7 +159,19 @@ void draw(const Dataset& data, const Weights& w, const std::filesystem::path& pa
     }
   const Tensor<double> p = probability(w, xtape::stack({Tensor<double>(x), Tensor<double>(y)}, 1));
 
-  examples::Plot plot(path, 760, 600);
+  // What gnuplot would complain about is left out: a boundary outside of the picture, numbers that are none.
+  const bool finite = std::all_of(p.begin(), p.end(), [](double at) { return std::isfinite(at); });
+  const bool crossed = finite && min(p).item() < 0.5 && max(p).item() > 0.5;
+
+  // The plane is as high as its range asks for; around it is room for axes, colours and names.
+  constexpr int left = 85, right = 125, below = 65, above = 40, width = 550;
+  const int height = static_cast<int>(width * (y.back() - y.front()) / (x.back() - x.front()));
+  const auto share = [](int part, int of) { return std::to_string(static_cast<double>(part) / of); };
+  const int across = left + width + right, down = below + height + above;
+  examples::Plot plot(path, across, down);
+  plot.command("set lmargin at screen " + share(left, across) + "\nset rmargin at screen " +
+               share(left + width, across) + "\nset bmargin at screen " + share(below, down) +
+               "\nset tmargin at screen " + share(below + height, down));
   plot.data("plane", {x, y, {p.begin(), p.end()}}, n);
   std::vector<std::vector<double>> zero(2), one(2);
   for (std::size_t i = 0; i < data.y.size(); ++i)
@@ -167,25 +179,28 @@ void draw(const Dataset& data, const Weights& w, const std::filesystem::path& pa
       (data.y.data()[i] > 0.5 ? one : zero)[axis].push_back(data.x.data()[2 * i + axis]);
   plot.data("zero", zero);
   plot.data("one", one);
-  plot.command("set contour base\nset cntrparam levels discrete 0.5\nunset surface\nset table $boundary");
-  plot.command("splot $plane using 1:2:3\nunset table\nunset contour\nset surface");
+  std::string curves;
+  if (finite) curves += "$plane using 1:2:3 with image notitle, ";
+  if (crossed) {
+    plot.command("set contour base\nset cntrparam levels discrete 0.5\nunset surface\nset table $boundary");
+    plot.command("splot $plane using 1:2:3\nunset table\nunset contour\nset surface");
+    curves += "$boundary using 1:2 with lines linewidth 2 linecolor rgb 'black' title 'p = 0.5', ";
+  }
   plot.command(
       "set palette defined (0 '#9ecae1', 0.5 '#ffffff', 1 '#fdc9a5')\nset cbrange [0:1]\nunset grid");
   plot.command("set xrange [" + std::to_string(x.front()) + ":" + std::to_string(x.back()) +
-               "]\nset yrange [" + std::to_string(y.front()) + ":" + std::to_string(y.back()) +
-               "]\nset size ratio -1");
+               "]\nset yrange [" + std::to_string(y.front()) + ":" + std::to_string(y.back()) + "]");
   plot.command(
-      "set xlabel 'x1'\nset ylabel 'x2'\nset cblabel 'probability of class 1'\nset key above\nset tics "
-      "front");
-  plot.command(
-      "plot $plane using 1:2:3 with image notitle, "
-      "$boundary using 1:2 with lines linewidth 2 linecolor rgb 'black' title 'boundary, p = 0.5', "
-      "$zero using 1:2 with points linetype 1 pointtype 7 pointsize 1.2 title 'class 0', "
-      "$one using 1:2 with points linetype 2 pointtype 9 pointsize 1.2 title 'class 1'");
+      "set xlabel 'x1'\nset ylabel 'x2'\nset cblabel 'probability of class 1'\nset key above samplen 2\nset "
+      "tics front");
+  plot.command("plot " + curves +
+               "$zero using 1:2 with points linetype 1 pointtype 7 pointsize 1.2 title 'class 0', "
+               "$one using 1:2 with points linetype 2 pointtype 9 pointsize 1.2 title 'class 1'");
   plot.write();
 }
 
-void train(const Dataset& data, const Options& o) {
+/// `fresh` are points of the same kind that are not trained on, if there are any.
+void train(const Dataset& data, const Options& o, const Dataset* fresh = nullptr) {
   const Weights start = first_weights(o.hidden);
   std::printf("%s: %zu points, network 2-%zu-1, alpha = %g, %d steps on all points\n\n", data.name.c_str(),
               data.x.shape()[0], o.hidden, o.learning_rate, o.steps);
@@ -205,10 +220,8 @@ void train(const Dataset& data, const Options& o) {
     std::printf("largest difference of any weight at the end: %.1e\n", difference);
   std::printf("accuracy on these points: %.1f %%\n", accuracy(nn.weights, data));
   draw(data, nn.weights, o.out / (data.name + ".png"));
-  if (data.name == "two_moons") {
-    const Dataset fresh = two_moons(500);
-    std::printf("accuracy on %zu new points: %.1f %%\n", fresh.x.shape()[0], accuracy(nn.weights, fresh));
-  }
+  if (fresh)
+    std::printf("accuracy on %zu new points: %.1f %%\n", fresh->x.shape()[0], accuracy(nn.weights, *fresh));
 }
 
 }  // namespace
@@ -227,8 +240,10 @@ int main(int argc, char** argv) {
   examples::add_out_option(app, o.out);
   return examples::main_function(app, argc, argv, [&] {
     xtape::random::seed(o.seed);
+    const Dataset moons = two_moons(100),
+                  fresh = two_moons(500);  // before any weights, whose number may change
     train(exclusive_or(), o);
     std::printf("\n");
-    train(two_moons(100), o);
+    train(moons, o, &fresh);
   });
 }

@@ -89,12 +89,13 @@ void add_matrix(examples::Plot& plot, const std::string& name, const Tensor<doub
   plot.data(name, {column, row, value});
 }
 
-/// The old values, the gradient and the new values beside each other, blue below 0 and red above.
+/// The old values, the gradient and the new values beside each other, blue below 0 and red above. Old and new
+/// share one scale of colour, so that what changes colour has changed.
 void draw(const Layer& layer, const Tensor<double>& updated, const std::filesystem::path& path) {
   const std::size_t rows = layer.W.shape()[0], columns = layer.W.shape()[1];
-  const int height = 130 + 55 * static_cast<int>(rows);
+  const int height = 155 + 55 * static_cast<int>(rows);
   examples::Plot plot(path, 1000, height);
-  plot.command("set multiplot layout 1,3 margins 0.05,0.98," + std::to_string(75.0 / height) + "," +
+  plot.command("set multiplot layout 1,3 margins 0.05,0.98," + std::to_string(100.0 / height) + "," +
                std::to_string(1 - 45.0 / height) + " spacing 0.05");
   plot.command(
       "set palette defined (-1 '#2166ac', 0 '#ffffff', 1 '#b2182b')\nunset colorbox\nunset key\nunset grid");
@@ -105,11 +106,16 @@ void draw(const Layer& layer, const Tensor<double>& updated, const std::filesyst
       {"old " + layer.name, layer.W},
       {"gradient of " + layer.name, layer.gradient},
       {"new " + layer.name, updated}};
+  const auto largest = [](const Tensor<double>& m) { return max(abs(m)).item(); };
+  const double weights = std::max(largest(layer.W), largest(updated)), gradient = largest(layer.gradient);
   for (std::size_t k = 0; k < panels.size(); ++k) {
     const auto& [title, matrix] = panels[k];
-    double largest = 0;
-    for (const double v : matrix) largest = std::max(largest, std::abs(v));
-    const std::string block = "panel" + std::to_string(k), limit = std::to_string(1.6 * largest);
+    const std::string block = "panel" + std::to_string(k),
+                      limit = std::to_string(1.6 * (k == 1 ? gradient : weights));
+    if (k + 1 == panels.size())
+      plot.command(
+          "set label 1 'blue: below 0, red: above 0, white: 0; one scale of colour for old and new, another "
+          "for the gradient' at screen 0.5,0.05 center textcolor rgb '#444444'");
     add_matrix(plot, block, matrix);
     plot.command("set title '" + title + "'\nset cbrange [-" + limit + ":" + limit + "]");
     plot.command("plot $" + block + " using 1:2:(0.47):(0.47):3 with boxxyerror fillstyle solid noborder " +

@@ -1,6 +1,7 @@
 // The activations and their derivatives: key values, curves, and what becomes of a product of derivatives
 // over layers.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -68,7 +69,7 @@ void table() {
 
 /// One small picture for each activation: g, and g' dashed.
 void draw_activations(const std::filesystem::path& out) {
-  const Tensor<double> z = xtape::arange<double>(-5, 5.01, 0.05);
+  const Tensor<double> z = xtape::arange<double>(-5, 5.005, 0.01);
   std::printf("\n3. The range of each derivative for z from -5 to 5\n\n");
   examples::Plot plot(out / "activations.svg", 900, 1150);
   plot.command("set multiplot layout 5,2 margins 0.06,0.98,0.04,0.97 spacing 0.07,0.05");
@@ -79,7 +80,19 @@ void draw_activations(const std::filesystem::path& out) {
     const auto [a, d] = value_and_derivative(g, z);
     const auto [least, greatest] = std::minmax_element(d.begin(), d.end());
     std::printf("%-12s %7.3f to %5.3f\n", g.name.c_str(), *least, *greatest);
-    plot.data(g.name, {{z.begin(), z.end()}, {a.begin(), a.end()}, {d.begin(), d.end()}});
+    std::vector<double> at, value, derivative;
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      const double jump = i == 0 ? 0 : std::abs(d.data()[i] - d.data()[i - 1]);
+      if (jump > 0.5) {  // a point that is none: no line leads over it
+        at.push_back(z.data()[i]);
+        value.push_back(a.data()[i]);
+        derivative.push_back(std::nan(""));
+      }
+      at.push_back(z.data()[i]);
+      value.push_back(a.data()[i]);
+      derivative.push_back(d.data()[i]);
+    }
+    plot.data(g.name, {at, value, derivative});
     plot.command("plot $" + g.name + " using 1:2 with lines linetype 1 title '" + g.name + "', $" + g.name +
                  " using 1:3 with lines linetype 2 dashtype 2 title 'derivative'");
   }
@@ -136,6 +149,7 @@ void shrinking(const std::filesystem::path& out) {
       const std::string block = activations[i].name + "_" + side;
       plot.data(block, {layer, size});
       curves += (i ? ", $" : "plot $") + block + " with linespoints linetype " + std::to_string(i % 8 + 1) +
+                " dashtype " + (i < 8 ? "1" : "2") +  // there are 8 colours
                 " pointtype " + std::to_string(i + 4) + " title '" + activations[i].name + "'";
     }
     plot.command("set title 'start at " + std::string(a0 > 0 ? "1" : "−1") + "'");

@@ -88,14 +88,24 @@ class DeepNetwork : public xtape::nn::Module<double> {
   std::vector<Tensor<double>> gamma_, beta_;
 };
 
+struct Data {
+  Tensor<double> x;       ///< (points, 2), in the square from −1 to 1
+  Tensor<double> inside;  ///< (points, 1), 1 within the circle
+};
+
+/// The same points in every call: it starts with the seed.
+Data circle(const FlowOptions& o) {
+  xtape::random::seed(o.seed);
+  const Tensor<double> x = xtape::random::uniform<double>({o.points, 2}, -1, 1);
+  return {x, sum(square(x), 1, true) < 0.6};
+}
+
 }  // namespace
 
 std::vector<GradientFlow> measure_gradient_flow(const FlowOptions& o) {
   std::vector<GradientFlow> result;
   for (const Remedy& remedy : remedies) {
-    xtape::random::seed(o.seed);  // the same points for all
-    const Tensor<double> x = xtape::random::uniform<double>({o.points, 2}, -1, 1);
-    const Tensor<double> inside = sum(square(x), 1, true) < 0.6;  // (points, 1)
+    const auto [x, inside] = circle(o);
     DeepNetwork network(remedy, o.layers, o.width);
     xtape::nn::SGD<double> sgd(network.parameters(), {.learning_rate = o.learning_rate});
     GradientFlow flow{.name = remedy.name, .what = remedy.what};
@@ -113,6 +123,12 @@ std::vector<GradientFlow> measure_gradient_flow(const FlowOptions& o) {
     result.push_back(std::move(flow));
   }
   return result;
+}
+
+double loss_of_share(const FlowOptions& o) {
+  const Tensor<double> inside = circle(o).inside;
+  const Tensor<double> share = xtape::full<double>(inside.shape(), mean(inside).item());
+  return xtape::nn::binary_cross_entropy(share, inside).item();
 }
 
 std::vector<double> vanishing_example(double factor, int layers) {

@@ -27,5 +27,9 @@ struct FlowOptions {
 /// circle.
 std::vector<GradientFlow> measure_gradient_flow(const FlowOptions& options);
 
+/// The loss of always answering with the share of points within the circle, which is the least that an answer
+/// can have that is the same for every point.
+double loss_of_share(const FlowOptions& options);
+
 /// The document's example of vanishing: the gradient through 1, 2, … layers that each multiply by `factor`.
 std::vector<double> vanishing_example(double factor, int layers);

@@ -70,10 +70,14 @@ void print_flows(const std::vector<GradientFlow>& flows) {
   }
 }
 
-void make_page(const std::string& path, int training_steps, const FlowOptions& options) {
+void make_page(const std::filesystem::path& out, int training_steps, const FlowOptions& options) {
   const std::string folder = XTAPE_EXAMPLE_DIR;
   const NetworkTrace trace = trace_network(training_steps);
   const json steps = json::parse(read_file(folder + "/steps.json"));
+  // At once, for without Graphviz there is no page.
+  const json drawings = {
+      {"network", {{"wide", draw(network_dot("LR"))}, {"tall", draw(network_dot("TB"))}}},
+      {"graph", {{"wide", draw(trace.recorded_graph[0])}, {"tall", draw(trace.recorded_graph[1])}}}};
   print_walk(steps["network"], trace.frames.front());
   std::printf("\nafter %d training steps: a2 = %s, J = %s\n", training_steps,
               shown(trace.frames.back().at("a2")).c_str(), shown(trace.frames.back().at("J")).c_str());
@@ -86,29 +90,29 @@ void make_page(const std::string& path, int training_steps, const FlowOptions& o
 
   const std::vector<GradientFlow> flows = measure_gradient_flow(options);
   print_flows(flows);
+  const double guess = loss_of_share(options);
+  std::printf("\nthe loss of always answering with the share of points inside: %.2f\n", guess);
 
-  write_page(
-      path, folder,
-      {{"steps", steps},
-       {"frames", columns(trace.frames)},
-       {"drawings",
-        {{"network", {{"wide", draw(network_dot("LR"))}, {"tall", draw(network_dot("TB"))}}},
-         {"graph", {{"wide", draw(trace.recorded_graph[0])}, {"tall", draw(trace.recorded_graph[1])}}}}},
-       {"vanishing", vanishing},
-       {"flows", flows_as_json(flows)}});
-  std::printf("\nwrote %s: open it in a browser\n", path.c_str());
+  const std::filesystem::path page = out / "backpropagation.html";
+  write_page(page, folder,
+             {{"steps", steps},
+              {"frames", columns(trace.frames)},
+              {"drawings", drawings},
+              {"vanishing", vanishing},
+              {"flows", flows_as_json(flows)},
+              {"guess", guess}});
+  std::printf("wrote %s\n", page.c_str());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string path = "backpropagation.html";
+  std::filesystem::path out = ".";
   int training_steps = 200;
   FlowOptions flow;
   CLI::App app(
       "Writes a page that walks through backpropagation, and shows the gradient's way through 20 layers.",
       "visualize_backpropagation");
-  app.add_option("--out", path, "the page")->capture_default_str();
   app.add_option("--training-steps", training_steps, "of the small network")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
@@ -117,8 +121,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100000));
   app.add_option("--seed", flow.seed, "of the deep networks' points and first weights")
       ->capture_default_str();
+  examples::add_out_option(app, out);
   return examples::main_function(app, argc, argv, [&] {
     flow.every = std::max(1, flow.steps / 100);
-    make_page(path, training_steps, flow);
+    make_page(out, training_steps, flow);
   });
 }

@@ -188,6 +188,14 @@ const lossChart = lineChart('loss-chart', {
 const minus = (text) => text.replace('-', '−');
 const log = (norm) => (norm === null ? '−∞' : minus(norm.toFixed(1)));
 function showFlow() {
+/** How many times smaller network i's first gradient is at layer 1 than at the last: one digit, or a power of ten. */
+function lost(i) {
+  const [first, last] = [data.flows[i].norms[0][0], data.flows[i].norms[0].at(-1)];
+  return last - first < 4 ? String(Number((10 ** (last - first)).toPrecision(1))) : powerOfTen(Math.round(last - first));
+}
+$('sigmoid-loss').textContent = lost(0);
+$('relu-loss').textContent = lost(1);
+$('guess').textContent = data.guess.toFixed(2);
   flow.at = Number($('flow').value);
   $('flow-text').textContent = `${flowSteps[flow.at]} of ${flowSteps.at(-1)}`;
   $('flow').setAttribute('aria-valuetext', $('flow-text').textContent);

@@ -11,8 +11,8 @@ import { pathToFileURL } from 'node:url';
 const { chromium } = createRequire(path.join(process.cwd(), 'package.json'))('playwright-core');
 const [program, executablePath] = process.argv.slice(2);
 const folder = mkdtempSync(path.join(tmpdir(), 'xtape-page-'));
-const file = path.join(folder, 'page.html');
-const printed = execFileSync(program, ['--out', file], { encoding: 'utf8' });
+const file = path.join(folder, 'backpropagation.html');
+const printed = execFileSync(program, ['--out', folder], { encoding: 'utf8' });
 const data = JSON.parse(readFileSync(file, 'utf8').match(/<script type="application\/json" id="data">(.*?)<\/script>/s)[1]);
 
 const browser = await chromium.launch({
@@ -178,6 +178,11 @@ const tests = {
       await page.keyboard.press('Space');
       assert.equal(await text(page, '#title'), 'Hidden neuron 2: weighted sum');
       await page.keyboard.press('End');
+      assert.equal(await text(page, '#guess'), printed.match(/share of points inside: (\S+)/)[1]);
+      const lost = columns.slice(0, 2).map(([first, last]) => last - first);  // powers of ten, of sigmoid and ReLU
+      assert.equal(await text(page, '#sigmoid-loss'), '10¹⁹');
+      assert.equal(Math.round(lost[0]), 19);
+      assert.ok(Math.abs(Math.log10(await text(page, '#relu-loss')) - lost[1]) < 0.2);
       assert.equal(await text(page, '#title'), 'Step 5: weight update');
       await page.keyboard.press('ArrowLeft');
       assert.equal(await text(page, '#title'), 'Step 4: gradients of hidden neuron 2');

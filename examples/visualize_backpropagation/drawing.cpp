@@ -35,16 +35,19 @@ class TemporaryFile {
 
 std::string network_dot(const std::string& rankdir) {
   const bool tall = rankdir == "TB";
-  std::string text = "digraph network {\n  rankdir=" + rankdir +
+  std::string text = "digraph network {\n  rankdir=" + rankdir + (tall ? "; nodesep=0.1" : "; nodesep=0.35") +
                      ";\n  node [fontname=\"sans-serif\", shape=box, style=rounded];\n"
-                     "  edge [fontname=\"sans-serif\", fontsize=12];\n";
+                     "  edge [fontname=\"sans-serif\", fontsize=" +
+                     (tall ? "13" : "12") + "];\n";
   const auto node = [&](const std::string& name, const std::string& lines, const char* shape = "box") {
     text += "  " + name + " [shape=" + shape + ", label=\"" + lines + "\"];\n";
   };
+  // A narrow drawing names the weights, and leaves their numbers to the table below it. A space that does not
+  // break keeps the name off the line.
   const auto weight = [&](const std::string& from, const std::string& to, const std::string& name,
                           const std::string& key) {
-    text += "  " + from + " -> " + to + " [label=\"" + (tall ? "" : name + " ") + "{" + key + "}\\n∂ {d" +
-            key + "}\"];\n";
+    text += "  " + from + " -> " + to + " [label=\"" +
+            (tall ? "\u00a0" + name : name + " {" + key + "}\\n∂ {d" + key + "}") + "\"];\n";
   };
   const auto edge = [&](const char* from, const char* to) {
     text += std::string("  ") + from + " -> " + to + ";\n";
@@ -71,7 +74,9 @@ std::string network_dot(const std::string& rankdir) {
   edge("z12", "a12");
   weight("a11", "z2", "W2₁", "W21");
   weight("a12", "z2", "W2₂", "W22");
+  if (!tall) text += "  edge [weight=10];\n";  // straight, so that its label is nearest to it
   weight("one1", "z2", "b2", "b2");
+  text += "  edge [weight=1];\n";
   edge("z2", "a2");
   edge("a2", "J");
   edge("y", "J");
@@ -83,8 +88,7 @@ std::string network_dot(const std::string& rankdir) {
 
 std::string draw(const std::string& dot) {
   const TemporaryFile file(dot);
-  FILE* const pipe =
-      popen((std::string("dot -Tsvg -Gnodesep=0.2 -Granksep=0.35 ") + file.path + " 2>&1").c_str(), "r");
+  FILE* const pipe = popen((std::string("dot -Tsvg -Granksep=0.35 ") + file.path + " 2>&1").c_str(), "r");
   if (!pipe) throw std::runtime_error("dot cannot be started");
   std::string svg;
   char buffer[4096];

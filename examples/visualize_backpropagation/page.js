@@ -34,6 +34,7 @@ function layOut() {
   if (walk.layout === layout) return;
   walk.layout = layout;
   stage.innerHTML = drawings[direction];
+  $('narrow').hidden = direction === 'wide';
   const svg = stage.firstElementChild;
   svg.style.maxWidth = `${1.3 * svg.viewBox.baseVal.width}px`;
   svg.removeAttribute('width');
@@ -187,7 +188,6 @@ const lossChart = lineChart('loss-chart', {
 
 const minus = (text) => text.replace('-', '−');
 const log = (norm) => (norm === null ? '−∞' : minus(norm.toFixed(1)));
-function showFlow() {
 /** How many times smaller network i's first gradient is at layer 1 than at the last: one digit, or a power of ten. */
 function lost(i) {
   const [first, last] = [data.flows[i].norms[0][0], data.flows[i].norms[0].at(-1)];
@@ -196,6 +196,7 @@ function lost(i) {
 $('sigmoid-loss').textContent = lost(0);
 $('relu-loss').textContent = lost(1);
 $('guess').textContent = data.guess.toFixed(2);
+function showFlow() {
   flow.at = Number($('flow').value);
   $('flow-text').textContent = `${flowSteps[flow.at]} of ${flowSteps.at(-1)}`;
   $('flow').setAttribute('aria-valuetext', $('flow-text').textContent);

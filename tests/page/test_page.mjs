@@ -84,6 +84,45 @@ const tests = {
     });
   },
 
+  async 'a weight stands at its edge, by name, legible on narrow screens too, and its number is in the table'() {
+    for (const width of [1280, 360])
+      await withPage({ viewport: { width, height: 800 }, reducedMotion: 'reduce' }, async (page) => {
+        await press(page, '#last');
+        const labels = await page.locator('#stage .edge:has(text)').evaluateAll((edges) => {
+          const paths = [...document.querySelectorAll('#stage .edge path')];
+          const distance = (path, box) => {
+            const at = path.getScreenCTM();
+            return Math.min(...Array.from({ length: 101 }, (_, i) => {
+              const { x, y } = path.getPointAtLength((i / 100) * path.getTotalLength()).matrixTransform(at);
+              return Math.hypot(Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom));
+            }));
+          };
+          return edges.map((edge) => {
+            const boxes = [...edge.querySelectorAll('text')].map((line) => line.getBoundingClientRect());
+            const box = {
+              left: Math.min(...boxes.map((b) => b.left)), right: Math.max(...boxes.map((b) => b.right)),
+              top: Math.min(...boxes.map((b) => b.top)), bottom: Math.max(...boxes.map((b) => b.bottom)),
+            };
+            const text = edge.querySelector('text'), arrow = edge.querySelector('polygon'), path = edge.querySelector('path');
+            return {
+              name: text.textContent.trim().split(' ')[0],
+              size: parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a,
+              nearer: paths.filter((other) => distance(other, box) + 8 < distance(path, box)).map((other) => other.parentNode.dataset.key),
+              sameColour: getComputedStyle(arrow).fill === getComputedStyle(path).stroke,
+            };
+          });
+        });
+        assert.deepEqual(labels.map(({ name }) => name).sort(), ['W1₁₁', 'W1₁₂', 'W1₂₁', 'W1₂₂', 'W2₁', 'W2₂', 'b1₁', 'b1₂', 'b2'].sort());
+        for (const { name, size, sameColour, nearer } of labels) {
+          assert.ok(size >= 11, `${name}: ${size} px at ${width}`);
+          assert.ok(sameColour, name);
+          assert.deepEqual(nearer, [], `${name} stands nearer to others at ${width}`);
+        }
+        assert.equal(await page.locator('#narrow').isVisible(), width === 360);
+        assert.ok((await page.locator('#quantities').textContent()).includes('[[0.400, 0.100], [0.100, 0.200]]'));
+      });
+  },
+
   async 'every node and edge that a step names is found in both drawings'() {
     for (const width of [1280, 360])
       await withPage({ viewport: { width, height: 800 } }, async (page) => {
@@ -139,6 +178,11 @@ const tests = {
         (await page.locator('#flows tbody tr:not(.what) td').allTextContents()).map((cell) => cell.replace('−', '-'));
       const columns = rows.map((row) => row.slice(11).trim().split(/\s+/));
       assert.deepEqual(await shown(), columns.slice(0, 5).flat());
+      assert.equal(await text(page, '#guess'), printed.match(/share of points inside: (\S+)/)[1]);
+      const lost = columns.slice(0, 2).map(([first, last]) => last - first);  // powers of ten, of sigmoid and ReLU
+      assert.equal(await text(page, '#sigmoid-loss'), '10¹⁹');
+      assert.equal(Math.round(lost[0]), 19);
+      assert.ok(Math.abs(Math.log10(await text(page, '#relu-loss')) - lost[1]) < 0.2);
       await slide(page, '#flow', data.flows[0].steps.length - 1);
       assert.deepEqual(await shown(), columns.slice(5).flat());
       await slide(page, '#layer', 20);
@@ -178,11 +222,6 @@ const tests = {
       await page.keyboard.press('Space');
       assert.equal(await text(page, '#title'), 'Hidden neuron 2: weighted sum');
       await page.keyboard.press('End');
-      assert.equal(await text(page, '#guess'), printed.match(/share of points inside: (\S+)/)[1]);
-      const lost = columns.slice(0, 2).map(([first, last]) => last - first);  // powers of ten, of sigmoid and ReLU
-      assert.equal(await text(page, '#sigmoid-loss'), '10¹⁹');
-      assert.equal(Math.round(lost[0]), 19);
-      assert.ok(Math.abs(Math.log10(await text(page, '#relu-loss')) - lost[1]) < 0.2);
       assert.equal(await text(page, '#title'), 'Step 5: weight update');
       await page.keyboard.press('ArrowLeft');
       assert.equal(await text(page, '#title'), 'Step 4: gradients of hidden neuron 2');

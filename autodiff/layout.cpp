@@ -21,7 +21,7 @@ std::string dims_text(const Dims& dims) {
 
 template <class T>
 Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
-  if (shape == x.shape()) return x;
+  if (shape == x.shape() && (detail::recording || !x.requires_grad())) return x;  // NoGrad: a constant
   detail::Observed observed("reshape");
   const Tensor<T> y(detail::Handle{detail::make_view(x.handle().value, shape), {}});
   const std::array<const detail::Handle*, 1> inputs{&x.handle()};

@@ -78,7 +78,7 @@ Tensor<T> root(const Tensor<T>& v) {
 
 template <class T>
 Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
-  Tensor<T> y = x;
+  Tensor<T> y = reshape(x, Dims(x.shape()));  // x itself, but for NoGrad: then a constant
   for (std::size_t end = x.rank(); end > 0; --end) {
     std::size_t axis = end;
     while (axis > 0 && mask >> (axis - 1) & 1u) --axis;

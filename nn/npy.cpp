@@ -1,10 +1,12 @@
 // xtensor writes and reads the format; its reader believes what a file says, so that is checked here before.
 #include "npy.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <regex>
 #include <sstream>
 
@@ -70,14 +72,18 @@ void check(const std::string& path, const std::string& bytes) {
 
   const std::string list = found[3];
   std::size_t size = sizeof(T), axes = 0;
+  bool is_empty = false;  // the other dimensions make strides all the same
   for (const char *at = list.data(), *const end = at + list.size(); at != end;) {
     std::size_t d = 1;  // stays where a space or a comma is
     const auto [rest, code] = std::from_chars(at, end, d);
-    if (code == std::errc::result_out_of_range || __builtin_mul_overflow(size, d, &size))
+    is_empty = is_empty || d == 0;
+    if (code == std::errc::result_out_of_range || __builtin_mul_overflow(size, d == 0 ? 1 : d, &size) ||
+        size > std::numeric_limits<std::ptrdiff_t>::max())
       fail(path, "its shape (" + list + ") is too large");
     axes += rest != at;
     at = std::max(rest, at + 1);
   }
+  if (is_empty) size = 0;
   if (axes > max_rank)
     fail(path,
          "has " + std::to_string(axes) + " axes, and at most " + std::to_string(max_rank) + " are possible");

@@ -122,6 +122,8 @@ TEST_CASE("damaged files are refused before anything is allocated for what they 
         "its shape (4294967296, 4294967296) is too large");
   CHECK(error_of(file_of(dictionary("(99999999999999999999,)"))) ==
         "its shape (99999999999999999999,) is too large");
+  CHECK(error_of(file_of(dictionary("(0, 4294967296, 4294967296)"))) ==
+        "its shape (0, 4294967296, 4294967296) is too large");
   CHECK(error_of(file_of(dictionary("(1, 1, 1, 1, 1, 1, 1, 1, 1)"), {1})) ==
         "has 9 axes, and at most 8 are possible");
   CHECK(error_of(file_of(dictionary("(1000000000,)"), {1})) ==

@@ -13,13 +13,13 @@ namespace {
 constexpr const char* page_style = R"(
 :root{color-scheme:light dark;--text:#1b1f24;--muted:#57606a;--line:#d5dae0;--page:#fff;--card:#f4f6f8;--mark:#b35900;--good:#1a7f37}
 @media(prefers-color-scheme:dark){:root{--text:#e6edf3;--muted:#9da7b1;--line:#333b44;--page:#0f1318;--card:#191f26;--mark:#f0a04b;--good:#56d364}}
-body{margin:0 auto;max-width:48rem;padding:1rem;background:var(--page);color:var(--text);font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}p{margin:.4rem 0}.muted{color:var(--muted)}
+body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--page);color:var(--text);font:16px/1.5 system-ui,sans-serif}
+h1,p,.verdict{max-width:46rem}h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}p{margin:.4rem 0}.muted{color:var(--muted)}
 .verdict{background:var(--card);border-left:4px solid var(--mark);border-radius:4px;padding:.6rem 1rem;margin:.7rem 0;overflow-wrap:anywhere}
 .verdict h3{font-size:1rem;margin:0}.verdict ul{margin:.3rem 0;padding-left:1.2rem}.good{border-left-color:var(--good)}
 summary{cursor:pointer;font-weight:600}summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--mark);outline-offset:2px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
-th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}
+th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}th{white-space:normal;vertical-align:bottom}th:first-child,td:first-child{text-align:left}
 )";
 
 using Row = std::vector<std::string>;
@@ -87,9 +87,11 @@ void write_charts(std::ostream& out, const GradientHistory& history) {
     steps.push_back(static_cast<double>(step.number));
     losses.push_back(step.loss);
   }
-  LineChart ratios =
-      weights_chart(history, steps, "Update divided by weight (dotted line: 0.001, which is healthy)",
-                    [](const ParameterStep& p) { return p.update_ratio; });
+  LineChart ratios = weights_chart(
+      history, steps,
+      "Update divided by weight; about 0.001 (dotted line) is usual while learning, and it falls "
+      "with the learning rate's schedule",
+      [](const ParameterStep& p) { return p.update_ratio; });
   ratios.guide = 1e-3;
   out << "<h2>Charts</h2>\n"
       << to_svg({.title = "Loss", .steps = steps, .series = {{"", losses}}})

@@ -424,11 +424,12 @@ TEST_CASE("the HTML page is whole, loads nothing, and escapes names") {
   training.monitor.write_html(out, "A <title> & \"more\"");
   const std::string html = out.str();
   check_well_formed(html);
-  for (const char* absent : {"http", "src=", "url(", "<script", "nan", "inf\"", "<title>A <title>"})
+  for (const char* absent :
+       {"http", "src=", "url(", "<script", "nan", "inf\"", "<title>A <title>", "healthy"})
     CHECK_MESSAGE(html.find(absent) == std::string::npos, absent);
-  for (const char* present :
-       {"A &lt;title&gt; &amp; &quot;more&quot;", "vanishing gradients: 0.weight to ", "nn::BatchNorm1d",
-        "<summary>", "role=\"img\"", "sigmoid 19", "prefers-color-scheme"})
+  for (const char* present : {"A &lt;title&gt; &amp; &quot;more&quot;", "vanishing gradients: 0.weight to ",
+                              "nn::BatchNorm1d", "<summary>", "role=\"img\"", "sigmoid 19",
+                              "prefers-color-scheme", "is usual while learning", "th{white-space:normal"})
     CHECK_MESSAGE(html.find(present) != std::string::npos, present);
   const nn::ParameterStep& p = training.monitor.history().steps.back().parameters[0];
   CHECK(html.find("<td>" + nn::detail::rounded(p.gradient_norm) + "</td>") != std::string::npos);

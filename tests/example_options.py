@@ -9,7 +9,7 @@ rate that is no finite number above 0. Programs with --out: a folder that is not
 the files are written that the README names as `name.svg`, `name.png`, `name.csv` or `name.html`, and no others; without
 gnuplot the program says which pictures it leaves out, and succeeds; one that needs Graphviz says so and fails. The README's
 commands write to a folder, not to where they are run, and the options that its section Options names, `--name value`, are
-taken without a complaint.
+taken without a complaint. The option --hidden changes no point that is drawn.
 """
 import os
 import re
@@ -33,6 +33,21 @@ def check_file(path):
         assert root.tag.endswith("svg") and len(list(root.iter())) > 20, f"{path}: an empty picture"
     else:
         assert content.startswith(b"\x89PNG") and len(content) > 1000, f"{path}: no picture"
+
+
+def drawn_points(program, *arguments):
+    """The numbers that go to gnuplot as points, taken down by a program of its name."""
+    with tempfile.TemporaryDirectory() as folder:
+        gnuplot, scripts = os.path.join(folder, "gnuplot"), os.path.join(folder, "scripts")
+        with open(gnuplot, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec cat >>'{scripts}'\n")
+        os.chmod(gnuplot, 0o755)
+        result = run(program, *arguments, "--out", folder, PATH=folder + os.pathsep + os.environ["PATH"])
+        assert result.returncode == 0 and result.stderr == "", result
+        with open(scripts, encoding="utf-8") as file:
+            text = file.read()
+    names = sorted(set(re.findall(r"\$(\w+) using \S+ with points", text)))
+    return [block for name in names for block in re.findall(rf"^\${name} << END\n(.*?)^END", text, re.S | re.M)]
 
 
 def check_out(program, readme, arguments):
@@ -78,6 +93,9 @@ def main():
     if "--out DIR" in re.sub(r"\s+", " ", shown.stdout):
         assert bad.returncode == 1 and bad.stderr.count("\n") == 1 and bad.stdout == "", bad
         check_out(program, readme, arguments)
+    if "--hidden" in shown.stdout:
+        points = [drawn_points(program, *arguments, "--hidden", hidden) for hidden in ("2", "8")]
+        assert points[0] and points[0] == points[1], "the number of hidden neurons changes the points"
 
 
 main()

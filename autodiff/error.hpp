@@ -18,5 +18,8 @@ namespace detail {
 /// A number as a message shows it: "2", "0.5", "1e-08".
 std::string number_text(double number);
 
+/// The shortest text that is read as exactly this number, whatever the locale.
+std::string exact_text(double number);
+
 }  // namespace detail
 }  // namespace xtape

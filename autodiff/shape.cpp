@@ -1,6 +1,7 @@
 // Broadcasting, axes and sizes: every check of a shape that is not special to one operation.
 #include "shape.hpp"
 
+#include <charconv>
 #include <cstdio>
 #include <ostream>
 
@@ -20,6 +21,11 @@ std::string number_text(double number) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", number);
   return text;
+}
+
+std::string exact_text(double number) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, number).ptr};
 }
 
 Shape index_of(std::size_t flat, const Shape& shape) {

@@ -40,6 +40,7 @@ struct Windows {
   /// see there the elements from i on, x.stride apart. Outputs whose place k is in the padding are left out.
   template <class Row>
   void each_row(const Row& row) const {
+    if (plane() == 0) return;  // no place is within the image
     for (std::size_t ky = y.first_place(); ky < y.last_place(); ++ky)
       for (std::size_t kx = x.first_place(); kx < x.last_place(); ++kx) {
         const std::size_t k = ky * x.kernel + kx, start = x.first(kx), end = x.last(kx);

@@ -2,21 +2,16 @@
 #include "history.hpp"
 
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <ostream>
 #include <string>
 
+#include <autodiff/error.hpp>
+
 namespace xtape::nn {
-namespace {
 
-std::string shortest(double x) {
-  std::array<char, 32> text;
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), x).ptr};
-}
-
-}  // namespace
+using xtape::detail::exact_text;
 
 void History::write_csv(std::ostream& out) const {
   out << "epoch,train_loss,validation_loss,validation_accuracy,learning_rate,seconds\n";
@@ -24,7 +19,7 @@ void History::write_csv(std::ostream& out) const {
     out << std::to_string(e.number);
     for (const double x :
          {e.train_loss, e.validation_loss, e.validation_accuracy, e.learning_rate, e.seconds})
-      out << ',' << (std::isnan(x) ? "" : shortest(x));
+      out << ',' << (std::isnan(x) ? "" : exact_text(x));
     out << '\n';
   }
 }

@@ -21,12 +21,6 @@ Entries<T> entries_of(Module<T>& model) {
   return all;
 }
 
-/// Every digit of a number, whatever the locale.
-std::string exact_text(double number) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, number).ptr};
-}
-
 template <class T>
 void save_all(const std::string& path, Module<T>& model, const Optimizer<T>* optimizer, const Notes& notes) {
   NamedTensors<T> content{entries_of(model), notes};
@@ -35,7 +29,7 @@ void save_all(const std::string& path, Module<T>& model, const Optimizer<T>* opt
       throw Error("save", path + ": the note '" + rate_note + "' has a name that the file uses itself");
     for (const auto& [name, tensor] : optimizer->state())
       content.tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
-    content.metadata[rate_note] = exact_text(optimizer->learning_rate());
+    content.metadata[rate_note] = xtape::detail::exact_text(optimizer->learning_rate());
   }
   save_tensors(path, content);
 }

@@ -209,6 +209,7 @@ TEST_CASE("errors name shapes") {
   CHECK_THROWS_WITH_AS(
       unfold(ones<float>({1, 16, 1, 1}), std::ptrdiff_t{1} << 30, 1, std::ptrdiff_t{1} << 29),
       doctest::Contains("has more elements than this machine can address"), Error);
+  CHECK(unfold(ones<float>({1, 1, 0, 3}), Size2{1 << 20, 1}, 1, Size2{1 << 19, 0}).size() == 3 << 20);
   const Size2 vast{std::ptrdiff_t{1} << 30, std::ptrdiff_t{1} << 30}, half{vast.height / 2, vast.width / 2};
   check_close(max_pool2d(reshape(Tensor<double>{-3.0, 5.0, 1.0}, {1, 1, 1, 3}), vast, half, half),
               zeros<double>({1, 1, 1, 1}) + 5, 0);

@@ -44,8 +44,8 @@ double ulps(const List<T>& a, const List<T>& b) {
   return distance(a, b) / static_cast<double>(std::numeric_limits<T>::epsilon());
 }
 
-/// What programs make of the rounding of single operations, which is some units: an eighth of it is the most
-/// that was seen in 100 000 programs.
+/// What programs make of the rounding of single operations, which is some units: about an eighth of it is the
+/// most that was seen in 100 000 programs.
 constexpr double most_ulps = 1 << 14;
 
 }  // namespace

@@ -73,6 +73,7 @@ inline constexpr bool is_traced<Symbol<T>> = true;
 template <class X>
 concept Traceable = is_traced<X>;
 
+#ifndef DOXYGEN  // which takes the class for its own base
 /// The first traced type among the arguments of an operation: what it computes with and returns.
 template <class A, class... Rest>
 struct FirstTraced : FirstTraced<Rest...> {};
@@ -83,6 +84,7 @@ struct FirstTraced<A, Rest...> {
 };
 template <class... A>
 using Traced = typename FirstTraced<A...>::type;
+#endif
 
 /// Tensors of one element type, or symbols, mixed with numbers and xtensor expressions.
 template <class... A>

@@ -89,11 +89,13 @@ Tensor<T> filled(const Shape& shape, T x, const char* op);
 }  // namespace detail
 }  // namespace xtape
 
+#ifndef DOXYGEN
 /// What xtensor evaluates an adaptor of ours into.
 template <class T>
 struct xt::temporary_container<const xtape::detail::Elements<T>> {
   using type = xt::uvector<T>;
 };
+#endif
 
 namespace xtape {
 

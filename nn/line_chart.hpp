@@ -26,7 +26,7 @@ std::string to_svg(const LineChart& chart);
 /// The text with &, <, > and quotes as HTML needs them.
 std::string escaped_html(const std::string& text);
 
-/// What a page puts between <style> and </style>, for light and dark.
+/// The content of a page's style element, for light and dark.
 extern const char* const chart_style;
 
 }  // namespace xtape::nn::detail

@@ -1,6 +1,7 @@
 // See torch_run.hpp. The only file of the tests that includes LibTorch, whose headers take long to compile.
 #include "torch_run.hpp"
 
+#include <ATen/core/ivalue.h>  // complete before libstdc++ 12 and Clang ask for it
 #include <torch/torch.h>
 
 namespace xtape::properties {

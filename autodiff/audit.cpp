@@ -313,8 +313,7 @@ class Auditor {
       result.note = "without " + of_all(left_out) + ", which are at a kink, not finite or too curved";
     else if (!elements.empty())
       result.note = "without " + of_all(elements.size()) +
-                    ", whose moves are as small as the rounding of the "
-                    "largest values";
+                    ", whose moves are as small as the rounding of the largest values";
     return result;
   }
 

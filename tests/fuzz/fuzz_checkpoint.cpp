@@ -3,8 +3,6 @@
 #include <nn/normalization.hpp>
 #include <nn/save.hpp>
 
-#include <cstring>
-
 #include "fuzz_file.hpp"
 
 using namespace xtape;
@@ -36,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!fuzz::accepted([&] { nn::load(file.path(), model, adam); }))
     fuzz::require(bytes_of(model, adam) == before, "a refused file changed something");
   if (!fuzz::accepted([&] { nn::load(file.path(), model); })) return 0;
-  const std::string copy = "/tmp/xtape_fuzz_checkpoint_" + std::to_string(getpid());
+  const std::string copy = fuzz::scratch_path();
   nn::save(copy, model, adam);
   const std::string saved = bytes_of(model, adam);
   nn::load(copy, model, adam);

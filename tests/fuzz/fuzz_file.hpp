@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -10,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <autodiff/error.hpp>
+#include <autodiff/tensor.hpp>
 
 namespace xtape::fuzz {
 
@@ -45,6 +46,16 @@ bool accepted(const F& f) {
 /// Ends the program: what the fuzzer calls a finding.
 inline void require(bool condition, const char* what) {
   if (!condition) throw std::logic_error(what);
+}
+
+/// A path for what is written to be read again.
+inline std::string scratch_path() { return "/tmp/xtape_fuzz_" + std::to_string(getpid()); }
+
+template <class T>
+void require_same(const Tensor<T>& x, const Tensor<T>& y) {
+  require(x.shape() == y.shape(), "another shape came back");
+  require(x.size() == 0 || std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0,
+          "other elements came back");
 }
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {

@@ -1,8 +1,6 @@
 // load_tensors: what is read is written, and read again as the same.
 #include <nn/safetensors.hpp>
 
-#include <cstring>
-
 #include "fuzz_file.hpp"
 
 using namespace xtape;
@@ -15,7 +13,7 @@ void check(const std::string& path) {
   if (!fuzz::accepted([&] { content = nn::load_tensors<T>(path); })) return;
   for (const auto& entry : content.metadata)
     if (entry.first.starts_with("xtape.")) return;  // a name that cannot be written
-  const std::string copy = "/tmp/xtape_fuzz_safetensors_" + std::to_string(getpid());
+  const std::string copy = fuzz::scratch_path();
   nn::save_tensors(copy, content);
   const auto again = nn::load_tensors<T>(copy);
   unlink(copy.c_str());
@@ -24,9 +22,8 @@ void check(const std::string& path) {
   for (std::size_t i = 0; i < content.tensors.size(); ++i) {
     const auto& [name, x] = content.tensors[i];
     const auto& [other, y] = again.tensors[i];
-    fuzz::require(name == other && x.shape() == y.shape(), "another array came back");
-    fuzz::require(x.size() == 0 || std::memcmp(x.data(), y.data(), x.size() * sizeof(T)) == 0,
-                  "other elements came back");
+    fuzz::require(name == other, "another name came back");
+    fuzz::require_same(x, y);
   }
 }
 

@@ -6,7 +6,7 @@
 namespace xtape {
 
 /// The number of threads for elementwise work, reductions and matrix products; BLAS follows where it can be
-/// told (OpenBLAS). Results do not depend on it, but for the last bits of matrix products. Error for n < 1.
+/// told (OpenBLAS). Results do not depend on it, to the last bit. Error for n < 1.
 void set_num_threads(int n);
 /// As set; before that what OpenBLAS uses, which is the number of cores unless its environment says
 /// otherwise.

@@ -63,6 +63,36 @@ TEST_CASE_TEMPLATE("results are the same bits with one thread and with many", T,
   }
 }
 
+TEST_CASE_TEMPLATE("products are the same bits with one thread and with many", T, float, double) {
+  random::seed(8);
+  // Of one piece, of pieces of rows and of columns, and with edges; the first is one that OpenBLAS cuts by
+  // the number of threads.
+  struct Product {
+    std::size_t M, K, N;
+  };
+  const std::vector<Product> products{{650, 400, 3}, {64, 64, 64},   {70, 65, 64},  {128, 300, 128},
+                                      {1, 700, 900}, {900, 700, 1},  {513, 64, 77}, {77, 64, 513},
+                                      {30, 9000, 2}, {600, 90, 300}, {2, 600, 1500}};
+  for (const auto& [M, K, N] : products) {
+    const std::string product = std::to_string(M) + " x " + std::to_string(K) + " x " + std::to_string(N);
+    CAPTURE(product);
+    const auto left = random::normal<T>({M, K}), right = random::normal<T>({K, N}),
+               w = random::normal<T>({N, K}), bias = random::normal<T>({N});
+    const auto run = [&](int n) {
+      const Threads threads(n);
+      const auto a = parameter<T>(left), b = parameter<T>(right), W = parameter<T>(w), c = parameter<T>(bias);
+      const Tensor<T> x = matmul(a, b), y = linear(a, W, c);
+      sum(square(x) + square(y)).backward();
+      return std::vector{x.detach(), y.detach(), a.grad(), b.grad(), W.grad(), c.grad()};
+    };
+    const auto one = run(1);
+    for (int n : {2, 3, 8}) {
+      const auto many = run(n);
+      for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
+    }
+  }
+}
+
 TEST_CASE("threads train models of their own at once, sharing workers") {
   const Threads two(2);
   std::atomic<int> learned = 0;

@@ -135,6 +135,56 @@ struct ReluLayers {
   }
 };
 
+/// Half the mean square of a convolution with zeros around the pictures, which keeps their size. Loops over
+/// the weights, with pictures' rows inside.
+struct Convolution {
+  std::size_t batch, in, out, size, kernel;
+  std::vector<float> x, W, b;  ///< (batch, in, size, size), (out, in, kernel, kernel), (out)
+  std::vector<float> y, dx, dW, db;
+
+  /// Calls f(k, l, from, to, n): for weight k the n numbers at l of a picture below those at from … of x.
+  template <class F>
+  void for_each_row(const F& f) const {
+    const auto extent = static_cast<std::ptrdiff_t>(size), pad = static_cast<std::ptrdiff_t>(kernel / 2);
+    const std::size_t area = size * size;
+    for (std::size_t n = 0; n < batch; ++n)
+      for (std::size_t o = 0; o < out; ++o)
+        for (std::size_t k = o * in * kernel * kernel; k < (o + 1) * in * kernel * kernel; ++k) {
+          const std::size_t channel = k / (kernel * kernel) % in;
+          const std::ptrdiff_t down = static_cast<std::ptrdiff_t>(k / kernel % kernel) - pad,
+                               right = static_cast<std::ptrdiff_t>(k % kernel) - pad;
+          const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, -right);
+          const auto length = static_cast<std::size_t>(extent - std::abs(right));
+          for (std::ptrdiff_t i = std::max<std::ptrdiff_t>(0, -down);
+               i < extent - std::max<std::ptrdiff_t>(0, down); ++i)
+            f(k, (n * out + o) * area + static_cast<std::size_t>(i * extent + first),
+              (n * in + channel) * area + static_cast<std::size_t>((i + down) * extent + first + right),
+              length);
+        }
+  }
+
+  void run() {
+    const std::size_t area = size * size;
+    y.resize(batch * out * area);
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = b[i / area % out];
+    for_each_row([this](std::size_t k, std::size_t to, std::size_t from, std::size_t n) {
+      for (std::size_t j = 0; j < n; ++j) y[to + j] += W[k] * x[from + j];
+    });
+    const float scale = 1 / static_cast<float>(y.size());
+    dx.assign(x.size(), 0);
+    dW.assign(W.size(), 0);
+    db.assign(out, 0);
+    for (std::size_t i = 0; i < y.size(); ++i) db[i / area % out] += y[i] *= scale;
+    for_each_row([this](std::size_t k, std::size_t to, std::size_t from, std::size_t n) {
+      for (std::size_t j = 0; j < n; ++j) dx[from + j] += W[k] * y[to + j];
+      float sum = 0;
+      for (std::size_t j = 0; j < n; ++j) sum += x[from + j] * y[to + j];
+      dW[k] += sum;
+    });
+  }
+  std::vector<double> gradients() const { return bench::flat(dx, dW, db); }
+};
+
 /// The mean of −ln softmax(z)[label] over rows of logits.
 struct SoftmaxCrossEntropy {
   std::size_t rows, classes;

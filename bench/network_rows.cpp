@@ -57,6 +57,31 @@ Comparison relu_layers() {
   return {side<ReluLayers>(data), side<hand_written::ReluLayers>(data), torch_peers::relu_layers(data)};
 }
 
+struct Convolution {
+  Tensor<float> x, W, b;
+  std::vector<Tensor<float>> gradient;
+
+  explicit Convolution(const hand_written::Convolution& data)
+      : x(parameter(data.x, {data.batch, data.in, data.size, data.size})),
+        W(parameter(data.W, {data.out, data.in, data.kernel, data.kernel})),
+        b(parameter(data.b, {data.out})) {}
+
+  void run() { gradient = grad(mean(square(conv2d(x, W, b, {.padding = 1}))) * 0.5f, {x, W, b}); }
+  std::vector<double> gradients() const { return flat(gradient[0], gradient[1], gradient[2]); }
+};
+
+Comparison convolution() {
+  hand_written::Convolution data{};
+  data.batch = data.in = 16;
+  data.out = 32;
+  data.size = 28;
+  data.kernel = 3;
+  data.x = normal<float>(data.batch * data.in * data.size * data.size);
+  data.W = normal<float>(data.out * data.in * data.kernel * data.kernel, 0.1);
+  data.b = normal<float>(data.out, 0.1);
+  return {side<Convolution>(data), side<hand_written::Convolution>(data), torch_peers::convolution(data)};
+}
+
 struct SoftmaxCrossEntropy {
   Tensor<float> z;
   xtape::Indices labels;
@@ -163,6 +188,7 @@ std::vector<Row> network_rows() {
       step(64, 784, 128, 10, {faster_than_libtorch(1.25), within_hand_written(1.05)}),
       step(128, 784, 512, 10, {faster_than_libtorch(1.08), within_hand_written(1.03)}),
       row("20 ReLU layers of 64, batch 32", relu_layers, {faster_than_libtorch(2)}),
+      row("convolution 3×3, 16×16×28×28 to 32 channels", convolution, {faster_than_libtorch(1)}),
       row("softmax cross-entropy, 128×1000", softmax_cross_entropy, {faster_than_libtorch(2)}),
       row("batch normalisation, 128×256", batch_normalization, {faster_than_libtorch(2)}),
       row("Adam, 100,000 weights", adam, {faster_than_libtorch(2)}),

@@ -82,6 +82,17 @@ struct ReluLayers : Gradients {
   }
 };
 
+struct Convolution : Gradients {
+  Tensor x, W, b;
+
+  explicit Convolution(const hand_written::Convolution& data)
+      : x(parameter(data.x, {data.batch, data.in, data.size, data.size})),
+        W(parameter(data.W, {data.out, data.in, data.kernel, data.kernel})),
+        b(parameter(data.b, {data.out})) {}
+
+  void run() { gradient = grad({torch::conv2d(x, W, b, 1, 1).square().mean() * 0.5}, {x, W, b}); }
+};
+
 struct SoftmaxCrossEntropy : Gradients {
   Tensor z, labels;
 
@@ -228,6 +239,7 @@ std::string version() { return TORCH_VERSION; }
 std::string compiler_flags() { return "-isystem " XTAPE_LIBTORCH_HEADERS; }
 Side step(const hand_written::Network& data) { return side<Step>(data); }
 Side relu_layers(const hand_written::ReluLayers& data) { return side<ReluLayers>(data); }
+Side convolution(const hand_written::Convolution& data) { return side<Convolution>(data); }
 Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data) {
   return side<SoftmaxCrossEntropy>(data);
 }

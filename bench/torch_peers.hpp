@@ -16,6 +16,7 @@ std::string compiler_flags();
 
 bench::Side step(const hand_written::Network& data);
 bench::Side relu_layers(const hand_written::ReluLayers& data);
+bench::Side convolution(const hand_written::Convolution& data);
 bench::Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data);
 bench::Side batch_norm(const hand_written::BatchNorm& data);
 bench::Side adam(const hand_written::Adam& data);

@@ -9,13 +9,12 @@
 #include <limits>
 #include <type_traits>
 
-#include <xsimd/xsimd.hpp>
-
+#include "batch.hpp"
 #include "batch_math.hpp"
 
 namespace xtape::detail {
 
-#if defined(__SSE2__)
+#if XSIMD_WITH_SSE2  // these names are xsimd's: none is defined without it
 static inline __m128 load_part(const float* p, std::size_t n, __m128 rest) {
   if (n == 1) return _mm_move_ss(rest, _mm_load_ss(p));
   const __m128 two = _mm_loadl_pi(rest, reinterpret_cast<const __m64*>(p));
@@ -41,13 +40,13 @@ static inline void store_part(double* p, std::size_t n, __m128d x) {
 /// The first n numbers from p on, 0 < n < B::size, and of `rest` in the other lanes. Nothing beyond is read.
 template <class B>
 B load_part(const typename B::value_type* p, std::size_t n, B rest) {
-#if defined(__AVX512F__)
+#if XSIMD_WITH_AVX512F
   const auto lanes = (1u << n) - 1u;
   if constexpr (std::is_same_v<typename B::value_type, float>)
     return _mm512_mask_loadu_ps(rest, static_cast<__mmask16>(lanes), p);
   else
     return _mm512_mask_loadu_pd(rest, static_cast<__mmask8>(lanes), p);
-#elif defined(__AVX2__)
+#elif XSIMD_WITH_AVX2
   if constexpr (std::is_same_v<typename B::value_type, float>) {
     alignas(32) static constexpr std::int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones + 8 - n));
@@ -57,7 +56,7 @@ B load_part(const typename B::value_type* p, std::size_t n, B rest) {
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones + 4 - n));
     return _mm256_blendv_pd(rest, _mm256_maskload_pd(p, lanes), _mm256_castsi256_pd(lanes));
   }
-#elif defined(__SSE2__)
+#elif XSIMD_WITH_SSE2
   return load_part(p, n, typename B::register_type(rest));
 #else
   alignas(B) typename B::value_type lanes[B::size];
@@ -70,13 +69,13 @@ B load_part(const typename B::value_type* p, std::size_t n, B rest) {
 /// Writes the first n lanes to p, 0 < n < B::size, and nothing beyond.
 template <class B>
 void store_part(typename B::value_type* p, std::size_t n, B x) {
-#if defined(__AVX512F__)
+#if XSIMD_WITH_AVX512F
   const auto lanes = (1u << n) - 1u;
   if constexpr (std::is_same_v<typename B::value_type, float>)
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>(lanes), x);
   else
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>(lanes), x);
-#elif defined(__AVX2__)  // masked stores are slow on AMD
+#elif XSIMD_WITH_AVX2  // masked stores are slow on AMD
   if constexpr (std::is_same_v<typename B::value_type, float>) {
     __m128 part = _mm256_castps256_ps128(x);
     if (n & 4) {
@@ -94,7 +93,7 @@ void store_part(typename B::value_type* p, std::size_t n, B x) {
     }
     store_part(p, n, part);
   }
-#elif defined(__SSE2__)
+#elif XSIMD_WITH_SSE2
   store_part(p, n, typename B::register_type(x));
 #else
   alignas(B) typename B::value_type lanes[B::size];
@@ -225,7 +224,7 @@ xsimd::batch<T, A> pow(const xsimd::batch<T, A>& a, T b) {
 }  // namespace ops
 }  // namespace xtape::detail
 
-#if defined(__AVX512F__)
+#if XSIMD_WITH_AVX512F
 // xsimd 8.1 negates by 0 − x here, which loses the sign of zero.
 namespace xsimd::kernel {
 template <class A>

@@ -8,7 +8,7 @@
 #include <limits>
 #include <type_traits>
 
-#include <xsimd/xsimd.hpp>
+#include "batch.hpp"
 
 namespace xtape::detail::ops {
 

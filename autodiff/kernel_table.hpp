@@ -168,7 +168,7 @@ template <class T>
 AvailableKernels<T> available_kernels();
 
 /// The best of available_kernels() that the environment variable XTAPE_ARCH allows: "sse2", "avx2" or
-/// "avx512" names the highest. Error for another word in it.
+/// "avx512" names the highest; without xsimd there is "generic" alone. Error for another word in it.
 template <class T>
 const Kernels<T>& choose_kernels();
 

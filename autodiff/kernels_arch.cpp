@@ -20,9 +20,11 @@ namespace {
 
 namespace batches {
 using generic = xsimd::default_arch;
+#ifndef XTAPE_WITHOUT_XSIMD
 using sse2 = xsimd::sse2;
 using avx2 = xsimd::fma3<xsimd::avx2>;
 using avx512 = xsimd::avx512bw;
+#endif
 }  // namespace batches
 
 template <class T, class Rule, std::size_t N, class A>

@@ -41,6 +41,12 @@ check "pkg-config: run" "$work/consumer"
 check "hidden symbols: compile" ${CXX:-c++} -std=c++20 -fvisibility=hidden -fvisibility-inlines-hidden \
   -o "$work/hidden" "$source/tests/consumer/main.cpp" $(pkg-config --cflags --libs xtape)
 check "hidden symbols: run" "$work/hidden"
+if pkg-config --exists xsimd; then # a user's own choice, whatever the library's kernels are compiled with
+  # shellcheck disable=SC2046
+  check "XTENSOR_USE_XSIMD: compile" ${CXX:-c++} -std=c++20 -DXTENSOR_USE_XSIMD -o "$work/with_xsimd" \
+    "$source/tests/consumer/main.cpp" $(pkg-config --cflags --libs xtape xsimd)
+  check "XTENSOR_USE_XSIMD: run" "$work/with_xsimd"
+fi
 check "CMake: configure" cmake -S "$source/tests/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
 check "CMake: build" cmake --build "$work/cmake"
 check "CMake: run" "$work/cmake/consumer"
@@ -62,6 +68,9 @@ END
 compile "$work/branch" "$work/branch.cpp" >"$work/branch.log" 2>&1
 check "a branch inside map does not compile, and the message names the mend" \
   grep -q 'has no truth value: write where(x > 0, a, b) for a branch' "$work/branch.log"
+
+batches='' # of a library without xsimd: elementwise operations are tried without it, too
+grep -q xsimd "$pc" || batches=-DXTAPE_WITHOUT_XSIMD
 
 # ---- the README: block K in language L goes to K.L
 mkdir "$work/readme"
@@ -99,7 +108,7 @@ for block in "$work"/readme/*; do
           echo '  return std::abs(g - (up - down) / (2 * h)) < 1e-6 ? 0 : 1;'
           echo '}'
         } >"$work/op.cpp"
-        check "README block $number: $op compiles" sh -c "\${CXX:-c++} -std=c++20 -I '$source' -o '$work/op' '$work/op.cpp' \$(pkg-config --cflags xtensor xtl)"
+        check "README block $number: $op compiles" sh -c "\${CXX:-c++} -std=c++20 $batches -I '$source' -o '$work/op' '$work/op.cpp' \$(pkg-config --cflags xtensor xtl)"
         check "README block $number: $op has the right derivative" "$work/op"
       fi
       ;;

@@ -62,6 +62,10 @@ TEST_CASE_TEMPLATE("results are the same bits with any number of threads", T, fl
 
 TEST_CASE_TEMPLATE("results of the instruction sets differ by rounding", T, float, double) {
   const auto tables = detail::available_kernels<T>();
+  if (tables.count == 1) {
+    MESSAGE("nothing to compare: this machine or this build has one instruction set");
+    return;
+  }
   for (const bool wide : {false, true})
     check_programs(wide ? "instruction sets, large" : "instruction sets", wide ? 50 : 4000, {.wide = wide},
                    [&](const Recipe& recipe) {

@@ -5,20 +5,7 @@ set -u
 source=$1 build=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() { # check NAME COMMAND ...
-  name=$1
-  shift
-  if "$@" >"$work/log" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok      $name"
-  else
-    failed=$((failed + 1))
-    echo "FAILED  $name"
-    sed 's/^/        /' "$work/log"
-  fi
-}
+. "$source/tests/consumer/checks.sh"
 
 DESTDIR="$work/stage" meson install -C "$build" --no-rebuild >"$work/log" 2>&1 || cat "$work/log"
 pc=$(find "$work/stage" -name xtape.pc)
@@ -26,30 +13,9 @@ libdir=$(dirname "$(dirname "$pc")")
 prefix=$(dirname "$(find "$work/stage" -type d -path '*/include/xtape')")
 prefix=${prefix%/include}
 sed -i "s|^prefix=.*|prefix=$prefix|" "$pc" # the copy is staged, not in its real place
-export CMAKE_GENERATOR=Ninja # Meson needs it, so it is there; make may not be
 export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir"
 
-compile() { # compile PROGRAM SOURCE
-  # shellcheck disable=SC2046
-  ${CXX:-c++} -std=c++20 -Wall -Wextra -Werror -o "$1" "$2" $(pkg-config --cflags --libs xtape)
-}
-
-# ---- a consumer's program
-check "pkg-config: compile" compile "$work/consumer" "$source/tests/consumer/main.cpp"
-check "pkg-config: run" "$work/consumer"
-# shellcheck disable=SC2046
-check "hidden symbols: compile" ${CXX:-c++} -std=c++20 -fvisibility=hidden -fvisibility-inlines-hidden \
-  -o "$work/hidden" "$source/tests/consumer/main.cpp" $(pkg-config --cflags --libs xtape)
-check "hidden symbols: run" "$work/hidden"
-if pkg-config --exists xsimd; then # a user's own choice, whatever the library's kernels are compiled with
-  # shellcheck disable=SC2046
-  check "XTENSOR_USE_XSIMD: compile" ${CXX:-c++} -std=c++20 -DXTENSOR_USE_XSIMD -o "$work/with_xsimd" \
-    "$source/tests/consumer/main.cpp" $(pkg-config --cflags --libs xtape xsimd)
-  check "XTENSOR_USE_XSIMD: run" "$work/with_xsimd"
-fi
-check "CMake: configure" cmake -S "$source/tests/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
-check "CMake: build" cmake --build "$work/cmake"
-check "CMake: run" "$work/cmake/consumer"
+users
 check "every installed header compiles alone" sh -c '
   cd "$1/include/xtape" && for h in autodiff/*.hpp nn/*.hpp; do
     printf "#include <%s>\n" "$h" | ${CXX:-c++} -std=c++20 -fsyntax-only $(pkg-config --cflags xtape) -x c++ - || exit 1

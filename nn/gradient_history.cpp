@@ -14,7 +14,7 @@ namespace {
 template <class... Format>
 std::string as_text(double x, Format... format) {
   if (std::isnan(x)) return "nan";  // without a sign
-  std::array<char, 40> text;
+  std::array<char, 40> text{};
   const auto result = std::to_chars(text.data(), text.data() + text.size(), x, format...);
   return {text.data(), result.ptr};
 }

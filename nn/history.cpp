@@ -28,11 +28,11 @@ std::ostream& operator<<(std::ostream& out, const History& history) {
   out << "epoch  train loss  validation loss  accuracy  learning rate  seconds\n";
   for (const Epoch& e : history.epochs) {
     const auto cell = [](const char* format, double x) {
-      std::array<char, 64> text;
+      std::array<char, 64> text{};
       std::snprintf(text.data(), text.size(), format, x);
       return std::isnan(x) ? std::string("-") : std::string(text.data());
     };
-    std::array<char, 256> line;
+    std::array<char, 256> line{};
     std::snprintf(line.data(), line.size(), "%5zu  %10s  %15s  %8s  %13s  %7s\n", e.number,
                   cell("%.4g", e.train_loss).c_str(), cell("%.4g", e.validation_loss).c_str(),
                   cell("%.1f %%", 100 * e.validation_accuracy).c_str(), cell("%.3g", e.learning_rate).c_str(),

@@ -25,7 +25,7 @@ std::size_t terminal_width(const std::ostream* out) {
 
 template <class... Args>
 std::string formatted(const char* format, Args... args) {
-  std::array<char, 256> text;
+  std::array<char, 256> text{};
   std::snprintf(text.data(), text.size(), format, args...);
   return text.data();
 }

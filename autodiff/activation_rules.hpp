@@ -16,7 +16,7 @@ struct Sigmoid {
 template <class T>
 struct LogSigmoid {
   static constexpr const char* name = "log_sigmoid";
-  static auto value(auto x) { return minimum(x, T(0)) - log1p(exp(-abs(x))); }
+  static auto value(auto x) { return minimum(x, T(-0.0)) - log1p(exp(-abs(x))); }
   static auto derivative(auto x) { return sigmoid(-x); }
 };
 
@@ -54,7 +54,7 @@ template <class T>
 struct Elu : Parameters<T> {
   using Parameters<T>::p;  // the limit for x → −∞, negated
   static constexpr const char* name = "elu";
-  auto value(auto x) const { return where(x > T(0), x, p * expm1(minimum(x, T(0)))); }
+  auto value(auto x) const { return where(x > T(0), x, p * expm1(where(x > T(0), T(0), x))); }
   auto derivative(auto x) const { return where(x > T(0), T(1), p * exp(minimum(x, T(0)))); }
 };
 
@@ -62,18 +62,30 @@ template <class T>
 struct Gelu {
   static constexpr const char* name = "gelu";
   static constexpr T r = std::numbers::sqrt2_v<T> / 2;
-  static auto value(auto x) { return x * (T(0.5) * (T(1) + erf(x * r))); }
+  // 0 · ∞ is 0 here: Φ and φ fall faster than x grows.
+  static auto value(auto x) {
+    const auto phi = T(0.5) * (T(1) + erf(x * r));
+    return where(equal(phi, T(0)), T(-0.0), x * phi);
+  }
   // Φ(x) + x φ(x)
   static auto derivative(auto x) {
-    return T(0.5) * (T(1) + erf(x * r)) + x * exp(T(-0.5) * square(x)) * (r * std::numbers::inv_sqrtpi_v<T>);
+    const auto density = exp(T(-0.5) * square(x)) * (r * std::numbers::inv_sqrtpi_v<T>);
+    return T(0.5) * (T(1) + erf(x * r)) + where(equal(density, T(0)), T(0), x * density);
   }
 };
 
 template <class T>
 struct Silu {
   static constexpr const char* name = "silu";
-  static auto value(auto x) { return x * sigmoid(x); }
-  static auto derivative(auto x) { return sigmoid(x) * (T(1) + x * sigmoid(-x)); }
+  // 0 · ∞ is 0 here: the sigmoid falls faster than x grows.
+  static auto value(auto x) {
+    const auto s = sigmoid(x);
+    return where(equal(s, T(0)), T(-0.0), x * s);
+  }
+  static auto derivative(auto x) {
+    const auto s = sigmoid(x), slope = s * sigmoid(-x);
+    return s + where(equal(slope, T(0)), T(0), x * slope);
+  }
 };
 
 // ---- sign, order, selection
@@ -191,7 +203,11 @@ template <class T>
 struct BinaryCrossEntropyWithLogits {
   static constexpr const char* name = "binary_cross_entropy_with_logits";
   static constexpr std::array keeps{a_ | b_, a_};
-  static auto value(auto z, auto y) { return maximum(z, T(0)) - z * y + log1p(exp(-abs(z))); }
+  // z (1 − y) or −z y, so that an infinite logit on the right side costs nothing
+  static auto value(auto z, auto y) {
+    const auto wrong = where(z > T(0), T(1) - y, y);
+    return where(equal(wrong, T(0)), T(0), abs(z) * wrong) + log1p(exp(-abs(z)));
+  }
   template <int I>
   static auto gradient(auto g, auto z, auto y, auto) {
     if constexpr (I == 0)

@@ -223,17 +223,3 @@ xsimd::batch<T, A> pow(const xsimd::batch<T, A>& a, T b) {
 
 }  // namespace ops
 }  // namespace xtape::detail
-
-#if XSIMD_WITH_AVX512F
-// xsimd 8.1 negates by 0 − x here, which loses the sign of zero.
-namespace xsimd::kernel {
-template <class A>
-batch<float, A> neg(const batch<float, A>& x, requires_arch<avx512dq>) noexcept {
-  return _mm512_xor_ps(x, _mm512_set1_ps(-0.0f));
-}
-template <class A>
-batch<double, A> neg(const batch<double, A>& x, requires_arch<avx512dq>) noexcept {
-  return _mm512_xor_pd(x, _mm512_set1_pd(-0.0));
-}
-}  // namespace xsimd::kernel
-#endif

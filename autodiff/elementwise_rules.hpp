@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <concepts>
+#include <limits>
 #include <numbers>
 #include <type_traits>
 
@@ -122,7 +123,7 @@ template <class T>
 struct Negative {
   static constexpr const char* name = "negative";
   static constexpr std::array keeps{none};
-  static auto value(auto x) { return -x; }
+  static auto value(auto x) { return T(-1) * x; }  // xsimd's −x is 0 − x for AVX-512: 0 where x = 0, not −0
   template <int I>
   static auto gradient(auto g, auto, auto) {
     return -g;
@@ -273,12 +274,12 @@ struct Atan2 {
   static constexpr const char* name = "atan2";
   static constexpr std::array keeps{a_ | b_, a_ | b_};
   static auto value(auto a, auto b) { return atan2(a, b); }
+  // b / (a² + b²) and −a / (a² + b²), with both divided by the larger one, so that no square leaves the range
   template <int I>
   static auto gradient(auto g, auto a, auto b, auto) {
-    if constexpr (I == 0)
-      return g * b / (square(a) + square(b));
-    else
-      return -g * a / (square(a) + square(b));
+    const auto larger = maximum(abs(a), abs(b)), p = a / larger, q = b / larger;
+    const auto wanted = (I == 0 ? g * q : -g * p) / (square(p) + square(q)) / larger;
+    return where(equal(larger, std::numeric_limits<T>::infinity()), T(0), wanted);
   }
 };
 

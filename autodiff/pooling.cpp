@@ -4,8 +4,9 @@
 #include <limits>
 #include <string>
 
+#include "elementwise.hpp"
 #include "layout.hpp"
-#include "layout_ops.hpp"
+#include "op.hpp"
 #include "reductions.hpp"
 #include "windows.hpp"
 
@@ -59,23 +60,26 @@ struct MaxPool2d {
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
 
   void backward(Gradients<T>& d) const {
-    if (d.creates_graph())
-      return replay_through<T>(name, d, [&] {
-        const Tensor<T> best = max(window_elements(d.recorded_input(0), windows, lowest), 1);
-        return reshape(best, Dims(d.adjoint.shape()));
-      });
-    // Plane by plane as columns, where the gradient of max along the first axis has its kernel.
+    // The padding is no number, which is the largest of no window, not even of one with nothing but −∞.
+    constexpr T outside = std::numeric_limits<T>::quiet_NaN();
     const Tensor<T> x = d.input(0), y = d.output();
     const std::size_t P = windows.plane(), L = windows.outputs(), count = planes(x.shape());
-    const std::size_t groups = std::clamp<std::size_t>(x.size() / parallel_size, 1, 16);
-    Tensor<T> memory = Tensor<T>::uninitialized({groups, windows.kernel() * L}, name);
     Windows one = windows;
     one.channels = 1;
+    if (d.creates_graph()) {
+      const Dims line{static_cast<std::ptrdiff_t>(count), 1, static_cast<std::ptrdiff_t>(L)};
+      const Tensor<T> best = equal(window_elements(x, windows, outside), reshape(y, line));
+      const Tensor<T> share = best / sum(best, 1, true);
+      return d.add(0, reshape(apply<T>(Fold<T>{one}, reshape(d.adjoint, line) * share), Dims(x.shape())));
+    }
+    // Plane by plane as columns, where the gradient of max along the first axis has its kernel.
+    const std::size_t groups = std::clamp<std::size_t>(x.size() / parallel_size, 1, 16);
+    Tensor<T> memory = Tensor<T>::uninitialized({groups, windows.kernel() * L}, name);
     d.accumulate(0, [&, all_columns = memory.mutable_data()](Target<T> dx) {
       parallel_for(groups, [&](std::size_t group) {
         T* const columns = all_columns + group * windows.kernel() * L;
         for (std::size_t p = group * count / groups; p < (group + 1) * count / groups; ++p) {
-          write_columns(columns, {0, L}, x.data() + p * P, 1, one, lowest);
+          write_columns(columns, {0, L}, x.data() + p * P, 1, one, outside);
           kernels<T>().extreme_gradient(columns, false, d.adjoint.data() + p * L, columns, y.data() + p * L,
                                         windows.kernel(), L);
           if (!dx.accumulate) std::fill_n(dx.data + p * P, P, T(0));

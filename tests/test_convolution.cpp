@@ -161,6 +161,12 @@ TEST_CASE_TEMPLATE("pooling: extremes, ties, padding that is never the largest",
       Tensor<T>(xt::xarray<T>{{{{2, nan}, {infinity, 1}}}}), 0);
   check_close(max_pool2d(full<T>({1, 1, 1, 1}, -infinity), 1), full<T>({1, 1, 1, 1}, -infinity), 0);
 
+  // The padding takes no part of the gradient of a window with nothing but −∞.
+  const auto lowest = parameter(full<T>({1, 1, 2, 2}, -infinity));
+  for (const bool recorded : {false, true})
+    check_close(grad(sum(max_pool2d(lowest, 2, 2, 1)), lowest, {.create_graph = recorded}),
+                ones<T>({1, 1, 2, 2}), 0);
+
   // Large enough to be shared out.
   const auto big = parameter(random::normal<T>({40, 5, 33, 31}));
   const Tensor<T> pooled = max_pool2d(big, 3, 2, 1);

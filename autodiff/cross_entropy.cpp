@@ -1,7 +1,9 @@
-// Keeps the logits and ln Σ exp of each row; the exponentials are computed again for the gradient.
+// Keeps the logits and ln Σ exp of each row, in two parts; the exponentials are computed again for the
+// gradient.
 #include "cross_entropy.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
@@ -18,21 +20,22 @@ namespace {
 template <class T>
 struct SoftmaxCrossEntropy {
   ValueRef labels;  ///< N of std::ptrdiff_t, in a block of the pool
-  ValueRef totals;  ///< N of T: ln Σ exp of each row, which compute() leaves for the gradient
+  ValueRef totals;  ///< 2N of T: the largest logit of each row, and what ln Σ exp adds to each
   static constexpr const char* name = "cross_entropy";
 
   std::size_t label(std::size_t i) const {
     return static_cast<std::size_t>(reinterpret_cast<const std::ptrdiff_t*>(labels->data)[i]);
   }
-  T* total() const { return reinterpret_cast<T*>(totals->data); }
+  T* largest() const { return reinterpret_cast<T*>(totals->data); }
+  T* rest() const { return largest() + labels->size; }
   Shape shape(const Shape& z) const { return {z[0]}; }
   void compute(Target<T> y, const Tensor<T>& z) const {
     const std::size_t C = z.shape()[1];
     for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i) {
         const T* const row = z.data() + i * C;
-        kernels<T>().logsumexp(total() + i, row, C, 1);
-        y.data[i] = total()[i] - row[label(i)];
+        kernels<T>().logsumexp(rest() + i, largest() + i, row, C, 1);
+        y.data[i] = largest()[i] - row[label(i)] + rest()[i];
       }
     });
   }
@@ -49,10 +52,9 @@ struct SoftmaxCrossEntropy {
       const auto row_gradient = [&](std::size_t i) {
         const T* const g = d.adjoint.data() + i;
         const T* const row = z.data() + i * C;
-        T sum = total()[i];
-        // Where all of a row is −∞ there is no distribution, and the gradient is NaN as the loss is.
-        if (sum == -std::numeric_limits<T>::infinity()) sum = std::numeric_limits<T>::quiet_NaN();
-        kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &sum, C, 1);
+        // Where the largest is infinite there is no distribution, and the gradient is NaN.
+        const T sum = std::isinf(largest()[i]) ? std::numeric_limits<T>::quiet_NaN() : rest()[i];
+        kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &sum, largest() + i, C, 1);
         dz.data[i * C + label(i)] -= *g;
       };
       for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
@@ -78,7 +80,7 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) 
                                        " classes from 0");
   ValueRef kept = make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy");
   std::ranges::copy(labels.values(), reinterpret_cast<std::ptrdiff_t*>(kept->data));
-  ValueRef totals = make_value(labels.shape(), sizeof(T), "cross_entropy");
+  ValueRef totals = make_value({2, labels.size()}, sizeof(T), "cross_entropy");
   return apply<T>(SoftmaxCrossEntropy<T>{std::move(kept), std::move(totals)}, logits);
 }
 

@@ -101,13 +101,14 @@ struct Kernels {
   void (*max_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
   void (*min_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
 
-  // Along the first axis of x (n, inner); y is of the same shape, or (inner) for logsumexp.
-  void (*logsumexp)(T* y, const T* x, std::size_t n, std::size_t inner);
+  // Along the first axis of x (n, inner); y is of the same shape, or (inner) for logsumexp, which where
+  // `largest` (inner) is not null gives it the largest x, and y what is to be added to that.
+  void (*logsumexp)(T* y, T* largest, const T* x, std::size_t n, std::size_t inner);
   void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
   void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
-  /// dx = g eˣ⁻ʸ, with g and y (inner); 0 where y = −∞.
-  void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
-                             std::size_t inner);
+  /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞.
+  void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* largest,
+                             std::size_t n, std::size_t inner);
   /// dx = g / (how many x are y) where x = y, else 0; NaN where y is.
   void (*extreme_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                            std::size_t inner);

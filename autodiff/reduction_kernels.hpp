@@ -143,10 +143,22 @@ inline const B minus_infinity() {
   return B(-std::numeric_limits<typename B::value_type>::infinity());
 }
 
-/// ln Σ eˣ in one pass over memory: part by part, what was summed is rescaled by the new maximum. −∞ where
-/// there is nothing but −∞; +∞ and NaN come through.
+/// ln Σ eˣ as the largest x and what the logarithm adds to it: their sum would round off what counts where
+/// the largest is large.
+template <class B>
+struct LogTotal {
+  B largest, rest;
+
+  /// −∞ where there is nothing but −∞; +∞ and NaN come through.
+  B sum() const {
+    return ops::where(xsimd::abs(largest) < std::numeric_limits<typename B::value_type>::infinity(),
+                      largest + rest, largest);
+  }
+};
+
+/// In one pass over memory: part by part, what was summed is rescaled by the new maximum.
 template <class B, class L, class T>
-B line_logsumexp(const L& line, const T* x) {
+LogTotal<B> line_logsumexp(const L& line, const T* x) {
   using ops::where;
   B max = minus_infinity<B>(), sums(T(0));
   line.parts([&](const L& part, std::size_t place) {
@@ -158,14 +170,15 @@ B line_logsumexp(const L& line, const T* x) {
     });
     max = above;
   });
-  const B result = max + ops::log(line.total(sums));
-  return where(xsimd::abs(max) < std::numeric_limits<T>::infinity(), result, max);
+  return {max, ops::log(line.total(sums))};
 }
 
 template <class B, class T>
-void logsumexp(T* y, const T* x, std::size_t n, std::size_t inner) {
+void logsumexp(T* y, T* largest, const T* x, std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
-    line.set_number(y + j, line_logsumexp<B>(line, x + j));
+    const LogTotal<B> total = line_logsumexp<B>(line, x + j);
+    line.set_number(y + j, largest ? total.rest : total.sum());
+    if (largest) line.set_number(largest + j, total.largest);
   });
 }
 
@@ -189,22 +202,24 @@ void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
 template <class B, class T>
 void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
-    const B total = line_logsumexp<B>(line, x + j);
+    const LogTotal<B> total = line_logsumexp<B>(line, x + j);
     line.each([&](std::size_t at, std::size_t left) {
-      store(y + j + at, left, B(load(x + j + at, left, B(T(0))) - total));
+      store(y + j + at, left, B(load(x + j + at, left, B(T(0))) - total.largest - total.rest));
     });
   });
 }
 
 template <class B, class T>
-void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
-                        std::size_t inner) {
+void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* largest,
+                        std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
     const B adjoint = line.number(g + j), value = line.number(y + j);
     const B total = ops::where(value == minus_infinity<B>(), B(T(0)), value);
+    const B origin = largest ? line.number(largest + j) : B(T(0));
     line.each([&](std::size_t at, std::size_t left) {
-      store(dx + j + at, left, accumulate, B(adjoint * ops::exp(load(x + j + at, left, total) - total)));
+      store(dx + j + at, left, accumulate,
+            B(adjoint * ops::exp(load(x + j + at, left, total) - origin - total)));
     });
   });
 }

@@ -185,16 +185,16 @@ struct LogSumExp {
   Shape shape(const Shape& x) const { return reduced_shape(x, mask(), keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
     const auto kernel = kernels<T>().logsumexp;
-    for_each_slab(x.shape(), axis, axes,
-                  [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-                    const T* const from = x.data() + first;
-                    if (n != x.size() || n < parallel_size) return kernel(y.data + at, from, n, inner);
-                    PoolVector<T> parts(quotient_up(n, part_size));
-                    parallel_for(parts.size(), [&](std::size_t i) {
-                      kernel(&parts[i], from + i * part_size, std::min(part_size, n - i * part_size), 1);
-                    });
-                    kernel(y.data, parts.data(), parts.size(), 1);
-                  });
+    for_each_slab(
+        x.shape(), axis, axes, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+          const T* const from = x.data() + first;
+          if (n != x.size() || n < parallel_size) return kernel(y.data + at, nullptr, from, n, inner);
+          PoolVector<T> parts(quotient_up(n, part_size));
+          parallel_for(parts.size(), [&](std::size_t i) {
+            kernel(&parts[i], nullptr, from + i * part_size, std::min(part_size, n - i * part_size), 1);
+          });
+          kernel(y.data, nullptr, parts.data(), parts.size(), 1);
+        });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
@@ -206,17 +206,18 @@ struct LogSumExp {
                    with_axes(d.adjoint, x.shape(), mask()) * exp(x - with_axes(finite, x.shape(), mask())));
     }
     d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(
-          x.shape(), axis, axes, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-            const auto part = [&](std::size_t start, std::size_t end) {
-              kernels<T>().logsumexp_gradient(dx.data + first + start, dx.accumulate, d.adjoint.data() + at,
-                                              x.data() + first + start, y.data() + at, end - start, inner);
-            };
-            if (n == x.size())
-              for_blocks(n, n, part);
-            else
-              part(0, n);
-          });
+      for_each_slab(x.shape(), axis, axes,
+                    [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+                      const auto part = [&](std::size_t start, std::size_t end) {
+                        kernels<T>().logsumexp_gradient(dx.data + first + start, dx.accumulate,
+                                                        d.adjoint.data() + at, x.data() + first + start,
+                                                        y.data() + at, nullptr, end - start, inner);
+                      };
+                      if (n == x.size())
+                        for_blocks(n, n, part);
+                      else
+                        part(0, n);
+                    });
     });
   }
 };

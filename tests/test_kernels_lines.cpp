@@ -76,12 +76,12 @@ TEST_CASE("softmax, its logarithm and logsumexp along both kinds of axes, with t
         const std::size_t size = n * inner;
         const std::vector<T> x = random_numbers<T>(size, -20, 20), g = random_numbers<T>(size, -1, 1, 2);
         Framed<T> total(inner, 0), soft(size, 0), log_soft(size, 0);
-        k.logsumexp(total.data(), x.data(), n, inner);
+        k.logsumexp(total.data(), nullptr, x.data(), n, inner);
         k.softmax(soft.data(), x.data(), n, inner);
         k.log_softmax(log_soft.data(), x.data(), n, inner);
         Framed<T> d_total(size, 2), d_soft(size, 2), d_log_soft(size, 2);
         const bool accumulate = n % 2 == 0;
-        k.logsumexp_gradient(d_total.data(), accumulate, g.data(), x.data(), total.data(), n, inner);
+        k.logsumexp_gradient(d_total.data(), accumulate, g.data(), x.data(), total.data(), nullptr, n, inner);
         k.softmax_gradient(d_soft.data(), accumulate, g.data(), soft.data(), n, inner);
         k.log_softmax_gradient(d_log_soft.data(), accumulate, g.data(), log_soft.data(), n, inner);
         double worst = 0;
@@ -160,7 +160,7 @@ TEST_CASE("lines of infinities and NaN") {
         const auto logsumexp = [&](T fill, T last) {
           std::vector<T> x(n * inner, fill), y(inner);
           for (std::size_t j = 0; j < inner; ++j) x[(n - 1) * inner + j] = last;
-          k.logsumexp(y.data(), x.data(), n, inner);
+          k.logsumexp(y.data(), nullptr, x.data(), n, inner);
           return y.back();
         };
         CHECK(logsumexp(-inf, -inf) == -inf);
@@ -170,8 +170,12 @@ TEST_CASE("lines of infinities and NaN") {
         CHECK(std::isnan(logsumexp(0, nan)));
         CHECK(std::isnan(logsumexp(inf, nan)) == (n >= 1));
         CHECK(ulps(logsumexp(T(-1e4), T(-1e4)), -1e4L + std::log(static_cast<Real>(n))) <= 2);
+        // The logarithm of a probability keeps its digits where the logits are large.
+        std::vector<T> large(n * inner, T(1e4)), logarithms(n * inner);
+        k.log_softmax(logarithms.data(), large.data(), n, inner);
+        CHECK(ulps(logarithms.back(), -std::log(static_cast<Real>(n))) <= 2);
         std::vector<T> x(n * inner, -inf), y(inner, -inf), g(inner, T(1)), dx(n * inner, T(9));
-        k.logsumexp_gradient(dx.data(), false, g.data(), x.data(), y.data(), n, inner);
+        k.logsumexp_gradient(dx.data(), false, g.data(), x.data(), y.data(), nullptr, n, inner);
         for (const T one : dx) CHECK(one == 0);
         k.softmax(dx.data(), x.data(), n, inner);
         for (const T one : dx) CHECK(std::isnan(one));

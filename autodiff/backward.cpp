@@ -99,7 +99,10 @@ void Pass::survey(Node& root) {
   std::size_t open = 0;
   const auto reach = [&](Node& node) {
     if (node.is_leaf() || (node.survey >= first_survey_ && node.survey <= serial)) return;
-    if (nested_) set_aside_.push_back({&node, std::exchange(node.adjoint, {}), node.survey, node.needed});
+    if (nested_) {
+      set_aside_.push_back({&node, {}, node.survey, node.needed});  // before the adjoint, which it would take along
+      set_aside_.back().adjoint = std::exchange(node.adjoint, {});
+    }
     node.survey = serial;
     ++open;
   };
@@ -172,7 +175,8 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
     slot(root) = std::move(seed);
     while (node != stop && pending_ != 0) {
       Node* const previous = node->previous;
-      if (node->adjoint.value) {
+      // A nested pass leaves the adjoints of the one around it alone.
+      if (node->adjoint.value && (!nested_ || node->survey >= first_survey_)) {
         tape_.floor_ = node;
         visit(*node);
         tape_.floor_ = previous;

@@ -72,6 +72,20 @@ TEST_CASE("a rule may ask for gradients itself; the recording of the running pas
   CHECK(w.grad().item() == 64);
 }
 
+TEST_CASE("a rule that asks for gradients leaves the adjoints that wait beside them alone") {
+  const auto x = parameter<double>({0.5, 0.25});
+  const Tensor<double> h = exp(x), hh = h * h, waits = sin(x), squares = sum(hh);
+  Tensor<double> asked;
+  const Tensor<double> y = custom<double>("asks", {waits}, waits * 2, [&](const Tensor<double>& g) {
+    asked = grad(squares, x);
+    return std::vector<Tensor<double>>{g * 2};
+  });
+  const Tensor<double> left = sum(waits), right = sum(y);
+  (left + right).backward();  // `waits` has an adjoint from the left when the rule runs, and lies between the two
+  check_close(asked, 2 * exp(2 * x.detach()), 1e-14);
+  check_close(x.grad(), 3 * cos(x.detach()), 1e-14);
+}
+
 TEST_CASE("checkpoint gives the same gradients with a smaller peak of live bytes") {
   random::seed(5);
   std::vector<nn::Linear<double>> layers;

@@ -1,5 +1,6 @@
 // The thin layer: modules, losses, optimisers.
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "check_close.hpp"
@@ -101,6 +102,28 @@ TEST_CASE("losses and their reductions") {
   CHECK_THROWS_WITH_AS(
       nn::mse_loss(a, Tensor<double>{1.0, 2.0, 3.0, 4.0}),
       "[mse_loss] shapes (2, 2) of the prediction and (4,) of the target differ: reshape the target", Error);
+}
+
+TEST_CASE("the recorded gradients of losses are the fused ones") {
+  const Tensor<double> x{{0.1, -0.2, 0.5}, {1.0, 2.0, -1.0}}, y{{0.25, 0.5, 0.25}, {1.0, 0.0, 0.0}};
+  using Loss = std::function<Tensor<double>(const Tensor<double>&, const Tensor<double>&, Reduction)>;
+  for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::batch_mean, Reduction::none})
+    for (const Loss& loss :
+         {Loss([](auto&a, auto&b, Reduction r) { return nn::mse_loss(a, b, r); }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::half_squared_error(a, b, r); }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::binary_cross_entropy(sigmoid(a), b, r); }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::binary_cross_entropy_with_logits(a, b, r); }),
+          Loss([](auto&a, auto&, Reduction r) {
+            return nn::cross_entropy(a, {2, 0}, r);
+          }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::cross_entropy(a, b, r); })}) {
+      const Tensor<double> a = parameter(x), b = parameter(y), value = loss(a, b, reduction);
+      const Tensor<double> seed = cos(value.detach() + 1);
+      const std::vector<Tensor<double>> leaves{a, b};
+      const auto fused = grad(value, leaves, {.seed = seed, .retain_tape = true});
+      const auto recorded = grad(value, leaves, {.seed = seed, .create_graph = true});
+      for (std::size_t i = 0; i < 2; ++i) check_close(recorded[i].detach(), fused[i], 1e-13, 1e-15);
+    }
 }
 
 TEST_CASE("cross-entropies: integer and one-hot labels agree, and extremes stay finite") {

@@ -85,4 +85,7 @@ TEST_CASE("lines of −∞, and of zeros") {
   const Tensor<double> rows{{0.0, 0.0}, {3.0, 4.0}};
   check_gradient([](const auto& a) { return norm(a, 1); }, rows, {{0.0, 0.0}, {0.6, 0.8}});
   check_gradient([](const auto& a) { return norm(a, 0); }, transpose(rows), {{0.0, 0.6}, {0.0, 0.8}});
+  // Where no class is possible there is no distribution: the gradient is NaN, as the loss is.
+  check_gradient([](const auto& a) { return nn::cross_entropy(a, {0}); }, {{-infinity, -infinity}},
+                 {{std::nan(""), std::nan("")}});
 }

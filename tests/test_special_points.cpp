@@ -63,10 +63,18 @@ TEST_CASE("where selects the adjoint: where it is infinite and belongs to the ot
 
 TEST_CASE("powers: a base or an exponent of 0") {
   const Tensor<double> base{0.0, 0.0, 2.0, 2.0}, exponent{0.0, 2.0, 0.0, 3.0};
+  const double ln2 = std::log(2.0);
   check_gradient([&](const auto& a) { return pow(a, exponent); }, base, {0.0, 0.0, 0.0, 12.0});
-  check_gradient([&](const auto& b) { return pow(base, b); }, exponent,
-                 {0.0, 0.0, std::log(2.0), 8 * std::log(2.0)});
-  check_gradient([](const auto& a) { return pow(a, 0); }, base, {0.0, 0.0, 0.0, 0.0});
+  check_gradient([&](const auto& b) { return pow(base, b); }, exponent, {0.0, 0.0, ln2, 8 * ln2});
+  const auto slope = [&](const auto& b) { return grad(sum(pow(base, b)), b, {.create_graph = true}); };
+  check_gradient(slope, exponent, {0.0, 0.0, ln2 * ln2, 8 * ln2 * ln2});
+  check_gradient([](const auto& b) { return pow(Tensor<double>{0.0}, b); }, {-1.0}, {0.0});  // of infinity
+  const auto scaled_slope = [&](const auto& c) {
+    const Tensor<double> b = parameter(exponent);
+    return grad(sum(pow(base, b) * c), b, {.create_graph = true});
+  };
+  check_gradient(scaled_slope, ones<double>({4}), {0.0, 0.0, ln2, 8 * ln2});
+  check_gradient([](const auto& a) { return pow(a, 0); }, {0.0, 2.0, infinity}, {0.0, 0.0, 0.0});
   check_gradient([](const auto& a) { return pow(a, 1); }, base, {1.0, 1.0, 1.0, 1.0});
 }
 

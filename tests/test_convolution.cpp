@@ -167,15 +167,18 @@ TEST_CASE_TEMPLATE("pooling: extremes, ties, padding that is never the largest",
     check_close(grad(sum(max_pool2d(lowest, 2, 2, 1)), lowest, {.create_graph = recorded}),
                 ones<T>({1, 1, 2, 2}), 0);
 
-  // Large enough to be shared out.
-  const auto big = parameter(random::normal<T>({40, 5, 33, 31}));
+  // Large enough to be shared out, to three threads that have memory of their own.
+  const int before = num_threads();
+  set_num_threads(3);
+  const auto big = parameter(random::normal<T>({80, 5, 33, 31}));
   const Tensor<T> pooled = max_pool2d(big, 3, 2, 1);
   check_close(pooled,
-              reshape(max(unfold(reshape(big + 100, {200, 1, 33, 31}), 3, 2, 1), 1), {40, 5, 17, 16}) - 100,
+              reshape(max(unfold(reshape(big + 100, {400, 1, 33, 31}), 3, 2, 1), 1), {80, 5, 17, 16}) - 100,
               1e-4, 1e-4);
   const Tensor<T> probe = random::normal<T>(pooled.shape());
   check_close(grad(sum(pooled * probe), big),
               grad(sum(max_pool2d(big, 3, 2, 1) * probe), big, {.create_graph = true}), 1e-5, 1e-5);
+  set_num_threads(before);
 }
 
 TEST_CASE("errors name shapes") {

@@ -100,7 +100,8 @@ void Pass::survey(Node& root) {
   const auto reach = [&](Node& node) {
     if (node.is_leaf() || (node.survey >= first_survey_ && node.survey <= serial)) return;
     if (nested_) {
-      set_aside_.push_back({&node, {}, node.survey, node.needed});  // before the adjoint, which it would take along
+      set_aside_.push_back(
+          {&node, {}, node.survey, node.needed});  // before the adjoint, which it would take along
       set_aside_.back().adjoint = std::exchange(node.adjoint, {});
     }
     node.survey = serial;

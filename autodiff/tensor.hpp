@@ -239,8 +239,8 @@ Tensor<T> arange(std::type_identity_t<T> to) {
   return arange<T>(T(0), to, T(1));
 }
 
-/// Values as xtensor prints them, shape, and whether it requires a gradient. A program's xt::print_options are for
-/// `tensor.value()`; the digits that the stream is set to are for both.
+/// Values as xtensor prints them, shape, and whether it requires a gradient. A program's xt::print_options
+/// are for `tensor.value()`; the digits that the stream is set to are for both.
 template <class T>
 std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor);
 

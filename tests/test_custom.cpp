@@ -81,7 +81,8 @@ TEST_CASE("a rule that asks for gradients leaves the adjoints that wait beside t
     return std::vector<Tensor<double>>{g * 2};
   });
   const Tensor<double> left = sum(waits), right = sum(y);
-  (left + right).backward();  // `waits` has an adjoint from the left when the rule runs, and lies between the two
+  (left + right)
+      .backward();  // `waits` has an adjoint from the left when the rule runs, and lies between the two
   check_close(asked, 2 * exp(2 * x.detach()), 1e-14);
   check_close(x.grad(), 3 * cos(x.detach()), 1e-14);
 }

@@ -9,13 +9,13 @@
 #include <numeric>
 #include <ostream>
 #include <random>
-#include <sstream>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "audit_run.hpp"
 #include "backward.hpp"
 #include "random.hpp"
+#include "text_stream.hpp"
 
 namespace xtape {
 namespace detail {
@@ -397,7 +397,7 @@ template AuditReport audit(const std::function<Tensor<double>()>&, const AuditOp
 std::ostream& operator<<(std::ostream& out, const AuditReport& report) {
   std::size_t op = 9, shapes = 6;
   const auto wrong = std::ranges::count(report.rows, false, &AuditReport::Row::passed);
-  std::ostringstream text;
+  detail::TextStream text;
   text << report.rows.size() << " operations, " << wrong << " with a wrong derivative\n";
   for (const auto& row : report.rows) {
     op = std::max(op, row.op.size());

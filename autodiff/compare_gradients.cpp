@@ -6,10 +6,10 @@
 #include <iomanip>
 #include <optional>
 #include <ostream>
-#include <sstream>
 #include <type_traits>
 
 #include "layer_hints.hpp"
+#include "text_stream.hpp"
 
 namespace xtape {
 namespace {
@@ -72,7 +72,7 @@ std::ostream& operator<<(std::ostream& out, const GradientTable& table) {
     name = std::max(name, row.name.size());
     shape = std::max(shape, row.shape.size());
   }
-  std::ostringstream text;
+  detail::TextStream text;
   text << std::left << std::setw(static_cast<int>(name) + 2) << "name"
        << std::setw(static_cast<int>(shape) + 2) << "shape" << std::right << std::setw(14) << "max |a - b|"
        << std::setw(14) << "relative" << std::setw(14) << "cosine"

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <ostream>
-#include <sstream>
 
 #include "backward.hpp"
+#include "text_stream.hpp"
 
 namespace xtape {
 namespace detail {
@@ -62,8 +62,8 @@ void add_to_list(std::string& list, const std::string& text) { list += (list.emp
 }  // namespace
 
 void AnomalyObserver::begin(const char*, const Handle* adjoint) {
-  rules_ += adjoint ? 1 : 0;
   runs_.push_back({adjoint != nullptr, adjoint ? describe_bad("the adjoint", *adjoint->value.get()) : ""});
+  rules_ += adjoint ? 1 : 0;
 }
 
 void AnomalyObserver::end() {
@@ -114,7 +114,7 @@ void AnomalyObserver::backward(Node& node, const Pass& pass) {
 }  // namespace detail
 
 AnomalyError::AnomalyError(Anomaly found)
-    : Error(found.op, (std::ostringstream() << found).str()), anomaly(std::move(found)) {}
+    : Error(found.op, detail::text_of(found)), anomaly(std::move(found)) {}
 
 std::ostream& operator<<(std::ostream& out, const Anomaly& a) {
   out << (a.is_backward ? "backward gave " : "forward gave ") << detail::number_text(a.value) << " at "

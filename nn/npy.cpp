@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <new>
 #include <regex>
 #include <sstream>
 
@@ -15,6 +16,8 @@
 #else
 #include <xtensor/xnpy.hpp>
 #endif
+
+#include <autodiff/text_stream.hpp>
 
 #include "new_file.hpp"
 
@@ -28,7 +31,7 @@ namespace {
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(path, std::strerror(errno));
-  std::ostringstream text;
+  xtape::detail::TextStream text;
   text << file.rdbuf();
   return std::move(text).str();
 }
@@ -92,12 +95,21 @@ void check(const std::string& path, const std::string& bytes) {
                    std::to_string(bytes.size() - header.end) + ": it is cut short, or has more than it says");
 }
 
+/// The file of a tensor. Where xtensor's stream has no memory for more, it ends and says nothing.
+template <class T>
+std::string content_of(const Tensor<T>& x) {
+  std::string bytes = xt::dump_npy(x.value());
+  const std::size_t elements = x.size() * sizeof(T);
+  if (bytes.size() <= elements || bytes[bytes.size() - elements - 1] != '\n') throw std::bad_alloc();
+  return bytes;
+}
+
 }  // namespace
 
 template <class T>
 void save_npy(const std::string& path, const Tensor<T>& x) {
   if (!x.defined()) throw Error("save_npy", path + ": the tensor is empty");
-  const std::string bytes = xt::dump_npy(x.value());
+  const std::string bytes = content_of(x);
   detail::NewFile file("save_npy", path);
   file.write(bytes.data(), bytes.size());
   file.commit();

@@ -5,8 +5,9 @@
 #include <cmath>
 #include <functional>
 #include <ostream>
-#include <sstream>
 #include <utility>
+
+#include <autodiff/text_stream.hpp>
 
 #include "remedies.hpp"
 
@@ -102,8 +103,7 @@ class Judge {
       if (what.empty()) continue;
       std::string advice = "const DetectAnomaly scope; stops at the operation that begins it";
       if (step.origin) {
-        what +=
-            "; the first operation: " + step.origin->op + ": " + (std::ostringstream() << *step.origin).str();
+        what += "; the first operation: " + step.origin->op + ": " + xtape::detail::text_of(*step.origin);
         advice =
             "Keep the operands of '" + step.origin->op +
             "' in its domain: add a small number to them, clamp() them, or use the function that is made for "

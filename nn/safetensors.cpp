@@ -13,11 +13,10 @@
 
 #include <zlib.h>
 
-#include <nlohmann/json.hpp>
-
 #include <autodiff/version.hpp>
 
 #include "new_file.hpp"
+#include "safetensors_header.hpp"
 
 namespace xtape::nn {
 namespace {
@@ -25,7 +24,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "the format stores numbers with the low byte first");
 
-using Json = nlohmann::ordered_json;
 using Header = std::uint64_t;  // its length
 constexpr const char* metadata_key = "__metadata__";
 constexpr const char* own_notes = "xtape.";  // what the names of the two below begin with
@@ -65,22 +63,6 @@ class Checksum {
   uLong value_ = crc32_z(0, nullptr, 0);
 };
 
-/// The JSON of a header. Error for text that is not JSON, and for a name that occurs twice.
-Json parse_header(const std::string& path, const std::string& text) {
-  std::set<std::string> names;
-  const auto unique = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > 3) fail("load", path, "the header is nested too deeply");
-    if (event == Json::parse_event_t::key && depth == 1 && !names.insert(value.get<std::string>()).second)
-      fail("load", path, "'" + value.get<std::string>() + "' occurs twice");
-    return true;
-  };
-  try {
-    Json header = Json::parse(text, unique);
-    if (header.is_object()) return header;
-  } catch (const Json::exception&) {}
-  fail("load", path, "the header is not a JSON object");
-}
-
 struct Entry {
   Shape shape;
   std::size_t begin, end;
@@ -88,25 +70,21 @@ struct Entry {
 
 /// What the header says of one array; the size of the elements agrees with the shape.
 template <class T>
-Entry checked_entry(const std::string& path, const std::string& name, const Json& json) {
-  const auto wrong = [&](const std::string& what) { fail("load", path, "'" + name + "' " + what); };
-  const auto is_list_of_sizes = [](const Json& list) {
-    if (!list.is_array()) return false;
-    for (const Json& item : list)
-      if (!item.is_number_unsigned()) return false;
-    return true;
+Entry checked_entry(const std::string& path, const detail::HeaderItem& item) {
+  const auto wrong = [&](const std::string& what) { fail("load", path, "'" + item.name + "' " + what); };
+  const auto field = [&](const char* name) {
+    const auto found = item.fields.find(name);
+    return found == item.fields.end() ? detail::HeaderItem::Field{} : found->second;
   };
-  if (!json.is_object() || json.size() != 3 || !json.contains("dtype") || !json["dtype"].is_string() ||
-      !json.contains("shape") || !is_list_of_sizes(json["shape"]) || !json.contains("data_offsets") ||
-      !is_list_of_sizes(json["data_offsets"]) || json["data_offsets"].size() != 2)
+  const auto type = field("dtype").text;
+  const auto shape = field("shape").sizes, offsets = field("data_offsets").sizes;
+  if (item.fields.size() != 3 || !type || !shape || !offsets || offsets->size() != 2)
     wrong("does not have a dtype, a shape and two data_offsets");
-  const auto type = json["dtype"].get<std::string>();
-  if (type != type_name<T>) wrong("is of type " + type + ", not " + type_name<T>);
-  if (json["shape"].size() > max_rank)
-    wrong("has " + std::to_string(json["shape"].size()) + " axes, and at most " + std::to_string(max_rank) +
+  if (*type != type_name<T>) wrong("is of type " + *type + ", not " + type_name<T>);
+  if (shape->size() > max_rank)
+    wrong("has " + std::to_string(shape->size()) + " axes, and at most " + std::to_string(max_rank) +
           " are possible");
-  const Entry entry{Shape(json["shape"].get<std::vector<std::size_t>>()),
-                    json["data_offsets"][0].get<std::size_t>(), json["data_offsets"][1].get<std::size_t>()};
+  const Entry entry{Shape(*shape), offsets->front(), offsets->back()};
   std::size_t bytes = sizeof(T);
   for (const std::size_t d : entry.shape)
     if (__builtin_mul_overflow(bytes, d, &bytes))
@@ -137,28 +115,32 @@ const Tensor<T>& NamedTensors<T>::at(const std::string& name) const {
 
 template <class T>
 void save_tensors(const std::string& path, const NamedTensors<T>& content) {
-  Json header = Json::object();
-  header[metadata_key] = content.metadata;
-  for (const auto& [name, text] : content.metadata)
+  const auto in_quotes = [&](const std::string& name) {
+    const auto json = detail::quoted(name);
+    if (!json) fail("save", path, "a name or a text is not UTF-8");
+    return *json;
+  };
+  std::string text = "{" + in_quotes(metadata_key) + ":{";
+  for (const auto& [name, note] : content.metadata) {
     if (name.starts_with(own_notes))
       fail("save", path, "the note '" + name + "' has a name that the file uses itself");
-  header[metadata_key][version_note] = xtape::version;
-  header[metadata_key][checksum_note] = Checksum::zeros;
+    text += in_quotes(name) + ":" + in_quotes(note) + ",";
+  }
+  text += in_quotes(version_note) + ":" + in_quotes(xtape::version) + "," + in_quotes(checksum_note) + ":" +
+          in_quotes(std::string(Checksum::zeros)) + "}";
+  std::set<std::string> names{metadata_key};
   std::size_t at = 0;
   for (const auto& [name, tensor] : content.tensors) {
-    if (header.contains(name) || name == metadata_key)
-      fail("save", path, "two entries have the name '" + name + "'");
+    if (!names.insert(name).second) fail("save", path, "two entries have the name '" + name + "'");
     if (!tensor.defined()) fail("save", path, "'" + name + "' is an empty tensor");
     const std::size_t end = at + tensor.size() * sizeof(T);
-    header[name] = {{"dtype", type_name<T>},
-                    {"shape", std::vector<std::size_t>(tensor.shape().begin(), tensor.shape().end())},
-                    {"data_offsets", {at, end}}};
+    text += "," + in_quotes(name) + ":{\"dtype\":\"" + type_name<T> + "\",\"shape\":[";
+    for (std::size_t i = 0; i < tensor.rank(); ++i)
+      text += (i == 0 ? "" : ",") + std::to_string(tensor.shape()[i]);
+    text += "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]}";
     at = end;
   }
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const Json::exception&) { fail("save", path, "a name or a text is not UTF-8"); }
+  text += "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that elements are aligned
   const Header length = text.size();
   Checksum sum;
@@ -196,21 +178,20 @@ NamedTensors<T> load_tensors(const std::string& path) {
              ": it is cut short, or no safetensors file");
   std::string text(length, ' ');
   read(text.data(), length);
-  const Json header = parse_header(path, text);
 
   NamedTensors<T> content;
   std::vector<std::pair<std::string, Entry>> entries;
   std::size_t expected = 0;
-  for (const auto& [name, value] : header.items()) {
-    if (name == metadata_key) {
-      if (!value.is_object()) fail("load", path, "the metadata is no object of texts");
-      for (const auto& [key, one] : value.items()) {
-        if (!one.is_string()) fail("load", path, "the metadata '" + key + "' is no text");
-        content.metadata[key] = one.template get<std::string>();
-      }
+  for (const detail::HeaderItem& item : detail::parse_header(path, text)) {
+    if (item.name != metadata_key) {
+      entries.emplace_back(item.name, checked_entry<T>(path, item));
       continue;
     }
-    entries.emplace_back(name, checked_entry<T>(path, name, value));
+    if (!item.is_object) fail("load", path, "the metadata is no object of texts");
+    for (const auto& [key, field] : item.fields) {
+      if (!field.text) fail("load", path, "the metadata '" + key + "' is no text");
+      content.metadata[key] = *field.text;
+    }
   }
   const std::string checksum = take_checksum(path, content.metadata);
   std::stable_sort(entries.begin(), entries.end(),

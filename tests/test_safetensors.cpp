@@ -135,7 +135,7 @@ TEST_CASE("damaged files are refused, and the error names the entry") {
   CHECK(error_of(with_entry(good).substr(0, 20)).starts_with("the header claims "));
   CHECK(error_of(file_of("[1, 2]", 0)) == "the header is not a JSON object");
   CHECK(error_of(file_of("{\"w\":", 0)) == "the header is not a JSON object");
-  CHECK(error_of(file_of(std::string(50000, '['), 0)) == "the header is nested too deeply");
+  CHECK(error_of(file_of("{\"w\":" + std::string(50000, '['), 0)) == "the header is nested too deeply");
   CHECK(error_of(file_of("{\"w\":" + good + ",\"w\":" + good + "}", 8)) == "'w' occurs twice");
   CHECK(error_of(with_entry("3")) == "'w' does not have a dtype, a shape and two data_offsets");
   CHECK(error_of(with_entry("{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}")) ==

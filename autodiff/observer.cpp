@@ -16,7 +16,12 @@ void Observer::backward(Node&, const Pass&) {}
 void Observer::end() {}
 
 void begin_observed(const char* op, const Handle* adjoint) {
-  for (Observer* o = observer; o; o = o->outer()) o->begin(op, adjoint);
+  for (Observer* o = observer; o; o = o->outer()) try {
+      o->begin(op, adjoint);
+    } catch (...) {  // there is no Observed that would end the run
+      for (Observer* begun = observer; begun != o; begun = begun->outer()) begun->end();
+      throw;
+    }
 }
 void observe_forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) {
   for (Observer* o = observer; o; o = o->outer()) o->forward(op, y, inputs);

@@ -16,7 +16,8 @@ class Observer {
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
 
-  /// An operation begins, or where there is an adjoint, its rule. Runs nest. Throws nothing.
+  /// An operation begins, or where there is an adjoint, its rule. Runs nest. Where it has no memory to note
+  /// that, it throws, and the run has not begun.
   virtual void begin(const char* op, const Handle* adjoint);
   /// The operation gave y, with a node where it was recorded. What this throws, the operation throws.
   virtual void forward(const char* op, const Handle& y, std::span<const Handle* const> inputs);

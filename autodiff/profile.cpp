@@ -33,7 +33,15 @@ std::string escaped(std::string_view text) {
 }  // namespace
 
 void Profile::begin(const char* op, const detail::Handle* adjoint) {
+  // All that takes memory is here: end() runs where exceptions pass, too.
+  if (events_.size() + frames_.size() >= events_.capacity()) events_.reserve(2 * events_.capacity() + 1);
   frames_.push_back({op, adjoint != nullptr, {}, {}, memory_use().allocated});
+  if (row_of(op) == rows_.end()) try {
+      rows_.push_back({.op = op});
+    } catch (...) {
+      frames_.pop_back();
+      throw;
+    }
   frames_.back().start = Clock::now();
 }
 
@@ -48,8 +56,7 @@ void Profile::end() {
     frames_.back().inner += length;
     frames_.back().inner_allocated += allocated;
   }
-  auto row = std::ranges::find(rows_, std::string_view(frame.op), &Row::op);
-  if (row == rows_.end()) row = rows_.insert(row, Row{.op = frame.op});
+  const auto row = row_of(frame.op);
   (frame.is_backward ? row->backward : row->forward) += seconds(length - frame.inner);
   row->count += frame.is_backward ? 0 : 1;
   row->allocated += allocated - frame.inner_allocated;

@@ -1,9 +1,11 @@
 // A cost ledger: what each kind of operation takes in time and memory.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <iosfwd>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "observer.hpp"
@@ -53,6 +55,8 @@ class Profile : public detail::Observer {
   void begin(const char* op, const detail::Handle* adjoint) override;
   void forward(const char*, const detail::Handle& y, std::span<const detail::Handle* const>) override;
   void end() override;
+
+  std::vector<Row>::iterator row_of(std::string_view op) { return std::ranges::find(rows_, op, &Row::op); }
 
   const Clock::time_point start_ = Clock::now();
   std::vector<Row> rows_;

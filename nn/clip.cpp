@@ -24,6 +24,14 @@ std::vector<Tensor<T>> with_gradient(const char* op, const std::vector<Tensor<T>
   return result;
 }
 
+/// Gives each parameter f(its gradient), or where one cannot be had, none of them.
+template <class T, class F>
+void set_gradients(std::vector<Tensor<T>> parameters, const F& f) {
+  std::vector<Tensor<T>> gradients;
+  for (const Tensor<T>& p : parameters) gradients.push_back(f(p.grad().detach()));
+  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].set_grad(gradients[i]);
+}
+
 }  // namespace
 
 template <class T>
@@ -33,15 +41,15 @@ double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max) {
   for (const Tensor<T>& p : clipped) total.add(p.grad());
   const double norm = total.value(), factor = max / (norm + 1e-6);
   if (!std::isfinite(norm) || factor >= 1) return norm;
-  for (Tensor<T>& p : clipped) p.set_grad(p.grad().detach() * static_cast<T>(factor));
+  set_gradients(clipped, [&](const Tensor<T>& g) { return g * static_cast<T>(factor); });
   return norm;
 }
 
 template <class T>
 void clip_grad_value(const std::vector<Tensor<T>>& parameters, double max) {
   const T limit = static_cast<T>(max);
-  for (Tensor<T>& p : with_gradient("clip_grad_value", parameters, max))
-    p.set_grad(clamp(p.grad().detach(), -limit, limit));
+  set_gradients(with_gradient("clip_grad_value", parameters, max),
+                [&](const Tensor<T>& g) { return clamp(g, -limit, limit); });
 }
 
 #define XTAPE_INSTANTIATE(T)                                             \

@@ -23,17 +23,20 @@ std::size_t DataLoader<T>::size() const {
 
 template <class T>
 typename DataLoader<T>::Iterator DataLoader<T>::begin() {
-  if (next_.batch > 0 && !restored_) next_ = {next_.seed, next_.epoch + 1, 0};
-  restored_ = false;
+  State start = next_;
+  if (start.batch > 0 && !restored_) start = {start.seed, start.epoch + 1, 0};
   if (options_.shuffle) {
-    std::seed_seq words{next_.seed, next_.seed >> 32, std::uint64_t{next_.epoch}};  // of 32 bits each
+    std::seed_seq words{start.seed, start.seed >> 32, std::uint64_t{start.epoch}};  // of 32 bits each
     std::mt19937_64 engine(words);
     order_ = random::permutation(dataset_.size(), engine);
   } else {
     order_.resize(dataset_.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
   }
-  return Iterator(this);
+  next_ = start;
+  const Iterator first(this);
+  restored_ = false;  // until here an exception leaves the pass to the next begin()
+  return first;
 }
 
 template <class T>

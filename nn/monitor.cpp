@@ -56,9 +56,9 @@ template <class T>
 void GradientMonitor<T>::before_step() {
   if (is_open_ && !has_run_since_)
     throw Error("GradientMonitor", "before_step() was called twice: call after_step() between");
+  if (is_kept()) note_before_update();
   is_open_ = true;
   has_run_since_ = false;
-  if (is_kept()) note_before_update();
 }
 
 template <class T>
@@ -85,11 +85,14 @@ void GradientMonitor<T>::note_before_update() {
 
 template <class T>
 void GradientMonitor<T>::after_step(double loss, double learning_rate) {
-  const bool is_cut_short = !std::exchange(is_open_, false);
+  const bool is_cut_short = !is_open_;
   if (is_cut_short && std::isfinite(loss))
     throw Error("GradientMonitor", "after_step() without before_step()");
   if (is_cut_short) note_before_update();
   if (is_kept() || is_cut_short) {
+    // What takes memory comes first: where there is none, nothing is noted and the call can be made again.
+    current_.activations.reserve(layers_.size());
+    history_.steps.emplace_back();
     current_.loss = loss;
     current_.learning_rate = learning_rate;
     for (std::size_t k = 0; k < parameters_.size(); ++k) {
@@ -105,8 +108,9 @@ void GradientMonitor<T>::after_step(double loss, double learning_rate) {
     }
     for (std::size_t at = 0; at < layers_.size(); ++at)
       current_.activations.push_back(finish(layers_[at], history_.activations[at].rfind("relu", 0) == 0));
-    history_.steps.push_back(std::exchange(current_, {}));
+    history_.steps.back() = std::exchange(current_, {});
   }
+  is_open_ = false;
   ++step_;
   forget();
 }

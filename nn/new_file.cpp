@@ -39,10 +39,10 @@ void NewFile::write(const void* data, std::size_t bytes) {
 }
 
 void NewFile::commit() {
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();  // which may throw
   if (fsync(file_) != 0 || rename(beside_.c_str(), path_.c_str()) != 0) system_error();
   close(std::exchange(file_, -1));
   // The folder holds the name: it is flushed too, where it can be.
-  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   const int directory = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return;
   fsync(directory);

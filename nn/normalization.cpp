@@ -41,8 +41,10 @@ Tensor<T> BatchNorm1d<T>::forward(const Tensor<T>& x) {
   Moments<T> batch;
   Tensor<T> y = batch_norm(x, weight, bias, epsilon, &batch);
   const T m = static_cast<T>(options_.momentum), unbiased = static_cast<T>(N) / static_cast<T>(N - 1);
-  running_mean.assign((1 - m) * running_mean + m * batch.mean);
-  running_var.assign((1 - m) * running_var + m * unbiased * batch.variance);
+  const Tensor<T> mean = (1 - m) * running_mean + m * batch.mean;
+  const Tensor<T> variance = (1 - m) * running_var + m * unbiased * batch.variance;
+  running_mean.assign(mean);  // both or none
+  running_var.assign(variance);
   return y;
 }
 

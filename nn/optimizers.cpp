@@ -37,6 +37,8 @@ Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::stri
 
 template <class T>
 void Optimizer<T>::step() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (parameters_[i].has_grad()) prepare(i);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Tensor<T>& p = parameters_[i];
     if (!p.has_grad()) continue;
@@ -120,6 +122,11 @@ SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o)
 }
 
 template <class T>
+void SGD<T>::prepare(std::size_t i) {
+  if (options.momentum != 0) this->memory(0, i);
+}
+
+template <class T>
 void SGD<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   // A velocity of 0 makes the first step that of the gradient alone.
   T* const velocity = options.momentum != 0 ? this->memory(0, i) : nullptr;
@@ -137,6 +144,12 @@ Adam<T>::Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o
   if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
     throw Error(name, "beta1 " + xtape::detail::number_text(o.beta1) + " and beta2 " +
                           xtape::detail::number_text(o.beta2) + " must be in [0, 1)");
+}
+
+template <class T>
+void Adam<T>::prepare(std::size_t i) {
+  this->memory(0, i);
+  this->memory(1, i);
 }
 
 template <class T>
@@ -170,6 +183,13 @@ RMSprop<T>::RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions o)
 }
 
 template <class T>
+void RMSprop<T>::prepare(std::size_t i) {
+  this->memory(0, i);
+  if (options.centered) this->memory(1, i);
+  if (options.momentum != 0) this->memory(2, i);
+}
+
+template <class T>
 void RMSprop<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   T* const mean = options.centered ? this->memory(1, i) : nullptr;
   T* const velocity = options.momentum != 0 ? this->memory(2, i) : nullptr;
@@ -190,11 +210,16 @@ Adagrad<T>::Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions o)
 }
 
 template <class T>
+void Adagrad<T>::prepare(std::size_t i) {
+  this->memory(0, i, static_cast<T>(options.initial_square));
+}
+
+template <class T>
 void Adagrad<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   const double rate =
       options.learning_rate / (1 + static_cast<double>(this->steps(i) - 1) * options.rate_decay);
   kernels<T>().adagrad(
-      w, this->memory(0, i, static_cast<T>(options.initial_square)), g, n,
+      w, this->memory(0, i), g, n,
       {static_cast<T>(rate), static_cast<T>(options.epsilon), static_cast<T>(options.weight_decay)});
 }
 

@@ -28,7 +28,8 @@ class Optimizer : public HasLearningRate {
   /// or that is listed twice.
   explicit Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories = {});
 
-  /// One update of every parameter that has a gradient.
+  /// One update of every parameter that has a gradient. Where there is no memory for what the rule keeps,
+  /// nothing has changed.
   void step();
   void zero_grad();
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
@@ -42,6 +43,8 @@ class Optimizer : public HasLearningRate {
   void restore(const std::vector<std::pair<std::string, Tensor<T>>>& state);
 
  protected:
+  /// Makes the arrays that update() is to use: for all parameters, before the first of them changes.
+  virtual void prepare(std::size_t) {}
   /// w ← …, the n elements of parameter i, with the gradient g.
   virtual void update(std::size_t i, T* w, const T* g, std::size_t n) = 0;
   /// How many updates parameter i has had, with the present one.
@@ -76,6 +79,7 @@ class SGD : public Optimizer<T> {
   SGDOptions options;  ///< may be changed between steps
 
  protected:
+  void prepare(std::size_t i) override;
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 
@@ -101,6 +105,7 @@ class Adam : public Optimizer<T> {
 
  protected:
   Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o, bool decoupled);
+  void prepare(std::size_t i) override;
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 
  private:
@@ -146,6 +151,7 @@ class RMSprop : public Optimizer<T> {
   RMSpropOptions options;  ///< may be changed between steps
 
  protected:
+  void prepare(std::size_t i) override;
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 
@@ -169,6 +175,7 @@ class Adagrad : public Optimizer<T> {
   AdagradOptions options;  ///< may be changed between steps
 
  protected:
+  void prepare(std::size_t i) override;
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 

@@ -62,9 +62,10 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimize
   }
   if (!of_model.empty()) fail("the model has no '" + of_model.begin()->first + "'");
 
+  Notes notes = std::move(content.metadata);
   if (optimizer) {
-    if (!content.metadata.contains(rate_note)) fail("it was saved without an optimiser");
-    const std::string& text = content.metadata[rate_note];
+    if (!notes.contains(rate_note)) fail("it was saved without an optimiser");
+    const std::string& text = notes[rate_note];
     double rate = 0;
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), rate);
     if (code != std::errc() || end != text.data() + text.size() || !(rate >= 0 && std::isfinite(rate)))
@@ -73,8 +74,8 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimize
     optimizer->set_learning_rate(rate);
   }
   for (std::size_t i = 0; i < targets.size(); ++i) targets[i].second.assign(values[i]);
-  content.metadata.erase(rate_note);
-  return content.metadata;
+  notes.erase(rate_note);
+  return notes;
 }
 
 }  // namespace

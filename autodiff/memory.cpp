@@ -9,8 +9,10 @@
 namespace xtape {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool pooling = false;  // a reused block would hide a use after release from the sanitizer
+// A reused block would hide a use after release from the sanitizer, and an allocation from a test that
+// refuses each.
+#if defined(__SANITIZE_ADDRESS__) || defined(XTAPE_UNPOOLED)
+constexpr bool pooling = false;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 constexpr bool pooling = false;

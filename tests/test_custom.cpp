@@ -239,3 +239,36 @@ TEST_CASE("map: broadcasting, numbers, constants, empty tensors, arguments passe
   CHECK_THROWS_WITH_AS(map([](auto a, auto b) { return a + b; }, row, Tensor<double>{1.0, 2.0}),
                        doctest::Contains("[map] shapes (3,) and (2,) do not broadcast"), Error);
 }
+
+TEST_CASE("map: operations on numbers alone, and symbols of a call around this one") {
+  const auto x = parameter<double>({0.5, -1.0});
+  const auto f = [](auto a) { return a * exp(decltype(a)(0.5)) + atan2(decltype(a)(1.0), decltype(a)(2.0)); };
+  check_close(map(f, x), f(x), 1e-15);
+  check_close(grad(sum(map(f, x)), x), full<double>({2}, std::exp(0.5)), 1e-15);
+
+  const auto nested = [&]<class A>(A a) {
+    const auto inner = [&](auto b) {
+      if constexpr (std::is_same_v<A, decltype(b)>)
+        return b + a;
+      else
+        return b;
+    };
+    map(inner, x);
+    return a;
+  };
+  CHECK_THROWS_WITH_AS(map(nested, x),
+                       "[map] symbols of two calls of map are mixed: capture tensors as arguments", Error);
+}
+
+TEST_CASE("map: more intermediates at once than fit into the memory of a tile") {
+  const auto f = [](auto a) {
+    std::vector<decltype(a)> parts;
+    for (int i = 1; i <= 60; ++i) parts.push_back(sin(a * i));
+    decltype(a) total = parts[0] * parts[59];
+    for (std::size_t i = 1; i < 30; ++i) total = total * 0.5 + parts[i] * parts[59 - i];
+    return total;
+  };
+  const auto x = parameter(random::normal<double>({3000}));
+  check_close(map(f, x), f(x), 1e-12, 1e-13);
+  check_close(grad(sum(map(f, x)), x), grad(sum(f(x)), x), 1e-11, 1e-11);
+}

@@ -357,6 +357,10 @@ TEST_CASE("a loader gives every sample once in each pass, and each pass in anoth
 
   for (const Data& batch : loader)
     check_close(flatten(batch.inputs), batch.targets, 0);  // rows stay together
+  auto batch = loader.begin();
+  batch++;
+  CHECK(batch->inputs.shape()[0] == 4);
+  CHECK(loader.dataset().size() == 10);
   Loader dropped(counted(10), {.batch_size = 4, .drop_last = true});
   CHECK(dropped.size() == 2);
   CHECK(joined(pass(dropped)).size() == 8);

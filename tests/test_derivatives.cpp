@@ -137,6 +137,18 @@ TEST_CASE("value_and_grad gives a tuple for several arguments and does not touch
   check_close(grad(sum(square(g2)), w), {8.0, 16.0}, 1e-14);
 }
 
+TEST_CASE("derivatives of a function that does not depend on its arguments are 0") {
+  const auto x = parameter<double>({1.0, 2.0});
+  const auto f = [](const auto&...) { return Tensor<double>(3.0); };
+  const auto [value, gradients] = value_and_grad(f)(x, Tensor<double>(1.0));
+  CHECK(value.item() == 3);
+  check_close(std::get<0>(gradients), {0.0, 0.0}, 0);
+  CHECK(std::get<1>(gradients).item() == 0);
+  check_close(hvp(f, x, x.detach()).second, {0.0, 0.0}, 0);
+  CHECK_THROWS_WITH_AS(hvp(f, x, Tensor<double>{1.0}), "[hvp] the direction has the shape (1,), x (2,)",
+                       Error);
+}
+
 TEST_CASE("derivatives work inside a NoGrad scope, and inside each other") {
   const NoGrad scope;
   const Tensor<double> x(0.5);

@@ -151,6 +151,16 @@ TEST_CASE("making tensors") {
   throws("[set_num_threads] 0 threads: at least 1 is needed", [] { set_num_threads(0); });
 }
 
+TEST_CASE("operations on more inputs than they count") {
+  const std::vector<Tensor<double>> many(65536, parameter<double>({1.0}));
+  CHECK_THROWS_WITH_AS(concatenate(many, 0),
+                       "[concatenate] 65536 inputs are more than 65535: join them in groups", Error);
+  const std::vector<Tensor<double>> some(31, many[0]);
+  CHECK_THROWS_WITH_AS(
+      detail::checkpoint<double>([](const auto& x) { return x[0]; }, some),
+      "[checkpoint] more than 30 arguments: pass them joined, or let the function capture them", Error);
+}
+
 TEST_CASE("backward and grad") {
   throws(
       "[backward] the output has the shape (3,), not one element: reduce it, for instance by sum(), or give "

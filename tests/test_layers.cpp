@@ -245,3 +245,15 @@ TEST_CASE("orthogonal: rows, or columns, are orthonormal") {
   CHECK(nn::init::orthogonal<double>({0, 3}).shape() == Shape{0, 3});
   CHECK_THROWS_WITH_AS(nn::init::orthogonal<double>({3}), "[orthogonal] shape (3,) has no (out, in)", Error);
 }
+
+TEST_CASE("layers describe themselves") {
+  CHECK(nn::Sigmoid<float>().describe() == "Sigmoid");
+  CHECK(nn::Tanh<float>().describe() == "Tanh");
+  CHECK(nn::GELU<float>().describe() == "GELU");
+  CHECK(nn::SiLU<float>().describe() == "SiLU");
+  CHECK(nn::Softplus<float>().describe() == "Softplus");
+  CHECK(nn::ELU<float>(0.5f).describe() == "ELU(0.5)");
+  CHECK(nn::LeakyReLU<float>(0.25f).describe() == "LeakyReLU(0.25)");
+  CHECK(nn::Flatten<float>().describe() == "Flatten");
+  CHECK(nn::Embedding<float>(5, 3).describe() == "Embedding(5, 3)");
+}

@@ -152,6 +152,8 @@ TEST_CASE("cross-entropies: integer and one-hot labels agree, and extremes stay 
   CHECK_THROWS_WITH_AS(
       nn::cross_entropy(z, Tensor<double>{2, 0}),
       doctest::Contains("[cross_entropy] the target of shape (2,) holds no rows: give class labels"), Error);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(Tensor<double>{1, 2}, Tensor<double>{0, 1}),
+                       "[cross_entropy] logits of shape (2,) are not (N, C)", Error);
   CHECK_THROWS_WITH_AS(nn::cross_entropy(z, {2, 3}),
                        "[cross_entropy] label 3 at 1 is not one of the 3 classes from 0", Error);
   CHECK_THROWS_WITH_AS(nn::cross_entropy(z, {-1, 0}),

@@ -153,6 +153,8 @@ TEST_CASE("optimisers in float, without gradients, with nothing, and with settin
   CHECK(rmsprop.learning_rate() == 0.5);
   Adagrad<float> empty(std::vector<Tensor<float>>{});
   empty.step();
+  empty.set_learning_rate(0.25);
+  CHECK(empty.learning_rate() == 0.25);
 
   // Centered, a gradient that stays leaves no variance, and rounding none below 0.
   RMSprop<float> centered({w}, {.alpha = 0.9, .epsilon = 1, .centered = true});

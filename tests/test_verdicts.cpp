@@ -294,3 +294,17 @@ TEST_CASE_TEMPLATE("healthy training gets no verdict", T, float, double) {
   CHECK(text.str().find("step 299, loss 0.") == 0);
   CHECK(text.str().find("tanh 1") != std::string::npos);
 }
+
+TEST_CASE("a verdict is printed with its title, place, steps and advice") {
+  std::ostringstream text;
+  text << nn::Verdict{
+      Kind::dead, "ReLU 1", 3, 12, 0.5, "half of the units are 0", {"lower the rate", "use LeakyReLU"}};
+  CHECK(text.str() ==
+        "dead units (ReLU 1, steps 3 to 12): half of the units are 0\n"
+        "  - lower the rate\n  - use LeakyReLU\n");
+  const std::pair<Kind, const char*> titles[] = {
+      {Kind::not_finite, "NaN or infinity"},           {Kind::exploding, "exploding gradients"},
+      {Kind::vanishing, "vanishing gradients"},        {Kind::saturated, "saturated units"},
+      {Kind::rate_too_high, "learning rate too high"}, {Kind::rate_too_low, "learning rate too low"}};
+  for (const auto& [kind, title] : titles) CHECK(std::string(nn::Verdict{.kind = kind}.title()) == title);
+}

@@ -264,6 +264,15 @@ auto atan2(A&& y, B&& x) {
   return detail::elementwise<detail::ops::Atan2>(detail::as<X>(y), detail::as<X>(x));
 }
 
+/// √(a² + b²), without overflow or underflow on the way; derivatives a/y and b/y, 0 where y = 0. ∞ where an
+/// operand is infinite, even beside NaN, as IEEE 754 has it.
+template <class A, class B>
+requires detail::Mixed<A, B>
+auto hypot(A&& a, B&& b) {
+  using X = detail::Traced<A, B>;
+  return detail::elementwise<detail::ops::Hypot>(detail::as<X>(a), detail::as<X>(b));
+}
+
 /// The larger one, NaN if either is; equal operands share the gradient evenly.
 template <class A, class B>
 requires detail::Mixed<A, B>

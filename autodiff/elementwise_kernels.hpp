@@ -19,8 +19,8 @@ using CheapValues =
     OpSet<ops::Add, ops::Subtract, ops::Multiply, ops::Divide, ops::Negative, ops::Reciprocal, ops::Square,
           ops::Sqrt, ops::Relu, ops::LeakyRelu, ops::Abs, ops::Sign, ops::Maximum, ops::Minimum, ops::Clamp,
           ops::Where, ops::Greater, ops::GreaterEqual, ops::Equal, ops::SquaredDifference>;
-using CheapDerivatives =
-    OpSet<ops::Log, ops::Log1p, ops::Log2, ops::Log10, ops::Asin, ops::Acos, ops::Atan, ops::Atan2>;
+using CheapDerivatives = OpSet<ops::Log, ops::Log1p, ops::Log2, ops::Log10, ops::Asin, ops::Acos, ops::Atan,
+                               ops::Atan2, ops::Hypot>;
 template <class Rule>
 inline constexpr bool has_cheap_gradient =
     derives_from_output<Rule> || CheapValues::contains<Rule> || CheapDerivatives::contains<Rule>;

@@ -34,6 +34,7 @@ template <class T> struct Asin;
 template <class T> struct Acos;
 template <class T> struct Atan;
 template <class T> struct Atan2;
+template <class T> struct Hypot;
 template <class T> struct Sinh;
 template <class T> struct Cosh;
 template <class T> struct Tanh;

@@ -284,6 +284,29 @@ struct Atan2 {
 };
 
 template <class T>
+struct Hypot {
+  static constexpr const char* name = "hypot";
+  static constexpr std::array keeps{a_ | y_, b_ | y_};
+  // Beyond these limits squares would leave the range of T; powers of two, so that scaling by them is exact.
+  static constexpr T large = T(sizeof(T) == 4 ? 0x1p48 : 0x1p384), small = 1 / large;
+  static auto value(auto a, auto b) {
+    constexpr T infinity = std::numeric_limits<T>::infinity();
+    const auto longer = maximum(abs(a), abs(b));
+    const auto scale = where(longer > large, small * small, where(longer < small, large * large, T(1)));
+    const auto y = sqrt(square(a * scale) + square(b * scale)) / scale;
+    return where(equal(abs(a), infinity), infinity, where(equal(abs(b), infinity), infinity, y));
+  }
+  template <int I>
+  static auto gradient(auto g, auto a, auto b, auto y) {
+    const auto divisor = where(equal(y, T(0)), T(1), y);
+    if constexpr (I == 0)  // a / y first: g / y could leave the normal range
+      return where(equal(y, T(0)), T(0), g * (a / divisor));
+    else
+      return where(equal(y, T(0)), T(0), g * (b / divisor));
+  }
+};
+
+template <class T>
 struct Sinh {
   static constexpr const char* name = "sinh";
   static auto value(auto x) { return sinh(x); }

@@ -221,7 +221,7 @@ TEST_CASE("functions are within 4 units of the last place, and right at the extr
   });
 }
 
-TEST_CASE("powers and angles of special numbers are those of the C library") {
+TEST_CASE("powers, angles and lengths of special numbers are those of the C library") {
   for_each_table([](const auto& k, auto number) {
     using T = decltype(number);
     const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
@@ -244,11 +244,51 @@ TEST_CASE("powers and angles of special numbers are those of the C library") {
         CHECK(ulps(run(k.value[op_number<ops::PowerScalar<T>>], &scalar), std::pow(x, p)) <= 1);
         const T angle = run(k.value[op_number<ops::Atan2<T>>], nullptr);
         CHECK(ulps(angle, std::atan2(x, p)) <= 1);
+        const T length = run(k.value[op_number<ops::Hypot<T>>], nullptr);
+        CHECK(ulps(length, std::hypot(x, p)) <= 1);
         const T larger = run(k.value[op_number<ops::Maximum<T>>], nullptr);
         CHECK(ulps(larger, std::isnan(a) || std::isnan(b) ? nan : std::max(a, b)) == 0);
         const T smaller = run(k.value[op_number<ops::Minimum<T>>], nullptr);
         CHECK(ulps(smaller, std::isnan(a) || std::isnan(b) ? nan : std::min(a, b)) == 0);
       }
+  });
+}
+
+TEST_CASE("hypot is within 2 units of the last place over the whole range") {
+  for_each_table([](const auto& k, auto number) {
+    using T = decltype(number);
+    using Limits = std::numeric_limits<T>;
+    constexpr std::size_t n = 20000;
+    // Exponents are uniform; operands are up to 2⁸ apart, else only the larger one would count.
+    const auto exponent = random_numbers<T>(n, T(Limits::min_exponent - Limits::digits),
+                                            T(Limits::max_exponent - 1), 1),
+               apart = random_numbers<T>(n, T(-8), T(0), 2), mantissa = random_numbers<T>(n, T(-1), T(1), 3);
+    std::vector<T> a(n), b(n), y(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      a[i] = std::exp2(exponent[i]);
+      b[i] = std::exp2(exponent[i] + apart[i]) * mantissa[i];
+      if (i % 2) std::swap(a[i], b[i]);
+    }
+    const T* in[] = {a.data(), b.data()};
+    const std::ptrdiff_t stride[] = {1, 1};
+    k.value[op_number<ops::Hypot<T>>](nullptr, y.data(), false, n, in, stride);
+    double worst = 0;
+    for (std::size_t i = 0; i < n; ++i)
+      worst = std::max(worst, ulps(y[i], std::hypot(static_cast<Real>(a[i]), static_cast<Real>(b[i]))));
+    CHECK(worst <= 2);
+
+    // At the origin the derivatives are 0, and elsewhere never larger than the adjoint.
+    for (const T extreme : {T(0), Limits::denorm_min(), Limits::min(), Limits::max() / 2, T(1)}) {
+      const T g = Limits::max(), length = extreme;
+      const T* kept[] = {&g, &extreme, &extreme, &length};
+      const std::ptrdiff_t still[] = {1, 1, 1, 1};
+      for (std::size_t input = 0; input < 2; ++input) {
+        T gradient = -1;
+        k.gradient[op_number<ops::Hypot<T>>][input](nullptr, &gradient, false, 1, kept, still);
+        CAPTURE(extreme);
+        CHECK(gradient == (extreme == 0 ? 0 : g));
+      }
+    }
   });
 }
 

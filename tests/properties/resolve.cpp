@@ -123,8 +123,10 @@ class Resolver {
     const auto drawable = [&](const Row& row) {
       return (row.elementwise || !in_map) && (!row.planted || choices_.planted);
     };
-    std::size_t op = gene.kind / 16 % rows().size();
-    while (!drawable(rows()[op])) op = (op * 7 + 1) % rows().size();
+    // Counted off among those that may be drawn, so that it ends whatever the number of rows.
+    const auto count = static_cast<std::size_t>(std::ranges::count_if(rows(), drawable));
+    std::size_t op = 0;
+    for (std::size_t skip = gene.kind / 16u % count; !drawable(rows()[op]) || skip-- > 0;) ++op;
     const Row& row = rows()[op];
     Statement made{.op = op, .operands = {pick(gene.operands[0])}};
     std::vector<Statement>& to = statements();

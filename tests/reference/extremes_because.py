@@ -57,6 +57,16 @@ def power(type, a, b, value, derivatives):
     return value, [da, db], ' '.join(because)
 
 
+def length(type, a, b, value, derivatives):
+    """a / y and b / y of the rounded y."""
+    y = E(type.round(value.v))
+    slopes = [E(0) if y.v == 0 else x / y for x in [a, b]]
+    if mp.isinf(value.v):
+        return value, slopes, '∞ / ∞ in the formula a / y.'
+    if y.v in [mp.inf, type.denorm]:
+        return value, slopes, 'The derivative is of the rounded length.'
+
+
 def entropy(type, p, y, value, d):
     """Logarithms end at −100, the denominator at 1e-12."""
 
@@ -91,6 +101,7 @@ RULES = {
     'gelu': half,
     'silu': half,
     'pow': power,
+    'hypot': length,
     'binary_cross_entropy': entropy,
     **LISTS,
 }

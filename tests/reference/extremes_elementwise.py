@@ -1,7 +1,7 @@
 """Elementwise operations at the ends of a type: value and derivatives as exact functions, with their limits by hand."""
 import itertools
 
-from extended import INF, NAN, E, log, mp, pow
+from extended import INF, NAN, E, log, mp, pow, sqrt
 
 PI, LN2 = mp.pi, mp.log(2)
 
@@ -163,6 +163,17 @@ def angle(a, b):
     return value, [b / (a * a + b * b), -(a / (a * a + b * b))]
 
 
+def length(a, b):
+    """The slope of a length is the cosine of the angle; with two infinite numbers that is unknown."""
+    if mp.isinf(a.v) or mp.isinf(b.v):
+        known = mp.isfinite(a.v) or mp.isfinite(b.v)
+        return INF, [mp.sign(x.v) * mp.isinf(x.v) if known else NAN for x in [a, b]]
+    if a.nan or b.nan:
+        return NAN, [NAN, NAN]
+    y = sqrt(a * a + b * b)
+    return y, [0, 0] if y.v == 0 else [a / y, b / y]
+
+
 def entropy_with_logits(z, y):
     if z.nan or y.nan:
         return NAN, [NAN, NAN if z.nan else -z]
@@ -195,6 +206,7 @@ BINARY = {
     'squared_difference': lambda a, b: ((a - b) * (a - b), [2 * (a - b), 2 * (b - a)]),
     'pow': power,
     'atan2': angle,
+    'hypot': length,
     'maximum': choice(lambda a, b: a > b),
     'minimum': choice(lambda a, b: a < b),
     'greater': lambda a, b: (E(a.v > b.v), [0, 0]),

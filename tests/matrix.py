@@ -17,7 +17,7 @@ import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDER = os.path.join(SOURCE, "build-matrix")
-TESTS = ("tape", "ops", "golden", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
+TESTS = ("tape", "ops", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
 FURTHER = ("exported symbols", "kernel symbols")  # tests without a program of theirs
 COLUMNS = ("configuration", "result", "tests", "uses", "MB", "stripped", "user's file", "foreign", "BLAS", "build")
 REFERENCE = "/usr/lib/*/blas/libblas.so.3"  # Debian's, whatever its alternatives choose

@@ -109,13 +109,14 @@ TEST_CASE("every operation of the table of operations is in ops.inc") {
 }
 
 TEST_CASE("a program is printed as C++ that compiles and gives the same gradients") {
-  // To write the file again where the generator has changed: XTAPE_PRINT_PROGRAM=1 test_properties.
   const std::string path = XTAPE_SOURCE_DIR "/tests/properties/printed_program.cpp";
   const Program program = some_program(printed_seed);
   if (std::getenv("XTAPE_PRINT_PROGRAM")) std::ofstream(path) << print(program);
   std::ifstream file(path);
   const std::string committed(std::istreambuf_iterator<char>(file), {});
-  CHECK(committed == print(program));
+  CHECK_MESSAGE(committed == print(program),
+                "to write printed_program.cpp again where other programs are drawn: XTAPE_PRINT_PROGRAM=1 "
+                "test_properties");
   std::istringstream output(output_of(PRINTED_PROGRAM));
   for (const Tensor<double>& numbers : evaluate<double>(program))
     for (const double expected : numbers) {

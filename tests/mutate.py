@@ -30,6 +30,7 @@ EQUIVALENT = {
     ("activation_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [2]"):
         "any positive number serves where the logarithm is not selected",
+    ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",
     ("map.cpp", "Map::backward", "T(0) → T(1)"): "the plan assigns every sum",
     ("normalization.cpp", "Normalize::backward", "false → true"): "nothing is written where dx is null",
     ("normalization_kernels.hpp", "layer_norm_gradient",

@@ -97,3 +97,10 @@ TEST_CASE("lines of −∞, and of zeros") {
   check_gradient([](const auto& a) { return nn::cross_entropy(a, {0}); }, {{-infinity, -infinity}},
                  {{std::nan(""), std::nan("")}});
 }
+
+TEST_CASE("norm and logsumexp of so many elements that blocks of them are shared out") {
+  random::seed(3);
+  const Tensor<double> x = parameter(random::normal<double>({200'001}));
+  check_close(grad(norm(x), x), (x / norm(x)).detach(), 1e-14);
+  check_close(grad(logsumexp(x, 0), x), softmax(x, 0).detach(), 1e-12);
+}

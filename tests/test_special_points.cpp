@@ -98,6 +98,14 @@ TEST_CASE("lines of −∞, and of zeros") {
                  {{std::nan(""), std::nan("")}});
 }
 
+TEST_CASE("hypot at the origin, where each derivative is 0 by convention") {
+  const Tensor<double> a{0.0, 3.0, 0.0}, b{0.0, 4.0, -2.0};
+  check_gradient([&](const auto& x) { return hypot(x, b); }, a, {0.0, 0.6, 0.0});
+  check_gradient([&](const auto& x) { return hypot(a, x); }, b, {0.0, 0.8, -1.0});
+  const auto slope = [&](const auto& x) { return grad(sum(hypot(x, b)), x, {.create_graph = true}); };
+  check_gradient(slope, a, {0.0, 0.128, 0.5});  // b² / y³
+}
+
 TEST_CASE("norm and logsumexp of so many elements that blocks of them are shared out") {
   random::seed(3);
   const Tensor<double> x = parameter(random::normal<double>({200'001}));

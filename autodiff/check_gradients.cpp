@@ -18,8 +18,9 @@ namespace {
 template <class T>
 class Checker {
  public:
-  Checker(const Function<T>& f, const std::vector<Tensor<T>>& x, const CheckOptions& options, double step)
-      : f_(f), options_(options), step_(step) {
+  Checker(const Function<T>& f, const std::vector<Tensor<T>>& x, const CheckOptions& options, double step,
+          bool create_graph = false)
+      : f_(f), options_(options), step_(step), create_graph_(create_graph) {
     for (const Tensor<T>& one : x) x_.push_back(parameter(one));
     sums_.resize(x.size());
   }
@@ -51,7 +52,8 @@ class Checker {
   }
 
   std::vector<Tensor<T>> gradients(const Tensor<T>& y, const Tensor<T>& seed) const {
-    if (y.requires_grad()) return grad(y, x_, {.seed = seed, .retain_tape = true});
+    if (y.requires_grad())
+      return grad(y, x_, {.seed = seed, .retain_tape = true, .create_graph = create_graph_});
     std::vector<Tensor<T>> zero;
     for (const Tensor<T>& one : x_) zero.push_back(zeros<T>(one.shape()));
     return zero;
@@ -172,6 +174,7 @@ class Checker {
   const Function<T>& f_;
   const CheckOptions& options_;
   double step_;
+  bool create_graph_;
   std::vector<Tensor<T>> x_;
   GradientReport report_;
   double value_scale_ = 0, worst_excess_ = 0;
@@ -192,6 +195,12 @@ GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>
   const RecordingScope on(true);
   GradientReport report = Checker<T>(f, x, options, step).run(1);
   if (options.order < 2 || !report.passed) return report;
+  // What is differentiated again may have a text of its own; below, it is only compared with itself.
+  GradientReport recorded = Checker<T>(f, x, options, step, true).run(1);
+  if (!recorded.passed) {
+    recorded.note = "the gradient is right; wrong is the one that create_graph records";
+    return recorded;
+  }
 
   // The gradient of Σ w f, with fixed weights w, as a function of x: its Jacobian is the second derivative.
   const Function<T> gradient = [&](const std::vector<Tensor<T>>& in) {

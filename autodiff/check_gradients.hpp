@@ -16,7 +16,7 @@ struct CheckOptions {
   double step = 0;     ///< half the distance of central differences; 0: 1e-6 for double, refused for float
   double atol = 1e-5;  ///< |analytic − numeric| may be atol + rtol |numeric| …
   double rtol = 1e-3;  ///< … and those of one input may be off by a common factor of 1 ± rtol/10
-  int order = 1;       ///< 2: the gradient of the gradient is checked too
+  int order = 1;       ///< 2: the gradient that create_graph records and its gradient are checked too
   std::size_t full_limit =
       10000;               ///< up to so many entries the whole Jacobian is compared, above it projections
   int projections = 16;    ///< how many random directions then

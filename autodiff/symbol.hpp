@@ -11,7 +11,7 @@ class Program;
 }
 
 /// An element inside map(): stands for a number that is not known yet. All elementwise operations take it,
-/// mixed with numbers. It cannot be branched on: select with where().
+/// mixed with numbers. It cannot be branched on: select with where(). It is good until the lambda returns.
 template <class T>
 class Symbol {
  public:

@@ -63,9 +63,10 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimize
   if (!of_model.empty()) fail("the model has no '" + of_model.begin()->first + "'");
 
   Notes notes = std::move(content.metadata);
+  const auto saved_rate = notes.extract(rate_note);  // takes memory, so before anything is changed
   if (optimizer) {
-    if (!notes.contains(rate_note)) fail("it was saved without an optimiser");
-    const std::string& text = notes[rate_note];
+    if (saved_rate.empty()) fail("it was saved without an optimiser");
+    const std::string& text = saved_rate.mapped();
     double rate = 0;
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), rate);
     if (code != std::errc() || end != text.data() + text.size() || !(rate >= 0 && std::isfinite(rate)))
@@ -74,7 +75,6 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimize
     optimizer->set_learning_rate(rate);
   }
   for (std::size_t i = 0; i < targets.size(); ++i) targets[i].second.assign(values[i]);
-  notes.erase(rate_note);
   return notes;
 }
 

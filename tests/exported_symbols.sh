@@ -4,7 +4,7 @@
 # usage: exported_symbols.sh LIBRARY
 set -u
 names=$(nm -D --defined-only "$1" | sed 's/.* //') || exit 1
-foreign=$(echo "$names" | grep -vE '^_Z(T[VTIS]|G[VR])?N[KRO]*5xtape')
+foreign=$(echo "$names" | grep -vE '^_Z(T[VTISC]|G[VR])?N[KRO]*5xtape')
 failed=0
 [ -z "$foreign" ] || { failed=1; echo "exported, and not of xtape:"; echo "$foreign" | c++filt; }
 for name in _ZTIN5xtape5ErrorE _ZN5xtape6detail4poolE _ZN5xtape6detail12current_tapeE; do

@@ -1,14 +1,18 @@
 // Programs that run again and again, each time with another allocation refused.
 #pragma once
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include <autodiff/autodiff.hpp>
+#include <autodiff/threads.hpp>
 
 #include "heap_count.hpp"
 
@@ -41,18 +45,31 @@ std::optional<Result> run_without(std::size_t n, FailingHeap::Calls calls, const
   return result;
 }
 
-/// attempt(n, calls, refused) for every n (from 400 on, in steps of n / 400) until nothing was refused, from
-/// an empty pool and from a full one. It returns what went wrong, or nothing; the tape, the pool and the heap
-/// must then hold what they held before.
+/// Returns when all threads work: one that begins takes memory, and the address sanitizer ends the program
+/// where it gets none.
+inline void wait_for_threads() {
+  const int all = num_threads();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::atomic<int> here = 0;
+  detail::parallel_for(static_cast<std::size_t>(all), [&](std::size_t) {
+    ++here;
+    while (here < all && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  });
+}
+
+/// attempt(n, calls, refused) for every n (from 400 on, in steps of n / 400, others for either kind) until
+/// nothing was refused, from an empty pool and from a full one. It returns what went wrong, or nothing; the
+/// tape, the pool and the heap must then hold what they held before.
 template <class Attempt>
 void refuse_each(const std::string& name, const Attempt& attempt) {
+  wait_for_threads();
   (void)zeros<double>({1});
   const bool keeps = memory_use().cached != 0;  // or this pool is never full
   for (const bool empty : {true, false}) {
     if (!empty && !keeps) return;
     for (const auto calls : {FailingHeap::one, FailingHeap::all_from}) {
       bool refused = true;
-      for (std::size_t n = 1; refused; n += 1 + n / 400) {
+      for (std::size_t n = 1; refused; n += 1 + (n + (calls == FailingHeap::one)) / 400) {
         if (empty) release_cached_memory();
         const std::size_t nodes = Tape::current().size();
         const std::ptrdiff_t live = memory_use().live, blocks = heap_blocks();

@@ -70,6 +70,18 @@ TEST_CASE("a rule that is right at first order and wrong at second is caught by 
   CHECK(report.order == 2);
 }
 
+TEST_CASE("a rule that is wrong only where it is recorded is caught by order 2") {
+  const auto f = with_rule([](const auto& x, const auto& g) {
+    const Tensor<double> right = g * (cos(x) + 2 * x);
+    return right.requires_grad() ? right + sin(x) : right;  // with the derivative of its own mistake
+  });
+  CHECK(check_gradients(f, point).passed);
+  const GradientReport report = check_gradients(f, point, {.order = 2});
+  CHECK(!report.passed);
+  CHECK(report.order == 1);
+  CHECK(report.note == "the gradient is right; wrong is the one that create_graph records");
+}
+
 TEST_CASE("the report names the worst input, index and both values") {
   const auto f = [](const std::vector<Tensor<double>>& x) {
     return custom<double>("wrong", {x[0], x[1]}, sum(x[0].detach()) + sum(square(x[1].detach())),

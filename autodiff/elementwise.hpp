@@ -273,6 +273,15 @@ auto hypot(A&& a, B&& b) {
   return detail::elementwise<detail::ops::Hypot>(detail::as<X>(a), detail::as<X>(b));
 }
 
+/// ln(eᵃ + eᵇ), without overflow on the way; derivatives σ(a − b) and σ(b − a), NaN where a and b are the
+/// same infinity.
+template <class A, class B>
+requires detail::Mixed<A, B>
+auto logaddexp(A&& a, B&& b) {
+  using X = detail::Traced<A, B>;
+  return detail::elementwise<detail::ops::LogAddExp>(detail::as<X>(a), detail::as<X>(b));
+}
+
 /// The larger one, NaN if either is; equal operands share the gradient evenly.
 template <class A, class B>
 requires detail::Mixed<A, B>

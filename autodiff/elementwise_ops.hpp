@@ -25,6 +25,7 @@ template <class T> struct Exp;
 template <class T> struct Expm1;
 template <class T> struct Log;
 template <class T> struct Log1p;
+template <class T> struct LogAddExp;
 template <class T> struct Log2;
 template <class T> struct Log10;
 template <class T> struct Sin;

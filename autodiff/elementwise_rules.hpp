@@ -144,13 +144,17 @@ struct Power {
   static constexpr const char* name = "pow";
   static constexpr std::array keeps{a_ | b_, a_ | b_ | y_};
   static auto value(auto a, auto b) { return pow(a, b); }
-  // b aᵇ⁻¹, 0 for b = 0; aᵇ ln a, 0 for a = 0, where ln would be infinite
+  // b aᵇ⁻¹, which at b = 0 has a derivative where a is positive, and is 0 also where a⁻¹ is infinite;
+  // aᵇ ln a, 0 for a = 0, where ln would be infinite
   template <int I>
   static auto gradient(auto g, auto a, auto b, auto y) {
-    if constexpr (I == 0)
-      return g * where(equal(b, T(0)), T(0), b * pow(a, b - T(1)));
-    else
+    if constexpr (I == 0) {
+      const auto zero = where(a >= std::numeric_limits<T>::min(), T(0), where(equal(b, T(0)), T(1), T(0)));
+      const auto base = where(equal(zero, T(0)), a, T(1));
+      return g * where(equal(zero, T(0)), b * pow(base, b - T(1)), T(0));
+    } else {
       return where(equal(a, T(0)), T(0), g * y * log(where(equal(a, T(0)), T(1), a)));
+    }
   }
 };
 
@@ -209,6 +213,24 @@ struct Log1p {
   static constexpr const char* name = "log1p";
   static auto value(auto x) { return log1p(x); }
   static auto derivative(auto x) { return reciprocal(T(1) + x); }
+};
+
+template <class T>
+struct LogAddExp {
+  static constexpr const char* name = "logaddexp";
+  static constexpr std::array keeps{a_ | b_, a_ | b_};
+  // Of equal operands the difference is not taken: of infinite ones it is NaN.
+  static auto value(auto a, auto b) {
+    const auto y = maximum(a, b) + log1p(exp(-abs(a - b)));
+    return where(equal(a, b), a + std::numbers::ln2_v<T>, y);
+  }
+  template <int I>
+  static auto gradient(auto g, auto a, auto b, auto) {
+    if constexpr (I == 0)
+      return g * sigmoid(a - b);
+    else
+      return g * sigmoid(b - a);
+  }
 };
 
 template <class T>

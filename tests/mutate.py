@@ -28,7 +28,8 @@ EQUIVALENT = {
         "a limit for what is selected only below 0",
     ("activation_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("activation_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
-    ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [2]"):
+    ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2)"): "what is not 0",
+    ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [4]"):
         "any positive number serves where the logarithm is not selected",
     ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",
     ("map.cpp", "Map::backward", "T(0) → T(1)"): "the plan assigns every sum",

@@ -108,6 +108,7 @@ void add_elementwise(std::vector<OpRow>& rows) {
       "pow", "scalar base", [](const Tensors& x) { return pow(2.0, x[0]); }, any_shape));
   rows.push_back(XTAPE_BINARY(atan2, {{0.5, 2}, {}}));
   rows.push_back(XTAPE_BINARY(hypot, {{0.5, 2}, {}}));
+  rows.push_back(XTAPE_BINARY(logaddexp));
   rows.push_back(XTAPE_BINARY(maximum));
   rows.push_back(XTAPE_BINARY(minimum));
   rows.push_back(row("maximum", "scalar",

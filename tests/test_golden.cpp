@@ -76,7 +76,7 @@ TEST_CASE("every operation gives PyTorch's values and gradients to 1e-12") {
   }
   for (const auto& entry : all)
     CHECK_MESSAGE(seen.contains(entry.first),
-                  entry.first << " has no golden values: add it to make_golden.py");
+                  entry.first << " has no golden values: add it to make_golden.py and run that");
 }
 
 TEST_CASE("20 steps of a 2-layer network follow PyTorch's loss curve to 1e-9, for each optimiser") {

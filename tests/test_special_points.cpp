@@ -74,6 +74,20 @@ TEST_CASE("powers: a base or an exponent of 0") {
     return grad(sum(pow(base, b) * c), b, {.create_graph = true});
   };
   check_gradient(scaled_slope, ones<double>({4}), {0.0, 0.0, ln2, 8 * ln2});
+  // ∂²aᵇ/∂a∂b at b = 0 is 1/a for a > 0, by either order; 0 by convention where that is infinite or nothing
+  const Tensor<double> bases{2.0, 0.25, 0.0, -3.0}, none = zeros<double>({4});
+  check_gradient(
+      [&](const auto& b) {
+        const Tensor<double> a = parameter(bases);
+        return grad(sum(pow(a, b)), a, {.create_graph = true});
+      },
+      none, {0.5, 4.0, 0.0, 0.0});
+  check_gradient(
+      [&](const auto& a) {
+        const Tensor<double> b = parameter(slice(none, xt::range(0, 2)));
+        return grad(sum(pow(a, b)), b, {.create_graph = true});
+      },
+      slice(bases, xt::range(0, 2)), {0.5, 4.0});
   check_gradient([](const auto& a) { return pow(a, 0); }, {0.0, 2.0, infinity}, {0.0, 0.0, 0.0});
   check_gradient([](const auto& a) { return pow(a, 1); }, base, {1.0, 1.0, 1.0, 1.0});
 }

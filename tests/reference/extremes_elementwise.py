@@ -174,6 +174,17 @@ def length(a, b):
     return y, [0, 0] if y.v == 0 else [a / y, b / y]
 
 
+def log_of_sum(a, b):
+    """The slopes are the shares of eᵃ and eᵇ in their sum; of two equal infinities those are unknown."""
+    if a.nan or b.nan:
+        return NAN, [NAN, NAN]
+    if mp.isinf(a.v) and a.v == b.v:
+        return a, [NAN, NAN]
+    if mp.isinf(a.v) or mp.isinf(b.v):
+        return E(max(a.v, b.v)), [int(a.v > b.v), int(b.v > a.v)]
+    return E(max(a.v, b.v) + mp.log1p(e(-abs(a.v - b.v)))), [sigmoid(a.v - b.v), sigmoid(b.v - a.v)]
+
+
 def entropy_with_logits(z, y):
     if z.nan or y.nan:
         return NAN, [NAN, NAN if z.nan else -z]
@@ -207,6 +218,7 @@ BINARY = {
     'pow': power,
     'atan2': angle,
     'hypot': length,
+    'logaddexp': log_of_sum,
     'maximum': choice(lambda a, b: a > b),
     'minimum': choice(lambda a, b: a < b),
     'greater': lambda a, b: (E(a.v > b.v), [0, 0]),

@@ -208,6 +208,7 @@ case("avg_pool2d/overlapping", lambda x: F.avg_pool2d(x, (3, 2), (1, 2), 1) ** 2
 
 # ---- added later: last, so that the cases before it keep their random numbers
 case("hypot", torch.hypot, PAIR)
+case("logaddexp", torch.logaddexp, PAIR)
 
 
 # ---- 20 steps of a 2-layer network, for each optimiser

@@ -29,6 +29,7 @@ EQUIVALENT = {
     ("activation_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("activation_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2)"): "what is not 0",
+    ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [2]"): "a base that is not used",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [4]"):
         "any positive number serves where the logarithm is not selected",
     ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",

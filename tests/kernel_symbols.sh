@@ -5,9 +5,10 @@ set -u
 failed=0
 for library; do
   arch=$(echo "$library" | sed 's/.*kernels_\([a-z0-9]*\)_.*/\1/')
-  symbols=$(nm -C "$library") || failed=1
-  shared=$(echo "$symbols" | grep -E ' [WVu] ' | grep -v -e "xsimd_$arch::" -e 'DW\.ref\.')
-  [ -z "$shared" ] || { echo "$library shares: $shared"; failed=1; }
+  # Names as they are: c++filt does not know all that compilers write of a template with a concept.
+  symbols=$(nm "$library") || failed=1
+  shared=$(echo "$symbols" | grep -E ' [WVu] ' | grep -v -e "xsimd_$arch[0-9]" -e 'DW\.ref\.')
+  [ -z "$shared" ] || { echo "$library shares:"; echo "$shared" | c++filt; failed=1; }
 done
 [ "$failed" = 0 ] && r='1 passed | 0 failed' || r='0 passed | 1 failed'
 echo "[kernel symbols] test cases: 1 | $r"

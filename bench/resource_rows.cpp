@@ -79,8 +79,9 @@ Spread compile(const std::string& program, const std::string& flags, int repetit
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() / ("xtape_bench_" + std::to_string(getpid()) + ".cpp");
   std::ofstream(path) << program;
-  const std::string command =
-      XTAPE_COMPILER " -std=c++20 -O2 " XTAPE_FLAGS " " + flags + " -c -o /dev/null " + path.string();
+  const std::string command =  // without what a cache of results adds
+      "CCACHE_DISABLE=1 " XTAPE_COMPILER " -std=c++20 -O2 " XTAPE_FLAGS " " + flags + " -c -o /dev/null " +
+      path.string();
   std::vector<double> seconds;
   for (int i = 0; i < repetitions; ++i) {
     const double before = child_seconds();

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "observer.hpp"
+#include "tape/observer.hpp"
 
 namespace xtape {
 

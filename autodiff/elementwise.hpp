@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "elementwise_ops.hpp"
+#include "ops/elementwise_ops.hpp"
 
 namespace xtape {
 

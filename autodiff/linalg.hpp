@@ -1,6 +1,6 @@
 // Products of matrices and vectors, by BLAS.
 #pragma once
-#include "elementwise_ops.hpp"
+#include "ops/elementwise_ops.hpp"
 
 namespace xtape {
 

@@ -6,9 +6,9 @@
 #include <span>
 #include <utility>
 
+#include "base/pool_vector.hpp"
 #include "checkpoint.hpp"
 #include "elementwise.hpp"
-#include "pool_vector.hpp"
 
 namespace xtape {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "observer.hpp"
+#include "tape/observer.hpp"
 
 namespace xtape {
 

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <vector>
 
-#include "node.hpp"
+#include "tape/node.hpp"
 
 namespace xtape {
 namespace detail {

@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/xtensor.hpp"
 #include "tape.hpp"
-#include "xtensor.hpp"
 
 namespace xtape {
 

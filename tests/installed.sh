@@ -59,7 +59,7 @@ for block in "$work"/readme/*; do
       else # an elementwise operation, as one would write it into elementwise_rules.hpp
         op=$(sed -n 's/^struct \([A-Za-z]*\).*/\1/p' "$block")
         {
-          echo '#include <autodiff/elementwise_kernels.hpp>'
+          echo '#include <autodiff/kernels/elementwise_kernels.hpp>'
           echo 'namespace xtape::detail::ops {'
           cat "$block"
           echo '}'

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include <autodiff/kernel_table.hpp>
+#include <autodiff/kernels/kernel_table.hpp>
 
 namespace xtape::test {
 

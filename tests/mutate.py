@@ -55,7 +55,7 @@ HEADER = '#include "mutant.hpp"\n'
 def copy_sources(to):
     """Copies the sources with their derivatives rewritten, and only what has changed, so that little is built again."""
     mutants, barren = [], []
-    paths = [p for d in ("meson*", "autodiff/*", "nn/*", "tests/**") for p in sorted(glob.glob(os.path.join(SOURCE, d), recursive=True))]
+    paths = [p for d in ("meson*", "autodiff/**", "nn/**", "tests/**") for p in sorted(glob.glob(os.path.join(SOURCE, d), recursive=True))]
     for path in paths:
         if os.path.isdir(path) or "__pycache__" in path:
             continue
@@ -80,7 +80,7 @@ def copy_sources(to):
 
 def with_number(name, data):
     """The number of the mutant that a process is lives beside the kernels."""
-    if name == "autodiff/kernels.cpp":
+    if name == "autodiff/kernels/kernels.cpp":
         data += (HEADER + 'const int mutant::active = std::getenv("XTAPE_MUTANT") ? std::atoi(std::getenv("XTAPE_MUTANT")) : 0;\n').encode()
     return data
 

@@ -2,7 +2,7 @@
 #include <functional>
 #include <set>
 
-#include <autodiff/rule_traits.hpp>
+#include <autodiff/kernels/rule_traits.hpp>
 #include <nn/nn.hpp>
 
 #include "extremes_table.hpp"
@@ -106,7 +106,7 @@ std::map<std::string, Elementwise<T>> elementwise_operations() {
         return map([](auto a, auto b, auto c) { return detail::elementwise<ops::Op>(a, b, c); }, x[0], x[1], \
                    x[2]);                                                                                    \
       }};
-#include <autodiff/elementwise_list.inc>
+#include <autodiff/kernels/elementwise_list.inc>
   return all;
 }
 

@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include <autodiff/rule_traits.hpp>
+#include <autodiff/kernels/rule_traits.hpp>
 
 #include "kernel_testing.hpp"
 
@@ -88,7 +88,7 @@ TEST_CASE("elementwise kernels agree with their rules on numbers") {
 #define XTAPE_UNARY(Op) check_elementwise<ops::Op, 1, T>(k);
 #define XTAPE_BINARY(Op) check_elementwise<ops::Op, 2, T>(k);
 #define XTAPE_TERNARY(Op) check_elementwise<ops::Op, 3, T>(k);
-#include "../autodiff/elementwise_list.inc"
+#include "../autodiff/kernels/elementwise_list.inc"
   });
 }
 
@@ -145,7 +145,7 @@ TEST_CASE("an element does not depend on its place, on its neighbours or on the 
 #define XTAPE_UNARY(Op) check_positions<ops::Op, 1, T>(k);
 #define XTAPE_BINARY(Op) check_positions<ops::Op, 2, T>(k);
 #define XTAPE_TERNARY(Op) check_positions<ops::Op, 3, T>(k);
-#include "../autodiff/elementwise_list.inc"
+#include "../autodiff/kernels/elementwise_list.inc"
   });
 }
 

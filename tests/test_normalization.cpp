@@ -4,7 +4,7 @@
 
 #include "check_close.hpp"
 
-#include <autodiff/kernel_table.hpp>
+#include <autodiff/kernels/kernel_table.hpp>
 
 using namespace xtape;
 using namespace xtape::test;

@@ -3,7 +3,7 @@
 #include "generate.hpp"
 #include "properties.hpp"
 
-#include <autodiff/kernels.hpp>
+#include <autodiff/kernels/kernels.hpp>
 
 #ifdef HAVE_LIBTORCH
 #include "torch_run.hpp"

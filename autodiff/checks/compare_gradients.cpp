@@ -1,0 +1,95 @@
+// The table of differences; the hints are found in gradient_hints.cpp and layer_hints.cpp.
+#include "../compare_gradients.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <optional>
+#include <ostream>
+#include <type_traits>
+
+#include "../base/text_stream.hpp"
+#include "layer_hints.hpp"
+
+namespace xtape {
+namespace {
+
+template <class T>
+GradientTable::Row compare(const GradientPair<T>& pair, const detail::Tolerance& tolerance) {
+  GradientTable::Row row;
+  row.name = pair.name;
+  const Tensor<T>&a = pair.gradient, &b = pair.other;
+  if (!a.defined() || !b.defined() || !(a.shape() == b.shape())) {
+    row.passed = false;
+    row.max_abs_difference = row.max_rel_difference = row.cosine = std::nan("");
+    return row;
+  }
+  row.shape = to_string(a.shape());
+  const double largest = std::max(detail::largest_element(a), detail::largest_element(b));
+  row.max_abs_difference = detail::largest_difference(a, b);
+  row.max_rel_difference = largest > 0 ? row.max_abs_difference / largest : 0;
+  const detail::Products p = detail::scaled_products(a, b);
+  row.cosine = p.aa > 0 && p.bb > 0 ? p.ab / std::sqrt(p.aa * p.bb) : p.aa == p.bb ? 1 : 0;
+  row.passed = std::isfinite(largest) && tolerance.same(a, b);
+  return row;
+}
+
+}  // namespace
+
+template <class T>
+GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
+                                const CompareOptions<std::type_identity_t<T>>& options) {
+  const bool is_float = std::is_same_v<T, float>;
+  const detail::Tolerance tolerance{options.rtol >= 0 ? options.rtol
+                                    : is_float        ? 1e-4
+                                                      : 1e-9,
+                                    options.atol >= 0 ? options.atol
+                                    : is_float        ? 1e-6
+                                                      : 1e-12};
+  const NoGrad no_grad;
+  std::optional<detail::LayerHints<T>> layers;
+  if (!options.layers.empty()) layers.emplace(options);
+
+  GradientTable table;
+  for (const GradientPair<T>& pair : pairs) {
+    table.rows.push_back(compare(pair, tolerance));
+    table.passed = table.passed && table.rows.back().passed;
+  }
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    GradientTable::Row& row = table.rows[i];
+    const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
+    if (row.passed) continue;
+    row.hint = detail::hint_from_arrays(pairs, table, i, options, tolerance);
+    if (row.hint.empty() && layers) row.hint = layers->hint(row.name, gradient, other, tolerance);
+    if (row.hint.empty()) row.hint = detail::hint_from_numbers(gradient, other, tolerance);
+  }
+  return table;
+}
+
+std::ostream& operator<<(std::ostream& out, const GradientTable& table) {
+  std::size_t name = 4, shape = 5;
+  for (const auto& row : table.rows) {
+    name = std::max(name, row.name.size());
+    shape = std::max(shape, row.shape.size());
+  }
+  detail::TextStream text;
+  text << std::left << std::setw(static_cast<int>(name) + 2) << "name"
+       << std::setw(static_cast<int>(shape) + 2) << "shape" << std::right << std::setw(14) << "max |a - b|"
+       << std::setw(14) << "relative" << std::setw(14) << "cosine"
+       << "  result\n";
+  for (const auto& row : table.rows) {
+    text << std::left << std::setw(static_cast<int>(name) + 2) << row.name
+         << std::setw(static_cast<int>(shape) + 2) << row.shape << std::right << std::scientific
+         << std::setprecision(2) << std::setw(14) << row.max_abs_difference << std::setw(14)
+         << row.max_rel_difference << std::fixed << std::setprecision(9) << std::setw(14) << row.cosine
+         << (row.passed ? "  agrees" : "  DIFFERS") << (row.hint.empty() ? "" : ": " + row.hint) << '\n';
+  }
+  return out << text.str();
+}
+
+template GradientTable compare_gradients(const std::vector<GradientPair<float>>&,
+                                         const CompareOptions<float>&);
+template GradientTable compare_gradients(const std::vector<GradientPair<double>>&,
+                                         const CompareOptions<double>&);
+
+}  // namespace xtape

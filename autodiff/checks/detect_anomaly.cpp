@@ -1,0 +1,131 @@
+// Looking for the first element that is not finite, and saying where it is.
+#include "../detect_anomaly.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <ostream>
+
+#include "../base/text_stream.hpp"
+#include "../tape/backward.hpp"
+
+namespace xtape {
+namespace detail {
+namespace {
+
+/// The number of the first element that is NaN, or infinite where that counts; the size when there is none.
+template <class T>
+std::size_t first_bad(const T* x, std::size_t size, bool infinity) {
+  constexpr std::size_t block = 1024;
+  const T limit = std::numeric_limits<T>::max();
+  for (std::size_t start = 0; start < size; start += block) {
+    const std::size_t stop = std::min(size, start + block);
+    int bad = 0;  // a loop without a way out, which runs on vectors
+    for (std::size_t i = start; i < stop; ++i) bad |= infinity ? !(std::abs(x[i]) <= limit) : x[i] != x[i];
+    if (bad == 0) continue;
+    for (std::size_t i = start; i < stop; ++i)
+      if (infinity ? !std::isfinite(x[i]) : std::isnan(x[i])) return i;
+  }
+  return size;
+}
+
+std::size_t first_bad(const Value& x, bool infinity) {
+  return x.item_size == sizeof(float) ? first_bad(x.elements<float>(), x.size, infinity)
+                                      : first_bad(x.elements<double>(), x.size, infinity);
+}
+
+double element(const Value& x, std::size_t i) {
+  const double value =
+      x.item_size == sizeof(float) ? static_cast<double>(x.elements<float>()[i]) : x.elements<double>()[i];
+  return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;  // without the sign of a NaN
+}
+
+/// The place of element i in an array of that shape.
+/// "input 0 was nan at (1,)" when x is not finite, else nothing.
+std::string describe_bad(const std::string& what, const Value& x) {
+  const std::size_t i = first_bad(x, true);
+  if (i == x.size) return {};
+  return what + " was " + number_text(element(x, i)) + " at " + index_text(i, x.shape);
+}
+
+Anomaly describe(const char* op, const Value& x, std::size_t i) {
+  Anomaly anomaly;
+  anomaly.op = op;
+  anomaly.shape = x.shape;
+  anomaly.index = index_of(i, x.shape);
+  anomaly.value = element(x, i);
+  return anomaly;
+}
+
+void add_to_list(std::string& list, const std::string& text) { list += (list.empty() ? "" : ", ") + text; }
+
+}  // namespace
+
+void AnomalyObserver::begin(const char*, const Handle* adjoint) {
+  runs_.push_back({adjoint != nullptr, adjoint ? describe_bad("the adjoint", *adjoint->value.get()) : ""});
+  rules_ += adjoint ? 1 : 0;
+}
+
+void AnomalyObserver::end() {
+  if (runs_.empty()) return;  // the scope began within an operation
+  if (runs_.back().is_rule) --rules_;
+  runs_.pop_back();
+}
+
+void AnomalyObserver::forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) {
+  if (is_in_rule()) return;
+  const Value& result = *y.value.get();
+  const std::size_t bad = first_bad(result, options_.infinity);
+  if (bad == result.size) return;
+  Anomaly anomaly = describe(op, result, bad);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Value& input = *inputs[i]->value.get();
+    add_to_list(anomaly.inputs, to_string(input.shape));
+    if (anomaly.bad_before.empty()) anomaly.bad_before = describe_bad("input " + std::to_string(i), input);
+  }
+  found(std::move(anomaly));
+}
+
+void AnomalyObserver::backward(Node& node, const Pass& pass) {
+  for (std::size_t i = 0; i < node.input_count; ++i) {
+    const Value* const gradient = node.inputs()[i] ? pass.collected(*node.inputs()[i]) : nullptr;
+    const std::size_t bad = gradient ? first_bad(*gradient, options_.infinity) : 0;
+    if (!gradient || bad == gradient->size) continue;
+    Anomaly anomaly = describe(node.name, *gradient, bad);
+    anomaly.is_backward = true;
+    anomaly.input = i;
+    if (!runs_.empty()) anomaly.bad_before = runs_.back().bad_adjoint;
+    std::size_t kept = 0;
+    for (std::size_t k = 0; k <= node.input_count; ++k) {
+      const bool is_input = k < node.input_count;
+      const bool is_kept = k < 32 && (node.kept_mask >> k & 1u);
+      const Value* const value = is_kept ? node.kept()[kept++].value.get() : nullptr;
+      if (is_input)
+        add_to_list(anomaly.inputs, value              ? to_string(value->shape)
+                                    : node.inputs()[k] ? to_string(node.inputs()[k]->shape())
+                                                       : "a constant");
+      if (value && anomaly.bad_before.empty())
+        anomaly.bad_before = describe_bad(is_input ? "input " + std::to_string(k) : "the result", *value);
+    }
+    return found(std::move(anomaly));
+  }
+}
+
+}  // namespace detail
+
+AnomalyError::AnomalyError(Anomaly found)
+    : Error(found.op, detail::text_of(found)), anomaly(std::move(found)) {}
+
+std::ostream& operator<<(std::ostream& out, const Anomaly& a) {
+  out << (a.is_backward ? "backward gave " : "forward gave ") << detail::number_text(a.value) << " at "
+      << a.index << " of ";
+  if (a.is_backward)
+    out << "the gradient " << a.shape << " of input " << a.input;
+  else
+    out << "its result " << a.shape;
+  out << ", from inputs " << a.inputs << ": ";
+  if (a.began_here()) return out << "what went in was finite, so it began here";
+  return out << a.bad_before << ", so it began before";
+}
+
+}  // namespace xtape

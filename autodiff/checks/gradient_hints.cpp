@@ -1,0 +1,301 @@
+// Each hypothesis is tested: a hint is given when it reproduces the array in question.
+#include "gradient_hints.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "../layout.hpp"
+#include "../reductions.hpp"
+
+namespace xtape::detail {
+namespace {
+
+template <class T>
+double at(const Tensor<T>& x, std::size_t i) {
+  return static_cast<double>(x.data()[i]);
+}
+
+/// "NaN first seen at index (1, 0) of …"; "" where all is finite.
+template <class T>
+std::string first_nonfinite(const Tensor<T>& x, const char* whose) {
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(at(x, i)))
+      return std::string(std::isnan(at(x, i)) ? "NaN" : "infinity") + " first seen at index " +
+             index_text(i, x.shape()) + " of " + whose;
+  return {};
+}
+
+/// With both the trusted one comes first: then the formula may be right, and what goes into it is not.
+template <class T>
+std::string hint_of_nonfinite(const Tensor<T>& gradient, const Tensor<T>& other) {
+  std::string text = first_nonfinite(gradient, "the trusted gradient");
+  const std::string formula = first_nonfinite(other, "the formula's gradient");
+  if (text.empty() && formula.empty()) return {};
+  text += (text.empty() || formula.empty() ? "" : ", and ") + formula;
+  return text + ": look for log(0), 0/0, or an exp that overflows on the way to it";
+}
+
+template <class T>
+std::string hint_of_shapes(const Tensor<T>& a, const Tensor<T>& b, const Tolerance& tolerance) {
+  const std::string text = "shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ";
+  if (a.rank() == 2 && b.rank() == 2 && tolerance.same(a, transpose(b.detach())))
+    return text + ": transposed; dW = δ aᵀ is (out, in), a δᵀ is (in, out)";
+  if (a.size() == b.size() && tolerance.same(a, reshape(b.detach(), Dims(a.shape()))))
+    return text + ": the numbers are right; reshape them";
+  if (b.rank() == a.rank() + 1 && tolerance.same(a, sum(b.detach(), 0)))
+    return text + ": one gradient for each of the " + std::to_string(b.shape()[0]) +
+           " samples; sum them over the batch, axis 0";
+  if (b.rank() == a.rank() + 1 && tolerance.same(a, mean(b.detach(), 0)))
+    return text + ": one gradient for each of the " + std::to_string(b.shape()[0]) +
+           " samples; average them over the batch, axis 0";
+  return text;
+}
+
+enum class Role { weight, bias };
+
+/// What row i is the gradient of: what the layers say, else a vector is a bias's. A row (1, n) without layers
+/// counts as the weight of one output: W (d, n) and b (1, n) have the shapes of W1 (n, d) and W2 (1, n).
+template <class T>
+Role role_of(const GradientPair<T>& pair, const CompareOptions<T>& options) {
+  for (const LayerContext<T>& layer : options.layers) {
+    if (layer.weight == pair.name) return Role::weight;
+    if (layer.bias == pair.name) return Role::bias;
+  }
+  return pair.gradient.rank() >= 2 ? Role::weight : Role::bias;
+}
+
+/// Whether row i is a bias's, and all weights in the table, (out, in) or (in, out), one of which has its
+/// size, are right.
+template <class T>
+bool only_the_bias(const std::vector<GradientPair<T>>& pairs, const GradientTable& table, std::size_t i,
+                   const CompareOptions<T>& options) {
+  if (role_of(pairs[i], options) != Role::bias) return false;
+  const std::size_t n = pairs[i].gradient.size();
+  bool has_weight = false;
+  for (std::size_t k = 0; k < pairs.size(); ++k) {
+    const Tensor<T>& W = pairs[k].gradient;
+    if (!W.defined() || W.rank() < 2 || role_of(pairs[k], options) != Role::weight) continue;
+    if (!table.rows[k].passed) return false;
+    has_weight = has_weight || W.shape()[0] == n || W.shape()[1] == n;
+  }
+  return has_weight;
+}
+
+template <class T>
+std::string hint_of_factor(const std::vector<GradientPair<T>>& pairs, const GradientTable& table,
+                           std::size_t i, const CompareOptions<T>& options, const Tolerance& tolerance) {
+  const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
+  if (!tolerance.is_evidence(other)) return {};
+  const double n = static_cast<double>(options.batch_size);
+  for (const Factor& factor : usual_factors(options)) {
+    if (!tolerance.same(other, gradient, factor.value)) continue;
+    if (!only_the_bias(pairs, table, i, options)) return factor.text;
+    const std::string batch = std::to_string(options.batch_size);
+    if (factor.value == -1)
+      return "the sign of the bias gradient alone is reversed: db is δ summed over the batch, with the sign "
+             "that dW has";
+    if (factor.value == n)
+      return batch + " times too large, in the bias alone: δ is summed over the batch of " + batch +
+             " where the weight gradient is averaged; treat both alike";
+    if (factor.value == 1 / n)
+      return "1/" + batch + " of the gradient, in the bias alone: δ is averaged over the batch of " + batch +
+             " where the weight gradient is summed; treat both alike";
+    return "in the bias alone, " + factor.text;
+  }
+  return {};
+}
+
+template <class T>
+std::string hint_of_another_row(const std::vector<GradientPair<T>>& pairs, std::size_t i,
+                                const Tolerance& tolerance) {
+  const Tensor<T>& other = pairs[i].other;
+  for (std::size_t k = 0; k < pairs.size(); ++k)
+    if (k != i && pairs[k].gradient.defined() && pairs[k].gradient.shape() == other.shape() &&
+        tolerance.same(other, pairs[k].gradient))
+      return "this is the gradient of " + pairs[k].name +
+             ": the layers are shifted, or two names are swapped";
+  return {};
+}
+
+/// The order of the elements, smallest first.
+template <class T>
+std::vector<T> sorted(const T* x, std::size_t n) {
+  std::vector<T> copy(x, x + n);
+  std::ranges::sort(copy);
+  return copy;
+}
+
+/// Whether the rows of b are those of a in another order.
+template <class T>
+bool rows_are_permuted(const Tensor<T>& a, const Tensor<T>& b, double limit) {
+  const std::size_t rows = a.shape()[0], n = a.shape()[1];
+  std::vector<bool> taken(rows, false);
+  for (std::size_t i = 0; i < rows; ++i) {
+    std::size_t k = 0;
+    const auto is_row_k = [&] {
+      for (std::size_t j = 0; j < n; ++j)
+        if (!(std::abs(at(b, i * n + j) - at(a, k * n + j)) <= limit)) return false;
+      return true;
+    };
+    while (k < rows && (taken[k] || !is_row_k())) ++k;
+    if (k == rows) return false;
+    taken[k] = true;
+  }
+  return true;
+}
+
+}  // namespace
+
+template <class T>
+double largest_element(const Tensor<T>& x) {
+  double largest = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(at(x, i)));
+  return largest;
+}
+
+template <class T>
+double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor) {
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double d = std::abs(at(a, i) - factor * at(b, i));
+    if (!std::isfinite(d)) return d;
+    largest = std::max(largest, d);
+  }
+  return largest;
+}
+
+template <class T>
+Products scaled_products(const Tensor<T>& a, const Tensor<T>& b) {
+  const auto scale = [](double largest) { return largest > 0 && std::isfinite(largest) ? largest : 1; };
+  Products sums{.scale_a = scale(largest_element(a)), .scale_b = scale(largest_element(b))};
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double p = at(a, i) / sums.scale_a, q = at(b, i) / sums.scale_b;
+    sums.aa += p * p;
+    sums.ab += p * q;
+    sums.bb += q * q;
+  }
+  return sums;
+}
+
+template <class T>
+bool Tolerance::same(const Tensor<T>& a, const Tensor<T>& b, double factor) const {
+  if (!(a.shape() == b.shape())) return false;
+  const double largest = std::max(largest_element(a), std::abs(factor) * largest_element(b));
+  return largest_difference(a, b, factor) <= atol + rtol * largest;
+}
+
+template <class T>
+bool Tolerance::is_evidence(const Tensor<T>& x, std::size_t fitted) const {
+  constexpr double chance = 1e-7;  // that the numbers agree all the same; hundreds of hypotheses are tested
+  const double least = atol + rtol * largest_element(x);
+  std::size_t k = 0;
+  for (std::size_t i = 0; i < x.size() && k < 16; ++i) k += std::abs(at(x, i)) > least;
+  return k > fitted && std::pow(rtol, static_cast<double>(k - fitted)) <= chance;
+}
+
+template <class T>
+std::vector<Factor> usual_factors(const CompareOptions<T>& options) {
+  std::vector<Factor> factors{
+      {-1,
+       "the sign is reversed: the error is a − y, not y − a; or this is the update −α dW, not the gradient "
+       "dW"},
+      {2, "twice too large: the loss has a ½ or a mean that the formula leaves out"},
+      {0.5,
+       "half of the gradient: the formula has a ½, or takes a mean, that the loss does not have; d(a − y)² "
+       "is 2 (a − y)"}};
+  const auto add = [&](double value, const std::string& text) {
+    const auto is_same = [&](const Factor& known) { return known.value == value; };
+    if (value != 1 && std::ranges::none_of(factors, is_same)) factors.push_back({value, text});
+  };
+  const std::string n = std::to_string(options.batch_size);
+  const auto add_mean = [&](double count, const std::string& size, const std::string& over) {
+    add(count, size + " times too large: the loss takes the mean over " + over +
+                   ", your formula sums; divide by " + size);
+    add(1 / count, "1/" + size + " of the gradient: the loss sums over " + over +
+                       ", your formula takes the mean; leave out the division");
+    add(2 * count, "2 · " + size + " times too large: the loss takes the mean over " + over +
+                       ", your formula sums; and one of both has a ½ that the other lacks");
+    add(1 / (2 * count), "1/(2 · " + size + ") of the gradient: the loss sums over " + over +
+                             ", your formula takes the mean; and one of both has a ½ that the other lacks");
+    add(count / 2, size + "/2 times too large: the loss takes the mean over " + over +
+                       ", your formula sums, and has a ½ that the loss does not have");
+    add(2 / count, "2/" + size + " of the gradient: the loss sums over " + over +
+                       " and has a ½, your formula takes the mean and lacks the ½");
+  };
+  if (options.batch_size > 1) add_mean(static_cast<double>(options.batch_size), n, "the batch of " + n);
+  const Tensor<T>& output = options.dJ_da.defined() ? options.dJ_da : options.output_delta;
+  if (output.defined() && output.size() > 1) {
+    const std::string size = std::to_string(output.size());
+    add_mean(static_cast<double>(output.size()), size, "all " + size + " elements of the output");
+  }
+  if (options.learning_rate > 0) {
+    const std::string alpha = number_text(options.learning_rate);
+    add(options.learning_rate, "multiplied by the learning rate " + alpha +
+                                   " already: that is the step α dW; compare the gradient dW");
+    add(-options.learning_rate, "multiplied by −α, the learning rate " + alpha +
+                                    ": that is the update ΔW = −α dW; compare the gradient dW");
+  }
+  return factors;
+}
+
+template <class T>
+std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const GradientTable& table,
+                             std::size_t i, const CompareOptions<T>& options, const Tolerance& tolerance) {
+  const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
+  if (!gradient.defined() || !other.defined()) return "a gradient is empty";
+  if (!(gradient.shape() == other.shape())) return hint_of_shapes(gradient, other, tolerance);
+  if (std::string hint = hint_of_nonfinite(gradient, other); !hint.empty()) return hint;
+  if (largest_element(other) == 0)
+    return "all zero: was it computed, and is what it depends on above 0 at all?";
+  if (std::string hint = hint_of_factor(pairs, table, i, options, tolerance); !hint.empty()) return hint;
+  if (!tolerance.is_evidence(other)) return {};
+  if (std::string hint = hint_of_another_row(pairs, i, tolerance); !hint.empty()) return hint;
+  if (gradient.rank() != 2 || gradient.shape()[0] != gradient.shape()[1]) return {};
+  const Tensor<T> turned = transpose(gradient.detach());
+  if (tolerance.same(other, turned)) return "transposed: dW = δ aᵀ, not a δᵀ";
+  for (const Factor& factor : usual_factors(options))
+    if (tolerance.same(other, turned, factor.value))
+      return "transposed (dW = δ aᵀ, not a δᵀ); besides, " + factor.text;
+  return {};
+}
+
+template <class T>
+std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other, const Tolerance& tolerance) {
+  if (!gradient.defined() || !other.defined() || !(gradient.shape() == other.shape())) return {};
+  const Products products = scaled_products(gradient, other);
+  if (const double c = products.ab / products.aa * (products.scale_b / products.scale_a);
+      products.aa > 0 && c != 0 && tolerance.is_evidence(other, 1) && tolerance.same(other, gradient, c))
+    return "the gradient times " + number_text(c) + ", in every element: look for a constant factor " +
+           number_text(c) + (std::abs(c) < 1 ? " = 1/" + number_text(1 / c) : "");
+
+  const std::size_t n = gradient.size();
+  const double limit =
+      tolerance.atol + tolerance.rtol * std::max(largest_element(gradient), largest_element(other));
+  const std::vector<T> a = sorted(gradient.data(), n), b = sorted(other.data(), n);
+  if (!tolerance.is_evidence(other, 1)) return {};
+  for (std::size_t i = 0; i < n; ++i)
+    if (!(std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= limit)) return {};
+  const std::string same = "permuted: the same numbers in another order";
+  if (gradient.rank() != 2) return same;
+  if (rows_are_permuted(gradient, other, limit))
+    return same + " of the rows; do both number the units of the layer alike?";
+  if (rows_are_permuted<T>(transpose(gradient.detach()), transpose(other.detach()), limit))
+    return same + " of the columns; do both number the inputs of the layer alike?";
+  return same + "; was it reshaped where it should be transposed?";
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                       \
+  template double largest_element(const Tensor<T>&);                                               \
+  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                  \
+  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                           \
+  template bool Tolerance::same(const Tensor<T>&, const Tensor<T>&, double) const;                 \
+  template bool Tolerance::is_evidence(const Tensor<T>&, std::size_t) const;                       \
+  template std::vector<Factor> usual_factors(const CompareOptions<T>&);                            \
+  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&, \
+                                        std::size_t, const CompareOptions<T>&, const Tolerance&);  \
+  template std::string hint_from_numbers(const Tensor<T>&, const Tensor<T>&, const Tolerance&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::detail

@@ -1,0 +1,90 @@
+// Keeps the logits and ln Σ exp of each row, in two parts; the exponentials are computed again for the
+// gradient.
+#include "cross_entropy.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "../elementwise.hpp"
+#include "../kernels/kernels.hpp"
+#include "../layout.hpp"
+#include "../reductions.hpp"
+#include "../tape/op.hpp"
+
+namespace xtape::detail {
+namespace {
+
+template <class T>
+struct SoftmaxCrossEntropy {
+  ValueRef labels;  ///< N of std::ptrdiff_t, in a block of the pool
+  ValueRef totals;  ///< 2N of T: the largest logit of each row, and what ln Σ exp adds to each
+  static constexpr const char* name = "cross_entropy";
+
+  std::size_t label(std::size_t i) const {
+    return static_cast<std::size_t>(reinterpret_cast<const std::ptrdiff_t*>(labels->data)[i]);
+  }
+  T* largest() const { return reinterpret_cast<T*>(totals->data); }
+  T* rest() const { return largest() + labels->size; }
+  Shape shape(const Shape& z) const { return {z[0]}; }
+  void compute(Target<T> y, const Tensor<T>& z) const {
+    const std::size_t C = z.shape()[1];
+    for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) {
+        const T* const row = z.data() + i * C;
+        kernels<T>().logsumexp(rest() + i, largest() + i, row, C, 1);
+        y.data[i] = largest()[i] - row[label(i)] + rest()[i];
+      }
+    });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0); }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> z = d.input(0);
+    const std::size_t C = z.shape()[1];
+    if (d.creates_graph()) {
+      Tensor<T> onehot = zeros<T>(z.shape());
+      for (std::size_t i = 0; i < labels->size; ++i) onehot.mutable_data()[i * C + label(i)] = T(1);
+      return d.add(0, unsqueeze(d.adjoint, 1) * (softmax(z, 1) - onehot));
+    }
+    d.accumulate(0, [&](Target<T> dz) {
+      const auto row_gradient = [&](std::size_t i) {
+        const T* const g = d.adjoint.data() + i;
+        const T* const row = z.data() + i * C;
+        // Where the largest is infinite there is no distribution, and the gradient is NaN.
+        const T sum = std::isinf(largest()[i]) ? std::numeric_limits<T>::quiet_NaN() : rest()[i];
+        kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &sum, largest() + i, C, 1);
+        dz.data[i * C + label(i)] -= *g;
+      };
+      for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i) row_gradient(i);
+      });
+    });
+  }
+};
+
+}  // namespace
+
+template <class T>
+Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
+  const Shape& z = logits.shape();
+  if (z.size() != 2) throw Error("cross_entropy", "logits of shape " + to_string(z) + " are not (N, C)");
+  if (!(labels.shape() == Shape{z[0]}))
+    throw Error("cross_entropy", "labels of shape " + to_string(labels.shape()) + " for logits of shape " +
+                                     to_string(z) + ": one label for each row is needed");
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::ptrdiff_t>(z[1]))
+      throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " +
+                                       std::to_string(i) + " is not one of the " + std::to_string(z[1]) +
+                                       " classes from 0");
+  ValueRef kept = make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy");
+  std::ranges::copy(labels.values(), reinterpret_cast<std::ptrdiff_t*>(kept->data));
+  ValueRef totals = make_value({2, labels.size()}, sizeof(T), "cross_entropy");
+  return apply<T>(SoftmaxCrossEntropy<T>{std::move(kept), std::move(totals)}, logits);
+}
+
+template Tensor<float> softmax_cross_entropy(const Tensor<float>&, const Indices&);
+template Tensor<double> softmax_cross_entropy(const Tensor<double>&, const Indices&);
+
+}  // namespace xtape::detail

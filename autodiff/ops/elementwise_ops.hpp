@@ -1,0 +1,125 @@
+// The names of the elementwise operations and how they are called, without their rules.
+#pragma once
+#include <type_traits>
+
+#include "../tensor.hpp"
+#include "symbol.hpp"
+
+namespace xtape::detail {
+
+namespace ops {
+
+// clang-format off
+template <class T> struct Add;
+template <class T> struct Subtract;
+template <class T> struct Multiply;
+template <class T> struct Divide;
+template <class T> struct Negative;
+template <class T> struct Reciprocal;
+template <class T> struct Power;
+template <class T> struct PowerScalar;
+template <class T> struct Square;
+template <class T> struct Sqrt;
+template <class T> struct Cbrt;
+template <class T> struct Exp;
+template <class T> struct Expm1;
+template <class T> struct Log;
+template <class T> struct Log1p;
+template <class T> struct LogAddExp;
+template <class T> struct Log2;
+template <class T> struct Log10;
+template <class T> struct Sin;
+template <class T> struct Cos;
+template <class T> struct Tan;
+template <class T> struct Asin;
+template <class T> struct Acos;
+template <class T> struct Atan;
+template <class T> struct Atan2;
+template <class T> struct Hypot;
+template <class T> struct Sinh;
+template <class T> struct Cosh;
+template <class T> struct Tanh;
+template <class T> struct Erf;
+template <class T> struct Sigmoid;
+template <class T> struct LogSigmoid;
+template <class T> struct Softplus;
+template <class T> struct Relu;
+template <class T> struct LeakyRelu;
+template <class T> struct Elu;
+template <class T> struct Gelu;
+template <class T> struct Silu;
+template <class T> struct Abs;
+template <class T> struct Sign;
+template <class T> struct Maximum;
+template <class T> struct Minimum;
+template <class T> struct Clamp;
+template <class T> struct Where;
+template <class T> struct Greater;
+template <class T> struct GreaterEqual;
+template <class T> struct Equal;
+template <class T> struct SquaredDifference;
+template <class T> struct BinaryCrossEntropy;
+template <class T> struct BinaryCrossEntropyWithLogits;
+// clang-format on
+
+}  // namespace ops
+
+/// A tensor, or the symbol that stands for an element inside map().
+template <class X>
+inline constexpr bool is_traced = false;
+template <class T>
+inline constexpr bool is_traced<Tensor<T>> = true;
+template <class T>
+inline constexpr bool is_traced<Symbol<T>> = true;
+
+template <class X>
+concept Traceable = is_traced<X>;
+
+#ifndef DOXYGEN  // which takes the class for its own base
+/// The first traced type among the arguments of an operation: what it computes with and returns.
+template <class A, class... Rest>
+struct FirstTraced : FirstTraced<Rest...> {};
+template <class A, class... Rest>
+requires is_traced<std::remove_cvref_t<A>>
+struct FirstTraced<A, Rest...> {
+  using type = std::remove_cvref_t<A>;
+};
+template <class... A>
+using Traced = typename FirstTraced<A...>::type;
+#endif
+
+/// Tensors of one element type, or symbols, mixed with numbers and xtensor expressions.
+template <class... A>
+concept Mixed = (is_traced<std::remove_cvref_t<A>> || ...) &&
+                ((std::is_same_v<std::remove_cvref_t<A>, Traced<A...>> || Scalar<A> ||
+                  (Expression<A> && std::is_constructible_v<Traced<A...>, const std::remove_cvref_t<A>&>)) &&
+                 ...);
+
+/// An argument as the type that the operation computes with; no copy where it is that already.
+template <class X, class A>
+decltype(auto) as(const A& a) {
+  if constexpr (std::is_same_v<X, A>)
+    return static_cast<const X&>(a);
+  else
+    return X(a);
+}
+
+// The operation on one, two or three operands. Defined for tensors in elementwise.cpp, for symbols in
+// map.cpp.
+template <template <class> class Op, class T>
+Tensor<T> elementwise(const Tensor<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
+template <template <class> class Op, class T>
+Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b);
+template <template <class> class Op, class T>
+Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c);
+/// scale Σ Op(a, b) as one node, for tensors of one shape.
+template <template <class> class Op, class T>
+Tensor<T> elementwise_sum(const Tensor<T>& a, const Tensor<T>& b, std::type_identity_t<T> scale);
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b);
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c);
+
+}  // namespace xtape::detail

@@ -1,0 +1,161 @@
+// The operations behind layout.hpp. Reading through strides and writing through them are each other's
+// derivative, and serve slices, flips, diagonals and parts of a concatenation.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "../kernels/kernels.hpp"
+#include "../layout.hpp"
+#include "../tape/op.hpp"
+
+namespace xtape::detail {
+
+template <class T>
+struct ScatterStrided;
+
+/// y = the elements of x at offset + Σ index·stride. No element is read twice.
+template <class T>
+struct Strided {
+  static constexpr bool accumulates = true;
+  const char* name;
+  Shape to;
+  std::ptrdiff_t offset;
+  Dims strides;
+
+  Shape shape(const Shape&) const { return to; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    copy_from_strided(y.data, y.accumulate, x.data() + offset, to, strides);
+  }
+  void backward(Gradients<T>& d) const {
+    d.add(0, ScatterStrided<T>{name, d.shape(0), to, offset, strides}, d.adjoint);
+  }
+};
+
+/// y = 0, but x at offset + Σ index·stride.
+template <class T>
+struct ScatterStrided {
+  static constexpr bool accumulates = true;
+  const char* name;
+  Shape to;
+  Shape from;
+  std::ptrdiff_t offset;
+  Dims strides;
+
+  Shape shape(const Shape&) const { return to; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    if (!y.accumulate) std::fill_n(y.data, element_count(to, name), T(0));
+    add_to_strided(y.data + offset, x.data(), from, strides);
+  }
+  void backward(Gradients<T>& d) const { d.add(0, Strided<T>{name, from, offset, strides}, d.adjoint); }
+};
+
+template <class T>
+struct Transpose {
+  static constexpr bool accumulates = true;
+  Axes permutation;
+  static constexpr const char* name = "transpose";
+
+  Shape shape(const Shape& x) const {
+    Shape result;
+    for (std::ptrdiff_t axis : permutation) result.push_back(x[static_cast<std::size_t>(axis)]);
+    return result;
+  }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    const Dims own = row_major_strides(x.shape());
+    Dims strides;
+    for (std::ptrdiff_t axis : permutation) strides.push_back(own[static_cast<std::size_t>(axis)]);
+    copy_from_strided(y.data, y.accumulate, x.data(), shape(x.shape()), strides);
+  }
+  void backward(Gradients<T>& d) const {
+    Transpose inverse{permutation};
+    for (std::size_t i = 0; i < permutation.size(); ++i)
+      inverse.permutation[static_cast<std::size_t>(permutation[i])] = static_cast<std::ptrdiff_t>(i);
+    d.add(0, inverse, d.adjoint);
+  }
+};
+
+template <class T>
+struct BroadcastTo {
+  static constexpr bool accumulates = true;
+  Shape to;
+  static constexpr const char* name = "broadcast_to";
+
+  Shape shape(const Shape&) const { return to; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    copy_from_strided(y.data, y.accumulate, x.data(), to, broadcast_strides(x.shape(), to));
+  }
+  void backward(Gradients<T>& d) const { d.add(0, d.adjoint); }
+};
+
+/// A view: shares the elements.
+template <class T>
+struct Reshape {
+  static constexpr const char* name = "reshape";
+  void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
+};
+
+/// Runs f with recording, and continues the pass of a rule through what it recorded.
+template <class T, class F>
+void replay_through(const char* op, const Gradients<T>& d, F&& f) {
+  const RecordingScope on(true);
+  Node* const mark = d.pass().mark();
+  Tensor<T> y = f();
+  if (!(y.shape() == d.adjoint.shape()))
+    throw Error(op, "the function gave the shape " + to_string(d.adjoint.shape()) + " at first and " +
+                        to_string(y.shape()) + " when it was run again");
+  if (!y.requires_grad()) return;
+  // A node of its own: f may return what was recorded before, which has an adjoint already.
+  const Tensor<T> view(Handle{make_view(y.handle().value, y.shape()), {}});
+  const std::array<const Handle*, 1> inputs{&y.handle()};
+  Observed observed(Reshape<T>::name);
+  const Tensor<T> fresh = record<T>(Reshape<T>{}, view, inputs);
+  observed.result(fresh.handle(), inputs);
+  y = {};
+  d.pass().replay(*fresh.handle().node.get(), d.adjoint.handle(), mark);
+}
+
+template <class T>
+struct Concatenate {
+  std::size_t axis;
+  ValueRef block;  ///< of sizes()
+  static constexpr const char* name = "concatenate";
+
+  /// Of the inputs along the axis.
+  std::span<std::size_t> sizes() const { return {reinterpret_cast<std::size_t*>(block->data), block->size}; }
+
+  void backward(Gradients<T>& d) const {
+    const Dims strides = row_major_strides(d.adjoint.shape());
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < sizes().size(); start += sizes()[i++])
+      if (d.needs(i))
+        d.add(i, Strided<T>{name, d.shape(i), static_cast<std::ptrdiff_t>(start) * strides[axis], strides},
+              d.adjoint);
+  }
+};
+
+/// Keeps the triangle col − row <= k (lower) or >= k (upper) of the last two axes.
+template <class T>
+struct Triangle {
+  static constexpr bool accumulates = true;
+  const char* name;
+  std::ptrdiff_t k;
+  bool lower;
+
+  Shape shape(const Shape& x) const { return x; }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    const Shape& s = x.shape();
+    const auto rows = static_cast<std::ptrdiff_t>(s[s.size() - 2]),
+               cols = static_cast<std::ptrdiff_t>(s.back());
+    const T* from = x.data();
+    T* to = y.data;
+    for (std::size_t left = x.size(); left != 0; left -= static_cast<std::size_t>(rows * cols))
+      for (std::ptrdiff_t i = 0; i < rows; ++i)
+        for (std::ptrdiff_t j = 0; j < cols; ++j, ++from, ++to) {
+          const T kept = (lower ? j - i <= k : j - i >= k) ? *from : T(0);
+          *to = y.accumulate ? *to + kept : kept;
+        }
+  }
+  void backward(Gradients<T>& d) const { d.add(0, *this, d.adjoint); }
+};
+
+}  // namespace xtape::detail

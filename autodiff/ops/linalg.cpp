@@ -1,0 +1,233 @@
+// matmul and linear, with their derivatives, and what is composed of them.
+#include "../linalg.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "../elementwise.hpp"
+#include "../kernels/gemm.hpp"
+#include "../kernels/kernels.hpp"
+#include "../layout.hpp"
+#include "../tape/op.hpp"
+
+namespace xtape {
+namespace detail {
+namespace {
+
+/// C (…,M,N) = op(A) (…,M,K) op(B) (…,K,N); batch axes broadcast.
+template <class T>
+struct MatMul {
+  static constexpr bool accumulates = true;
+  bool transpose_a = false;
+  bool transpose_b = false;
+  static constexpr const char* name = "matmul";
+
+  Shape shape(const Shape& a, const Shape& b) const {
+    Shape result = broadcast(batch(a), batch(b), name);
+    result.push_back(a[a.size() - (transpose_a ? 1 : 2)]);
+    result.push_back(b[b.size() - (transpose_b ? 2 : 1)]);
+    return result;
+  }
+  void compute(Target<T> y, const Tensor<T>& a, const Tensor<T>& b) const {
+    const Shape& sa = a.shape();
+    const Shape to = shape(sa, b.shape());
+    const std::size_t M = to[to.size() - 2], N = to.back(), K = sa[sa.size() - (transpose_a ? 2 : 1)];
+    const auto product = [&](std::ptrdiff_t from_a, std::ptrdiff_t from_b) {
+      gemm(transpose_a, transpose_b, M, N, K, a.data() + from_a, b.data() + from_b, y.accumulate, y.data);
+      y.data += M * N;
+    };
+    if (to.size() == 2) return product(0, 0);
+    const Shape batches = batch(to);
+    if (element_count(batches, name) == 0) return;
+    Dims steps_a = broadcast_strides(batch(sa), batches),
+         steps_b = broadcast_strides(batch(b.shape()), batches);
+    for (auto& s : steps_a) s *= static_cast<std::ptrdiff_t>(M * K);
+    for (auto& s : steps_b) s *= static_cast<std::ptrdiff_t>(K * N);
+    const Walk<2> walk(batches, {steps_a, steps_b});
+    const std::size_t inner = walk.rank - 1;
+    walk.rows([&](const std::array<std::ptrdiff_t, 2>& at) {
+      for (std::size_t i = 0; i < walk.sizes[inner]; ++i) {
+        const auto step = static_cast<std::ptrdiff_t>(i);
+        product(at[0] + step * walk.strides[0][inner], at[1] + step * walk.strides[1][inner]);
+      }
+    });
+  }
+  static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T>& g = d.adjoint;
+    if (d.needs(0)) {
+      if (transpose_a)
+        d.add(0, MatMul{transpose_b, true}, d.input(1), g);  // dA (K,M) = B (K,N) gᵀ (N,M)
+      else
+        d.add(0, MatMul{false, !transpose_b}, g, d.input(1));  // dA (M,K) = g (M,N) Bᵀ (N,K)
+    }
+    if (d.needs(1)) {
+      if (transpose_b)
+        d.add(1, MatMul{true, transpose_a}, g, d.input(0));  // dB (N,K) = gᵀ (N,M) A (M,K)
+      else
+        d.add(1, MatMul{!transpose_a, false}, d.input(0), g);  // dB (K,N) = Aᵀ (K,M) g (M,N)
+    }
+  }
+
+ private:
+  static Shape batch(const Shape& s) {
+    Shape result = s;
+    result.resize(s.size() - 2);
+    return result;
+  }
+};
+
+/// y (N,out) = x (N,in) Wᵀ (in,out) + b (out)
+template <class T>
+struct Linear {
+  static constexpr const char* name = "linear";
+
+  Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }
+  void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
+    const std::size_t N = x.shape()[0], in = x.shape()[1], out = W.shape()[0];
+    for (std::size_t i = 0; i < N; ++i) std::copy_n(b.data(), out, y.data + i * out);
+    gemm(false, true, N, out, in, x.data(), W.data(), true, y.data);
+  }
+  static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T>& g = d.adjoint;
+    if (d.creates_graph()) {
+      if (d.needs(0)) d.add(0, MatMul<T>{}, g, d.input(1));
+      if (d.needs(1)) d.add(1, MatMul<T>{true, false}, g, d.input(0));
+      return d.add(2, g);
+    }
+    const std::size_t N = g.shape()[0], out = g.shape()[1];
+    // dx (N,in) = g (N,out) W (out,in)
+    d.accumulate(0, [&](Target<T> dx) {
+      const Value& W = d.kept_value(1);
+      gemm(false, false, N, W.shape[1], out, g.data(), W.template elements<T>(), dx.accumulate, dx.data);
+    });
+    // dW (out,in) = gᵀ (out,N) x (N,in)
+    d.accumulate(1, [&](Target<T> dW) {
+      const Value& x = d.kept_value(0);
+      gemm(true, false, out, x.shape[1], N, g.data(), x.template elements<T>(), dW.accumulate, dW.data);
+    });
+    // db (out) = Σ g
+    d.accumulate(2, [&](Target<T> db) {
+      if (!db.accumulate) std::fill_n(db.data, out, T(0));
+      kernels<T>().add_rows(db.data, g.data(), N, out, T(1));
+    });
+  }
+};
+
+std::string shapes_text(const Shape& a, const Shape& b) {
+  return "shapes " + to_string(a) + " and " + to_string(b);
+}
+
+}  // namespace
+}  // namespace detail
+
+using detail::shapes_text;
+
+template <class T>
+Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+  const Shape &sa = a.shape(), &sb = b.shape();
+  if (sa.empty() || sb.empty())
+    throw Error("matmul", shapes_text(sa, sb) + ": a scalar is no matrix: use * to multiply by one");
+  const std::size_t K = sa.back(), rows = sb.size() == 1 ? sb[0] : sb[sb.size() - 2];
+  if (K != rows)
+    throw Error("matmul",
+                shapes_text(sa, sb) + ": inner dimensions " + std::to_string(K) + " and " +
+                    std::to_string(rows) + " differ" +
+                    (sb.size() > 1 && sb.back() == K ? ": transpose the second, or use linear()" : ""));
+  if (sa.size() > 1 && sb.size() > 1) return detail::apply<T>(detail::MatMul<T>{}, a, b);
+  const Tensor<T> left = sa.size() == 1 ? unsqueeze(a, 0) : a, right = sb.size() == 1 ? unsqueeze(b, 1) : b;
+  const Tensor<T> y = detail::apply<T>(detail::MatMul<T>{}, left, right);
+  Shape to = y.shape();
+  if (sb.size() == 1) to.erase(to.size() - 1);
+  if (sa.size() == 1) to.erase(to.size() - (sb.size() == 1 ? 1 : 2));
+  return reshape(y, Dims(to));
+}
+
+template <class T>
+Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
+  const Shape &sa = a.shape(), &sb = b.shape();
+  if (sa.empty() || sb.empty()) return a * b;
+  const std::size_t axis = sb.size() == 1 ? 0 : sb.size() - 2;
+  if (sa.back() != sb[axis])
+    throw Error("dot", shapes_text(sa, sb) + ": the summed dimensions " + std::to_string(sa.back()) +
+                           " and " + std::to_string(sb[axis]) + " differ");
+  if (sb.size() <= 2) return matmul(a, b);
+  Axes first(axis);  // the summed axis of b to the front
+  Shape to = sa;
+  to.erase(to.size() - 1);
+  for (std::size_t i = 0; i < sb.size(); ++i)
+    if (i != axis) {
+      first.push_back(static_cast<std::ptrdiff_t>(i));
+      to.push_back(sb[i]);
+    }
+  const std::size_t K = sa.back();
+  std::size_t rows = 1, cols = 1;
+  for (std::size_t i = 0; i + 1 < sa.size(); ++i) rows *= sa[i];
+  for (std::size_t i = sa.size() - 1; i < to.size(); ++i) cols *= to[i];
+  const Tensor<T> product = matmul(reshape(a, Dims{rows, K}), reshape(transpose(b, first), Dims{K, cols}));
+  return reshape(product, Dims(to));
+}
+
+template <class T>
+Tensor<T> outer(const Tensor<T>& a, const Tensor<T>& b) {
+  return unsqueeze(flatten(a), 1) * unsqueeze(flatten(b), 0);
+}
+
+namespace {
+
+/// Checks the shapes of linear.
+template <class T>
+void require_linear(const Tensor<T>& x, const Tensor<T>& W, const Shape* b) {
+  const Shape &sx = x.shape(), &sw = W.shape();
+  if (sw.size() != 2) throw Error("linear", "weight of shape " + to_string(sw) + ": it must be (out, in)");
+  if (sx.empty() || sx.back() != sw[1])
+    throw Error("linear", "shapes " + to_string(sx) + " of x and " + to_string(sw) + " of W (out, in): " +
+                              (sx.empty() ? "x has no axis of features"
+                                          : "features " + std::to_string(sx.back()) + " and " +
+                                                std::to_string(sw[1]) + " differ") +
+                              (!sx.empty() && sx.back() == sw[0] ? ": is W transposed?" : ""));
+  if (b && !(*b == Shape{sw[0]}))
+    throw Error("linear", "bias of shape " + to_string(*b) + " for W of shape " + to_string(sw) +
+                              ": it must be (" + std::to_string(sw[0]) + ",)");
+}
+
+/// f(x) for x as (N, in), and the result with the leading axes of x again.
+template <class T, class F>
+Tensor<T> on_rows(const Tensor<T>& x, F&& f) {
+  if (x.rank() == 2) return f(x);
+  Shape to = x.shape();
+  std::size_t rows = 1;
+  for (std::size_t i = 0; i + 1 < to.size(); ++i) rows *= to[i];
+  const Tensor<T> y = f(reshape(x, Dims{rows, to.back()}));
+  to.back() = y.shape()[1];
+  return reshape(y, Dims(to));
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
+  require_linear(x, W, &b.shape());
+  return on_rows(x, [&](const Tensor<T>& rows) { return detail::apply<T>(detail::Linear<T>{}, rows, W, b); });
+}
+
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
+  require_linear(x, W, nullptr);
+  return on_rows(x, [&](const Tensor<T>& rows) {
+    return detail::apply<T>(detail::MatMul<T>{false, true}, rows, W);
+  });
+}
+
+#define XTAPE_INSTANTIATE(T)                                                       \
+  template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&);                   \
+  template Tensor<T> dot(const Tensor<T>&, const Tensor<T>&);                      \
+  template Tensor<T> outer(const Tensor<T>&, const Tensor<T>&);                    \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&); \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape

@@ -1,0 +1,178 @@
+// The program that a traced lambda leaves, and the node that runs it.
+#include "../map.hpp"
+
+#include <array>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "../kernels/rule_traits.hpp"
+#include "../tape/op.hpp"
+#include "layout_ops.hpp"
+#include "map_plan.hpp"
+
+namespace xtape {
+namespace detail {
+
+template <class T>
+Program<T>::Program(std::size_t arguments) : arguments_(arguments) {
+  if (arguments > 30) throw Error("map", "more than 30 arguments");
+  instructions_.reserve(16);
+}
+
+template <class T>
+std::int32_t Program<T>::append(const Instruction<T>& instruction) {
+  constexpr std::size_t looked_at = 64;  // so that long programs do not take the square of their length
+  const std::size_t size = instructions_.size();
+  for (std::size_t k = size; k > 0 && size - k < looked_at; --k)
+    if (std::memcmp(&instructions_[k - 1], &instruction, sizeof(instruction)) == 0)
+      return static_cast<std::int32_t>(arguments_ + k - 1);
+  instructions_.push_back(instruction);
+  return static_cast<std::int32_t>(arguments_ + size);
+}
+
+template <class T>
+std::int32_t Program<T>::place_of(const Symbol<T>& symbol) {
+  if (symbol.program() == this) return symbol.place();
+  if (symbol.program())
+    throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
+  Instruction<T> number{op_count};
+  ::new (number.rule.data()) T(symbol.number());
+  return append(number);
+}
+
+template class Program<float>;
+template class Program<double>;
+
+namespace {
+
+template <template <class> class Op, class T, class... S>
+Symbol<T> trace_op(const Op<T>& rule, const S&... operands) {
+  static_assert(sizeof(Op<T>) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Op<T>>);
+  Program<T>* program = nullptr;
+  ((program = program ? program : operands.program()), ...);
+  if (!program) {  // on numbers alone: a number
+    const std::array numbers{operands.number()...};
+    std::array<const T*, sizeof...(S)> in;
+    for (std::size_t k = 0; k < in.size(); ++k) in[k] = &numbers[k];
+    constexpr std::array<std::ptrdiff_t, sizeof...(S)> strides{};
+    T y;
+    kernels<T>().value[op_number<Op<T>>](&rule, &y, false, 1, in.data(), strides.data());
+    return Symbol<T>(y);
+  }
+  Instruction<T> i{op_number<Op<T>>, sizeof...(S), {program->place_of(operands)...}};
+  if constexpr (!std::is_empty_v<Op<T>>) ::new (i.rule.data()) Op<T>(rule);
+  return Symbol<T>(program, program->append(i));
+}
+
+/// Arguments that are neither of the common shape nor one number are widened first.
+template <class T>
+Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
+  return x.size() == 1 || x.shape() == shape ? x : broadcast_to(x, shape);
+}
+
+template <class T>
+struct Map {
+  Program<T> program;
+  Function<T> f;  ///< the lambda itself, for recorded gradients
+  static constexpr const char* name = "map";
+
+  static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
+  void backward(Gradients<T>& d) const {
+    const Shape shape = d.adjoint.shape();
+    const std::size_t count = d.input_count(), size = d.adjoint.size();
+    if (d.creates_graph()) {
+      std::vector<Tensor<T>> x;
+      for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
+      replay_through<T>(name, d, [&] { return broadcast_to(f(x), shape); });
+      return;
+    }
+    PoolVector<Tensor<T>> x;
+    x.reserve(count);
+    std::uint32_t needs = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      x.push_back(widened(d.input(i), shape));
+      if (d.needs(i)) needs |= 1u << i;
+    }
+    Plan<T> plan(program, x, d.adjoint.data(), needs);
+    PoolVector<T> sums(count, T(0));
+    // The first argument of the full shape gets its adjoint in place, others by way of tensors.
+    PoolVector<Tensor<T>> gradients(count);
+    std::size_t direct = count;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!(needs >> i & 1u) || !plan.reaches(i) || x[i].size() == 1) continue;
+      if (direct == count && d.has_shape(i, shape)) {
+        direct = i;
+        continue;
+      }
+      gradients[i] = Tensor<T>::uninitialized(shape, name);
+      plan.set_target(i, gradients[i].mutable_data(), false);
+    }
+    if (direct == count)
+      plan.run(size, sums);
+    else
+      d.accumulate(direct, [&](Target<T> y) {
+        plan.set_target(direct, y.data, y.accumulate);
+        plan.run(size, sums);
+      });
+    for (std::size_t i = 0; i < count; ++i)
+      if (gradients[i].defined())
+        d.add(i, std::move(gradients[i]));
+      else if (needs >> i & 1u && x[i].size() == 1 && plan.reaches(i))
+        d.add(i, full<T>(d.shape(i), sums[i]));
+  }
+};
+
+}  // namespace
+
+template <class T>
+Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function<T> f) {
+  Shape shape = x.front().shape();
+  PoolVector<const Handle*> inputs;
+  for (const Tensor<T>& one : x) {
+    shape = broadcast(shape, one.shape(), "map");
+    inputs.push_back(&one.handle());
+  }
+  PoolVector<Tensor<T>> wide;
+  for (const Tensor<T>& one : x) wide.push_back(widened(one.detach(), shape));
+  Observed observed("map");
+  Tensor<T> y = make_result<T>(shape, "map", x.front());
+  Plan<T>(program, wide, y.mutable_data()).run(y.size(), {});
+  Tensor<T> recorded = record<T>(Map<T>{std::move(program), std::move(f)}, std::move(y), inputs);
+  observed.result(recorded.handle(), inputs);
+  return recorded;
+}
+
+template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>, Function<float>);
+template Tensor<double> run_program(Program<double>, std::span<const Tensor<double>>, Function<double>);
+
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {
+  return trace_op(make_rule<T, Op<T>>(p, q), x);
+}
+
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b) {
+  return trace_op(Op<T>{}, a, b);
+}
+
+template <template <class> class Op, class T>
+Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c) {
+  return trace_op(Op<T>{}, a, b, c);
+}
+
+#define XTAPE_UNARY(Op)                                                            \
+  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, float, float); \
+  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, double, double);
+#define XTAPE_BINARY(Op)                                                                   \
+  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&); \
+  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&);
+#define XTAPE_TERNARY(Op)                                                                    \
+  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&,    \
+                                              const Symbol<float>&);                         \
+  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&, \
+                                               const Symbol<double>&);
+#include "../kernels/elementwise_list.inc"
+
+}  // namespace detail
+}  // namespace xtape

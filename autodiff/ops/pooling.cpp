@@ -1,0 +1,119 @@
+// max_pool2d as one node, avg_pool2d composed of unfold and mean.
+#include "../pooling.hpp"
+
+#include <limits>
+#include <string>
+
+#include "../elementwise.hpp"
+#include "../layout.hpp"
+#include "../reductions.hpp"
+#include "../tape/op.hpp"
+#include "windows.hpp"
+
+namespace xtape {
+namespace detail {
+namespace {
+
+Windows pool_windows(const char* op, const Shape& x, Size2 kernel, Size2 stride, Size2 padding) {
+  const Windows w = make_windows(op, x, kernel, stride, padding);
+  if (w.plane() == 0) throw Error(op, "images of shape " + to_string(x) + " have no elements to pool");
+  if (2 * w.y.padding > w.y.kernel || 2 * w.x.padding > w.x.kernel)
+    throw Error(op, "a padding of (" + std::to_string(w.y.padding) + ", " + std::to_string(w.x.padding) +
+                        ") is more than half the kernel (" + std::to_string(w.y.kernel) + ", " +
+                        std::to_string(w.x.kernel) + ")");
+  return w;
+}
+
+/// The elements of each window along axis 1: (N·C, kh·kw, Ho·Wo).
+template <class T>
+Tensor<T> window_elements(const Tensor<T>& x, Windows w, T outside) {
+  const Tensor<T> planes = reshape(x, {x.shape()[0] * w.channels, 1, w.y.in, w.x.in});
+  w.channels = 1;
+  return apply<T>(Unfold<T>{w, outside}, planes);
+}
+
+template <class T>
+struct MaxPool2d {
+  Windows windows;
+  static constexpr T lowest = -std::numeric_limits<T>::infinity();
+  static constexpr const char* name = "max_pool2d";
+
+  Shape shape(const Shape& x) const { return {x[0], x[1], windows.y.out, windows.x.out}; }
+
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    for_blocks(planes(x.shape()), x.size(), [&](std::size_t first, std::size_t last) {
+      for (std::size_t p = first; p < last; ++p) {
+        const T* const plane = x.data() + p * windows.plane();
+        T* const largest = y.data + p * windows.outputs();
+        std::fill_n(largest, windows.outputs(), lowest);
+        windows.each_row([&](std::size_t, std::size_t o, std::size_t i, std::size_t n) {
+          for (std::size_t j = 0; j < n; ++j) {
+            const T a = plane[i + j * windows.x.stride];
+            T& best = largest[o + j];
+            best = a > best || a != a ? a : best;
+          }
+        });
+      }
+    });
+  }
+
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+
+  void backward(Gradients<T>& d) const {
+    // The padding is no number, which is the largest of no window, not even of one with nothing but −∞.
+    constexpr T outside = std::numeric_limits<T>::quiet_NaN();
+    const Tensor<T> x = d.input(0), y = d.output();
+    const std::size_t P = windows.plane(), L = windows.outputs(), count = planes(x.shape());
+    Windows one = windows;
+    one.channels = 1;
+    if (d.creates_graph()) {
+      const Dims line{static_cast<std::ptrdiff_t>(count), 1, static_cast<std::ptrdiff_t>(L)};
+      const Tensor<T> best = equal(window_elements(x, windows, outside), reshape(y, line));
+      const Tensor<T> share = best / sum(best, 1, true);
+      return d.add(0, reshape(apply<T>(Fold<T>{one}, reshape(d.adjoint, line) * share), Dims(x.shape())));
+    }
+    // Plane by plane as columns, where the gradient of max along the first axis has its kernel.
+    const std::size_t groups = std::clamp<std::size_t>(x.size() / parallel_size, 1, 16);
+    Tensor<T> memory = Tensor<T>::uninitialized({groups, windows.kernel() * L}, name);
+    d.accumulate(0, [&, all_columns = memory.mutable_data()](Target<T> dx) {
+      parallel_for(groups, [&](std::size_t group) {
+        T* const columns = all_columns + group * windows.kernel() * L;
+        for (std::size_t p = group * count / groups; p < (group + 1) * count / groups; ++p) {
+          write_columns(columns, {0, L}, x.data() + p * P, 1, one, outside);
+          kernels<T>().extreme_gradient(columns, false, d.adjoint.data() + p * L, columns, y.data() + p * L,
+                                        windows.kernel(), L);
+          if (!dx.accumulate) std::fill_n(dx.data + p * P, P, T(0));
+          add_columns(dx.data + p * P, columns, {0, L}, 1, one);
+        }
+      });
+    });
+  }
+
+ private:
+  static std::size_t planes(const Shape& x) { return x[0] * x[1]; }
+};
+
+}  // namespace
+}  // namespace detail
+
+template <class T>
+Tensor<T> max_pool2d(const Tensor<T>& x, Size2 kernel, Size2 stride, Size2 padding) {
+  const detail::Windows w = detail::pool_windows("max_pool2d", x.shape(), kernel, stride, padding);
+  return detail::apply<T>(detail::MaxPool2d<T>{w}, x);
+}
+
+template <class T>
+Tensor<T> avg_pool2d(const Tensor<T>& x, Size2 kernel, Size2 stride, Size2 padding) {
+  const detail::Windows w = detail::pool_windows("avg_pool2d", x.shape(), kernel, stride, padding);
+  return reshape(mean(detail::window_elements(x, w, T(0)), 1),
+                 {x.shape()[0], x.shape()[1], w.y.out, w.x.out});
+}
+
+#define XTAPE_INSTANTIATE(T)                                            \
+  template Tensor<T> max_pool2d(const Tensor<T>&, Size2, Size2, Size2); \
+  template Tensor<T> avg_pool2d(const Tensor<T>&, Size2, Size2, Size2);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape

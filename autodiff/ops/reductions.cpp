@@ -1,0 +1,270 @@
+// Checks of axes for the reductions, and those that are composed of others.
+#include "../reductions.hpp"
+
+#include <string>
+
+#include "reduction_ops.hpp"
+
+namespace xtape {
+namespace {
+
+using detail::apply;
+
+template <class T>
+unsigned all_axes(const Tensor<T>& x) {
+  return (1u << x.rank()) - 1u;
+}
+
+template <class T>
+std::size_t reduced_count(const Tensor<T>& x, unsigned mask) {
+  std::size_t n = 1;
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    if (mask >> i & 1u) n *= x.shape()[i];
+  return n;
+}
+
+template <class T>
+Tensor<T> mean(const Tensor<T>& x, unsigned mask, bool keepdims) {
+  const std::size_t n = reduced_count(x, mask);
+  if (n == 0)
+    return apply<T>(detail::Sum<T>{mask, keepdims, T(1), "mean"}, x) * std::numeric_limits<T>::quiet_NaN();
+  return apply<T>(detail::Sum<T>{mask, keepdims, T(1) / static_cast<T>(n), "mean"}, x);
+}
+
+// Halves are multiplied until one is left: no division, so zeros need no care, to any order.
+template <class T>
+Tensor<T> prod(const Tensor<T>& x, unsigned mask, bool keepdims) {
+  Tensor<T> y = x;
+  for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+    if (!(mask >> axis & 1u)) continue;
+    const auto at = static_cast<std::ptrdiff_t>(axis);
+    if (y.shape()[axis] == 0) {
+      Shape one = y.shape();
+      one[axis] = 1;
+      y = ones<T>(one);
+    }
+    for (std::size_t n = y.shape()[axis]; n > 1; n = y.shape()[axis]) {
+      const std::vector<Tensor<T>> parts = split(y, Indices{n / 2, n / 2 * 2}, at);
+      y = parts[0] * parts[1];
+      if (n % 2 == 1) y = concatenate({y, parts[2]}, at);
+    }
+  }
+  return reshape(y, Dims(detail::reduced_shape(x.shape(), mask, keepdims)));
+}
+
+template <class T, bool largest>
+Tensor<T> extreme(const Tensor<T>& x, unsigned mask, bool keepdims) {
+  const detail::Extreme<T, largest> op{mask, keepdims};
+  if (x.size() == 0 && detail::element_count(op.shape(x.shape()), op.name) != 0)
+    throw Error(op.name, "shape " + to_string(x.shape()) + " has no element to choose");
+  return apply<T>(op, x);
+}
+
+template <class T>
+Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdims, std::size_t ddof) {
+  const Tensor<T> deviation = x - mean(x, mask, true);
+  const std::size_t count = reduced_count(x, mask);
+  if (count == 0) return mean(x, mask, keepdims);
+  const T n = static_cast<T>(count) - static_cast<T>(ddof);
+  return apply<T>(detail::Sum<T>{mask, keepdims, T(1) / std::max(n, T(0)), "var"}, square(deviation));
+}
+
+/// √v with the derivative 0 where v = 0.
+template <class T>
+Tensor<T> root(const Tensor<T>& v) {
+  const Tensor<T> is_zero = equal(v, 0);
+  return sqrt(where(is_zero, 1, v)) * (1 - is_zero);
+}
+
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
+  Tensor<T> y = reshape(x, Dims(x.shape()));  // x itself, but for NoGrad: then a constant
+  for (std::size_t end = x.rank(); end > 0; --end) {
+    std::size_t axis = end;
+    while (axis > 0 && mask >> (axis - 1) & 1u) --axis;
+    if (axis == end) continue;
+    y = apply<T>(detail::LogSumExp<T>{axis, end - axis, keepdims}, y);
+    end = axis + 1;
+  }
+  return y;
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> sum(const Tensor<T>& x) {
+  return apply<T>(detail::Sum<T>{all_axes(x), false, T(1)}, x);
+}
+template <class T>
+Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return apply<T>(detail::Sum<T>{detail::axis_mask(axes, x.rank(), "sum"), keepdims, T(1)}, x);
+}
+
+template <class T>
+Tensor<T> mean(const Tensor<T>& x) {
+  return mean(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return mean(x, detail::axis_mask(axes, x.rank(), "mean"), keepdims);
+}
+
+template <class T>
+Tensor<T> prod(const Tensor<T>& x) {
+  return prod(flatten(x), 1u, false);
+}
+template <class T>
+Tensor<T> prod(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return prod(x, detail::axis_mask(axes, x.rank(), "prod"), keepdims);
+}
+
+template <class T>
+Tensor<T> max(const Tensor<T>& x) {
+  return extreme<T, true>(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return extreme<T, true>(x, detail::axis_mask(axes, x.rank(), "max"), keepdims);
+}
+
+template <class T>
+Tensor<T> min(const Tensor<T>& x) {
+  return extreme<T, false>(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> min(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return extreme<T, false>(x, detail::axis_mask(axes, x.rank(), "min"), keepdims);
+}
+
+template <class T>
+Tensor<T> var(const Tensor<T>& x) {
+  return var(x, all_axes(x), false, 0);
+}
+template <class T>
+Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
+  return var(x, detail::axis_mask(axes, x.rank(), "var"), keepdims, ddof);
+}
+
+template <class T>
+Tensor<T> std(const Tensor<T>& x) {
+  return root(var(x));
+}
+template <class T>
+Tensor<T> std(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
+  return root(var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
+}
+
+template <class T>
+Tensor<T> norm(const Tensor<T>& x) {
+  return apply<T>(detail::Norm<T>{all_axes(x), false}, x);
+}
+template <class T>
+Tensor<T> norm(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return apply<T>(detail::Norm<T>{detail::axis_mask(axes, x.rank(), "norm"), keepdims}, x);
+}
+
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x) {
+  return logsumexp(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+  return logsumexp(x, detail::axis_mask(axes, x.rank(), "logsumexp"), keepdims);
+}
+
+template <class T>
+Tensor<T> softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
+  return apply<T>(detail::Softmax<T>{detail::normalize_axis(axis, x.rank(), "softmax")}, x);
+}
+
+template <class T>
+Tensor<T> log_softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
+  return apply<T>(detail::LogSoftmax<T>{detail::normalize_axis(axis, x.rank(), "log_softmax")}, x);
+}
+
+template <class T>
+Tensor<T> cumsum(const Tensor<T>& x) {
+  return cumsum(flatten(x), 0);
+}
+template <class T>
+Tensor<T> cumsum(const Tensor<T>& x, std::ptrdiff_t axis) {
+  return apply<T>(detail::CumulativeSum<T>{detail::normalize_axis(axis, x.rank(), "cumsum"), false}, x);
+}
+
+namespace detail {
+
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
+  const std::size_t new_axes = x.rank() - shape.size();
+  unsigned mask = (1u << new_axes) - 1u;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] == 1) mask |= 1u << (i + new_axes);
+  if (!y.accumulate) std::fill_n(y.data, element_count(shape, "sum"), T(0));
+  add_sum(y.data, x.data(), x.shape(), mask, T(1));
+}
+
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  const std::size_t new_axes = x.rank() - shape.size();
+  Axes axes;
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    if (i < new_axes || shape[i - new_axes] == 1) axes.push_back(static_cast<std::ptrdiff_t>(i));
+  return reshape(sum(x, axes), Dims(shape));
+}
+
+template <class T>
+void Gradients<T>::add_same_shape(std::size_t i, Tensor<T> gradient) {
+  Node& to = *node_.inputs()[i];
+  Handle& slot = pass_.slot(to);
+  if (!slot.value) {
+    slot = std::move(gradient).release();
+    return;
+  }
+  if (slot.value.unique()) {
+    add_in_place(reinterpret_cast<T*>(slot.value->data), gradient.data(), gradient.size());
+  } else {
+    const Tensor<T> before{Handle(slot)};
+    slot = (before + gradient).handle();
+  }
+}
+
+template <class T>
+void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
+  Node& to = *node_.inputs()[i];
+  const Tensor<T> contribution = sum_to_shape(gradient, to.shape());
+  Handle& slot = pass_.slot(to);
+  slot = slot.value ? (Tensor<T>(Handle(slot)) + contribution).handle() : contribution.handle();
+}
+
+}  // namespace detail
+
+#define XTAPE_INSTANTIATE_AXES(T, f)      \
+  template Tensor<T> f(const Tensor<T>&); \
+  template Tensor<T> f(const Tensor<T>&, const Axes&, bool);
+#define XTAPE_INSTANTIATE(T)                                                     \
+  XTAPE_INSTANTIATE_AXES(T, sum)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, mean)                                                \
+  XTAPE_INSTANTIATE_AXES(T, prod)                                                \
+  XTAPE_INSTANTIATE_AXES(T, max)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, min)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, norm)                                                \
+  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                           \
+  template Tensor<T> var(const Tensor<T>&);                                      \
+  template Tensor<T> var(const Tensor<T>&, const Axes&, bool, std::size_t);      \
+  template Tensor<T> std(const Tensor<T>&);                                      \
+  template Tensor<T> std(const Tensor<T>&, const Axes&, bool, std::size_t);      \
+  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);                  \
+  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);              \
+  template Tensor<T> cumsum(const Tensor<T>&);                                   \
+  template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);                   \
+  template void detail::sum_to_shape(Target<T>, const Shape&, const Tensor<T>&); \
+  template Tensor<T> detail::sum_to_shape(const Tensor<T>&, const Shape&);       \
+  template void detail::Gradients<T>::add_same_shape(std::size_t, Tensor<T>);    \
+  template void detail::Gradients<T>::add_recorded(std::size_t, const Tensor<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+#undef XTAPE_INSTANTIATE_AXES
+
+}  // namespace xtape

@@ -1,0 +1,117 @@
+// backward() and grad(): the checks before a pass, and what is done with its results.
+#include "../grad.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "../elementwise.hpp"
+#include "../kernels/kernels.hpp"
+#include "op.hpp"
+
+namespace xtape {
+namespace {
+
+/// The adjoint of the output that a pass begins with.
+template <class T>
+Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOptions<T>& options) {
+  if (!output.requires_grad())
+    throw Error(op,
+                "the output does not depend on any tensor that requires a gradient: make the leaves with "
+                "parameter(), and compute outside of NoGrad");
+  if (options.seed.defined()) {
+    if (!(options.seed.shape() == output.shape()))
+      throw Error(op, "the seed has the shape " + to_string(options.seed.shape()) + ", the output " +
+                          to_string(output.shape()));
+    return options.create_graph ? options.seed : options.seed.detach();
+  }
+  if (output.size() != 1)
+    throw Error(op, "the output has the shape " + to_string(output.shape()) +
+                        ", not one element: reduce it, for instance by sum(), or give a seed");
+  return full<T>(output.shape(), T(1));
+}
+
+/// A gradient that shares its elements with nothing else.
+template <class T>
+detail::Handle own(detail::Handle handle) {
+  if (handle.node || handle.value.unique()) return handle;
+  Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
+  const T* from = handle.value->elements<T>();
+  std::copy_n(from, copy.size(), copy.mutable_data());
+  return copy.handle();
+}
+
+}  // namespace
+
+template <class T>
+void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+  const Tensor<T> seed = seed_for("backward", *this, options);
+  detail::Pass pass(options.retain_tape, options.create_graph);
+  pass.replay(*handle_.node.get(), seed.handle());
+
+  const detail::RecordingScope scope(options.create_graph);
+  const auto adds_in_place = [&](const detail::Leaf& leaf) {
+    return leaf.grad.value && !options.create_graph && !leaf.grad.node && leaf.grad.value.unique();
+  };
+  // All that may throw comes before the first gradient changes.
+  for (detail::Node* node : pass.leaves()) {
+    const auto& leaf = static_cast<const detail::Leaf&>(*node);
+    detail::Handle& gradient = node->adjoint;
+    if (!gradient.value || adds_in_place(leaf)) continue;
+    gradient = leaf.grad.value ? (Tensor(leaf.grad) + Tensor(std::move(gradient))).release()
+                               : own<T>(std::move(gradient));
+  }
+  for (detail::Node* node : pass.leaves()) {
+    auto& leaf = static_cast<detail::Leaf&>(*node);
+    if (!node->adjoint.value) continue;
+    detail::Handle gradient = std::exchange(node->adjoint, {});
+    if (adds_in_place(leaf))
+      detail::add_in_place(reinterpret_cast<T*>(leaf.grad.value->data), gradient.value->elements<T>(),
+                           gradient.value->size);
+    else
+      leaf.grad = std::move(gradient);
+  }
+}
+
+template <class T>
+std::vector<Tensor<T>> grad(const Tensor<T>& output,
+                            const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
+                            const BackwardOptions<std::type_identity_t<T>>& options) {
+  const Tensor<T> seed = seed_for("grad", output, options);
+  std::vector<detail::Pass::Target> targets;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].requires_grad())
+      throw Error("grad",
+                  "input " + std::to_string(i) + " does not require a gradient: make it with parameter()");
+    detail::Node* node = inputs[i].handle().node.get();
+    if (std::ranges::find(targets, node, &detail::Pass::Target::node) == targets.end())
+      targets.push_back({node, {}});
+  }
+  detail::Pass pass(options.retain_tape, options.create_graph, std::move(targets));
+  pass.replay(*output.handle().node.get(), seed.handle());
+
+  std::vector<Tensor<T>> gradients;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto is_same = [&](const auto& other) { return other.node == inputs[i].handle().node.get(); };
+    const auto is_again = [&](const Tensor<T>& other) {
+      return is_same(detail::Pass::Target{other.handle().node.get(), {}});
+    };
+    detail::Handle& gradient = std::ranges::find_if(pass.targets(), is_same)->gradient;
+    const bool last =
+        std::none_of(inputs.begin() + static_cast<std::ptrdiff_t>(i) + 1, inputs.end(), is_again);
+    if (!gradient.value)
+      gradients.push_back(zeros<T>(inputs[i].shape()));
+    else
+      gradients.emplace_back(own<T>(last ? std::exchange(gradient, {}) : gradient));
+  }
+  return gradients;
+}
+
+#define XTAPE_INSTANTIATE(T)                                                            \
+  template void Tensor<T>::backward(const BackwardOptions<T>&) const;                   \
+  template std::vector<Tensor<T>> grad(const Tensor<T>&, const std::vector<Tensor<T>>&, \
+                                       const BackwardOptions<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape

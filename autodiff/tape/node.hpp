@@ -1,0 +1,136 @@
+// A node of the recording, and the handle (value, node) that a Tensor is made of.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "../base/value.hpp"
+
+namespace xtape {
+class Tape;
+}
+
+namespace xtape::detail {
+
+struct Chunk;
+struct Node;
+class Pass;
+
+/// One handle on `node` is gone: releases what nothing else can reach.
+void drop_handle(Node* node) noexcept;
+
+/// Owning pointer to a node, one user handle.
+class NodeRef {
+ public:
+  NodeRef() = default;
+  explicit NodeRef(Node* adopted) : node_(adopted) {}
+  NodeRef(const NodeRef& other);
+  NodeRef(NodeRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+  NodeRef& operator=(const NodeRef& other) noexcept { return *this = NodeRef(other); }
+  NodeRef& operator=(NodeRef&& other) noexcept {
+    drop(std::exchange(node_, std::exchange(other.node_, nullptr)));
+    return *this;
+  }
+  ~NodeRef() { drop(node_); }
+  Node* get() const { return node_; }
+  Node* operator->() const { return node_; }
+  explicit operator bool() const { return node_ != nullptr; }
+
+ private:
+  static void drop(Node* node) noexcept {
+    if (node) drop_handle(node);
+  }
+
+  Node* node_ = nullptr;
+};
+
+/// What a Tensor holds: the value, and the place on the tape (null for a constant).
+struct Handle {
+  ValueRef value;
+  NodeRef node;
+};
+
+/// A value that a rule will need, with its version at the time of recording.
+struct Kept {
+  ValueRef value;
+  std::uint32_t version;
+};
+
+/// How many bits are set: masks of inputs have few.
+constexpr unsigned bit_count(unsigned mask) {
+  unsigned n = 0;
+  for (; mask != 0; mask &= mask - 1) ++n;
+  return n;
+}
+
+/// What the engine does with one kind of recorded operation.
+struct Operation {
+  void (*backward)(Node&, Pass&, Handle&& adjoint);  ///< passes the adjoint of a node on to its inputs
+  void (*destroy)(void* op);                         ///< null when there is nothing to destroy
+};
+
+/// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs
+/// (Node*, null for a constant), by the values that it keeps and by the operation itself, which knows the
+/// derivative.
+struct Node {
+  const Operation* operation = nullptr;  ///< null for a leaf, and once the recording is consumed
+  const char* name = "";
+  Chunk* chunk = nullptr;    ///< null for a leaf
+  Node* previous = nullptr;  ///< the node recorded before this one
+  Node* next_to_release = nullptr;
+  Handle adjoint;                         ///< of the pass that is running
+  std::atomic<std::uint32_t> handles{1};  ///< Tensors, and for a leaf also the nodes that use it
+  std::uint32_t consumers = 0;            ///< recorded nodes that have this one as input
+  std::uint32_t kept_mask = 0;            ///< bit i: input i is kept; bit input_count: the output is
+  std::uint32_t survey = 0;               ///< the last survey of a pass that reached this node
+  std::uint16_t input_count = 0;
+  std::uint16_t kept_count = 0;
+  std::uint8_t rank = 0;  ///< of a recorded node
+  bool dead = false;      ///< no handle and no consumer: waits for the tail of the tape to reach it
+  bool needed = false;    ///< scratch of a pass: an input that was asked for lies below
+  bool opaque = false;    ///< its rule may reach leaves that are not among its inputs (checkpoint)
+
+  bool is_leaf() const { return chunk == nullptr; }
+  /// Of the value, which may be gone.
+  Shape shape() const;
+  bool has_shape(const Shape& s) const;
+  std::span<std::size_t> dimensions() { return {reinterpret_cast<std::size_t*>(this + 1), rank}; }
+  std::span<Node*> inputs() { return {reinterpret_cast<Node**>(dimensions().data() + rank), input_count}; }
+  std::span<Kept> kept() { return {reinterpret_cast<Kept*>(inputs().data() + input_count), kept_count}; }
+  void* op() { return kept().data() + kept_count; }
+};
+
+/// A leaf that requires a gradient. It is on no tape, so any recording may use it.
+struct Leaf : Node {
+  Handle grad;
+  std::uint32_t size_class = 0;
+  Shape shape;
+
+  explicit Leaf(const Shape& s) : shape(s) {}
+};
+
+inline Shape Node::shape() const {
+  if (is_leaf()) return static_cast<const Leaf*>(this)->shape;
+  return Shape(const_cast<Node*>(this)->dimensions());
+}
+
+inline bool Node::has_shape(const Shape& s) const {
+  if (is_leaf()) return static_cast<const Leaf*>(this)->shape == s;
+  if (s.size() != rank) return false;
+  const auto* const own = reinterpret_cast<const std::size_t*>(this + 1);
+  for (std::size_t i = 0; i < s.size(); ++i)
+    if (s[i] != own[i]) return false;
+  return true;
+}
+
+NodeRef make_leaf(const Shape& shape);
+
+/// The tape that a node was recorded on; null for a leaf.
+Tape* tape_of(const Node& node);
+
+inline NodeRef::NodeRef(const NodeRef& other) : node_(other.node_) {
+  if (node_) node_->handles.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace xtape::detail

@@ -1,0 +1,233 @@
+// How an operation is written: a struct with its value and its derivative. Not for users' programs; see
+// CONTRIBUTING.md for a walk through one.
+//
+//   struct Op {
+//     static constexpr const char* name = "op";
+//     Shape shape(const Shape& a, ...) const;                      // of the result; checks the arguments
+//     void compute(Target<T> y, const Tensor<T>& a, ...) const;    // y = op(a, ...)
+//     static constexpr bool accumulates = true;                    // compute() also does y += op(a, ...)
+//     static constexpr unsigned keeps(unsigned i);                 // what the gradient of input i needs
+//     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
+//   };
+#pragma once
+#include <array>
+#include <new>
+#include <span>
+#include <type_traits>
+
+#include "../tensor.hpp"
+#include "backward.hpp"
+#include "observer.hpp"
+
+namespace xtape::detail {
+
+/// Where an operation writes: a contiguous array of the result's shape, assigned or added to.
+template <class T>
+struct Target {
+  T* data;
+  bool accumulate = false;
+};
+
+/// Bits for Op::keeps: inputs by number, and the output.
+inline constexpr unsigned keep_output = 1u << 31;
+inline constexpr unsigned keep_all_inputs = ~keep_output;
+constexpr unsigned keep_input(unsigned i) { return 1u << i; }
+
+/// Sums `x` over the axes along which `shape` was widened by broadcasting: into `y`, or added to it.
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
+
+/// The same as a recorded operation.
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
+
+template <class T, class Op, class First, class... Rest>
+Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
+
+/// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
+template <class T>
+class Gradients {
+ public:
+  Gradients(Node& node, Pass& pass, Handle&& g) : adjoint(std::move(g)), node_(node), pass_(pass) {}
+
+  /// dL/d(output), of the output's shape. A rule may move it into its last add().
+  Tensor<T> adjoint;
+
+  /// Whether input i takes part: a rule may skip work for it. add() does so by itself.
+  bool needs(std::size_t i) const { return node_.inputs()[i] && pass_.wants(*node_.inputs()[i]); }
+  std::size_t input_count() const { return node_.input_count; }
+  /// The value of a kept input or output, without its place on the tape.
+  const Value& kept_value(std::size_t i) const { return *kept(i).value.get(); }
+  /// The shape of an input that takes part.
+  Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
+  bool has_shape(std::size_t i, const Shape& s) const { return node_.inputs()[i]->has_shape(s); }
+  /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
+  Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : tensor(i, nullptr); }
+  Tensor<T> output() const { return tensor(node_.input_count, creates_graph() ? &node_ : nullptr); }
+  /// A kept input with its place on the tape, for a rule that records and replays.
+  Tensor<T> recorded_input(std::size_t i) const { return tensor(i, node_.inputs()[i]); }
+  bool creates_graph() const { return pass_.creates_graph(); }
+  Pass& pass() const { return pass_; }
+
+  /// Adds `gradient` to the adjoint of input i; it may have the wider shape that input i was broadcast to.
+  /// The first one is taken over without a copy.
+  void add(std::size_t i, Tensor<T> gradient) {
+    if (!needs(i)) return;
+    if (pass_.creates_graph())
+      add_recorded(i, gradient);
+    else if (has_shape(i, gradient.shape()))
+      add_same_shape(i, std::move(gradient));
+    else
+      accumulate(i, [&](Target<T> y) { sum_to_shape(y, shape(i), gradient); });
+  }
+
+  /// Adds op(in…), computed straight into the adjoint where the shapes allow it.
+  template <class Op, class... In>
+  requires requires(const Op& op) { op.name; }
+  void add(std::size_t i, const Op& op, const In&... in) {
+    if (!needs(i)) return;
+    if constexpr (requires { Op::accumulates; })
+      if (!pass_.creates_graph() && has_shape(i, op.shape(in.shape()...)))
+        return accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
+    add(i, apply<T>(op, in...));
+  }
+
+  /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
+  template <class Write>
+  void accumulate(std::size_t i, Write&& write) {
+    if (!needs(i)) return;
+    Node& to = *node_.inputs()[i];
+    accumulate_into(pass_.slot(to), to, write);
+  }
+
+  /// The same for an input that needs it and has the adjoint's shape, when it is the last one that the rule
+  /// serves and `write` reads the adjoint only at the place that it writes: where nobody else holds the
+  /// adjoint, its memory becomes that of the input's.
+  template <class Write>
+  void accumulate_in_place(std::size_t i, Write&& write) {
+    Node& to = *node_.inputs()[i];
+    Handle& slot = pass_.slot(to);
+    if (slot.value || !adjoint.handle().value.unique()) return accumulate_into(slot, to, write);
+    write(Target<T>{adjoint.mutable_data(), false});
+    slot = std::move(adjoint).release();
+  }
+
+ private:
+  template <class Write>
+  void accumulate_into(Handle& slot, Node& to, Write&& write) {
+    if (!slot.value) {
+      const Value* const like = adjoint.handle().value.get();  // null where a rule has moved it on
+      ValueRef fresh = like && to.has_shape(like->shape) ? make_like(*like)
+                                                         : make_value(to.shape(), sizeof(T), node_.name);
+      write(Target<T>{reinterpret_cast<T*>(fresh->data), false});
+      slot.value = std::move(fresh);
+    } else {
+      if (!slot.value.unique()) slot.value = copy(slot.value);
+      write(Target<T>{reinterpret_cast<T*>(slot.value->data), true});
+    }
+  }
+
+  const Kept& kept(std::size_t i) const {
+    return node_.kept()[bit_count(node_.kept_mask & ((1u << i) - 1u))];
+  }
+  Tensor<T> tensor(std::size_t i, Node* node) const {
+    const ValueRef& value = kept(i).value;
+    if (!node) return Tensor<T>(Handle{value, {}});
+    node->handles.fetch_add(1, std::memory_order_relaxed);
+    return Tensor<T>(Handle{value, NodeRef(node)});
+  }
+  static ValueRef copy(const ValueRef& value) {
+    Tensor<T> fresh = Tensor<T>::uninitialized(value->shape);
+    const T* from = value->elements<T>();
+    std::copy(from, from + value->size, fresh.mutable_data());
+    return fresh.handle().value;
+  }
+  void add_same_shape(std::size_t i, Tensor<T> gradient);
+  void add_recorded(std::size_t i, const Tensor<T>& gradient);
+
+  Node& node_;
+  Pass& pass_;
+};
+
+template <class T, class Op>
+inline constexpr Operation operation{
+    [](Node& node, Pass& pass, Handle&& adjoint) {
+      Gradients<T> d(node, pass, std::move(adjoint));
+      static_cast<const Op*>(node.op())->backward(d);
+    },
+    std::is_trivially_destructible_v<Op> ? nullptr : +[](void* op) { static_cast<Op*>(op)->~Op(); }};
+
+/// Appends a node for `op`, and gives `y`, its value, that place on the tape.
+template <class T, class Op, class Inputs>
+Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_mask) {
+  static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
+  Node* node = append(op.name, y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
+  ::new (node->op()) Op(std::move(op));
+  node->operation = &operation<T, Op>;
+  return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
+}
+
+/// Whether an operation on these inputs is to be recorded.
+template <class Inputs>
+bool records(const Inputs& inputs) {
+  for (const Handle* input : inputs)
+    if (input->node) {
+      if (recording) return true;
+      if (skipped_inputs) skipped_inputs->push_back({input->value, input->value->owner().version});
+    }
+  return false;
+}
+
+/// The inputs of an operation that takes any number of them, as the pointers that a record takes.
+template <class T>
+class Handles {
+ public:
+  explicit Handles(std::span<const Tensor<T>> inputs) : inputs_(inputs) {}
+  std::size_t size() const { return inputs_.size(); }
+  const Handle* operator[](std::size_t i) const { return &inputs_[i].handle(); }
+
+  struct Iterator {
+    const Tensor<T>* at;
+    const Handle* operator*() const { return &at->handle(); }
+    Iterator& operator++() { return ++at, *this; }
+    bool operator==(const Iterator&) const = default;
+  };
+  Iterator begin() const { return {inputs_.data()}; }
+  Iterator end() const { return {inputs_.data() + inputs_.size()}; }
+
+ private:
+  std::span<const Tensor<T>> inputs_;
+};
+
+/// Records `op` with the value `y` that it has computed, when an input requires a gradient.
+template <class T, class Op, class Inputs>
+Tensor<T> record(Op op, Tensor<T> y, const Inputs& inputs) {
+  if (!records(inputs)) return y;
+  std::uint32_t kept = 0;
+  if constexpr (requires { Op::keeps(0u); })
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (inputs[i]->node) kept |= Op::keeps(static_cast<unsigned>(i));
+  if (kept != 0)  // so there are at most 30 inputs
+    kept = (kept & ((1u << inputs.size()) - 1u)) | (kept & keep_output ? 1u << inputs.size() : 0u);
+  return append<T>(std::move(op), std::move(y), inputs, kept);
+}
+
+/// An uninitialised tensor of a shape which is often that of `x`.
+template <class T>
+Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
+  const Value& like = *x.handle().value.get();
+  return Tensor<T>(Handle{shape == like.shape ? make_like(like) : make_value(shape, sizeof(T), op), {}});
+}
+
+template <class T, class Op, class First, class... Rest>
+Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
+  Observed observed(op.name);
+  Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), op.name, first);
+  op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
+  const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
+  Tensor<T> recorded = record<T>(op, std::move(y), inputs);
+  observed.result(recorded.handle(), inputs);
+  return recorded;
+}
+
+}  // namespace xtape::detail

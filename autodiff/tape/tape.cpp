@@ -1,0 +1,256 @@
+// The arena of nodes: appending, releasing what nothing can reach, and trimming the tail.
+#include "../tape.hpp"
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <unordered_set>
+
+namespace xtape {
+namespace detail {
+
+namespace {
+
+constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
+bool unreachable(const Node& node) {
+  return node.consumers == 0 && !node.adjoint.value && node.handles.load(std::memory_order_acquire) == 0;
+}
+
+}  // namespace
+
+void throw_foreign(const char* op) {
+  throw Error(op, "an input was recorded by another thread: pass detach() of it, or record where it is used");
+}
+
+void throw_too_many(const char* op, std::size_t inputs) {
+  throw Error(op, std::to_string(inputs) + " inputs are more than 65535: join them in groups");
+}
+
+NodeRef make_leaf(const Shape& shape) {
+  const std::uint32_t size_class = size_class_of(sizeof(Leaf));
+  auto* leaf = ::new (allocate(size_class)) Leaf(shape);
+  leaf->name = "leaf";
+  leaf->size_class = size_class;
+  return NodeRef(leaf);
+}
+
+Tape* tape_of(const Node& node) { return node.chunk ? node.chunk->tape : nullptr; }
+
+void drop_handle(Node* node) noexcept {
+  if (node->is_leaf()) {
+    if (node->handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    auto* leaf = static_cast<Leaf*>(node);
+    const std::uint32_t size_class = leaf->size_class;
+    leaf->~Leaf();
+    deallocate(leaf, size_class);
+    return;
+  }
+  Tape* tape = node->chunk->tape;
+  if (tape != current_tape) return tape->drop_from_other_thread(*node);
+  if (node->handles.load(std::memory_order_acquire) == 1)
+    node->handles.store(0, std::memory_order_relaxed);
+  else if (node->handles.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    return;
+  if (unreachable(*node)) tape->release(*node);
+}
+
+}  // namespace detail
+
+using detail::Chunk;
+using detail::Kept;
+using detail::Node;
+
+/// Ends the tape with its thread.
+struct TapeOwner {
+  Tape* tape;
+  explicit TapeOwner(Tape* t) : tape(t) {}
+  ~TapeOwner() { tape->close(); }
+};
+
+Tape& Tape::open() {
+  detail::current_tape = new Tape;
+  thread_local TapeOwner owner(detail::current_tape);
+  return *detail::current_tape;
+}
+
+Tape::~Tape() {
+  while (last_chunk_) free_chunk(std::exchange(last_chunk_, last_chunk_->previous));
+  if (spare_chunk_) free_chunk(spare_chunk_);
+}
+
+void Tape::new_chunk(std::size_t bytes) {
+  constexpr std::size_t header = sizeof(Chunk);
+  if (last_chunk_ && last_chunk_->live == 0) ++dead_chunks_;  // possible only while a pass holds the tail
+  if (dead_chunks_ * 4 > chunks_ && !floor_) unlink_dead_chunks();
+  Chunk* chunk = nullptr;
+  if (spare_chunk_ && header + bytes <= spare_chunk_->capacity) {
+    chunk = std::exchange(spare_chunk_, nullptr);
+  } else {
+    const std::size_t capacity = std::max(detail::chunk_bytes, header + bytes);
+    const std::uint32_t size_class = detail::size_class_of(capacity);
+    chunk = ::new (detail::allocate(size_class)) Chunk{};
+    chunk->capacity = capacity;
+    chunk->size_class = size_class;
+  }
+  chunk->tape = this;
+  chunk->used = header;
+  chunk->first = nullptr;
+  chunk->live = 0;
+  chunk->next = nullptr;
+  chunk->previous = last_chunk_;
+  if (last_chunk_) last_chunk_->next = chunk;
+  last_chunk_ = chunk;
+  ++chunks_;
+}
+
+void Tape::free_chunk(Chunk* chunk) noexcept { detail::deallocate(chunk, chunk->size_class); }
+
+// A handle that is replaced in a loop (`loss = step()`) always leaves a live tail, so the tail alone would
+// never let the earlier nodes go: whole chunks of dead nodes are taken out of the middle. The last chunk
+// holds the tail, which is live when no pass is running.
+void Tape::unlink_dead_chunks() noexcept {
+  for (Chunk* chunk = last_chunk_; chunk;) {
+    Chunk* const previous = chunk->previous;
+    if (chunk->live == 0) {
+      chunk->next->first->previous = chunk->first->previous;
+      chunk->next->previous = previous;
+      if (previous) previous->next = chunk->next;
+      free_chunk(chunk);
+      --chunks_;
+    }
+    chunk = previous;
+  }
+  dead_chunks_ = 0;
+}
+
+void Tape::consume(Node& node) noexcept {
+  if (!node.operation) return;
+  --size_;
+  ++husks_;
+  for (Kept& kept : node.kept()) kept.~Kept();
+  if (node.operation->destroy) node.operation->destroy(node.op());
+  node.operation = nullptr;
+  node.kept_count = 0;
+  for (Node* input : node.inputs())
+    if (input) unuse(*input);
+  node.input_count = 0;
+}
+
+void Tape::unuse(Node& node) noexcept {
+  if (node.is_leaf()) return drop_handle(&node);
+  --node.consumers;
+  if (detail::unreachable(node)) release(node);
+}
+
+void Tape::release(Node& first) noexcept {
+  // Releasing a node drops handles and uses, which leads back here: a list instead of recursion.
+  if (!first.dead) {
+    first.dead = true;
+    first.next_to_release = std::exchange(to_release_, &first);
+  }
+  if (is_releasing_) return;
+  is_releasing_ = true;
+  while (to_release_) {
+    Node& node = *to_release_;
+    to_release_ = node.next_to_release;
+    consume(node);
+    bury(node);
+  }
+  is_releasing_ = false;
+  trim();
+}
+
+// A consumed node that nothing can reach any more: its memory waits for the tail.
+void Tape::bury(Node& node) noexcept {
+  node.dead = true;
+  --husks_;
+  if (--node.chunk->live == 0 && node.chunk != last_chunk_) ++dead_chunks_;
+}
+
+void Tape::trim() noexcept {
+  while (tail_ && tail_ != floor_ && tail_->dead) {
+    Node* const node = tail_;
+    tail_ = node->previous;
+    Chunk* const chunk = node->chunk;
+    chunk->used =
+        static_cast<std::size_t>(reinterpret_cast<std::byte*>(node) - reinterpret_cast<std::byte*>(chunk));
+    const bool emptied = chunk->first == node;
+    node->~Node();
+    if (!emptied) continue;
+    last_chunk_ = chunk->previous;
+    if (last_chunk_) last_chunk_->next = nullptr;
+    --chunks_;
+    if (spare_chunk_)
+      free_chunk(chunk);
+    else
+      spare_chunk_ = chunk;
+  }
+}
+
+void Tape::sweep() noexcept {
+  dropped_elsewhere_.store(false, std::memory_order_relaxed);
+  Node* const floor = std::exchange(floor_, tail_);  // keep the nodes in place while they are visited
+  for (Node* node = tail_; node; node = node->previous)
+    if (!node->dead && detail::unreachable(*node)) release(*node);
+  floor_ = floor;
+  trim();
+}
+
+void Tape::restart_surveys() noexcept {
+  if (floor_) return;  // a running pass compares numbers; there are two thousand million left for it
+  for (Node* node = tail_; node; node = node->previous) node->survey = 0;
+  survey_serial_ = 0;
+}
+
+void Tape::drop_from_other_thread(Node& node) noexcept {
+  bool last = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (node.handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    dropped_elsewhere_.store(true, std::memory_order_relaxed);
+    last = orphaned_ && --survivors_ == 0;
+  }
+  if (last) delete this;
+}
+
+void Tape::close() {
+  clear();
+  detail::current_tape = nullptr;
+  {
+    const std::scoped_lock lock(mutex_);
+    orphaned_ = true;
+    for (Node* node = tail_; node; node = node->previous)
+      if (node->handles.load(std::memory_order_acquire) != 0) ++survivors_;
+    if (survivors_ != 0) return;
+  }
+  delete this;
+}
+
+std::size_t Tape::size() {
+  if (dropped_elsewhere_.load(std::memory_order_relaxed)) sweep();
+  return size_;
+}
+
+std::size_t Tape::bytes() {
+  std::size_t total = 0;
+  std::unordered_set<const detail::Value*> seen;
+  for (Node* node = tail_; node; node = node->previous) {
+    if (!node->operation) continue;
+    total += sizeof(Node) + node->inputs().size_bytes() + node->kept().size_bytes();
+    for (const Kept& kept : node->kept()) {
+      const detail::Value& owner = kept.value->owner();
+      if (seen.insert(&owner).second && owner.size) total += sizeof(detail::Value) + owner.bytes();
+    }
+  }
+  return total;
+}
+
+void Tape::clear() {
+  if (floor_) throw Error("Tape::clear", "a backward pass is running");
+  floor_ = tail_;
+  for (Node* node = tail_; node; node = node->previous) consume(*node);
+  floor_ = nullptr;
+  trim();
+}
+
+}  // namespace xtape

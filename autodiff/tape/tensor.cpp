@@ -1,0 +1,173 @@
+// The handle's own functions: making, reading, assigning and printing.
+#include "../tensor.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <ostream>
+#if __has_include(<xtensor/io/xio.hpp>)
+#include <xtensor/io/xio.hpp>
+#else
+#include <xtensor/xio.hpp>
+#endif
+
+namespace xtape {
+namespace detail {
+
+Shape nested_shape(std::initializer_list<Nested> items) {
+  Shape shape{items.size()};
+  if (items.size() == 0 || !items.begin()->is_list) {
+    for (const Nested& item : items)
+      if (item.is_list) throw Error("Tensor", "numbers and lists are mixed in one pair of braces");
+    return shape;
+  }
+  const Shape inner = nested_shape(items.begin()->items);
+  std::size_t i = 0;
+  for (const Nested& item : items) {
+    const Shape other = item.is_list ? nested_shape(item.items) : Shape{};
+    if (!(other == inner))
+      throw Error("Tensor", "nested braces are ragged: item " + std::to_string(i) + " has the shape " +
+                                to_string(other) + ", item 0 has " + to_string(inner));
+    ++i;
+  }
+  for (std::size_t d : inner) shape.push_back(d);
+  return shape;
+}
+
+namespace {
+template <class T>
+T* fill_nested(T* to, std::initializer_list<Nested> items) {
+  for (const Nested& item : items) {
+    if (item.is_list)
+      to = fill_nested(to, item.items);
+    else
+      *to++ = static_cast<T>(item.value);
+  }
+  return to;
+}
+}  // namespace
+}  // namespace detail
+
+template <class T>
+Tensor<T>::Tensor(std::initializer_list<detail::Nested> items)
+    : Tensor(uninitialized(detail::nested_shape(items))) {
+  detail::fill_nested(mutable_data(), items);
+}
+
+template <class T>
+void Tensor<T>::no_value() {
+  throw Error("Tensor",
+              "the tensor is empty: it was default-constructed or moved from, and never given a value");
+}
+
+template <class T>
+T Tensor<T>::item() const {
+  if (size() != 1)
+    throw Error("item", "shape " + to_string(shape()) + " has not one element: index value() instead");
+  return *data();
+}
+
+template <class T>
+Tensor<T> Tensor<T>::grad() const {
+  if (!has_grad())
+    throw Error("grad", !requires_grad() ? "the tensor is a constant: make it with parameter()"
+                        : !is_leaf()
+                            ? "only leaves keep their gradient: use grad(output, {tensor})"
+                            : "the leaf has no gradient: call backward() on what was computed from it");
+  return Tensor(static_cast<const detail::Leaf*>(handle_.node.get())->grad);
+}
+
+template <class T>
+bool Tensor<T>::has_grad() const {
+  return is_leaf() && static_cast<const detail::Leaf*>(handle_.node.get())->grad.value;
+}
+
+template <class T>
+void Tensor<T>::zero_grad() {
+  if (is_leaf()) static_cast<detail::Leaf*>(handle_.node.get())->grad = {};
+}
+
+template <class T>
+void Tensor<T>::set_grad(const Tensor& gradient) {
+  if (!is_leaf()) throw Error("set_grad", "only leaves hold a gradient: make the tensor with parameter()");
+  if (!(shape() == gradient.shape()))
+    throw Error("set_grad", "the gradient of shape " + to_string(gradient.shape()) + " for a leaf of shape " +
+                                to_string(shape()));
+  static_cast<detail::Leaf*>(handle_.node.get())->grad = gradient.handle_;
+}
+
+template <class T>
+void Tensor<T>::assign(const Tensor& value) {
+  if (!(shape() == value.shape()))
+    throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
+  T* const to = begin_update();
+  if (size() != 0) std::memmove(to, value.handle_.value->data, size() * sizeof(T));
+}
+
+template <class T>
+T* Tensor<T>::begin_update() {
+  checked();
+  if (handle_.node && !is_leaf())
+    throw Error("assign", std::string("the tensor was computed by '") + handle_.node->name +
+                              "': only leaves and constants take new values");
+  // Plain additions will do: threads that write one tensor at a time have something that orders them.
+  std::atomic<std::uint32_t>& version = handle_.value->owner().version;
+  version.store(version.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  detail::changes.fetch_add(1, std::memory_order_relaxed);
+  return mutable_data();
+}
+
+template <class T>
+Tensor<T> parameter(const Tensor<T>& value) {
+  Tensor<T> copy = Tensor<T>::uninitialized(value.shape(), "parameter");
+  std::copy(value.begin(), value.end(), copy.mutable_data());
+  return Tensor<T>(detail::Handle{copy.handle().value, detail::make_leaf(value.shape())});
+}
+
+template <class T>
+Tensor<T> detail::filled(const Shape& shape, T x, const char* op) {
+  Tensor<T> result = Tensor<T>::uninitialized(shape, op);
+  std::fill_n(result.mutable_data(), result.size(), x);
+  return result;
+}
+
+template <class T>
+Tensor<T> eye(std::size_t n) {
+  Tensor<T> result = zeros<T>({n, n});
+  for (std::size_t i = 0; i < n; ++i) result.mutable_data()[i * (n + 1)] = T(1);
+  return result;
+}
+
+template <class T>
+Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::type_identity_t<T> step) {
+  const double count =
+      std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
+  if (step == T(0) || !std::isfinite(count))
+    throw Error("arange", "a step of " + detail::number_text(static_cast<double>(step)) +
+                              " does not lead from " + detail::number_text(static_cast<double>(from)) +
+                              " to " + detail::number_text(static_cast<double>(to)));
+  if (count > 9e15) throw Error("arange", "the range has more elements than this machine can address");
+  Tensor<T> result = Tensor<T>::uninitialized({static_cast<std::size_t>(std::max(count, 0.0))}, "arange");
+  for (std::size_t i = 0; i < result.size(); ++i) result.mutable_data()[i] = from + static_cast<T>(i) * step;
+  return result;
+}
+
+template <class T>
+std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
+  out << "Tensor<" << (std::is_same_v<T, float> ? "float" : "double") << ">(";
+  if (!tensor.defined()) return out << "empty)";
+  if (tensor.size() != 0) out << tensor.value() << ", ";
+  return out << "shape " << tensor.shape() << (tensor.requires_grad() ? ", requires grad)" : ")");
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                               \
+  template class Tensor<T>;                                                                                \
+  template Tensor<T> parameter(const Tensor<T>&);                                                          \
+  template Tensor<T> detail::filled(const Shape&, T, const char*);                                         \
+  template Tensor<T> eye<T>(std::size_t);                                                                  \
+  template Tensor<T> arange<T>(std::type_identity_t<T>, std::type_identity_t<T>, std::type_identity_t<T>); \
+  template std::ostream& operator<<(std::ostream&, const Tensor<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape

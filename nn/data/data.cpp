@@ -1,0 +1,90 @@
+// Data sets: checks, selecting, splitting, standardising.
+#include "../data.hpp"
+
+#include <cmath>
+#include <span>
+
+#include <autodiff/elementwise.hpp>
+#include <autodiff/indexing.hpp>
+#include <autodiff/random.hpp>
+#include <autodiff/reductions.hpp>
+
+namespace xtape::nn {
+namespace {
+
+std::vector<std::ptrdiff_t> checked_labels(const Indices& labels) {
+  if (labels.shape().size() != 1)
+    throw Error("Dataset", "labels of shape " + to_string(labels.shape()) +
+                               " are not one class for each sample: give rows of numbers as a tensor");
+  return labels.values();
+}
+
+}  // namespace
+
+template <class T>
+Dataset<T>::Dataset(const Tensor<T>& x, const Tensor<T>& y, std::vector<std::ptrdiff_t> classes)
+    : inputs(x.detach()), targets(y.detach()), labels(std::move(classes)) {
+  if (inputs.rank() == 0 || (targets.defined() && targets.rank() == 0))
+    throw Error("Dataset", "a tensor of shape () has no axis of samples");
+  if (targets.defined() && targets.shape()[0] != size())
+    throw Error("Dataset", "inputs of shape " + to_string(inputs.shape()) + " and targets of shape " +
+                               to_string(targets.shape()) + " differ in the number of samples");
+}
+
+template <class T>
+Dataset<T>::Dataset(const Tensor<T>& x) : Dataset(x, Tensor<T>(), {}) {}
+
+template <class T>
+Dataset<T>::Dataset(const Tensor<T>& x, const Indices& classes)
+    : Dataset(x, Tensor<T>(), checked_labels(classes)) {
+  if (labels.size() != size())
+    throw Error("Dataset", std::to_string(labels.size()) + " labels for inputs of shape " +
+                               to_string(inputs.shape()) + ": one for each sample is needed");
+}
+
+template <class T>
+Dataset<T> Dataset<T>::select(const Indices& places) const {
+  Dataset part;
+  part.inputs = take(inputs, places, 0);
+  if (targets.defined()) part.targets = take(targets, places, 0);
+  part.labels.reserve(labels.empty() ? 0 : places.size());
+  if (!labels.empty())
+    for (const std::ptrdiff_t i : places.values())  // take() has checked them
+      part.labels.push_back(labels[static_cast<std::size_t>(i < 0 ? i + std::ssize(labels) : i)]);
+  return part;
+}
+
+template <class T>
+std::pair<Dataset<T>, Dataset<T>> Dataset<T>::split(double fraction, std::uint64_t seed) const {
+  if (!(fraction >= 0 && fraction <= 1))
+    throw Error("Dataset", "a fraction of " + xtape::detail::number_text(fraction) + " is not in [0, 1]");
+  std::mt19937_64 engine(seed);
+  const std::vector<std::size_t> order = random::permutation(size(), engine);
+  const auto first = static_cast<std::size_t>(std::llround(fraction * static_cast<double>(size())));
+  return {select(std::span(order).first(first)), select(std::span(order).subspan(first))};
+}
+
+template <class T>
+Standardizer<T>::Standardizer(const Dataset<T>& training, bool per_feature) {
+  if (training.size() == 0) throw Error("Standardizer", "there are no samples to take a mean of");
+  const Tensor<T>& x = training.inputs;
+  mean = per_feature ? xtape::mean(x, 0) : xtape::mean(x);
+  const Tensor<T> deviation = per_feature ? xtape::std(x, 0) : xtape::std(x);
+  // The deviation of equal numbers may be their rounding, so it does not tell that they are equal.
+  const Tensor<T> range = per_feature ? max(x, 0) - min(x, 0) : max(x) - min(x);
+  sd = where((range > T(0)) * (deviation > T(0)), deviation, ones<T>(deviation.shape()));
+}
+
+template <class T>
+Dataset<T> Standardizer<T>::operator()(const Dataset<T>& data) const {
+  Dataset<T> result = data;
+  result.inputs = (data.inputs - mean) / sd;
+  return result;
+}
+
+template struct Dataset<float>;
+template struct Dataset<double>;
+template class Standardizer<float>;
+template class Standardizer<double>;
+
+}  // namespace xtape::nn

@@ -1,0 +1,67 @@
+// An order for each pass, and the batches that are cut from it.
+#include "../data_loader.hpp"
+
+#include <numeric>
+#include <random>
+#include <span>
+
+#include <autodiff/random.hpp>
+
+namespace xtape::nn {
+
+template <class T>
+DataLoader<T>::DataLoader(Dataset<T> dataset, DataLoaderOptions options)
+    : dataset_(std::move(dataset)), options_(options), next_{.seed = options.seed} {
+  if (options_.batch_size == 0) throw Error("DataLoader", "a batch of 0 samples");
+}
+
+template <class T>
+std::size_t DataLoader<T>::size() const {
+  const std::size_t n = dataset_.size(), whole = n / options_.batch_size;
+  return whole + (!options_.drop_last && n % options_.batch_size != 0 ? 1 : 0);
+}
+
+template <class T>
+typename DataLoader<T>::Iterator DataLoader<T>::begin() {
+  State start = next_;
+  if (start.batch > 0 && !restored_) start = {start.seed, start.epoch + 1, 0};
+  if (options_.shuffle) {
+    std::seed_seq words{start.seed, start.seed >> 32, std::uint64_t{start.epoch}};  // of 32 bits each
+    std::mt19937_64 engine(words);
+    order_ = random::permutation(dataset_.size(), engine);
+  } else {
+    order_.resize(dataset_.size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+  }
+  next_ = start;
+  const Iterator first(this);
+  restored_ = false;  // until here an exception leaves the pass to the next begin()
+  return first;
+}
+
+template <class T>
+bool DataLoader<T>::fetch() {
+  if (next_.batch >= size()) {
+    next_ = {next_.seed, next_.epoch + 1, 0};
+    return false;
+  }
+  const std::size_t at = next_.batch * options_.batch_size;
+  batch_ = dataset_.select(std::span(order_).subspan(at, std::min(options_.batch_size, order_.size() - at)));
+  ++next_.batch;
+  return true;
+}
+
+template <class T>
+void DataLoader<T>::restore(const State& state) {
+  if (state.batch > size())
+    throw Error("DataLoader", "there is no batch " + std::to_string(state.batch) + " among " +
+                                  std::to_string(size()) + ": the data or the batch size were others");
+  next_ = state;
+  if (next_.batch == size()) next_ = {state.seed, state.epoch + 1, 0};
+  restored_ = true;
+}
+
+template class DataLoader<float>;
+template class DataLoader<double>;
+
+}  // namespace xtape::nn

@@ -1,0 +1,124 @@
+// The walk over the modules, the observed run, and the table.
+#include "../summary.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <ostream>
+#include <random>
+#include <set>
+
+#include <autodiff/kernels/gemm.hpp>
+#include <autodiff/random.hpp>
+
+#include "../evaluate.hpp"
+
+namespace xtape::nn {
+namespace {
+
+/// The elements of the parameters that are the module's own and not in `seen`, which receives them.
+template <class T>
+std::size_t count_parameters(Module<T>& module, std::set<const void*>& seen) {
+  const auto identity = [](const Tensor<T>& p) { return static_cast<const void*>(p.handle().value.get()); };
+  Members<T> own;
+  module.members(own);
+  std::set<const void*> inner;
+  for (const auto& entry : own.modules)
+    for (const Tensor<T>& p : entry.second->parameters()) inner.insert(identity(p));
+  std::size_t count = 0;
+  for (const Tensor<T>& p : module.parameters())
+    if (!inner.contains(identity(p)) && seen.insert(identity(p)).second) count += p.size();
+  return count;
+}
+
+/// Notes shapes and operations in the rows of the modules that are called.
+template <class T>
+class Recorder : public CallObserver<T> {
+ public:
+  explicit Recorder(const std::map<Module<T>*, Summary::Row*>& rows) : rows_(rows) {}
+  void begin(Module<T>&) override { running_.push_back({xtape::detail::multiply_adds, 0}); }
+  void end(Module<T>& module, const Tensor<T>& output) override {
+    const std::size_t all = xtape::detail::multiply_adds - running_.back().start;
+    const std::size_t own = all - running_.back().inner;
+    running_.pop_back();
+    if (!running_.empty()) running_.back().inner += all;
+    const auto row = rows_.find(&module);
+    if (row == rows_.end()) return;  // called, but named by no members()
+    row->second->output = output.shape();
+    row->second->operations += own;
+  }
+
+ private:
+  struct Running {
+    std::size_t start, inner;
+  };
+  const std::map<Module<T>*, Summary::Row*>& rows_;
+  std::vector<Running> running_;
+};
+
+/// Sets the random generator back at its end.
+struct RandomScope {
+  std::mt19937_64 before = random::generator();
+  ~RandomScope() { random::generator() = before; }
+};
+
+std::size_t total(const Summary& summary, std::size_t Summary::Row::*what) {
+  std::size_t sum = 0;
+  for (const Summary::Row& row : summary.rows) sum += row.*what;
+  return sum;
+}
+
+}  // namespace
+
+std::size_t Summary::parameters() const { return total(*this, &Row::parameters); }
+std::size_t Summary::operations() const { return total(*this, &Row::operations); }
+
+template <class T>
+Summary summary(Module<T>& model, const Shape& input_shape) {
+  const auto modules = model.named_modules();
+  Summary result;
+  result.rows.reserve(modules.size());  // so that rows stay where they are
+  std::map<Module<T>*, Summary::Row*> rows;
+  std::set<const void*> seen;
+  for (const auto& [path, module] : modules) {
+    result.rows.push_back({.path = path,
+                           .layer = module->describe(),
+                           .output = {},
+                           .parameters = count_parameters(*module, seen)});
+    rows[module] = &result.rows.back();
+  }
+
+  const ModeScope<T> evaluated(model, false);
+  const RandomScope random;
+  const NoGrad no_grad;
+  const Recorder<T> recorder(rows);
+  model(zeros<T>(input_shape));
+  return result;
+}
+
+std::ostream& operator<<(std::ostream& out, const Summary& summary) {
+  std::vector<std::array<std::string, 5>> lines{{"path", "layer", "output", "parameters", "operations"}};
+  for (const Summary::Row& row : summary.rows)
+    lines.push_back({row.path.empty() ? "(model)" : row.path, row.layer,
+                     row.output ? to_string(*row.output) : "not called", std::to_string(row.parameters),
+                     std::to_string(row.operations)});
+  lines.push_back(
+      {"total", "", "", std::to_string(summary.parameters()), std::to_string(summary.operations())});
+  std::array<std::size_t, 5> width{};
+  for (const auto& line : lines)
+    for (std::size_t i = 0; i < line.size(); ++i) width[i] = std::max(width[i], line[i].size());
+  for (const auto& line : lines) {
+    std::string text;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const std::string space(width[i] - line[i].size(), ' ');
+      text += (i == 0 ? "" : "  ") + (i < 3 ? line[i] + space : space + line[i]);
+    }
+    out << text << '\n';
+  }
+  return out;
+}
+
+template Summary summary(Module<float>&, const Shape&);
+template Summary summary(Module<double>&, const Shape&);
+
+}  // namespace xtape::nn

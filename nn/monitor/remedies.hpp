@@ -1,0 +1,35 @@
+// What to do about what a training run shows.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "../gradient_history.hpp"
+
+namespace xtape::nn::detail {
+
+/// The textbook's four remedies (ReLU, Xavier initialisation, residual connections, batch normalisation) in
+/// terms of this library, each where it applies: ReLU where there is a sigmoid or tanh, initialisation where
+/// the first weights were far from it, normalisation where there is none. One sentence for each.
+class Remedies {
+ public:
+  explicit Remedies(const GradientHistory& history);
+
+  std::vector<std::string> vanishing() const;
+  std::vector<std::string> exploding() const;
+  std::vector<std::string> dead() const;
+  std::vector<std::string> saturated() const;
+
+ private:
+  /// Empty where the remedy does not apply.
+  std::string relu_, initialisation_, normalisation_;
+};
+
+/// The standard deviation that He, else Glorot, would give a weight (out, in, …); a vector counts as the
+/// weight of one output.
+double initial_deviation(const Shape& shape, bool he);
+
+/// "Multiply the learning rate by 0.01, from 0.5 to 0.005": the power of ten, in [least, most], that brings
+/// updates of `ratio` of the weights to about 0.001.
+std::string rate_advice(double rate, double ratio, double least, double most);
+
+}  // namespace xtape::nn::detail

@@ -1,0 +1,63 @@
+// Walking over data without recording, and the modes of a tree of modules.
+#include "../evaluate.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "../data_loader.hpp"
+
+namespace xtape::nn {
+
+template <class T>
+ModeScope<T>::ModeScope(Module<T>& module, bool training) {
+  for (const auto& [path, one] : module.named_modules()) former_.emplace_back(one, one->training());
+  module.train(training);
+}
+
+template <class T>
+ModeScope<T>::~ModeScope() {
+  for (const auto& [module, training] : former_) module->training_ = training;
+}
+
+template <class T>
+double accuracy(const Tensor<T>& logits, const Indices& labels) {
+  if (logits.rank() != 2 || logits.size() == 0 || !(labels.shape() == Shape{logits.shape()[0]}))
+    throw Error("accuracy", "logits of shape " + to_string(logits.shape()) + " and labels of shape " +
+                                to_string(labels.shape()) + " are not (N, C) and (N,) with N and C above 0");
+  std::size_t right = 0;
+  const T* row = logits.data();
+  const auto classes = static_cast<std::ptrdiff_t>(logits.shape()[1]);
+  for (const std::ptrdiff_t label : labels.values()) {
+    const bool has_nan = std::any_of(row, row + classes, [](T x) { return std::isnan(x); });
+    right += !has_nan && std::max_element(row, row + classes) - row == label;
+    row += classes;
+  }
+  return static_cast<double>(right) / static_cast<double>(labels.size());
+}
+
+template <class T>
+Evaluation evaluate(Module<T>& model, const Dataset<T>& data, const std::type_identity_t<Loss<T>>& loss,
+                    std::size_t batch_size) {
+  if (data.size() == 0) throw Error("evaluate", "there are no samples");
+  const ModeScope<T> mode(model, false);
+  const NoGrad no_grad;
+  Evaluation sum;
+  DataLoader<T> batches(data, {.batch_size = batch_size, .shuffle = false});
+  for (const Dataset<T>& batch : batches) {
+    const Tensor<T> output = model(batch.inputs);
+    const double share = static_cast<double>(batch.size()) / static_cast<double>(data.size());
+    sum.loss += share * static_cast<double>(loss(output, batch).item());
+    sum.accuracy += share * (data.labels.empty() ? std::nan("") : accuracy(output, batch.labels));
+  }
+  return sum;
+}
+
+#define XTAPE_INSTANTIATE(T)                                  \
+  template class ModeScope<T>;                                \
+  template double accuracy(const Tensor<T>&, const Indices&); \
+  template Evaluation evaluate(Module<T>&, const Dataset<T>&, const Loss<T>&, std::size_t);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::nn

@@ -1,0 +1,237 @@
+// Each update is one pass over a parameter.
+#include "../optimizers.hpp"
+
+#include <cmath>
+#include <map>
+
+#include <autodiff/kernels/kernel_table.hpp>
+
+namespace xtape::nn {
+
+using detail::kernels;
+
+namespace {
+
+void require_not_negative(const char* op, const char* what, double value) {
+  if (!(value >= 0))
+    throw Error(op, std::string(what) + " " + xtape::detail::number_text(value) + " is negative");
+}
+
+}  // namespace
+
+template <class T>
+Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories)
+    : parameters_(std::move(parameters)), steps_(parameters_.size()) {
+  std::map<const void*, std::size_t> place;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::string which = "tensor " + std::to_string(i);
+    if (!parameters_[i].is_leaf())
+      throw Error("optimizer", which + " is no parameter: make it with parameter()");
+    if (const auto [first, is_new] = place.emplace(parameters_[i].handle().node.get(), i); !is_new)
+      throw Error("optimizer", which + " is tensor " + std::to_string(first->second) +
+                                   " again: each step would update it twice");
+  }
+  for (std::string& name : memories)
+    memories_.emplace_back(std::move(name), std::vector<Tensor<T>>(parameters_.size()));
+}
+
+template <class T>
+void Optimizer<T>::step() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (parameters_[i].has_grad()) prepare(i);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor<T>& p = parameters_[i];
+    if (!p.has_grad()) continue;
+    const Tensor<T> gradient = p.grad();
+    ++steps_[i];
+    update(i, p.begin_update(), gradient.data(), p.size());
+  }
+}
+
+template <class T>
+void Optimizer<T>::zero_grad() {
+  for (Tensor<T>& p : parameters_) p.zero_grad();
+}
+
+template <class T>
+void Optimizer<T>::set_rate(double& rate, double value) {
+  require_not_negative("optimizer", "the learning rate", value);
+  rate = value;
+}
+
+template <class T>
+T* Optimizer<T>::memory(std::size_t which, std::size_t i, T initial) {
+  Tensor<T>& own = memories_[which].second[i];
+  if (!own.defined()) own = full<T>(parameters_[i].shape(), initial);
+  return own.mutable_data();
+}
+
+template <class T>
+std::vector<std::pair<std::string, Tensor<T>>> Optimizer<T>::state() const {
+  std::vector<std::pair<std::string, Tensor<T>>> all;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (steps_[i] == 0) continue;
+    all.emplace_back("steps." + std::to_string(i), Tensor<T>(steps_[i]));
+    for (const auto& [name, tensors] : memories_)
+      if (tensors[i].defined()) all.emplace_back(name + "." + std::to_string(i), tensors[i]);
+  }
+  return all;
+}
+
+template <class T>
+void Optimizer<T>::restore(const std::vector<std::pair<std::string, Tensor<T>>>& state) {
+  std::vector<std::size_t> steps(parameters_.size());
+  auto memories = memories_;
+  for (auto& memory : memories) memory.second.assign(parameters_.size(), {});
+  const auto take = [&](const std::string& name, const Tensor<T>& value) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const std::string end = "." + std::to_string(i);
+      if (name == "steps" + end && value.size() == 1 && value.item() >= 0 && value.item() < T(0x1p53)) {
+        steps[i] = static_cast<std::size_t>(value.item());
+        return true;
+      }
+      for (auto& [own, tensors] : memories)
+        if (name == own + end && value.shape() == parameters_[i].shape()) {
+          tensors[i] = full<T>(value.shape(), 0);
+          tensors[i].assign(value);
+          return true;
+        }
+    }
+    return false;
+  };
+  for (const auto& [name, value] : state)
+    if (!take(name, value))
+      throw Error("optimizer", "'" + name + "' of shape " + to_string(value.shape()) +
+                                   " does not fit: it is the state of other parameters, or of another rule");
+  for (const auto& [name, tensors] : memories)
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      if (tensors[i].defined() && steps[i] == 0)
+        throw Error("optimizer", "there is '" + name + "." + std::to_string(i) + "', and no 'steps." +
+                                     std::to_string(i) + "'");
+  steps_ = std::move(steps);
+  memories_ = std::move(memories);
+}
+
+template <class T>
+SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o)
+    : Optimizer<T>(std::move(parameters), {"velocity"}), options(o) {
+  require_not_negative("SGD", "the learning rate", o.learning_rate);
+  require_not_negative("SGD", "the momentum", o.momentum);
+  require_not_negative("SGD", "the weight decay", o.weight_decay);
+  if (o.nesterov && o.momentum == 0) throw Error("SGD", "Nesterov needs a momentum");
+}
+
+template <class T>
+void SGD<T>::prepare(std::size_t i) {
+  if (options.momentum != 0) this->memory(0, i);
+}
+
+template <class T>
+void SGD<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
+  // A velocity of 0 makes the first step that of the gradient alone.
+  T* const velocity = options.momentum != 0 ? this->memory(0, i) : nullptr;
+  kernels<T>().sgd(w, velocity, g, n,
+                   {static_cast<T>(options.learning_rate), static_cast<T>(options.momentum),
+                    static_cast<T>(options.weight_decay), options.nesterov});
+}
+
+template <class T>
+Adam<T>::Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o, bool decoupled)
+    : Optimizer<T>(std::move(parameters), {"mean", "square"}), options(o), decoupled_(decoupled) {
+  require_not_negative(name, "the learning rate", o.learning_rate);
+  require_not_negative(name, "epsilon", o.epsilon);
+  require_not_negative(name, "the weight decay", o.weight_decay);
+  if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
+    throw Error(name, "beta1 " + xtape::detail::number_text(o.beta1) + " and beta2 " +
+                          xtape::detail::number_text(o.beta2) + " must be in [0, 1)");
+}
+
+template <class T>
+void Adam<T>::prepare(std::size_t i) {
+  this->memory(0, i);
+  this->memory(1, i);
+}
+
+template <class T>
+void Adam<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
+  const auto t = static_cast<double>(this->steps(i));
+  const double correction1 = 1 - std::pow(options.beta1, t), correction2 = 1 - std::pow(options.beta2, t);
+  const double shrink = decoupled_ ? 1 - options.learning_rate * options.weight_decay : 1;
+  const xtape::detail::AdamStep<T> step{
+      .rate = static_cast<T>(options.learning_rate / correction1),
+      .root = static_cast<T>(1 / std::sqrt(correction2)),
+      .beta1 = static_cast<T>(options.beta1),
+      .beta2 = static_cast<T>(options.beta2),
+      .one_minus_beta1 = static_cast<T>(1 - options.beta1),
+      .one_minus_beta2 = static_cast<T>(1 - options.beta2),
+      .epsilon = static_cast<T>(options.epsilon),
+      .decay = decoupled_ ? T(0) : static_cast<T>(options.weight_decay),
+      .shrink = static_cast<T>(shrink),
+  };
+  kernels<T>().adam(w, this->memory(0, i), this->memory(1, i), g, n, step);
+}
+
+template <class T>
+RMSprop<T>::RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions o)
+    : Optimizer<T>(std::move(parameters), {"square", "mean", "velocity"}), options(o) {
+  require_not_negative("RMSprop", "the learning rate", o.learning_rate);
+  require_not_negative("RMSprop", "epsilon", o.epsilon);
+  require_not_negative("RMSprop", "the momentum", o.momentum);
+  require_not_negative("RMSprop", "the weight decay", o.weight_decay);
+  if (!(o.alpha >= 0 && o.alpha < 1))
+    throw Error("RMSprop", "alpha " + xtape::detail::number_text(o.alpha) + " must be in [0, 1)");
+}
+
+template <class T>
+void RMSprop<T>::prepare(std::size_t i) {
+  this->memory(0, i);
+  if (options.centered) this->memory(1, i);
+  if (options.momentum != 0) this->memory(2, i);
+}
+
+template <class T>
+void RMSprop<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
+  T* const mean = options.centered ? this->memory(1, i) : nullptr;
+  T* const velocity = options.momentum != 0 ? this->memory(2, i) : nullptr;
+  kernels<T>().rmsprop(w, this->memory(0, i), mean, velocity, g, n,
+                       {static_cast<T>(options.learning_rate), static_cast<T>(options.alpha),
+                        static_cast<T>(1 - options.alpha), static_cast<T>(options.epsilon),
+                        static_cast<T>(options.momentum), static_cast<T>(options.weight_decay)});
+}
+
+template <class T>
+Adagrad<T>::Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions o)
+    : Optimizer<T>(std::move(parameters), {"square"}), options(o) {
+  require_not_negative("Adagrad", "the learning rate", o.learning_rate);
+  require_not_negative("Adagrad", "the rate's decay", o.rate_decay);
+  require_not_negative("Adagrad", "the initial square", o.initial_square);
+  require_not_negative("Adagrad", "epsilon", o.epsilon);
+  require_not_negative("Adagrad", "the weight decay", o.weight_decay);
+}
+
+template <class T>
+void Adagrad<T>::prepare(std::size_t i) {
+  this->memory(0, i, static_cast<T>(options.initial_square));
+}
+
+template <class T>
+void Adagrad<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
+  const double rate =
+      options.learning_rate / (1 + static_cast<double>(this->steps(i) - 1) * options.rate_decay);
+  kernels<T>().adagrad(
+      w, this->memory(0, i), g, n,
+      {static_cast<T>(rate), static_cast<T>(options.epsilon), static_cast<T>(options.weight_decay)});
+}
+
+#define XTAPE_INSTANTIATE(T)   \
+  template class Optimizer<T>; \
+  template class SGD<T>;       \
+  template class Adam<T>;      \
+  template class AdamW<T>;     \
+  template class RMSprop<T>;   \
+  template class Adagrad<T>;
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::nn

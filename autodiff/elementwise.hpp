@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/text.hpp"
 #include "ops/elementwise_ops.hpp"
 
 namespace xtape {

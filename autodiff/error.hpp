@@ -1,4 +1,4 @@
-// The one exception type, and the helpers that build its messages: "[op] what is wrong: hint".
+// The one exception type, with messages of the form "[op] what is wrong: hint".
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -13,13 +13,4 @@ class __attribute__((visibility("default"))) Error : public std::invalid_argumen
   Error(const std::string& op, const std::string& what) : std::invalid_argument("[" + op + "] " + what) {}
 };
 
-namespace detail {
-
-/// A number as a message shows it: "2", "0.5", "1e-08".
-std::string number_text(double number);
-
-/// The shortest text that is read as exactly this number, whatever the locale.
-std::string exact_text(double number);
-
-}  // namespace detail
 }  // namespace xtape

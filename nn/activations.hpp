@@ -1,5 +1,6 @@
 // Activations as layers.
 #pragma once
+#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/reductions.hpp>
 

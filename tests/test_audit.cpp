@@ -2,6 +2,7 @@
 #include <cmath>
 #include <sstream>
 
+#include <autodiff/base/text.hpp>
 #include "check_close.hpp"
 #include "op_table.hpp"
 

@@ -1,8 +1,6 @@
 // Broadcasting, axes and sizes: every check of a shape that is not special to one operation.
 #include "../shape.hpp"
 
-#include <charconv>
-#include <cstdio>
 #include <ostream>
 
 namespace xtape {
@@ -16,17 +14,6 @@ std::string to_string(const Shape& shape) {
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
 
 namespace detail {
-
-std::string number_text(double number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", number);
-  return text;
-}
-
-std::string exact_text(double number) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, number).ptr};
-}
 
 Shape index_of(std::size_t flat, const Shape& shape) {
   Shape index(shape.size(), 0);

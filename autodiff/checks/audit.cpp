@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "../base/text.hpp"
 #include "../base/text_stream.hpp"
 #include "../random.hpp"
 #include "../tape/backward.hpp"

@@ -6,6 +6,7 @@
 #include <limits>
 #include <ostream>
 
+#include "../base/text.hpp"
 #include "../base/text_stream.hpp"
 #include "../tape/backward.hpp"
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../base/text.hpp"
 #include "../layout.hpp"
 #include "../reductions.hpp"
 

@@ -13,42 +13,6 @@ namespace xtape {
 namespace detail {
 namespace {
 
-std::string text(Size2 size) {
-  return "(" + std::to_string(size.height) + ", " + std::to_string(size.width) + ")";
-}
-
-// Bounds keep sums of sizes within 64 bits.
-void require_size(const char* op, const char* what, Size2 size, std::ptrdiff_t least) {
-  constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
-  if (std::min(size.height, size.width) < least || std::max(size.height, size.width) >= most)
-    throw Error(op, std::string(what) + " " + text(size) + " must be " +
-                        (least == 0 ? "0 or more" : "positive") + " and below 2^31");
-}
-
-WindowAxis make_axis(std::size_t in, std::ptrdiff_t kernel, std::ptrdiff_t stride, std::ptrdiff_t padding) {
-  const auto k = static_cast<std::size_t>(kernel), s = static_cast<std::size_t>(stride),
-             p = static_cast<std::size_t>(padding);
-  return {in, k, s, p, in + 2 * p < k ? 0 : (in + 2 * p - k) / s + 1};
-}
-
-}  // namespace
-
-Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding) {
-  if (images.size() != 4)
-    throw Error(op, "x of shape " + to_string(images) + " is not (N, C, H, W): reshape it");
-  require_size(op, "a kernel of", kernel, 1);
-  require_size(op, "a stride of", stride, 1);
-  require_size(op, "a padding of", padding, 0);
-  const Windows w{images[1], make_axis(images[2], kernel.height, stride.height, padding.height),
-                  make_axis(images[3], kernel.width, stride.width, padding.width)};
-  if (w.outputs() == 0)
-    throw Error(op, "x of shape " + to_string(images) + " with a padding of " + text(padding) +
-                        " is smaller than the kernel " + text(kernel));
-  return w;
-}
-
-namespace {
-
 /// y (b, a, n) = x (a, b, n) with its first axes swapped.
 template <class T>
 void swap_first_axes(T* y, const T* x, std::size_t a, std::size_t b, std::size_t n) {

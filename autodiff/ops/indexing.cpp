@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "../base/text.hpp"
 #include "../elementwise.hpp"
 #include "../layout.hpp"
 #include "../tape/op.hpp"

@@ -1,6 +1,8 @@
 // Distributions written out, since those of the standard library differ between implementations.
 #include "../random.hpp"
 
+#include "../base/text.hpp"
+
 #include <cmath>
 #include <numbers>
 #include <numeric>

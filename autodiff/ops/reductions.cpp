@@ -191,77 +191,25 @@ Tensor<T> cumsum(const Tensor<T>& x, std::ptrdiff_t axis) {
   return apply<T>(detail::CumulativeSum<T>{detail::normalize_axis(axis, x.rank(), "cumsum"), false}, x);
 }
 
-namespace detail {
-
-template <class T>
-void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
-  const std::size_t new_axes = x.rank() - shape.size();
-  unsigned mask = (1u << new_axes) - 1u;
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    if (shape[i] == 1) mask |= 1u << (i + new_axes);
-  if (!y.accumulate) std::fill_n(y.data, element_count(shape, "sum"), T(0));
-  add_sum(y.data, x.data(), x.shape(), mask, T(1));
-}
-
-template <class T>
-Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
-  const std::size_t new_axes = x.rank() - shape.size();
-  Axes axes;
-  for (std::size_t i = 0; i < x.rank(); ++i)
-    if (i < new_axes || shape[i - new_axes] == 1) axes.push_back(static_cast<std::ptrdiff_t>(i));
-  return reshape(sum(x, axes), Dims(shape));
-}
-
-template <class T>
-void Gradients<T>::add_same_shape(std::size_t i, Tensor<T> gradient) {
-  Node& to = *node_.inputs()[i];
-  Handle& slot = pass_.slot(to);
-  if (!slot.value) {
-    slot = std::move(gradient).release();
-    return;
-  }
-  if (slot.value.unique()) {
-    add_in_place(reinterpret_cast<T*>(slot.value->data), gradient.data(), gradient.size());
-  } else {
-    const Tensor<T> before{Handle(slot)};
-    slot = (before + gradient).handle();
-  }
-}
-
-template <class T>
-void Gradients<T>::add_recorded(std::size_t i, const Tensor<T>& gradient) {
-  Node& to = *node_.inputs()[i];
-  const Tensor<T> contribution = sum_to_shape(gradient, to.shape());
-  Handle& slot = pass_.slot(to);
-  slot = slot.value ? (Tensor<T>(Handle(slot)) + contribution).handle() : contribution.handle();
-}
-
-}  // namespace detail
-
 #define XTAPE_INSTANTIATE_AXES(T, f)      \
   template Tensor<T> f(const Tensor<T>&); \
   template Tensor<T> f(const Tensor<T>&, const Axes&, bool);
-#define XTAPE_INSTANTIATE(T)                                                     \
-  XTAPE_INSTANTIATE_AXES(T, sum)                                                 \
-  XTAPE_INSTANTIATE_AXES(T, mean)                                                \
-  XTAPE_INSTANTIATE_AXES(T, prod)                                                \
-  XTAPE_INSTANTIATE_AXES(T, max)                                                 \
-  XTAPE_INSTANTIATE_AXES(T, min)                                                 \
-  XTAPE_INSTANTIATE_AXES(T, norm)                                                \
-  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                           \
-  template Tensor<T> var(const Tensor<T>&);                                      \
-  template Tensor<T> var(const Tensor<T>&, const Axes&, bool, std::size_t);      \
-  template Tensor<T> std(const Tensor<T>&);                                      \
-  template Tensor<T> std(const Tensor<T>&, const Axes&, bool, std::size_t);      \
-  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);                  \
-  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);              \
-  template Tensor<T> cumsum(const Tensor<T>&);                                   \
-  template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);                   \
-  template void detail::sum_to_shape(Target<T>, const Shape&, const Tensor<T>&); \
-  template Tensor<T> detail::sum_to_shape(const Tensor<T>&, const Shape&);       \
-  template void detail::Gradients<T>::add_same_shape(std::size_t, Tensor<T>);    \
-  template void detail::Gradients<T>::add_recorded(std::size_t, const Tensor<T>&);
+#define XTAPE_INSTANTIATE(T)                                                \
+  XTAPE_INSTANTIATE_AXES(T, sum)                                            \
+  XTAPE_INSTANTIATE_AXES(T, mean)                                           \
+  XTAPE_INSTANTIATE_AXES(T, prod)                                           \
+  XTAPE_INSTANTIATE_AXES(T, max)                                            \
+  XTAPE_INSTANTIATE_AXES(T, min)                                            \
+  XTAPE_INSTANTIATE_AXES(T, norm)                                           \
+  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                      \
+  template Tensor<T> var(const Tensor<T>&);                                 \
+  template Tensor<T> var(const Tensor<T>&, const Axes&, bool, std::size_t); \
+  template Tensor<T> std(const Tensor<T>&);                                 \
+  template Tensor<T> std(const Tensor<T>&, const Axes&, bool, std::size_t); \
+  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);             \
+  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);         \
+  template Tensor<T> cumsum(const Tensor<T>&);                              \
+  template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

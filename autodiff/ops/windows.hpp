@@ -2,6 +2,7 @@
 // indices for each element.
 #pragma once
 #include <algorithm>
+#include <string>
 
 #include "../convolution.hpp"
 #include "../kernels/kernels.hpp"
@@ -51,6 +52,12 @@ struct Windows {
       }
   }
 };
+
+/// "(2, 3)"
+std::string text(Size2 size);
+
+/// Error, naming `op` and `what`, for a size below `least` or one of 2³¹ and more.
+void require_size(const char* op, const char* what, Size2 size, std::ptrdiff_t least);
 
 /// The windows of images (…, C, H, W). Errors name `op`.
 Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <string>
 
-#include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
 #include "op.hpp"
 
@@ -57,8 +56,9 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
     const auto& leaf = static_cast<const detail::Leaf&>(*node);
     detail::Handle& gradient = node->adjoint;
     if (!gradient.value || adds_in_place(leaf)) continue;
-    gradient = leaf.grad.value ? (Tensor(leaf.grad) + Tensor(std::move(gradient))).release()
-                               : own<T>(std::move(gradient));
+    gradient = leaf.grad.value
+                   ? detail::sum_of_adjoints(Tensor(leaf.grad), Tensor(std::move(gradient))).release()
+                   : own<T>(std::move(gradient));
   }
   for (detail::Node* node : pass.leaves()) {
     auto& leaf = static_cast<detail::Leaf&>(*node);

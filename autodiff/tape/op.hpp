@@ -15,31 +15,16 @@
 #include <span>
 #include <type_traits>
 
-#include "../tensor.hpp"
+#include "accumulate.hpp"
 #include "backward.hpp"
 #include "observer.hpp"
 
 namespace xtape::detail {
 
-/// Where an operation writes: a contiguous array of the result's shape, assigned or added to.
-template <class T>
-struct Target {
-  T* data;
-  bool accumulate = false;
-};
-
 /// Bits for Op::keeps: inputs by number, and the output.
 inline constexpr unsigned keep_output = 1u << 31;
 inline constexpr unsigned keep_all_inputs = ~keep_output;
 constexpr unsigned keep_input(unsigned i) { return 1u << i; }
-
-/// Sums `x` over the axes along which `shape` was widened by broadcasting: into `y`, or added to it.
-template <class T>
-void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
-
-/// The same as a recorded operation.
-template <class T>
-Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
 
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);

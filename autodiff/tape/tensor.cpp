@@ -1,6 +1,8 @@
 // The handle's own functions: making, reading, assigning and printing.
 #include "../tensor.hpp"
 
+#include "../base/text.hpp"
+
 #include <cmath>
 #include <cstring>
 #include <ostream>

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <span>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/indexing.hpp>
 #include <autodiff/random.hpp>

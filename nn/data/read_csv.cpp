@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/layout.hpp>
 
 #include "../data.hpp"

@@ -1,6 +1,8 @@
 // Parameters, buffers and the optimiser's state by name; everything is checked before anything is changed.
 #include "../save.hpp"
 
+#include <autodiff/base/text.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>

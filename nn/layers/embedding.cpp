@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/random.hpp>
 

@@ -1,6 +1,7 @@
 // Dense, residual and dropout layers.
 #include "../layers.hpp"
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/linalg.hpp>
 #include <autodiff/random.hpp>

@@ -1,6 +1,7 @@
 // The parameters and running statistics of normalisation; the formulas are autodiff's.
 #include "../normalization.hpp"
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/normalization.hpp>
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/linalg.hpp>

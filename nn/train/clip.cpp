@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
 
 #include "norm.hpp"

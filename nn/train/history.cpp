@@ -7,6 +7,7 @@
 #include <ostream>
 #include <string>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/error.hpp>
 
 namespace xtape::nn {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include <autodiff/base/text.hpp>
 #include <autodiff/kernels/kernel_table.hpp>
 
 namespace xtape::nn {

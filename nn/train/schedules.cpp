@@ -1,6 +1,8 @@
 // The formulas of schedules, in closed form.
 #include "../schedules.hpp"
 
+#include <autodiff/base/text.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>

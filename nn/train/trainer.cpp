@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include <autodiff/base/text.hpp>
 #include "../progress.hpp"
 
 namespace xtape::nn {

@@ -1,0 +1,47 @@
+// The sums that collect adjoints, as operations.
+#include "../tape/accumulate.hpp"
+
+#include <algorithm>
+
+#include "../elementwise.hpp"
+#include "../kernels/kernels.hpp"
+#include "../layout.hpp"
+#include "../reductions.hpp"
+#include "reduction_ops.hpp"
+
+namespace xtape::detail {
+
+template <class T>
+Tensor<T> sum_of_adjoints(const Tensor<T>& a, const Tensor<T>& b) {
+  return a + b;
+}
+
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
+  const std::size_t new_axes = x.rank() - shape.size();
+  unsigned mask = (1u << new_axes) - 1u;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] == 1) mask |= 1u << (i + new_axes);
+  if (!y.accumulate) std::fill_n(y.data, element_count(shape, "sum"), T(0));
+  add_sum(y.data, x.data(), x.shape(), mask, T(1));
+}
+
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  const std::size_t new_axes = x.rank() - shape.size();
+  Axes axes;
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    if (i < new_axes || shape[i - new_axes] == 1) axes.push_back(static_cast<std::ptrdiff_t>(i));
+  return reshape(sum(x, axes), Dims(shape));
+}
+
+#define XTAPE_INSTANTIATE(T)                                              \
+  template Tensor<T> sum_of_adjoints(const Tensor<T>&, const Tensor<T>&); \
+  template void sum_to_shape(Target<T>, const Shape&, const Tensor<T>&);  \
+  template Tensor<T> sum_to_shape(const Tensor<T>&, const Shape&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::detail

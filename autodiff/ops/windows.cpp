@@ -1,0 +1,44 @@
+// The windows of an image from the sizes that a user gives, checked.
+#include "windows.hpp"
+
+#include <string>
+
+namespace xtape::detail {
+
+std::string text(Size2 size) {
+  return "(" + std::to_string(size.height) + ", " + std::to_string(size.width) + ")";
+}
+
+void require_size(const char* op, const char* what, Size2 size, std::ptrdiff_t least) {
+  // So that sums of sizes stay within 64 bits.
+  constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 31;
+  if (std::min(size.height, size.width) < least || std::max(size.height, size.width) >= most)
+    throw Error(op, std::string(what) + " " + text(size) + " must be " +
+                        (least == 0 ? "0 or more" : "positive") + " and below 2^31");
+}
+
+namespace {
+
+WindowAxis make_axis(std::size_t in, std::ptrdiff_t kernel, std::ptrdiff_t stride, std::ptrdiff_t padding) {
+  const auto k = static_cast<std::size_t>(kernel), s = static_cast<std::size_t>(stride),
+             p = static_cast<std::size_t>(padding);
+  return {in, k, s, p, in + 2 * p < k ? 0 : (in + 2 * p - k) / s + 1};
+}
+
+}  // namespace
+
+Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding) {
+  if (images.size() != 4)
+    throw Error(op, "x of shape " + to_string(images) + " is not (N, C, H, W): reshape it");
+  require_size(op, "a kernel of", kernel, 1);
+  require_size(op, "a stride of", stride, 1);
+  require_size(op, "a padding of", padding, 0);
+  const Windows w{images[1], make_axis(images[2], kernel.height, stride.height, padding.height),
+                  make_axis(images[3], kernel.width, stride.width, padding.width)};
+  if (w.outputs() == 0)
+    throw Error(op, "x of shape " + to_string(images) + " with a padding of " + text(padding) +
+                        " is smaller than the kernel " + text(kernel));
+  return w;
+}
+
+}  // namespace xtape::detail

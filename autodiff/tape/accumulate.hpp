@@ -1,0 +1,27 @@
+// The one thing that the tape takes from the operations above it: adjoints are summed by operations, so that
+// gradients of gradients can be recorded. Defined in ops/accumulate.cpp.
+#pragma once
+#include "../tensor.hpp"
+
+namespace xtape::detail {
+
+/// Where an operation writes: a contiguous array of the result's shape, assigned or added to.
+template <class T>
+struct Target {
+  T* data;
+  bool accumulate = false;
+};
+
+/// a + b, of one shape.
+template <class T>
+Tensor<T> sum_of_adjoints(const Tensor<T>& a, const Tensor<T>& b);
+
+/// Sums `x` over the axes along which `shape` was widened by broadcasting: into `y`, or added to it.
+template <class T>
+void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
+
+/// The same as a recorded operation.
+template <class T>
+Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
+
+}  // namespace xtape::detail

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "../tests/heap_count.hpp"
+#include "../tests/tape/heap_count.hpp"
 #include "torch_peers.hpp"
 #include "training_step.hpp"
 

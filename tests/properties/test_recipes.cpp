@@ -6,7 +6,7 @@
 #include <random>
 #include <regex>
 
-#include "../op_table.hpp"
+#include "../ops/op_table.hpp"
 #include "generate.hpp"
 #include "ops.hpp"
 #include "properties.hpp"

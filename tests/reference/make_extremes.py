@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/extremes.csv: what the mathematics says of every operation at the ends of both types.
+"""Writes tests/reference/extremes.csv: what the mathematics says of every operation at the ends of both types.
 
-    python3 tests/reference/make_extremes.py > tests/extremes.csv
+    python3 tests/reference/make_extremes.py > tests/reference/extremes.csv
 
 Needs Debian's python3-mpmath; the tests only read the result. Nothing here is computed by xtape. Each row has an
 operation, with its numbers in parentheses; a type, or both; inputs; the value; the derivatives of the value (of its first

@@ -3,7 +3,7 @@
 
     python3 tests/reference/make_golden.py > tests/reference/golden.json
 
-The names are those of the rows in tests/op_table.cpp. Needs Debian's python3-torch; the tests only read the result.
+The names are those of the rows in tests/ops/op_table.cpp. Needs Debian's python3-torch; the tests only read the result.
 """
 import json
 import math

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Builds the library in many ways, tests each and uses it as programs do: matrix.py [NAME ...]
+
+A base (GCC 12, shared, release, OpenBLAS, xsimd), and each thing changed once. Each configuration is built in
+build-matrix/NAME, runs test programs, is installed into a folder there and is used from it (consumer/checks.sh). Prints a
+row for each and the table at the end; ends with 1 when one failed.
+"""
+import glob
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FOLDER = os.path.join(SOURCE, "build-matrix")
+TESTS = ("tape", "ops", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
+FURTHER = ("exported symbols", "kernel symbols")  # tests without a program of theirs
+COLUMNS = ("configuration", "result", "tests", "uses", "MB", "stripped", "user's file", "foreign", "BLAS", "build")
+REFERENCE = "/usr/lib/*/blas/libblas.so.3"  # Debian's, whatever its alternatives choose
+
+
+class Configuration:
+    def __init__(self, changed, compiler="g++-12", options=(), flags="", blas="openblas", subproject=False):
+        self.changed, self.compiler, self.options = changed, compiler, list(options)
+        self.flags, self.blas, self.subproject = flags, blas, subproject
+
+
+CONFIGURATIONS = {
+    "base": Configuration("GCC 12, shared, release, OpenBLAS, xsimd"),
+    "gcc-11": Configuration("GCC 11", compiler="g++-11"),
+    "clang-14": Configuration("Clang 14", compiler="clang++-14"),
+    "clang-19": Configuration("Clang 19", compiler="clang++-19"),
+    "no-xsimd": Configuration("without xsimd", options=["-Dxsimd=disabled"]),
+    "reference-blas": Configuration("the reference BLAS", options=["-Dblas=cblas"], blas="reference"),
+    "static": Configuration("static library", options=["-Ddefault_library=static"]),
+    "debug": Configuration("debug", options=["-Dbuildtype=debug"]),
+    "assertions": Configuration("the standard library's assertions", flags="-D_GLIBCXX_ASSERTIONS"),
+    "subproject": Configuration("a subproject of a user's project", subproject=True),
+}
+
+
+class Failed(Exception):
+    pass
+
+
+class NotHere(Exception):
+    pass
+
+
+class Run:
+    """One configuration: its folder, its environment, and its row."""
+
+    def __init__(self, name):
+        self.name, self.configuration = name, CONFIGURATIONS[name]
+        self.folder = os.path.join(FOLDER, name)
+        self.build, self.prefix, self.work = (os.path.join(self.folder, d) for d in ("build", "prefix", "work"))
+        self.row = dict.fromkeys(COLUMNS, "")
+        self.row["configuration"] = name
+        self.environment = dict(os.environ, CCACHE_BASEDIR=SOURCE, CCACHE_NOHASHDIR="1")
+        self.environment.pop("CXXFLAGS", None)
+
+    def run(self, *command, **options):
+        """The output of a command; it is kept in the configuration's log, and an error shows its end."""
+        done = subprocess.run(command, env=self.environment, cwd=options.get("cwd", SOURCE), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with open(os.path.join(self.folder, "log"), "a") as log:
+            log.write("$ " + " ".join(command) + "\n" + done.stdout)
+        if done.returncode != 0 and options.get("check", True):
+            print("\n".join(done.stdout.splitlines()[-options.get("show", 40):]))
+            raise Failed(options.get("what", os.path.basename(command[0])))
+        return done.stdout
+
+    def prepare(self):
+        c = self.configuration
+        if not shutil.which(c.compiler):
+            raise NotHere(c.compiler)
+        os.makedirs(self.folder, exist_ok=True)
+        for path in (self.prefix, self.work, os.path.join(self.folder, "log")):
+            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.path.exists(path) and os.remove(path)
+        os.makedirs(self.work)
+        self.environment["CXX"] = c.compiler
+        flags = c.flags
+        if c.blas == "reference":
+            found = glob.glob(REFERENCE)
+            if not found:
+                raise NotHere("the reference BLAS")
+            # Its header and its library, also where Debian's alternatives name OpenBLAS's.
+            self.environment["LD_LIBRARY_PATH"] = os.path.dirname(found[0])
+            with open(os.path.join(self.work, "cblas.h"), "w") as header:
+                header.write("#include <cblas-netlib.h>\n")
+            flags += " -I" + self.work
+        return ["-Dwerror=true", "-Dcpp_args=" + flags.strip(), *c.options]
+
+    def configure(self, source, options):
+        cached = ["ccache"] if shutil.which("ccache") else []
+        compiler = self.environment["CXX"]
+        self.environment["CXX"] = " ".join(cached + [compiler])
+        known = os.path.exists(os.path.join(self.build, "build.ninja"))
+        self.run("meson", *(["configure", self.build] if known else ["setup", self.build, source]), *options, what="meson")
+        self.environment["CXX"] = compiler
+
+    def test(self):
+        self.run("ninja", "-C", self.build, *self.libraries(), *("tests/test_" + t for t in TESTS), what="build")
+        log = os.path.join(self.build, "meson-logs", "testlog.json")
+        there = self.run("meson", "test", "-C", self.build, "--list", "--no-rebuild")
+        names = TESTS + tuple(t for t in FURTHER if t in there)
+        self.run("meson", "test", "-C", self.build, "--no-rebuild", "--print-errorlogs", *names, check=False)
+        passed = failed = 0
+        for line in open(log):
+            test = json.loads(line)
+            counts = re.findall(r"test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed", test.get("stdout", ""))
+            passed += sum(int(p) for p, _ in counts)
+            bad = sum(int(f) for _, f in counts)
+            failed += bad or (test["result"] != "OK")
+            if test["result"] != "OK":
+                print(self.name, test["name"], test["result"], "\n".join(test.get("stdout", "").splitlines()[-30:]), sep="\n")
+        self.row["tests"] = f"{passed} of {passed + failed}"
+        if failed or not passed:
+            raise Failed("tests")
+
+    def libraries(self):
+        """The targets of the library, and of its kernels, whose archives a test reads."""
+        files = [t["filename"][0][len(self.build) + 1:]
+                 for t in json.loads(self.run("meson", "introspect", self.build, "--targets"))]
+        return [f for f in files if re.match(r"libxtape\.|autodiff/libkernels_", f)]
+
+    def measure(self, library):
+        stripped = os.path.join(self.work, "stripped")
+        self.run("strip", "--strip-unneeded", "-o", stripped, library)
+        self.row["MB"] = f"{os.path.getsize(library) / 1e6:.2f}"
+        self.row["stripped"] = f"{os.path.getsize(stripped) / 1e6:.2f}"
+        self.row["foreign"] = "–"
+        if not library.endswith(".a"):
+            said = self.run("sh", os.path.join(SOURCE, "tests/install/exported_symbols.sh"), library, what="symbols")
+            self.row["foreign"] = re.search(r"(\d+) not of xtape", said)[1]
+
+    def use(self):
+        """Installs, and compiles and runs users' programs; the seconds of processor that one of them takes to compile."""
+        self.run("meson", "install", "-C", self.build, "--no-rebuild")
+        libdir = os.path.join(self.prefix, "lib")
+        self.environment["PKG_CONFIG_PATH"] = os.path.join(libdir, "pkgconfig")
+        self.environment["LD_LIBRARY_PATH"] = ":".join([libdir] + [p for p in [self.environment.get("LD_LIBRARY_PATH")] if p])
+        said = self.run("sh", "-c", '. "$1/tests/install/consumer/checks.sh" && source=$1 prefix=$2 work=$3 && users && [ $failed = 0 ]',
+                        "sh", SOURCE, self.prefix, self.work, check=False)
+        failed = said.count("FAILED  ")
+        good = said.count("ok      ")
+        self.row["uses"] = f"{good} of {good + failed}"
+        if failed or not good:
+            print(said)
+            raise Failed("uses")
+        self.measure(os.path.realpath(glob.glob(os.path.join(libdir, "libxtape.*"))[0]))
+        flags = self.run("pkg-config", "--cflags", "xtape").split()
+        self.time_compilation(*flags)
+        self.name_blas(os.path.join(self.work, "consumer"))
+
+    def time_compilation(self, *flags):
+        file = os.path.join(SOURCE, "tests/install/consumer/main.cpp")
+        times = []
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.run(self.configuration.compiler, "-std=c++20", "-O2", *flags, "-c", file, "-o", os.path.join(self.work, "main.o"))
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        self.row["user's file"] = f"{min(times):.1f} s"
+
+    def name_blas(self, program):
+        """The BLAS that the program loads, by the file that its names lead to."""
+        found = re.search(r"lib\w*blas\S* => (\S+)", self.run("ldd", program))
+        if not found:
+            raise Failed("no BLAS")
+        path = os.path.realpath(found[1])
+        self.row["BLAS"] = os.path.join(os.path.basename(os.path.dirname(path)), os.path.basename(path))
+        if ("openblas" in path) != (self.configuration.blas == "openblas"):
+            raise Failed("another BLAS")
+
+    def as_subproject(self, options):
+        user = os.path.join(self.folder, "user")
+        shutil.rmtree(user, ignore_errors=True)
+        shutil.copytree(os.path.join(SOURCE, "tests/install/consumer"), user)
+        os.makedirs(os.path.join(user, "subprojects"))
+        os.symlink(SOURCE, os.path.join(user, "subprojects", "xtape"))
+        with open(os.path.join(user, "meson.build"), "w") as project:
+            project.write("project('mine', 'cpp', default_options: 'cpp_std=c++20')\n"
+                          "executable('consumer', 'main.cpp', dependencies: dependency('xtape', fallback: 'xtape'))\n")
+        self.configure(user, ["--force-fallback-for=xtape", *options])
+        self.run("ninja", "-C", self.build, what="build")
+        program = os.path.join(self.build, "consumer")
+        self.run(program, what="consumer")
+        self.row["uses"] = "1 of 1"
+        self.measure(os.path.realpath(glob.glob(os.path.join(self.build, "subprojects/xtape/libxtape.so"))[0]))
+        self.name_blas(program)
+
+    def result(self):
+        start = time.monotonic()
+        try:
+            options = self.prepare()
+            if self.configuration.subproject:
+                self.as_subproject(options)
+            else:
+                features = ["-Dtests=enabled", "-Dexamples=disabled", "-Dbenchmarks=disabled", "-Dlibtorch=disabled"]
+                self.configure(SOURCE, ["--prefix=" + self.prefix, "--libdir=lib", *features, *options])
+                self.test()
+                self.use()
+            self.row["result"] = "ok"
+        except NotHere as missing:
+            self.row["result"] = f"not here: {missing}"
+        except Failed as step:
+            self.row["result"] = f"FAILED: {step}"
+            print(f"{self.name}: the log is {os.path.relpath(self.folder, SOURCE)}/log")
+        self.row["build"] = f"{time.monotonic() - start:.0f} s"
+        return self.row
+
+
+def line(row, widths):
+    return "| " + " | ".join(str(row[c]).ljust(widths[c]) for c in COLUMNS) + " |"
+
+
+def main():
+    names = sys.argv[1:] or list(CONFIGURATIONS)
+    unknown = [n for n in names if n not in CONFIGURATIONS]
+    if unknown:
+        sys.exit(f"matrix.py: no configuration {', '.join(unknown)}; there are {', '.join(CONFIGURATIONS)}")
+    rows = []
+    for name in names:
+        print(f"=== {name}: {CONFIGURATIONS[name].changed}", flush=True)
+        rows.append(Run(name).result())
+        print(line(rows[-1], dict.fromkeys(COLUMNS, 0)), flush=True)
+    widths = {c: max(len(c), *(len(str(r[c])) for r in rows)) for c in COLUMNS}
+    print()
+    print(line(dict(zip(COLUMNS, COLUMNS)), widths))
+    print("|" + "|".join("-" * (widths[c] + 2) for c in COLUMNS) + "|")
+    for row in rows:
+        print(line(row, widths))
+    return any(row["result"].startswith("FAILED") for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

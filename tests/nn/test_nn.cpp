@@ -1,0 +1,232 @@
+// The thin layer: modules, losses, optimisers.
+#include <cmath>
+#include <functional>
+#include <set>
+
+#include "../check_close.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+using namespace xtape::test;
+using nn::Reduction;
+
+namespace {
+
+struct TwoBranches : nn::Module<double> {
+  nn::Sequential<double> left{nn::Linear<double>(3, 4), nn::Tanh<double>(), nn::Linear<double>(4, 2)};
+  nn::Linear<double> right{3, 2, false};
+  Tensor<double> scale = parameter<double>(2.0);
+
+  Tensor<double> forward(const Tensor<double>& x) override { return scale * left(x) + right(x); }
+  void members(nn::Members<double>& m) override {
+    m.parameter("scale", scale);
+    m.module("left", left);
+    m.module("right", right);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("modules list their parameters with dotted paths, in order, and share them with copies") {
+  TwoBranches model;
+  std::vector<std::string> names;
+  for (const auto& [name, value] : model.named_parameters()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"scale", "left.0.weight", "left.0.bias", "left.2.weight",
+                                          "left.2.bias", "right.weight"});
+  CHECK(model.parameters().size() == 6);
+  const Tensor<double> x = random::normal<double>({5, 3});
+  CHECK(model(x).shape() == Shape{5, 2});
+  sum(model(x)).backward();
+  for (const Tensor<double>& p : model.parameters()) CHECK(p.has_grad());
+  TwoBranches copy = model;
+  CHECK(copy.right.weight.has_grad());
+  model.zero_grad();
+  CHECK(!copy.right.weight.has_grad());
+
+  CHECK(model.training());
+  model.eval();
+  CHECK(!model.training());
+  CHECK(!model.left[2].training());
+  model.train();
+  CHECK(model.right.training());
+  CHECK(check_gradients([&](const auto& in) { return model(in); }, x, {.order = 2}).passed);
+
+  nn::Sequential<double> shared(std::make_shared<nn::Linear<double>>(3, 2), nn::Tanh<double>());
+  CHECK(shared.parameters().size() == 2);
+  CHECK(shared(x).shape() == Shape{5, 2});
+
+  // A class that names no members may list its parameters itself, also within another module.
+  struct Own : nn::Module<double> {
+    Tensor<double> w = parameter<double>(3.0);
+    Tensor<double> forward(const Tensor<double>& in) override { return w * in; }
+    std::vector<Tensor<double>> parameters() override { return {w}; }
+  };
+  CHECK(nn::Sequential<double>(Own(), Own()).parameters().size() == 2);
+
+  struct Wrong : nn::Module<double> {
+    Tensor<double> w = ones<double>({2});
+    Tensor<double> forward(const Tensor<double>& in) override { return w * in; }
+    void members(nn::Members<double>& m) override { m.parameter("w", w); }
+  } wrong;
+  CHECK_THROWS_WITH_AS(wrong.parameters(), "[parameters] 'w' is no parameter: make it with parameter()",
+                       Error);
+}
+
+TEST_CASE("Linear: weight (out, in), Xavier, bias 0") {
+  random::seed(9);
+  nn::Linear<float> layer(300, 500);
+  CHECK(layer.weight.shape() == Shape{500, 300});
+  CHECK(layer.bias.shape() == Shape{500});
+  CHECK(norm(layer.bias).item() == 0);
+  CHECK(var(layer.weight).item() == doctest::Approx(2.0 / 800).epsilon(0.02));
+  CHECK(max(abs(layer.weight)).item() <= std::sqrt(6.0f / 800));
+  CHECK_THROWS_WITH_AS(nn::Linear<float>(0, 3), "[Linear] 0 features in and 3 out: both must be positive",
+                       Error);
+  CHECK(var(nn::init::xavier_normal<double>({400, 600})).item() == doctest::Approx(2.0 / 1000).epsilon(0.02));
+  CHECK(var(nn::init::he_normal<double>({400, 600})).item() == doctest::Approx(2.0 / 600).epsilon(0.02));
+  CHECK(var(nn::init::he_uniform<double>({400, 600})).item() == doctest::Approx(2.0 / 600).epsilon(0.02));
+  CHECK_THROWS_WITH_AS(nn::init::he_normal<double>({3}), "[he_normal] shape (3,) has no (out, in)", Error);
+}
+
+TEST_CASE("losses and their reductions") {
+  const auto a = parameter<double>({{1.0, 2.0}, {3.0, 5.0}});
+  const Tensor<double> y{{1.0, 1.0}, {1.0, 1.0}};
+  CHECK(nn::mse_loss(a, y).item() == doctest::Approx(21.0 / 4));
+  CHECK(nn::mse_loss(a, y, Reduction::sum).item() == 21);
+  CHECK(nn::mse_loss(a, y, Reduction::batch_mean).item() == 10.5);
+  check_close(nn::mse_loss(a, y, Reduction::none), Tensor<double>{{0.0, 1.0}, {4.0, 16.0}}, 0);
+  nn::half_squared_error(a, y).backward();
+  check_close(a.grad(), (a - y).detach(), 0);
+  check_close(nn::mse_loss(a, xt::xarray<double>{{1.0, 1.0}, {1.0, 1.0}}), nn::mse_loss(a, y), 0);
+  CHECK_THROWS_WITH_AS(
+      nn::mse_loss(a, Tensor<double>{1.0, 2.0, 3.0, 4.0}),
+      "[mse_loss] shapes (2, 2) of the prediction and (4,) of the target differ: reshape the target", Error);
+}
+
+TEST_CASE("the recorded gradients of losses are the fused ones") {
+  const Tensor<double> x{{0.1, -0.2, 0.5}, {1.0, 2.0, -1.0}}, y{{0.25, 0.5, 0.25}, {1.0, 0.0, 0.0}};
+  using Loss = std::function<Tensor<double>(const Tensor<double>&, const Tensor<double>&, Reduction)>;
+  for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::batch_mean, Reduction::none})
+    for (const Loss& loss :
+         {Loss([](auto&a, auto&b, Reduction r) { return nn::mse_loss(a, b, r); }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::half_squared_error(a, b, r); }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::binary_cross_entropy(sigmoid(a), b, r); }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::binary_cross_entropy_with_logits(a, b, r); }),
+          Loss([](auto&a, auto&, Reduction r) {
+            return nn::cross_entropy(a, {2, 0}, r);
+          }),
+          Loss([](auto&a, auto&b, Reduction r) { return nn::cross_entropy(a, b, r); })}) {
+      const Tensor<double> a = parameter(x), b = parameter(y), value = loss(a, b, reduction);
+      const Tensor<double> seed = cos(value.detach() + 1);
+      const std::vector<Tensor<double>> leaves{a, b};
+      const auto fused = grad(value, leaves, {.seed = seed, .retain_tape = true});
+      const auto recorded = grad(value, leaves, {.seed = seed, .create_graph = true});
+      for (std::size_t i = 0; i < 2; ++i) check_close(recorded[i].detach(), fused[i], 1e-13, 1e-15);
+    }
+}
+
+TEST_CASE("cross-entropies: integer and one-hot labels agree, and extremes stay finite") {
+  const auto z = parameter<double>({{1.0, -2.0, 0.5}, {1000.0, 0.0, -1000.0}});
+  const std::vector<int> labels{2, 0};
+  const Tensor<double> rows{{0.0, 0.0, 1.0}, {1.0, 0.0, 0.0}};
+  const Tensor<double> from_labels = nn::cross_entropy(z, labels, Reduction::none);
+  check_close(nn::cross_entropy(z, rows, Reduction::none), from_labels, 1e-14);
+  check_close(nn::cross_entropy(z, xt::xarray<double>(rows.value()), Reduction::none), from_labels, 1e-14);
+  check_close(nn::cross_entropy(z, xt::xarray<int>{{0, 0, 1}, {1, 0, 0}}, Reduction::none), from_labels,
+              1e-14);
+  check_close(nn::cross_entropy(z, xt::xarray<std::size_t>{2, 0}, Reduction::none), from_labels, 1e-14);
+  CHECK(from_labels.value()(1) == 0);
+  const auto g = grad(nn::cross_entropy(z, labels), z);
+  check_close(g, (softmax(z, 1) - rows).detach() / 2, 1e-14, 1e-16);
+  CHECK(check_gradients([&](const auto& in) { return nn::cross_entropy(in, labels, Reduction::none); },
+                        Tensor<double>{{0.1, -0.2, 0.5}, {1.0, 2.0, -1.0}}, {.order = 2})
+            .passed);
+  // An impossible class that does not occur costs nothing; one that occurs costs everything.
+  const auto never = parameter<double>({{0.0, -std::numeric_limits<double>::infinity(), 1.0}});
+  const Tensor<double> third{{0.0, 0.0, 1.0}}, second{{0.0, 1.0, 0.0}};
+  const Tensor<double> cost = nn::cross_entropy(never, third);
+  CHECK(cost.item() == doctest::Approx(nn::cross_entropy(never, std::vector<int>{2}).item()).epsilon(1e-15));
+  check_close(grad(cost, never), (softmax(never, 1) - third).detach(), 1e-15);
+  CHECK(nn::cross_entropy(never, second).item() == std::numeric_limits<double>::infinity());
+  CHECK_THROWS_WITH_AS(
+      nn::cross_entropy(z, Tensor<double>{2, 0}),
+      doctest::Contains("[cross_entropy] the target of shape (2,) holds no rows: give class labels"), Error);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(Tensor<double>{1, 2}, Tensor<double>{0, 1}),
+                       "[cross_entropy] logits of shape (2,) are not (N, C)", Error);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(z, {2, 3}),
+                       "[cross_entropy] label 3 at 1 is not one of the 3 classes from 0", Error);
+  CHECK_THROWS_WITH_AS(nn::cross_entropy(z, {-1, 0}),
+                       "[cross_entropy] label -1 at 0 is not one of the 3 classes from 0", Error);
+  CHECK_THROWS_WITH_AS(
+      nn::cross_entropy(z, {1}),
+      "[cross_entropy] labels of shape (1,) for logits of shape (2, 3): one label for each row is needed",
+      Error);
+
+  const double infinity = std::numeric_limits<double>::infinity();  // a masked class
+  const auto masked = parameter<double>({{-infinity, 0.0, 0.0}});
+  check_close(grad(nn::cross_entropy(masked, {1}), masked), Tensor<double>{{0.0, -0.5, 0.5}}, 1e-15);
+
+  const auto logits = parameter<double>({0.0, 1000.0, -1000.0, 1000.0, -1000.0});
+  const Tensor<double> target{1.0, 1.0, 0.0, 0.0, 1.0};
+  check_close(nn::binary_cross_entropy_with_logits(logits, target, Reduction::none),
+              {std::log(2.0), 0.0, 0.0, 1000.0, 1000.0}, 1e-15);
+  check_close(grad(nn::binary_cross_entropy_with_logits(logits, target, Reduction::sum), logits),
+              {-0.5, 0.0, 0.0, 1.0, -1.0}, 1e-15);
+  const auto p = parameter<double>({0.0, 1.0, 0.25});
+  const Tensor<double> loss = nn::binary_cross_entropy(p, {0.0, 1.0, 1.0}, Reduction::none);
+  check_close(loss, {0.0, 0.0, -std::log(0.25)}, 1e-15);
+  check_close(grad(sum(loss), p), {0.0, 0.0, -4.0}, 1e-15);
+  CHECK(check_gradients(
+            [](const std::vector<Tensor<double>>& x) {
+              return nn::binary_cross_entropy(sigmoid(x[0]), sigmoid(x[1]));
+            },
+            {Tensor<double>{0.3, -1.0}, Tensor<double>{0.5, 1.0}}, {.order = 2})
+            .passed);
+  CHECK(check_gradients(
+            [](const std::vector<Tensor<double>>& x) {
+              return nn::binary_cross_entropy_with_logits(x[0], x[1]);
+            },
+            {Tensor<double>{0.3, -1.0}, Tensor<double>{0.5, 1.0}}, {.order = 2})
+            .passed);
+}
+
+TEST_CASE("optimisers change parameters, never gradients, and refuse what cannot be") {
+  auto w = parameter<double>({1.0, -2.0});
+  const auto unused = parameter<double>(5.0);
+  nn::SGD<double> sgd({w, unused}, {.learning_rate = 0.5, .weight_decay = 0.1});
+  sum(square(w)).backward();
+  const Tensor<double> before = w.grad();
+  sgd.step();
+  check_close(w, {1.0 - 0.5 * (2 + 0.1), -2.0 + 0.5 * (4 + 0.2)}, 1e-15);
+  check_close(w.grad(), before, 0);
+  check_close(w.grad(), {2.0, -4.0}, 0);
+  CHECK(unused.item() == 5);
+  sgd.zero_grad();
+  CHECK(!w.has_grad());
+  sgd.step();  // nothing to do
+  sgd.options.learning_rate = 0;
+  using SGD = nn::SGD<double>;
+  using Adam = nn::Adam<double>;
+  CHECK_THROWS_WITH_AS(SGD({w}, {.learning_rate = -1}), "[SGD] the learning rate -1 is negative", Error);
+  CHECK_THROWS_WITH_AS(SGD({w}, {.nesterov = true}), "[SGD] Nesterov needs a momentum", Error);
+  CHECK_THROWS_WITH_AS(SGD({w.detach()}), "[optimizer] tensor 0 is no parameter: make it with parameter()",
+                       Error);
+  CHECK_THROWS_WITH_AS(Adam({w}, {.beta1 = 1}), "[Adam] beta1 1 and beta2 0.999 must be in [0, 1)", Error);
+}
+
+TEST_CASE("a network learns XOR") {
+  random::seed(0);
+  nn::Sequential<double> model(nn::Linear<double>(2, 8), nn::Tanh<double>(), nn::Linear<double>(8, 1),
+                               nn::Sigmoid<double>());
+  nn::Adam<double> adam(model.parameters(), {.learning_rate = 0.05});
+  const Tensor<double> x{{0, 0}, {0, 1}, {1, 0}, {1, 1}}, y{{0}, {1}, {1}, {0}};
+  for (int step = 0; step < 500; ++step) {
+    adam.zero_grad();
+    nn::binary_cross_entropy(model(x), y).backward();
+    adam.step();
+  }
+  const NoGrad no_grad;
+  check_close((model(x) > 0.5), y, 0);
+  CHECK(nn::binary_cross_entropy(model(x), y).item() < 0.01);
+}

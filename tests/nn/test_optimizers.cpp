@@ -1,0 +1,328 @@
+// Optimisers, schedules and clipping against PyTorch's numbers, and their state.
+#include <functional>
+#include <map>
+
+#include "../check_close.hpp"
+#include "golden_nn.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+using namespace xtape::test;
+
+namespace {
+
+using Parameters = std::vector<Tensor<double>>;
+using MakeOptimizer = std::function<std::unique_ptr<nn::Optimizer<double>>(Parameters)>;
+
+template <template <class> class Rule, class Options>
+MakeOptimizer make(Options options) {
+  return [=](Parameters p) { return std::make_unique<Rule<double>>(std::move(p), options); };
+}
+
+std::map<std::string, MakeOptimizer> optimizers() {
+  using namespace xtape::nn;
+  return {
+      {"SGD", make<SGD>(SGDOptions{.learning_rate = 0.5})},
+      {"SGD/momentum", make<SGD>(SGDOptions{.learning_rate = 0.2, .momentum = 0.9, .weight_decay = 0.01})},
+      {"SGD/nesterov", make<SGD>(SGDOptions{.learning_rate = 0.2, .momentum = 0.9, .nesterov = true})},
+      {"Adam", make<Adam>(AdamOptions{})},
+      {"Adam/options",
+       make<Adam>(AdamOptions{
+           .learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.9, .epsilon = 1e-4, .weight_decay = 0.02})},
+      {"AdamW", make<AdamW>(AdamWOptions{})},
+      {"AdamW/options",
+       make<AdamW>(AdamWOptions{
+           .learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.9, .epsilon = 1e-4, .weight_decay = 0.3})},
+      {"RMSprop", make<RMSprop>(RMSpropOptions{})},
+      {"RMSprop/momentum",
+       make<RMSprop>(RMSpropOptions{
+           .learning_rate = 0.01, .alpha = 0.9, .epsilon = 1e-3, .momentum = 0.8, .weight_decay = 0.1})},
+      {"RMSprop/centered", make<RMSprop>(RMSpropOptions{.alpha = 0.9, .epsilon = 1e-3, .centered = true})},
+      {"RMSprop/all", make<RMSprop>(RMSpropOptions{.learning_rate = 0.005,
+                                                   .alpha = 0.8,
+                                                   .epsilon = 1e-3,
+                                                   .momentum = 0.5,
+                                                   .centered = true,
+                                                   .weight_decay = 0.05})},
+      {"Adagrad", make<Adagrad>(AdagradOptions{})},
+      {"Adagrad/options", make<Adagrad>(AdagradOptions{.learning_rate = 0.1,
+                                                       .rate_decay = 0.05,
+                                                       .initial_square = 0.1,
+                                                       .epsilon = 1e-4,
+                                                       .weight_decay = 0.02})},
+  };
+}
+
+Parameters parameters() {
+  Parameters p;
+  for (const char* name : {"W1", "b1", "W2", "b2"})
+    p.push_back(parameter(tensor(golden_nn().at("network").at(name))));
+  return p;
+}
+
+double train_step(nn::Optimizer<double>& optimizer) {
+  const Json& network = golden_nn().at("network");
+  const Parameters& p = optimizer.parameters();
+  optimizer.zero_grad();
+  const Tensor<double> loss =
+      nn::mse_loss(sigmoid(linear(tanh(linear(tensor(network.at("x")), p[0], p[1])), p[2], p[3])),
+                   tensor(network.at("y")));
+  loss.backward();
+  optimizer.step();
+  return loss.item();
+}
+
+void check_all_close(const Parameters& p, const Json& expected, double rtol) {
+  REQUIRE(p.size() == expected.size());
+  for (std::size_t i = 0; i < p.size(); ++i) check_close(p[i], tensor(expected[i]), rtol, rtol / 100);
+}
+
+}  // namespace
+
+TEST_CASE("every optimiser follows PyTorch's losses and parameters over 20 steps") {
+  const auto all = optimizers();
+  const Json& rows = golden_nn().at("optimizers");
+  CHECK(rows.size() == all.size());
+  for (const auto& [id, make] : all) {
+    const std::string& name = id;  // Clang 14 captures no binding
+    CAPTURE(name);
+    const Json& row = rows.at(name);
+    const Parameters p = parameters();
+    const auto optimizer = make(p);
+    for (std::size_t step = 0; step < 20; ++step) {
+      const double loss = train_step(*optimizer), expected = row.at("losses")[step];
+      CHECK(std::abs(loss - expected) <= 1e-12 * expected);
+      if (step == 2) check_all_close(p, row.at("third"), 1e-12);
+    }
+    check_all_close(p, row.at("final"), 1e-11);
+  }
+}
+
+TEST_CASE("a saved state continues bit for bit, and one that does not fit changes nothing") {
+  for (const auto& [id, make] : optimizers()) {
+    const std::string& name = id;
+    CAPTURE(name);
+    const Parameters p = parameters();
+    const auto first = make(p);
+    CHECK(first->state().empty());
+    for (int i = 0; i < 3; ++i) train_step(*first);
+    Parameters copies;
+    for (const Tensor<double>& one : p) copies.push_back(parameter(one));
+    const auto second = make(copies);
+    train_step(*second);  // what it has learnt gives way
+    for (std::size_t i = 0; i < p.size(); ++i) copies[i].assign(p[i]);
+    second->restore(first->state());
+    for (int i = 0; i < 3; ++i) CHECK(train_step(*first) == train_step(*second));
+    for (std::size_t i = 0; i < p.size(); ++i) check_close(copies[i], p[i], 0);
+    CHECK(first->state().size() == second->state().size());
+  }
+  const Parameters p = parameters();
+  nn::Adam<double> adam(p);
+  train_step(adam);
+  auto state = adam.state();
+  CHECK(state.size() == 12);
+  CHECK(state[0].first == "steps.0");
+  CHECK(state[0].second.item() == 1);
+  CHECK(state[2].first == "square.0");
+  CHECK(state[2].second.shape() == p[0].shape());
+  state[1].second = zeros<double>({2});
+  CHECK_THROWS_WITH_AS(adam.restore(state),
+                       "[optimizer] 'mean.0' of shape (2,) does not fit: it is the state of other "
+                       "parameters, or of another rule",
+                       Error);
+  CHECK(adam.state()[0].second.item() == 1);
+  CHECK_THROWS_AS(adam.restore({{"velocity.0", zeros<double>({5, 3})}}), Error);
+  CHECK_THROWS_AS(adam.restore({{"steps.4", 1.0}}), Error);
+  CHECK_THROWS_AS(adam.restore({{"steps.0", -1.0}}), Error);
+  adam.restore({});
+  CHECK(adam.state().empty());
+}
+
+TEST_CASE("optimisers in float, without gradients, with nothing, and with settings that cannot be") {
+  using namespace xtape::nn;
+  auto w = parameter<float>({1, -1}), unused = parameter<float>(7);
+  RMSprop<float> rmsprop({w, unused}, {.learning_rate = 0.1, .alpha = 0, .epsilon = 0, .centered = true});
+  (w * Tensor<float>{2, -3}).backward({.seed = ones<float>({2})});
+  rmsprop.options.centered = false;
+  rmsprop.step();
+  check_close(w, {0.9f, -0.9f}, 1e-6);
+  CHECK(unused.item() == 7);
+  CHECK(rmsprop.state().size() == 2);
+  rmsprop.set_learning_rate(0.5);
+  CHECK(rmsprop.learning_rate() == 0.5);
+  Adagrad<float> empty(std::vector<Tensor<float>>{});
+  empty.step();
+  empty.set_learning_rate(0.25);
+  CHECK(empty.learning_rate() == 0.25);
+
+  // Centered, a gradient that stays leaves no variance, and rounding none below 0.
+  RMSprop<float> centered({w}, {.alpha = 0.9, .epsilon = 1, .centered = true});
+  for (int i = 0; i < 400; ++i) centered.step();
+  CHECK(std::isfinite(norm(w).item()));
+
+  const std::vector<Tensor<float>> p{w};
+  for (const double rate : {-1.0, std::nan("")})
+    CHECK_THROWS_WITH_AS(rmsprop.set_learning_rate(rate), doctest::Contains("[optimizer] the learning rate "),
+                         Error);
+  CHECK(rmsprop.learning_rate() == 0.5);
+  CHECK_THROWS_WITH_AS(SGD<float>({unused, w, w}),
+                       "[optimizer] tensor 2 is tensor 1 again: each step would update it twice", Error);
+  CHECK_THROWS_WITH_AS(Adam<float>(p).restore({{"mean.0", zeros<float>({2})}}),
+                       "[optimizer] there is 'mean.0', and no 'steps.0'", Error);
+  CHECK_THROWS_WITH_AS(AdamW<float>(p, {.beta2 = 1}), "[AdamW] beta1 0.9 and beta2 1 must be in [0, 1)",
+                       Error);
+  CHECK_THROWS_WITH_AS(AdamW<float>(p, {.weight_decay = -1}), "[AdamW] the weight decay -1 is negative",
+                       Error);
+  CHECK_THROWS_WITH_AS(RMSprop<float>(p, {.alpha = 1}), "[RMSprop] alpha 1 must be in [0, 1)", Error);
+  CHECK_THROWS_WITH_AS(RMSprop<float>(p, {.momentum = -1}), "[RMSprop] the momentum -1 is negative", Error);
+  CHECK_THROWS_WITH_AS(Adagrad<float>(p, {.rate_decay = -1}), "[Adagrad] the rate's decay -1 is negative",
+                       Error);
+  CHECK_THROWS_WITH_AS(Adagrad<float>(p, {.initial_square = -1}),
+                       "[Adagrad] the initial square -1 is negative", Error);
+}
+
+TEST_CASE("schedules give PyTorch's rates for 30 steps, and continue from a count") {
+  using namespace xtape::nn;
+  using Make = std::function<std::unique_ptr<Schedule>(HasLearningRate&)>;
+  const std::map<std::string, Make> all{
+      {"StepLR",
+       [](auto& o) { return std::make_unique<StepLR>(o, StepOptions{.step_size = 7, .gamma = 0.3}); }},
+      {"CosineLR", [](auto& o) { return std::make_unique<CosineLR>(o, CosineOptions{.steps = 30}); }},
+      {"CosineLR/beyond",
+       [](auto& o) { return std::make_unique<CosineLR>(o, CosineOptions{.steps = 12, .minimum = 0.05}); }},
+      {"WarmupLR", [](auto& o) { return std::make_unique<WarmupLR>(o); }},
+      {"WarmupLR/options",
+       [](auto& o) { return std::make_unique<WarmupLR>(o, WarmupOptions{.steps = 8, .start_factor = 0.1}); }},
+      {"WarmupLR/cosine",
+       [](auto& o) {
+         return std::make_unique<WarmupLR>(o, WarmupOptions{.steps = 6}, CosineLR(o, {.steps = 20}));
+       }},
+  };
+  const std::vector<Tensor<double>> p{parameter<double>(1.0)};
+  for (const auto& [id, make] : all) {
+    const std::string& name = id;
+    CAPTURE(name);
+    const auto rates = golden_nn().at("schedules").at(name).at("rates").get<std::vector<double>>();
+    REQUIRE(rates.size() == 30);
+    SGD<double> sgd(p, {.learning_rate = 0.5});
+    Adam<float> other({parameter<float>(1.0f)}, {.learning_rate = 0.5});
+    const auto schedule = make(sgd), late = make(other);
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      CAPTURE(i);
+      CHECK(schedule->count() == i);
+      CHECK(std::abs(sgd.learning_rate() - rates[i]) <= 1e-12 * rates[i] + 1e-15);
+      late->set_count(i);
+      CHECK(other.learning_rate() == sgd.learning_rate());
+      schedule->step();
+    }
+    CHECK(schedule->first_rate() == 0.5);
+  }
+  SGD<double> sgd(p);
+  CHECK_THROWS_WITH_AS(StepLR(sgd, {.step_size = 0}), "[StepLR] 0 steps: there must be one at least", Error);
+  CHECK_THROWS_WITH_AS(CosineLR(sgd, {.steps = 0}), "[CosineLR] 0 steps: there must be one at least", Error);
+  CHECK_THROWS_WITH_AS(WarmupLR(sgd, {.start_factor = 2}), "[WarmupLR] the start_factor 2 is not in [0, 1]",
+                       Error);
+  CHECK(sgd.learning_rate() == 0.1);
+}
+
+TEST_CASE("ReduceOnPlateau gives PyTorch's rates, and continues from its state") {
+  using namespace xtape::nn;
+  const std::map<std::string, PlateauOptions> all{
+      {"ReduceOnPlateau", {.patience = 2}},
+      {"ReduceOnPlateau/options",
+       {.factor = 0.5, .patience = 1, .threshold = 0.01, .cooldown = 2, .minimum = 0.1}},
+      {"ReduceOnPlateau/maximize", {.patience = 3, .maximize = true}},
+  };
+  for (const auto& [id, options] : all) {
+    const std::string& name = id;
+    CAPTURE(name);
+    const Json& rates = golden_nn().at("schedules").at(name).at("rates");
+    SGD<double> sgd({}, {.learning_rate = 0.5});
+    ReduceOnPlateau schedule(sgd, options);
+    for (std::size_t i = 0; i < 30; ++i) {
+      CAPTURE(i);
+      CHECK(std::abs(sgd.learning_rate() - rates[i].get<double>()) <= 1e-12 * rates[i].get<double>());
+      const Json& metric = golden_nn().at("metrics")[i];
+      const auto state = schedule.state;
+      schedule = ReduceOnPlateau(sgd, options);  // as a resumed run would
+      schedule.state = state;
+      schedule.step(metric.is_null() ? std::nan("") : metric.get<double>());
+    }
+  }
+  SGD<double> sgd({});
+  CHECK_THROWS_WITH_AS(ReduceOnPlateau(sgd, {.factor = 1}),
+                       "[ReduceOnPlateau] the factor 1 is not between 0 and 1", Error);
+}
+
+TEST_CASE("clipping: PyTorch's gradients, and norms beyond the range of float") {
+  for (const char* name : {"norm", "norm/small", "value"}) {
+    CAPTURE(name);
+    const Json& row = golden_nn().at("clipping").at(name);
+    Parameters p;
+    for (const Json& g : row.at("before")) {
+      p.push_back(parameter(zeros<double>(tensor(g).shape())));
+      p.back().set_grad(tensor(g));
+    }
+    const Tensor<double> held = p[0].grad();
+    p.push_back(parameter<double>(1.0));  // has no gradient
+    if (std::string(name) == "value") {
+      nn::clip_grad_value(p, 2);
+    } else {
+      const double norm = nn::clip_grad_norm(p, std::string(name) == "norm" ? 1.5 : 100);
+      CHECK(std::abs(norm - row.at("norm").get<double>()) <= 1e-14 * norm);
+    }
+    for (std::size_t i = 0; i < 3; ++i) check_close(p[i].grad(), tensor(row.at("after")[i]), 1e-14);
+    check_close(held, tensor(row.at("before")[0]), 0);  // whoever holds a gradient keeps what he has
+    CHECK(!p[3].has_grad());
+  }
+
+  auto w = parameter(zeros<float>({3000}));
+  w.set_grad(full<float>({3000}, 1e30f));
+  const std::vector<Tensor<float>> p{w};
+  CHECK(nn::clip_grad_norm(p, 1) == doctest::Approx(1e30 * std::sqrt(3000.0)).epsilon(1e-6));
+  CHECK(norm(w.grad()).item() == doctest::Approx(1).epsilon(1e-5));
+  CHECK(nn::clip_grad_norm(p, 0) > 0);
+  check_close(w.grad(), zeros<float>({3000}), 0);
+  CHECK(nn::clip_grad_norm(p, 0) == 0);
+
+  for (const double size : {1e200, 1e-200}) {  // their squares are beyond the range of double
+    auto a = parameter(zeros<double>({3000})), b = parameter(zeros<double>({1}));
+    a.set_grad(full<double>({3000}, 3 * size));
+    b.set_grad(full<double>({1}, 4 * std::sqrt(3000) * size));
+    const std::vector<Tensor<double>> extremes{a, b};
+    CHECK(nn::clip_grad_norm(extremes, 1) / size == doctest::Approx(5 * std::sqrt(3000)));
+    if (size > 1) CHECK(b.grad().item() == doctest::Approx(0.8));
+  }
+
+  const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
+  auto v = parameter<float>({0, 0, 0});
+  const std::vector<Tensor<float>> both{w, v};
+  w.set_grad(ones<float>({3000}));
+  v.set_grad({nan, 1, 5});
+  CHECK(std::isnan(nn::clip_grad_norm(both, 1)));
+  check_close(v.grad(), {nan, 1, 5}, 0);
+  v.set_grad({-infinity, 1, 5});
+  CHECK(std::isinf(nn::clip_grad_norm(both, 1)));
+  check_close(w.grad(), ones<float>({3000}), 0);
+  v.set_grad({-infinity, nan, 5});
+  nn::clip_grad_value(both, 2);
+  check_close(v.grad(), {-2, nan, 2}, 0);
+
+  CHECK(nn::clip_grad_norm(std::vector<Tensor<float>>{}, 1) == 0);
+  CHECK_THROWS_WITH_AS(nn::clip_grad_norm(p, -1), "[clip_grad_norm] the limit -1 is not at least 0", Error);
+  CHECK_THROWS_WITH_AS(nn::clip_grad_value(p, std::nan("")),
+                       "[clip_grad_value] the limit nan is not at least 0", Error);
+  CHECK_THROWS_WITH_AS(nn::clip_grad_norm(std::vector<Tensor<float>>{w, ones<float>({2})}, 1),
+                       "[clip_grad_norm] tensor 1 is no parameter: make it with parameter()", Error);
+  CHECK_THROWS_WITH_AS(v.set_grad({1, 2}), "[set_grad] the gradient of shape (2,) for a leaf of shape (3,)",
+                       Error);
+  Tensor<float> constant{1, 2};
+  CHECK_THROWS_WITH_AS(constant.set_grad({1, 2}),
+                       "[set_grad] only leaves hold a gradient: make the tensor with parameter()", Error);
+
+  // Gradients go on accumulating on what was set.
+  v.set_grad({1, 2, 3});
+  sum(v).backward();
+  check_close(v.grad(), {2, 3, 4}, 0);
+}

@@ -1,0 +1,337 @@
+// The Trainer beside a loop by hand; early stopping, callbacks, errors, history, progress.
+#include <cmath>
+#include <sstream>
+
+#include "../check_close.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+using namespace xtape::test;
+using Data = nn::Dataset<double>;
+using Loader = nn::DataLoader<double>;
+using Trainer = nn::Trainer<double>;
+
+namespace {
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+const nn::Loss<double> cross_entropy = [](const Tensor<double>& logits, const Data& batch) {
+  return nn::cross_entropy(logits, batch.labels);
+};
+const nn::Loss<double> squared_error = [](const Tensor<double>& prediction, const Data& batch) {
+  return nn::mse_loss(prediction, batch.targets);
+};
+
+struct Split {
+  Data test, training;
+};
+
+Split digits() {
+  const Data all = Data::from_csv(std::string(XTAPE_SOURCE_DIR) + "/examples/train_digits/digits.csv.gz",
+                                  {.scale = 1.0 / 16});
+  auto [test, training] = all.split(0.2, 1);
+  return {std::move(test), std::move(training)};
+}
+
+nn::Sequential<double> digit_model(std::size_t hidden = 32) {
+  random::seed(1);
+  return nn::Sequential<double>(nn::Linear<double>(64, hidden), nn::Sigmoid<double>(),
+                                nn::Linear<double>(hidden, 10));
+}
+
+/// y = w x, w from 1: the loss of the validation data below follows from w alone.
+struct Line : nn::Module<double> {
+  Tensor<double> w = parameter<double>({1.0});
+  Tensor<double> state = zeros<double>({1});  // counts what it was trained on
+  std::vector<bool> modes;                    // of each call
+
+  Tensor<double> forward(const Tensor<double>& x) override {
+    modes.push_back(training());
+    if (training()) state.assign((state + static_cast<double>(x.size())).detach());
+    return w * x;
+  }
+  void members(nn::Members<double>& m) override {
+    m.parameter("w", w);
+    m.buffer("state", state);
+  }
+};
+
+const Data line_data(Tensor<double>{{1.0}, {1.0}}, Tensor<double>{{0.0}, {0.0}});  // loss w²
+
+/// An "optimiser" that sets w to given numbers, one after the other.
+struct Scripted : nn::Optimizer<double> {
+  Scripted(const Tensor<double>& w, std::vector<double> numbers)
+      : nn::Optimizer<double>({w}), values(std::move(numbers)) {}
+  void update(std::size_t, double* w, const double*, std::size_t) override { *w = values.at(at++); }
+  double learning_rate() const override { return rate; }
+  void set_learning_rate(double r) override { rate = r; }
+  std::vector<double> values;
+  std::size_t at = 0;
+  double rate = 0.5;
+};
+
+}  // namespace
+
+TEST_CASE("it learns the digits, and does to the bit what a loop by hand does") {
+  const Split data = digits();
+  nn::Sequential<double> model = digit_model();
+  nn::Adam<double> adam(model.parameters(), {.learning_rate = 0.01});
+  Loader loader(data.training, {.batch_size = 32, .seed = 3});
+  Trainer trainer(model, adam, cross_entropy, {.epochs = 25});
+  const nn::History& history = trainer.fit(loader, data.test);
+
+  nn::Sequential<double> by_hand = digit_model();
+  nn::Adam<double> optimizer(by_hand.parameters(), {.learning_rate = 0.01});
+  Loader batches(data.training, {.batch_size = 32, .seed = 3});
+  for (int epoch = 0; epoch < 25; ++epoch)
+    for (const Data& batch : batches) {
+      optimizer.zero_grad();
+      nn::cross_entropy(by_hand(batch.inputs), batch.labels).backward();
+      optimizer.step();
+    }
+  for (std::size_t i = 0; i < 4; ++i) check_close(model.parameters()[i], by_hand.parameters()[i], 0);
+
+  REQUIRE(history.epochs.size() == 25);
+  const nn::Epoch& last = history.epochs.back();
+  CHECK(last.number == 25);
+  CHECK(last.validation_accuracy >= 0.97);
+  CHECK(last.train_loss < 0.1 * history.epochs[0].train_loss);
+  CHECK(last.learning_rate == 0.01);
+  const nn::Evaluation reached = evaluate(model, data.test, cross_entropy);
+  CHECK(reached.accuracy == last.validation_accuracy);
+  CHECK(reached.loss == last.validation_loss);
+  // The same in one batch, and in batches that do not divide the data.
+  const NoGrad no_grad;
+  CHECK(nn::accuracy(model(data.test.inputs), data.test.labels) == doctest::Approx(reached.accuracy));
+  CHECK(evaluate(model, data.test, cross_entropy, 7).loss == doctest::Approx(reached.loss));
+}
+
+TEST_CASE("training in two halves, from the loader's and the trainer's state, is training at once") {
+  const Split data = digits();
+  const auto train = [&](const std::vector<std::size_t>& parts) {
+    nn::Sequential<double> model = digit_model(8);
+    nn::SGD<double> sgd(model.parameters());
+    nn::History history;
+    Loader::State state{.seed = 5};
+    for (const std::size_t epochs : parts) {  // all but model and optimiser made anew
+      Loader loader(data.training, {.batch_size = 64});
+      loader.restore(state);
+      Trainer trainer(model, sgd, cross_entropy, {.epochs = epochs});
+      trainer.history = history;
+      history = trainer.fit(loader);
+      state = loader.state();
+    }
+    CHECK(history.epochs.back().number == 3);
+    CHECK(std::isnan(history.epochs.back().validation_loss));
+    return model;
+  };
+  nn::Sequential<double> once = train({3}), twice = train({1, 2});
+  for (std::size_t i = 0; i < 4; ++i) check_close(once.parameters()[i], twice.parameters()[i], 0);
+}
+
+TEST_CASE("early stopping: patience, and the best parameters and buffers") {
+  Line model;
+  Scripted script(model.w, {3, 2, 2.5, 2, 1, 0});
+  Loader loader(line_data, {.batch_size = 2});
+  Trainer trainer(model, script, squared_error, {.epochs = 6, .patience = 2});
+  CHECK(trainer.fit(loader, line_data).epochs.size() == 4);  // 3, 2, then twice no better than 2
+  CHECK(model.w.item() == 2);
+  CHECK(model.state.item() == 4);
+  CHECK(trainer.history.epochs[1].validation_loss == 4);
+  CHECK(std::isnan(trainer.history.epochs[1].validation_accuracy));
+
+  // All epochs run: the best ones still are those of the lowest loss.
+  Line other;
+  Scripted up(other.w, {1, 2});
+  CHECK(
+      Trainer(other, up, squared_error, {.epochs = 2, .patience = 5}).fit(loader, line_data).epochs.size() ==
+      2);
+  CHECK(other.w.item() == 1);
+  // Without patience the last ones stay.
+  Line third;
+  Scripted again(third.w, {1, 2});
+  Trainer(third, again, squared_error, {.epochs = 2}).fit(loader, line_data);
+  CHECK(third.w.item() == 2);
+}
+
+TEST_CASE("callbacks come in order; one of them ends training") {
+  Line model;
+  nn::SGD<double> sgd({model.w}, {.learning_rate = 0.1});
+  Loader loader(line_data, {.batch_size = 1});
+  std::ostringstream events;
+  double seen = 0;
+  Trainer trainer(model, sgd, squared_error,
+                  {.epochs = 5,
+                   .on_epoch_begin = [&](std::size_t epoch) { events << 'E' << epoch << ' '; },
+                   .after_backward =
+                       [&] {
+                         seen = model.w.grad().item();
+                         events << "g ";
+                       },
+                   .on_batch_end = [&](std::size_t epoch, std::size_t batch,
+                                       double) { events << 'b' << epoch << '.' << batch << ' '; },
+                   .on_epoch_end =
+                       [&](const nn::Epoch& epoch) {
+                         events << 'e' << epoch.number << ' ';
+                         sgd.set_learning_rate(sgd.learning_rate() / 2);
+                         return epoch.number < 2;
+                       }});
+  trainer.fit(loader);
+  CHECK(events.str() == "E1 g b1.1 g b1.2 e1 E2 g b2.1 g b2.2 e2 ");
+  CHECK(trainer.history.epochs[0].learning_rate == 0.1);
+  CHECK(trainer.history.epochs[1].learning_rate == 0.05);
+  check_close(model.w, {0.8 * 0.8 * 0.9 * 0.9}, 1e-15);  // w ← w − 2 α w
+  CHECK(seen == doctest::Approx(2 * 0.8 * 0.8 * 0.9));
+  trainer.options.on_epoch_end = {};
+  trainer.options.epochs = 1;
+  CHECK(trainer.fit(loader).epochs.back().number == 3);  // goes on
+}
+
+TEST_CASE("gradients changed after backward are what the step takes") {
+  Line model;
+  nn::SGD<double> sgd({model.w}, {.learning_rate = 1});
+  Loader loader(line_data, {.batch_size = 2});
+  Trainer(model, sgd, squared_error, {.epochs = 1, .after_backward = [&] { model.w.zero_grad(); }})
+      .fit(loader);
+  CHECK(model.w.item() == 1);
+}
+
+TEST_CASE("modes: training, evaluation for the validation, and then as they were, module by module") {
+  Line model;
+  nn::SGD<double> sgd({model.w});
+  Loader loader(line_data, {.batch_size = 1});
+  Trainer trainer(model, sgd, squared_error, {.epochs = 2});
+  model.eval();
+  trainer.fit(loader, line_data);
+  CHECK(model.modes == std::vector<bool>{true, true, false, true, true, false});
+  CHECK(model.state.item() == 4);
+  CHECK(!model.training());
+
+  nn::Sequential<double> tree{Line(), nn::Sequential<double>(Line(), Line())};
+  tree[1].eval();
+  dynamic_cast<nn::Sequential<double>&>(tree[1])[0].train();
+  const auto modes = [&] {
+    auto& inner = dynamic_cast<nn::Sequential<double>&>(tree[1]);
+    return std::vector<bool>{tree.training(), tree[0].training(), inner.training(), inner[0].training(),
+                             inner[1].training()};
+  };
+  const std::vector<bool> before{true, true, false, true, false};
+  REQUIRE(modes() == before);
+  evaluate(tree, line_data, squared_error);
+  CHECK(modes() == before);
+  CHECK_THROWS_AS(evaluate(tree, Data(line_data.inputs, Tensor<double>{0.0, 0.0}), squared_error), Error);
+  CHECK(modes() == before);
+}
+
+TEST_CASE("a loss that is no number ends training before the weights are touched; the history is kept") {
+  const Tensor<double> x{{1.0}, {1.0}, {1.0}, {1.0}};
+  Line model;
+  nn::SGD<double> sgd({model.w}, {.learning_rate = 1e200});  // 1, then −2e200, whose square is infinite
+  Loader loader(line_data, {.batch_size = 1});
+  std::vector<double> losses;
+  Trainer trainer(model, sgd, squared_error,
+                  {.epochs = 3, .on_batch_end = [&](auto, auto, double loss) { losses.push_back(loss); }});
+  CHECK_THROWS_WITH_AS(
+      trainer.fit(loader),
+      "[Trainer] the loss is inf in epoch 1, batch 2: the weights are those before it; look at the "
+      "inputs, lower the learning rate, or clip the gradients",
+      Error);
+  CHECK(model.w.item() == -2e200);
+  CHECK(losses == std::vector<double>{1, std::numeric_limits<double>::infinity()});
+  CHECK(trainer.history.epochs.empty());
+  CHECK(model.training());
+
+  Line second;
+  Scripted script(second.w, {2, 3, not_a_number});
+  Trainer later(second, script, squared_error, {.epochs = 9});
+  CHECK_THROWS_WITH_AS(later.fit(loader), doctest::Contains("the loss is nan in epoch 2, batch 2"), Error);
+  CHECK(later.history.epochs.size() == 1);
+  CHECK(later.history.epochs[0].train_loss == 0.5 * (1 + 4));
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("what cannot be trained or evaluated is refused") {
+  Line model;
+  nn::SGD<double> sgd({model.w});
+  Loader none{Data()}, loader(line_data);
+  Trainer trainer(model, sgd, squared_error, {.patience = 1});
+  CHECK_THROWS_WITH_AS(trainer.fit(loader), "[Trainer] early stopping needs validation data", Error);
+  CHECK_THROWS_WITH_AS(trainer.fit(none, line_data), "[Trainer] the training data make no batch", Error);
+  CHECK_THROWS_WITH_AS(Trainer(model, sgd, {}), "[Trainer] the loss is no function", Error);
+  CHECK_THROWS_WITH_AS(evaluate(model, Data(), squared_error), "[evaluate] there are no samples", Error);
+  trainer.options = {.epochs = 0};
+  CHECK(trainer.fit(loader).epochs.empty());
+}
+
+TEST_CASE("accuracy: the largest logit, the first of equals, never NaN") {
+  CHECK(nn::accuracy(Tensor<float>{{1, 2}, {2, 1}, {3, 3}}, {1, 0, 0}) == 1);
+  CHECK(nn::accuracy(Tensor<double>{{1, 2}, {2, 1}, {3, 3}}, {0, 0, 1}) == 1.0 / 3);
+  CHECK(nn::accuracy(Tensor<double>{{not_a_number, not_a_number}, {0.0, 1.0}}, {0, 1}) == 0.5);
+  CHECK(nn::accuracy(Tensor<double>{{1.0, not_a_number}, {not_a_number, 1.0}, {0.0, 1.0}}, {0, 1, 1}) ==
+        1.0 / 3);
+  CHECK_THROWS_WITH_AS(nn::accuracy(Tensor<double>{{1, 2}}, {1, 0}),
+                       "[accuracy] logits of shape (1, 2) and labels of shape (2,) are not (N, C) and (N,) "
+                       "with N and C above 0",
+                       Error);
+  CHECK_THROWS_AS(nn::accuracy(zeros<double>({0, 2}), std::vector<int>{}), Error);
+}
+
+TEST_CASE("a history as CSV, in full precision and without what was not measured; and as a table") {
+  nn::History history;
+  history.epochs = {{1, 2.5, not_a_number, not_a_number, 0.1, 0.25}, {12, 1.0 / 3, 1e-10, 0.975, 1e-4, 100}};
+  std::ostringstream csv, table;
+  history.write_csv(csv);
+  CHECK(csv.str() ==
+        "epoch,train_loss,validation_loss,validation_accuracy,learning_rate,seconds\n"
+        "1,2.5,,,0.1,0.25\n"
+        "12,0.3333333333333333,1e-10,0.975,1e-04,100\n");
+  table << history;
+  CHECK(table.str() ==
+        "epoch  train loss  validation loss  accuracy  learning rate  seconds\n"
+        "    1         2.5                -         -            0.1     0.25\n"
+        "   12      0.3333            1e-10    97.5 %         0.0001   100.00\n");
+}
+
+TEST_CASE("progress: lines where there is no terminal, else one line that is drawn over and fits") {
+  const auto epoch = [](std::size_t n) { return nn::Epoch{n, 0.5, 0.25, 0.975, 0.1, 1}; };
+  std::ostringstream lines;
+  {
+    nn::Progress progress(&lines, 12, 5);
+    for (std::size_t n = 1; n <= 12; ++n) {
+      progress.batch(n, 1, 2, 0.5);
+      progress.epoch(epoch(n));
+    }
+  }
+  CHECK(lines.str() ==
+        "epoch   1/12  loss 0.5000  validation 0.2500  accuracy  97.5 %\n"
+        "epoch   5/12  loss 0.5000  validation 0.2500  accuracy  97.5 %\n"
+        "epoch  10/12  loss 0.5000  validation 0.2500  accuracy  97.5 %\n"
+        "epoch  12/12  loss 0.5000  validation 0.2500  accuracy  97.5 %\n");
+
+  const auto drawn = [&](std::size_t width) {
+    std::ostringstream terminal;
+    {
+      nn::Progress progress(&terminal, 4, 1, width);
+      progress.batch(1, 1, 2, 0.5);
+      progress.epoch({2, 0.5, not_a_number, not_a_number, 0.1, 1});
+    }
+    return terminal.str();
+  };
+  CHECK(drawn(200) ==
+        "\r[###                           ] epoch   1/4  batch 1/2  loss 0.5000\x1b[K"
+        "\r[###############               ] epoch   2/4  loss 0.5000\x1b[K\n");
+  CHECK(drawn(40) ==
+        "\repoch   1/4  batch 1/2  loss 0.5000\x1b[K"
+        "\r[######      ] epoch   2/4  loss 0.5000\x1b[K\n");
+  CHECK(drawn(12) == "\repoch   1/4\x1b[K\repoch   2/4\x1b[K\n");
+  CHECK(drawn(1) == "\r\x1b[K\r\x1b[K\n");
+  nn::Progress(nullptr, 3).epoch(epoch(1));  // nowhere
+
+  std::ostringstream trained;
+  Line model;
+  nn::SGD<double> sgd({model.w});
+  Loader loader(line_data);
+  Trainer(model, sgd, squared_error, {.epochs = 2, .progress = &trained}).fit(loader);
+  CHECK(trained.str() == "epoch   1/2  loss 1.0000\nepoch   2/2  loss 0.6400\n");
+}

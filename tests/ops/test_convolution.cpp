@@ -1,0 +1,266 @@
+// Convolution and pooling against loops over their definitions, their layers, threads, and errors.
+#include <limits>
+#include <utility>
+
+#include "../check_close.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+using namespace xtape::test;
+
+namespace {
+
+/// The definition, element by element.
+template <class T>
+Tensor<T> plain_conv2d(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& b, const Conv2dOptions& o) {
+  const Shape sx = x.shape(), sw = w.shape();
+  const auto size = [](std::size_t n, std::size_t k, std::ptrdiff_t s, std::ptrdiff_t p) {
+    return (static_cast<std::ptrdiff_t>(n) + 2 * p - static_cast<std::ptrdiff_t>(k)) / s + 1;
+  };
+  const Shape to{static_cast<std::ptrdiff_t>(sx[0]), static_cast<std::ptrdiff_t>(sw[0]),
+                 size(sx[2], sw[2], o.stride.height, o.padding.height),
+                 size(sx[3], sw[3], o.stride.width, o.padding.width)};
+  Tensor<T> y = Tensor<T>::uninitialized(to);
+  T* at = y.mutable_data();
+  for (std::size_t n = 0; n < to[0]; ++n)
+    for (std::size_t f = 0; f < to[1]; ++f)
+      for (std::size_t oy = 0; oy < to[2]; ++oy)
+        for (std::size_t ox = 0; ox < to[3]; ++ox) {
+          double sum = static_cast<double>(b.data()[f]);
+          for (std::size_t c = 0; c < sw[1]; ++c)
+            for (std::size_t ky = 0; ky < sw[2]; ++ky)
+              for (std::size_t kx = 0; kx < sw[3]; ++kx) {
+                const auto iy = static_cast<std::ptrdiff_t>(oy) * o.stride.height +
+                                static_cast<std::ptrdiff_t>(ky) - o.padding.height;
+                const auto ix = static_cast<std::ptrdiff_t>(ox) * o.stride.width +
+                                static_cast<std::ptrdiff_t>(kx) - o.padding.width;
+                if (!std::cmp_less(iy, sx[2]) || iy < 0 || !std::cmp_less(ix, sx[3]) || ix < 0) continue;
+                const std::size_t from = ((n * sx[1] + c) * sx[2] + static_cast<std::size_t>(iy)) * sx[3] +
+                                         static_cast<std::size_t>(ix);
+                sum += static_cast<double>(x.data()[from]) *
+                       static_cast<double>(w.data()[((f * sw[1] + c) * sw[2] + ky) * sw[3] + kx]);
+              }
+          *at++ = static_cast<T>(sum);
+        }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("conv2d is its definition, for strides, paddings and kernels of every relation", T, float,
+                   double) {
+  random::seed(3);
+  const double rtol = sizeof(T) == 4 ? 1e-4 : 1e-12;
+  for (const Conv2dOptions& options :
+       {Conv2dOptions{}, Conv2dOptions{.stride = 2}, Conv2dOptions{.padding = 1},
+        Conv2dOptions{.stride = {3, 1}, .padding = {0, 2}}, Conv2dOptions{.stride = {1, 4}, .padding = 5}})
+    for (const Shape& kernel : {Shape{3, 2, 3, 3}, Shape{1, 2, 1, 1}, Shape{2, 2, 5, 2}, Shape{4, 2, 5, 7}}) {
+      const Tensor<T> x = random::normal<T>({3, 2, 5, 7}), w = random::normal<T>(kernel),
+                      b = random::normal<T>({kernel[0]});
+      CAPTURE(kernel);
+      check_close(conv2d(x, w, b, options), plain_conv2d(x, w, b, options), rtol, rtol);
+      check_close(conv2d(x, w, options), plain_conv2d<T>(x, w, zeros<T>({kernel[0]}), options), rtol, rtol);
+    }
+}
+
+TEST_CASE_TEMPLATE("large batches, in tiles and by several threads: the same bits for any number", T, float,
+                   double) {
+  random::seed(4);
+  const double rtol = sizeof(T) == 4 ? 1e-4 : 1e-12;
+  // Tiles of several samples, of one, with a rest, and images above the size that is shared out.
+  for (const auto& [images, kernel] : {std::pair{Shape{75, 1, 28, 28}, Shape{5, 1, 3, 3}},
+                                       {Shape{33, 16, 14, 14}, Shape{8, 16, 3, 3}},
+                                       {Shape{17, 8, 30, 30}, Shape{4, 8, 3, 3}},
+                                       {Shape{2, 16, 60, 60}, Shape{40, 16, 3, 3}}}) {
+    const Conv2dOptions options{.padding = 1};
+    const Tensor<T> x = parameter(random::normal<T>(images)), w = parameter(random::normal<T>(kernel)),
+                    b = parameter(random::normal<T>({kernel[0]}));
+    const Tensor<T> probe = random::normal<T>({images[0], kernel[0], images[2], images[3]});
+    const auto run = [&](int threads) {
+      set_num_threads(threads);
+      const Tensor<T> y = conv2d(x, w, b, options);
+      auto all = grad(sum(y * probe), std::vector<Tensor<T>>{x, w, b});
+      all.push_back(y.detach());
+      return all;
+    };
+    const int before = num_threads();
+    const auto one = run(1), three = run(3);
+    CHECK(num_threads() == 3);
+    set_num_threads(before);
+    check_close(one[3], plain_conv2d(x, w, b, options), rtol, 10 * rtol);
+    const bool shared = kernel[0] < 40;
+    for (std::size_t i = 0; i < 4; ++i)
+      check_close(three[i], one[i], shared ? 0 : rtol, shared ? 0 : rtol * 10);
+    // The gradients are those of the composed operations.
+    const Tensor<T> composed = matmul(reshape(w, {kernel[0], images[1] * 9}), unfold(x, 3, 1, 1));
+    const auto expected =
+        grad(sum(reshape(composed, Dims(probe.shape())) * probe), std::vector<Tensor<T>>{x, w});
+    check_close(one[0], expected[0], rtol, 10 * rtol);
+    check_close(one[1], expected[1], rtol, 1000 * rtol);
+    check_close(one[2], sum(probe, {0, 2, 3}), rtol, 1000 * rtol);
+  }
+}
+
+TEST_CASE("unfold and fold are each other's transpose") {
+  const Tensor<double> x = random::normal<double>({2, 3, 5, 4});
+  const Tensor<double> columns = unfold(x, {3, 2}, {2, 1}, {1, 0});
+  CHECK(columns.shape() == Shape{2, 18, 9});
+  const Tensor<double> c = random::normal<double>(columns.shape());
+  check_close(sum(columns * c), sum(x * fold(c, {5, 4}, {3, 2}, {2, 1}, {1, 0})), 1e-13);
+  check_close(unfold(Tensor<double>(xt::xarray<double>{{{{1, 2}, {3, 4}}}}), 2, 1, 1),
+              xt::xarray<double>{{{0, 0, 0, 0, 1, 2, 0, 3, 4},
+                                  {0, 0, 0, 1, 2, 0, 3, 4, 0},
+                                  {0, 1, 2, 0, 3, 4, 0, 0, 0},
+                                  {1, 2, 0, 3, 4, 0, 0, 0, 0}}},
+              0);
+}
+
+TEST_CASE("gradients of conv2d: of some inputs only, several times the same, accumulated, of batch 0") {
+  const Tensor<double> x = random::normal<double>({2, 1, 4, 4}), w = random::normal<double>({1, 1, 2, 2});
+  const auto wp = parameter(w), xp = parameter(x);
+  check_close(grad(sum(conv2d(x, wp)), wp), grad(sum(conv2d(xp, wp)), wp), 1e-14);
+  check_close(grad(sum(conv2d(xp, w)), xp), grad(sum(conv2d(xp, wp)), xp), 1e-14);
+  CHECK(
+      check_gradients([&](const auto& in) { return conv2d(conv2d(in, w), w) * conv2d(in, w, {.stride = 2}); },
+                      random::normal<double>({1, 1, 3, 3}), {.order = 2})
+          .passed);
+  CHECK(check_gradients([&](const auto& in) { return conv2d(in, in); }, w, {.order = 2}).passed);
+  const Tensor<double> y = sum(conv2d(xp, wp));
+  y.backward({.retain_tape = true});
+  const Tensor<double> once = wp.grad() + 0;
+  y.backward();
+  check_close(wp.grad(), 2 * once, 1e-14);
+
+  const auto empty = parameter(zeros<float>({0, 2, 5, 5})), v = parameter(ones<float>({3, 2, 3, 3})),
+             b = parameter(ones<float>({3}));
+  const auto none = conv2d(empty, v, b);
+  CHECK(none.shape() == Shape{0, 3, 3, 3});
+  const auto g = grad(sum(none), std::vector<Tensor<float>>{empty, v, b});
+  CHECK(g[0].shape() == empty.shape());
+  check_close(g[1], zeros<float>({3, 2, 3, 3}), 0);
+  check_close(g[2], zeros<float>({3}), 0);
+  CHECK(conv2d(zeros<float>({2, 0, 3, 3}), zeros<float>({1, 0, 2, 2})).shape() == Shape{2, 1, 2, 2});
+  CHECK(max_pool2d(empty, 2).shape() == Shape{0, 2, 2, 2});
+}
+
+TEST_CASE_TEMPLATE("pooling: extremes, ties, padding that is never the largest", T, float, double) {
+  const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+  const auto x = parameter(Tensor<T>(xt::xarray<T>{{{{-5, -5, 1, 2}, {-5, -7, 2, 2}}}}));
+  const Tensor<T> y = max_pool2d(x, 2);
+  check_close(y, Tensor<T>(xt::xarray<T>{{{{-5, 2}}}}), 0);
+  const T third = T(1) / 3;
+  for (const bool recorded : {false, true})
+    check_close(grad(sum(y), x, {.retain_tape = true, .create_graph = recorded}),
+                Tensor<T>(xt::xarray<T>{{{{third, third, 0, third}, {third, 0, third, third}}}}), 1e-6);
+  check_close(max_pool2d(x, 2, 2, 1), Tensor<T>(xt::xarray<T>{{{{-5, 1, 2}, {-5, 2, 2}}}}), 0);
+  check_close(avg_pool2d(x, 2, 2, 1), Tensor<T>(xt::xarray<T>{{{{-1.25, -1, 0.5}, {-1.25, -1.25, 0.5}}}}),
+              1e-6);
+  check_close(
+      max_pool2d(Tensor<T>(xt::xarray<T>{{{{1, nan}, {2, 3}, {infinity, 1}, {-infinity, -infinity}}}}),
+                 {2, 1}),
+      Tensor<T>(xt::xarray<T>{{{{2, nan}, {infinity, 1}}}}), 0);
+  check_close(max_pool2d(full<T>({1, 1, 1, 1}, -infinity), 1), full<T>({1, 1, 1, 1}, -infinity), 0);
+
+  // The padding takes no part of the gradient of a window with nothing but −∞.
+  const auto lowest = parameter(full<T>({1, 1, 2, 2}, -infinity));
+  for (const bool recorded : {false, true})
+    check_close(grad(sum(max_pool2d(lowest, 2, 2, 1)), lowest, {.create_graph = recorded}),
+                ones<T>({1, 1, 2, 2}), 0);
+
+  // Large enough to be shared out, to three threads that have memory of their own.
+  const int before = num_threads();
+  set_num_threads(3);
+  const auto big = parameter(random::normal<T>({80, 5, 33, 31}));
+  const Tensor<T> pooled = max_pool2d(big, 3, 2, 1);
+  check_close(pooled,
+              reshape(max(unfold(reshape(big + 100, {400, 1, 33, 31}), 3, 2, 1), 1), {80, 5, 17, 16}) - 100,
+              1e-4, 1e-4);
+  const Tensor<T> probe = random::normal<T>(pooled.shape());
+  check_close(grad(sum(pooled * probe), big),
+              grad(sum(max_pool2d(big, 3, 2, 1) * probe), big, {.create_graph = true}), 1e-5, 1e-5);
+  set_num_threads(before);
+}
+
+TEST_CASE("errors name shapes") {
+  const Tensor<double> x = zeros<double>({2, 3, 5, 5}), w = zeros<double>({4, 3, 3, 3}),
+                       b = zeros<double>({4});
+  CHECK_THROWS_WITH_AS(conv2d(zeros<double>({5, 5}), w),
+                       "[conv2d] x of shape (5, 5) is not (N, C, H, W): reshape it", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, b), "[conv2d] weight of shape (4,): it must be (out, C, kh, kw)", Error);
+  CHECK_THROWS_WITH_AS(
+      conv2d(x, zeros<double>({4, 2, 3, 3})),
+      "[conv2d] x of shape (2, 3, 5, 5) has 3 channels, and the weight of shape (4, 2, 3, 3) takes 2", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, w, zeros<double>({3})),
+                       "[conv2d] bias of shape (3,) for a weight of shape (4, 3, 3, 3): it must be (4,)",
+                       Error);
+  CHECK_THROWS_WITH_AS(
+      conv2d(x, zeros<double>({4, 3, 8, 3}), {.padding = 1}),
+      "[conv2d] x of shape (2, 3, 5, 5) with a padding of (1, 1) is smaller than the kernel (8, 3)", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, w, {.stride = {1, 0}}),
+                       "[conv2d] a stride of (1, 0) must be positive and below 2^31", Error);
+  CHECK_THROWS_WITH_AS(conv2d(x, w, {.padding = -1}),
+                       "[conv2d] a padding of (-1, -1) must be 0 or more and below 2^31", Error);
+  CHECK_THROWS_WITH_AS(unfold(x, 0), "[unfold] a kernel of (0, 0) must be positive and below 2^31", Error);
+  CHECK_THROWS_WITH_AS(unfold(x, 1, std::size_t{1} << 40),
+                       "[unfold] a stride of (1099511627776, 1099511627776) must be positive and below 2^31",
+                       Error);
+  CHECK_THROWS_WITH_AS(fold(x, 5, 2),
+                       doctest::Contains("[fold] columns of shape (2, 3, 5, 5) are not (N, C·4, 16)"), Error);
+  CHECK_THROWS_WITH_AS(max_pool2d(x, 2, 2, 2),
+                       "[max_pool2d] a padding of (2, 2) is more than half the kernel (2, 2)", Error);
+  CHECK_THROWS_WITH_AS(
+      max_pool2d(x, 6),
+      "[max_pool2d] x of shape (2, 3, 5, 5) with a padding of (0, 0) is smaller than the kernel (6, 6)",
+      Error);
+  CHECK_THROWS_WITH_AS(max_pool2d(zeros<double>({2, 1, 0, 4}), 2, 2, 1),
+                       "[max_pool2d] images of shape (2, 1, 0, 4) have no elements to pool", Error);
+  // Sizes whose product wraps round 64 bits, and windows that are nearly all padding.
+  CHECK_THROWS_WITH_AS(
+      unfold(ones<float>({1, 16, 1, 1}), std::ptrdiff_t{1} << 30, 1, std::ptrdiff_t{1} << 29),
+      doctest::Contains("has more elements than this machine can address"), Error);
+  CHECK(unfold(ones<float>({1, 1, 0, 3}), Size2{1 << 20, 1}, 1, Size2{1 << 19, 0}).size() == 3 << 20);
+  const Size2 vast{std::ptrdiff_t{1} << 30, std::ptrdiff_t{1} << 30}, half{vast.height / 2, vast.width / 2};
+  check_close(max_pool2d(reshape(Tensor<double>{-3.0, 5.0, 1.0}, {1, 1, 1, 3}), vast, half, half),
+              zeros<double>({1, 1, 1, 1}) + 5, 0);
+  CHECK_THROWS_WITH_AS(avg_pool2d(b, 2), "[avg_pool2d] x of shape (4,) is not (N, C, H, W): reshape it",
+                       Error);
+  CHECK(nn::Conv2d<float>(2, 5, {3, 1}).describe() == "Conv2d(2, 5, 3x1)");
+  CHECK(nn::MaxPool2d<float>(Size2{2, 3}).describe() == "MaxPool2d(2x3)");
+  CHECK_THROWS_WITH_AS(nn::Conv2d<float>(0, 2, 3), "[Conv2d] 0 channels in and 2 out: both must be positive",
+                       Error);
+  CHECK_THROWS_WITH_AS(nn::Conv2d<float>(1, 2, 3, {.stride = 0}),
+                       "[Conv2d] kernel and stride must be positive, the padding 0 or more", Error);
+  CHECK_THROWS_WITH_AS(nn::Flatten<float>()(Tensor<float>(1)), "[Flatten] x of shape () has no first axis",
+                       Error);
+}
+
+TEST_CASE("layers: a small network of convolutions learns which half of an image is bright") {
+  random::seed(5);
+  nn::Sequential<float> model(nn::Conv2d<float>(1, 4, 3, {.padding = 1}), nn::ReLU<float>(),
+                              nn::MaxPool2d<float>(2),
+                              nn::Conv2d<float>(4, 3, {3, 1}, {.stride = {1, 2}, .bias = false}),
+                              nn::Flatten<float>(), nn::Linear<float>(12, 2));
+  std::vector<std::string> names;
+  for (const auto& [name, value] : model.named_parameters()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"0.weight", "0.bias", "3.weight", "5.weight", "5.bias"});
+  CHECK(nn::MaxPool2d<float>(2, 1)(ones<float>({1, 1, 3, 3})).shape() == Shape{1, 1, 2, 2});
+  CHECK(nn::Flatten<float>()(ones<float>({0, 2, 3})).shape() == Shape{0, 6});
+  CHECK(nn::Flatten<float>()(ones<float>({4})).shape() == Shape{4, 1});
+  CHECK(var(nn::Conv2d<double>(50, 60, 3).weight).item() == doctest::Approx(2.0 / 450).epsilon(0.02));
+
+  Tensor<float> x = random::uniform<float>({32, 1, 8, 8}, 0, 1);
+  std::vector<int> labels;
+  for (std::size_t n = 0; n < 32; ++n) {
+    labels.push_back(static_cast<int>(n % 2));
+    float* half = x.mutable_data() + n * 64 + (n % 2) * 32;
+    for (std::size_t i = 0; i < 32; ++i) half[i] += 0.5f;
+  }
+  nn::Adam<float> adam(model.parameters(), {.learning_rate = 0.01});
+  for (int step = 0; step < 60; ++step) {
+    adam.zero_grad();
+    nn::cross_entropy(model(x), labels).backward();
+    adam.step();
+  }
+  CHECK(nn::cross_entropy(model(x), labels).item() < 0.1f);
+}

@@ -1,0 +1,199 @@
+// Derivatives of derivatives, and derivatives as functions.
+#include <cmath>
+
+#include "../check_close.hpp"
+
+using namespace xtape;
+using namespace xtape::test;
+
+TEST_CASE("gradients of gradients, to the fourth order") {
+  const auto x = parameter<double>({0.3, -0.7, 1.1});
+  Tensor<double> y = sum(sin(x) * exp(x));  // the fourth derivative of eˣ sin x is −4 eˣ sin x
+  for (int order = 0; order < 4; ++order) y = sum(grad(y, {x}, {.create_graph = true})[0]);
+  check_close(y, sum(-4 * sin(x) * exp(x)).detach(), 1e-13);
+  y = {};
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE(
+    "the third derivative of every smooth elementwise operation agrees with differences of the second") {
+  const Tensor<double> x{0.35, 0.6, 0.85};
+  using F = std::function<Tensor<double>(const Tensor<double>&)>;
+  const std::vector<std::pair<std::string, F>> functions{
+#define XTAPE_F(f)                                    \
+  {                                                   \
+#f, [](const Tensor <double>& a) { return f(a); } \
+  }
+      XTAPE_F(exp),
+      XTAPE_F(expm1),
+      XTAPE_F(log),
+      XTAPE_F(log1p),
+      XTAPE_F(log2),
+      XTAPE_F(log10),
+      XTAPE_F(sqrt),
+      XTAPE_F(cbrt),
+      XTAPE_F(reciprocal),
+      XTAPE_F(sin),
+      XTAPE_F(cos),
+      XTAPE_F(tan),
+      XTAPE_F(asin),
+      XTAPE_F(acos),
+      XTAPE_F(atan),
+      XTAPE_F(sinh),
+      XTAPE_F(cosh),
+      XTAPE_F(tanh),
+      XTAPE_F(erf),
+      XTAPE_F(sigmoid),
+      XTAPE_F(log_sigmoid),
+      XTAPE_F(softplus),
+      XTAPE_F(gelu),
+      XTAPE_F(silu),
+      XTAPE_F(softmax),
+      XTAPE_F(prod),
+      XTAPE_F(logsumexp),
+      XTAPE_F(norm),
+      XTAPE_F(var),
+#undef XTAPE_F
+      {"pow", [](const Tensor<double>& a) { return pow(a, a) + pow(a, 2.5); }},
+      {"atan2", [](const Tensor<double>& a) { return atan2(a, a * a + 1); }},
+      {"divide", [](const Tensor<double>& a) { return a / (a * a + 1); }},
+      {"matmul", [](const Tensor<double>& a) { return matmul(outer(a, a), outer(a, exp(a))); }},
+      {"linear", [](const Tensor<double>& a) { return linear(outer(a, a), outer(a, a * a), exp(a)); }},
+      {"map",
+       [](const Tensor<double>& a) { return map([](auto s) { return exp(s) * sin(s) / (s + 2); }, a); }},
+  };
+  for (const auto& entry : functions) {
+    CAPTURE(entry.first);
+    const F& f = entry.second;
+    const auto gradient = [&](const Tensor<double>& at) {
+      const Tensor<double> y = f(at);
+      const Tensor<double> weights = cos(arange<double>(static_cast<double>(y.size())) + 1);
+      return grad(sum(flatten(y) * weights), at, {.create_graph = true});
+    };
+    const GradientReport report = check_gradients(gradient, x, {.order = 2});
+    CHECK_MESSAGE(report.passed, report);
+  }
+}
+
+TEST_CASE("create_graph leaves a recorded gradient in the leaves") {
+  auto x = parameter<double>(2.0);
+  (x * x * x).backward({.create_graph = true});
+  const Tensor<double> first = x.grad();
+  CHECK(first.requires_grad());
+  x.zero_grad();
+  first.backward();
+  CHECK(x.grad().item() == 12);
+}
+
+TEST_CASE("jacobian and hessian have the shapes of output and input side by side") {
+  const Tensor<double> x{{1.0, 2.0}, {3.0, 4.0}};
+  const Tensor<double> J = jacobian([](const auto& a) { return sum(square(a), 0); }, x);
+  CHECK(J.shape() == Shape{2, 2, 2});
+  check_close(J, Tensor<double>{{{2.0, 0.0}, {6.0, 0.0}}, {{0.0, 4.0}, {0.0, 8.0}}}, 1e-15);
+
+  const Tensor<double> A{{2.0, 1.0}, {0.0, 3.0}};
+  const auto quadratic = [&](const Tensor<double>& v) { return dot(v, matmul(A, v)); };
+  const Tensor<double> v{1.0, -2.0};
+  check_close(hessian(quadratic, v), A + transpose(A), 1e-14);
+  const auto [value, product] = hvp(quadratic, v, Tensor<double>{1.0, 1.0});
+  CHECK(value.item() == 12);
+  check_close(product, {5.0, 7.0}, 1e-14);
+
+  const Tensor<double> constant = jacobian([](const auto&) { return Tensor<double>{1.0, 2.0}; }, x);
+  check_close(constant, zeros<double>({2, 2, 2}), 0);
+  check_close(hessian([](const auto& a) { return sum(a); }, v), zeros<double>({2, 2}), 0);
+}
+
+TEST_CASE("vjp and jvp multiply by the Jacobian from either side") {
+  random::seed(3);
+  const Tensor<double> W = random::normal<double>({3, 4}), x = random::normal<double>({4});
+  const auto f = [&](const Tensor<double>& a) { return tanh(matmul(W, a)) * sum(a); };
+  const Tensor<double> J = jacobian(f, x), u = random::normal<double>({3}), v = random::normal<double>({4});
+  const auto [y1, left] = vjp(f, x, u);
+  const auto [y2, right] = jvp(f, x, v);
+  check_close(y1, f(x), 1e-15);
+  check_close(y2, f(x), 1e-15);
+  check_close(left, matmul(u, J), 1e-13);
+  check_close(right, matmul(J, v), 1e-13);
+  CHECK(Tape::current().size() == 0);
+}
+
+TEST_CASE("value_and_grad gives a tuple for several arguments and does not touch the arguments") {
+  const auto w = parameter<double>({1.0, 2.0});
+  const Tensor<double> b(3.0);
+  const auto f = [](const Tensor<double>& p, const Tensor<double>& q) { return sum(p * p) * q; };
+  const auto [value, gradients] = value_and_grad(f)(w, b);
+  CHECK(value.item() == 15);
+  check_close(std::get<0>(gradients), {6.0, 12.0}, 1e-15);
+  CHECK(std::get<1>(gradients).item() == 5);
+  CHECK(!w.has_grad());
+  CHECK(!value.requires_grad());
+  const auto [v1, g1] = value_and_grad([](const auto& p) { return sum(exp(p)); })(w);
+  check_close(g1, exp(w), 1e-15);
+
+  // connected to w when asked: d/dw Σ (2w)² = 8w
+  const auto [v2, g2] =
+      value_and_grad([](const auto& p) { return sum(square(p)); }, {.create_graph = true})(w);
+  check_close(grad(sum(square(g2)), w), {8.0, 16.0}, 1e-14);
+}
+
+TEST_CASE("derivatives of a function that does not depend on its arguments are 0") {
+  const auto x = parameter<double>({1.0, 2.0});
+  const auto f = [](const auto&...) { return Tensor<double>(3.0); };
+  const auto [value, gradients] = value_and_grad(f)(x, Tensor<double>(1.0));
+  CHECK(value.item() == 3);
+  check_close(std::get<0>(gradients), {0.0, 0.0}, 0);
+  CHECK(std::get<1>(gradients).item() == 0);
+  check_close(hvp(f, x, x.detach()).second, {0.0, 0.0}, 0);
+  CHECK_THROWS_WITH_AS(hvp(f, x, Tensor<double>{1.0}), "[hvp] the direction has the shape (1,), x (2,)",
+                       Error);
+}
+
+TEST_CASE("derivatives work inside a NoGrad scope, and inside each other") {
+  const NoGrad scope;
+  const Tensor<double> x(0.5);
+  const auto f = [](const Tensor<double>& a) { return sin(a); };
+  CHECK(value_and_grad(f)(x).second.item() == doctest::Approx(std::cos(0.5)).epsilon(1e-15));
+  const auto df = [&](const Tensor<double>& a) {
+    return value_and_grad(f, {.create_graph = true})(a).second;
+  };
+  CHECK(value_and_grad(df)(x).second.item() == doctest::Approx(-std::sin(0.5)).epsilon(1e-15));
+  CHECK(hessian(f, x).item() == doctest::Approx(-std::sin(0.5)).epsilon(1e-15));
+}
+
+TEST_CASE("at 0 the norm and the standard deviation have the derivative 0") {
+  const auto x = parameter<double>({{0.5, 0.5}, {1.0, 3.0}});
+  check_close(grad(sum(xtape::std(x, 1)), x), Tensor<double>{{0.0, 0.0}, {-0.5, 0.5}}, 1e-15);
+  const auto zero = parameter(zeros<double>({3}));
+  check_close(grad(norm(zero), zero), {0.0, 0.0, 0.0}, 0);
+  CHECK(std::isnan(xtape::std(Tensor<double>{1.0, std::nan("")}).item()));
+  CHECK(norm(Tensor<double>{3e200, 4e200}).item() == doctest::Approx(5e200));
+  CHECK(norm(Tensor<double>{3e-200, 4e-200}).item() == doctest::Approx(5e-200));
+}
+
+TEST_CASE("to_dot draws each node and leaf once") {
+  const auto x = parameter<double>({1.0, 2.0});
+  const Tensor<double> h = x * x, y = sum(h + h);
+  const std::string text = to_dot(y);
+  CHECK(text.starts_with("digraph tape {"));
+  CHECK(text.find("label=\"sum\\n()\"") != std::string::npos);
+  CHECK(text.find("label=\"leaf\\n(2,)\"") != std::string::npos);
+  std::size_t boxes = 0, arrows = 0;
+  for (std::size_t at = 0; (at = text.find("shape=box", at)) != std::string::npos; ++at) ++boxes;
+  for (std::size_t at = 0; (at = text.find(" -> ", at)) != std::string::npos; ++at) ++arrows;
+  CHECK(boxes == 3);
+  CHECK(arrows == 5);
+  CHECK(to_dot(Tensor<double>(1.0)).find("constant") != std::string::npos);
+}
+
+TEST_CASE("to_dot writes names above the operations, and draws in the direction that is asked for") {
+  const auto w = parameter<double>({1.0, 2.0});
+  const Tensor<double> h = square(w), y = sum(h);
+  const std::string text = to_dot(y, {{"w", w}, {"the \"h\"", h}, {"constant", Tensor<double>(1.0)}}, "TB");
+  CHECK(text.find("rankdir=TB;") != std::string::npos);
+  CHECK(text.find("label=\"w\\nleaf\\n(2,)\"") != std::string::npos);
+  CHECK(text.find("label=\"the \\\"h\\\"\\nsquare\\n(2,)\"") != std::string::npos);
+  CHECK(text.find("label=\"sum\\n()\"") != std::string::npos);
+  CHECK(text.find("\"constant") == std::string::npos);
+  CHECK(to_dot(y).find("rankdir=LR;") != std::string::npos);
+}

@@ -1,0 +1,180 @@
+// Threads: results that do not depend on their number, several that record at once, and work that is shared.
+// Also run under the thread sanitizer; see ./dev sanitize thread.
+#include <atomic>
+#include <thread>
+
+#include "../check_close.hpp"
+
+#include <nn/nn.hpp>
+
+using namespace xtape;
+
+namespace {
+
+/// Sets the number of threads for a scope.
+struct Threads {
+  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
+
+template <class T>
+bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
+  return a.shape() == b.shape() && std::equal(a.begin(), a.end(), b.begin());
+}
+
+}  // namespace
+
+TEST_CASE("every part of shared work is done once, also when several threads bring work") {
+  const Threads four(4);
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 3; ++k)
+    threads.emplace_back([] {
+      for (std::size_t n : {0u, 1u, 2u, 7u, 1000u}) {
+        std::vector<std::atomic<int>> done(n);
+        detail::parallel_for(n, [&](std::size_t i) { done[i].fetch_add(1); });
+        CHECK(std::ranges::all_of(done, [](const auto& d) { return d == 1; }));
+      }
+    });
+  for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE_TEMPLATE("results are the same bits with one thread and with many", T, float, double) {
+  random::seed(7);
+  const auto value = random::normal<T>({700, 1500});  // above every threshold
+  const auto row = random::normal<T>({1500}), column = random::normal<T>({700, 1});
+  const Indices labels(std::vector<std::ptrdiff_t>(700, 3));
+  const auto run = [&](int n) {
+    const Threads threads(n);
+    const auto x = parameter<T>(value), b = parameter<T>(row), c = parameter<T>(column);
+    const Tensor<T> y = map([](auto a, auto d) { return exp(a) * sin(d) + a * a; }, x, x * b + c);
+    const Tensor<T> z = tanh(y * T(0.01)) / (T(1) + square(x));
+    const Tensor<T> loss = sum(z) + mean(logsumexp(z, 1)) + sum(max(z, 0)) + sum(sum(z, 0) * b) +
+                           sum(softmax(z, 0) * x) + norm(z) + nn::mse_loss(z, value) +
+                           sum(logsumexp(flatten(z), 0)) + sum(norm(z, 1)) + sum(norm(z, 0)) +
+                           sum(min(z, 1)) + max(y) + sum(transpose(z) * T(2)) + nn::cross_entropy(z, labels);
+    loss.backward();
+    return std::vector{loss.detach(), x.grad(), b.grad(), c.grad()};
+  };
+  const auto one = run(1);
+  for (int n : {2, 3, 8}) {
+    const auto many = run(n);
+    for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
+  }
+}
+
+TEST_CASE_TEMPLATE("products are the same bits with one thread and with many", T, float, double) {
+  random::seed(8);
+  // Of one piece, of pieces of rows and of columns, and with edges; the first is one that OpenBLAS cuts by
+  // the number of threads.
+  struct Product {
+    std::size_t M, K, N;
+  };
+  const std::vector<Product> products{{650, 400, 3}, {64, 64, 64},   {70, 65, 64},  {128, 300, 128},
+                                      {1, 700, 900}, {900, 700, 1},  {513, 64, 77}, {77, 64, 513},
+                                      {30, 9000, 2}, {600, 90, 300}, {2, 600, 1500}};
+  for (const auto& [M, K, N] : products) {
+    const std::string product = std::to_string(M) + " x " + std::to_string(K) + " x " + std::to_string(N);
+    CAPTURE(product);
+    const auto left = random::normal<T>({M, K}), right = random::normal<T>({K, N}),
+               w = random::normal<T>({N, K}), bias = random::normal<T>({N});
+    const auto run = [&](int n) {
+      const Threads threads(n);
+      const auto a = parameter<T>(left), b = parameter<T>(right), W = parameter<T>(w), c = parameter<T>(bias);
+      const Tensor<T> x = matmul(a, b), y = linear(a, W, c);
+      sum(square(x) + square(y)).backward();
+      return std::vector{x.detach(), y.detach(), a.grad(), b.grad(), W.grad(), c.grad()};
+    };
+    const auto one = run(1);
+    for (int n : {2, 3, 8}) {
+      const auto many = run(n);
+      for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
+    }
+  }
+}
+
+TEST_CASE("threads train models of their own at once, sharing workers") {
+  const Threads two(2);
+  std::atomic<int> learned = 0;
+  const auto train = [&](unsigned seed) {
+    const auto data = [&](std::size_t n, double scale) {
+      std::vector<double> numbers(n);
+      for (std::size_t i = 0; i < n; ++i) numbers[i] = std::sin(static_cast<double>(i * 7 + seed)) * scale;
+      return Tensor<double>(numbers);
+    };
+    const auto x = reshape(data(400 * 300, 1), {400, 300});
+    const auto W = parameter<double>(reshape(data(300 * 4, 0.1), {4, 300}));
+    const auto target = reshape(data(400 * 4, 0.5), {400, 4});
+    nn::SGD<double> sgd({W}, {.learning_rate = 0.05});
+    double first = 0, last = 0;
+    for (int i = 0; i < 10; ++i) {
+      sgd.zero_grad();
+      const auto loss = nn::mse_loss(tanh(linear(exp(x * 0.1) - 1.0, W)), target);
+      loss.backward();
+      sgd.step();
+      (i == 0 ? first : last) = loss.item();
+    }
+    learned += last < first;
+  };
+  std::vector<std::thread> threads;
+  for (unsigned k = 0; k < 4; ++k) threads.emplace_back(train, k);
+  for (auto& thread : threads) thread.join();
+  CHECK(learned == 4);
+}
+
+TEST_CASE("values cross threads, and are released wherever the last handle goes") {
+  std::vector<Tensor<float>> made;
+  std::thread([&] {
+    for (int i = 0; i < 100; ++i) made.push_back(full<float>({static_cast<std::size_t>(i)}, 1.0f));
+  }).join();
+  double total = 0;
+  for (const auto& t : made) total += sum(t).item();
+  CHECK(total == 4950);
+  const auto shared = parameter<float>({1.0f, 2.0f});
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 4; ++k)
+    threads.emplace_back([&shared] {
+      for (int i = 0; i < 200; ++i) {
+        const auto g = grad(sum(exp(shared) * shared), {shared});
+        CHECK(g[0].size() == 2);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  made.clear();
+  release_cached_memory();
+  CHECK(memory_use().cached < (std::size_t{1} << 20));
+}
+
+TEST_CASE("threads that drop what one thread has made share slabs, and give them back") {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Tensor<double>> a, b;
+    for (int i = 0; i < 200; ++i) {
+      a.push_back(ones<double>({4}));
+      b.push_back(ones<double>({4}));
+    }
+    const auto drop = [](std::vector<Tensor<double>>& tensors) {
+      tensors.clear();
+      release_cached_memory();
+    };
+    std::thread x([&] { drop(a); }), y([&] { drop(b); });
+    x.join();
+    y.join();
+    const Tensor<double> one = ones<double>({4});  // from what they have left
+    CHECK(memory_use().cached < (std::size_t{1} << 20));
+  }
+}
+
+TEST_CASE("a thread that only drops keeps little of it") {
+  constexpr std::size_t n = 20000;
+  std::size_t cached = 0;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Tensor<double>> made;
+    for (std::size_t i = 0; i < n; ++i) made.push_back(ones<double>({8}));
+    std::thread([&] {
+      const Tensor<double> own = ones<double>({8});
+      made.clear();
+      cached = memory_use().cached;
+    }).join();
+    CHECK(cached < (std::size_t{2} << 20));
+  }
+}

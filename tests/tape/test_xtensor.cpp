@@ -1,0 +1,150 @@
+// The boundary to xtensor: any expression goes in, values and gradients come out without a copy.
+#include <xtensor/xfixed.hpp>
+#include <xtensor/xindex_view.hpp>
+#include <xtensor/xio.hpp>
+#include <xtensor/xmath.hpp>
+#include <xtensor/xrandom.hpp>
+#include <xtensor/xsort.hpp>
+#include <xtensor/xtensor.hpp>
+#include <xtensor/xview.hpp>
+
+#include "../check_close.hpp"
+
+using namespace xtape;
+using namespace xtape::test;
+
+TEST_CASE("tensors are built from containers, views, lazy expressions and other element types") {
+  const xt::xarray<double> a{{1.0, 2.0, 3.0}, {4.0, 5.0, 6.0}};
+  const xt::xtensor<float, 2> f = xt::cast<float>(a);
+  const xt::xarray<int, xt::layout_type::column_major> columns{{1, 2, 3}, {4, 5, 6}};
+  const Tensor<double> expected{{1.0, 2.0, 3.0}, {4.0, 5.0, 6.0}};
+  check_close(Tensor<double>(a), expected, 0);
+  check_close(Tensor<double>(f), expected, 0);
+  check_close(Tensor<double>(columns), expected, 0);
+  check_close(Tensor<double>(xt::exp(a) + 1), Tensor<double>(xt::xarray<double>(xt::exp(a) + 1)), 0);
+  check_close(Tensor<double>(xt::transpose(a)), transpose(expected), 0);
+  check_close(Tensor<double>(xt::view(a, xt::all(), xt::range(2, xt::placeholders::_, -1))),
+              slice(expected, xt::all(), xt::range(2, xt::placeholders::_, -1)), 0);
+  check_close(Tensor<double>(xt::sum(a, {0})), {5.0, 7.0, 9.0}, 0);
+  check_close(Tensor<double>(xt::strided_view(a, {xt::ellipsis(), 1})), {2.0, 5.0}, 0);
+  check_close(Tensor<double>(xt::xtensor_fixed<double, xt::xshape<2>>{1.0, 2.0}), {1.0, 2.0}, 0);
+  check_close(Tensor<double>(a > 2.5), Tensor<double>{{0.0, 0.0, 1.0}, {1.0, 1.0, 1.0}}, 0);
+  check_close(Tensor<double>(std::vector<float>{1, 2}), {1.0, 2.0}, 0);
+  CHECK(Tensor<double>(xt::xarray<double>(3.0)).rank() == 0);
+  CHECK(Tensor<double>(xt::xarray<double>(std::vector<std::size_t>{2, 0, 3})).shape() == Shape{2, 0, 3});
+}
+
+TEST_CASE("braces of any depth, also with one element") {
+  CHECK(Tensor<double>(2.5).rank() == 0);
+  CHECK(Tensor<double>{2.5}.shape() == Shape{1});
+  CHECK(Tensor<double>{{1.0}, {2.0}}.shape() == Shape{2, 1});
+  CHECK(Tensor<double>{{{1, 2}, {3, 4}, {5, 6}}}.shape() == Shape{1, 3, 2});
+  CHECK(Tensor<double>{{}, {}}.shape() == Shape{2, 0});
+  const auto w = parameter<float>({{1, 2}, {3, 4}});
+  CHECK(w.value()(1, 0) == 3.0f);
+}
+
+TEST_CASE("the value is an adaptor on the same memory, and keeps it alive") {
+  const Tensor<double> x{{1.0, 2.0}, {3.0, 4.0}};
+  CHECK(x.value().data() == x.data());
+  CHECK(x.value().data() == x.detach().value().data());
+  const auto orphan = exp(x).value();  // the tensor is gone
+  CHECK(orphan(1, 1) == doctest::Approx(std::exp(4.0)));
+  CHECK(orphan.dimension() == 2);
+  CHECK(orphan.shape() == x.value().shape());
+  CHECK(xt::sum(x.value())() == 10);
+  CHECK(xt::amax(x.value(), {1})(0) == 2);
+  CHECK(xt::allclose(xt::view(x.value(), 1), xt::xarray<double>{3.0, 4.0}));
+  const xt::xarray<double> copy = x.value() * 2;
+  CHECK(copy(1, 0) == 6);
+  double total = 0;
+  for (double v : x.value()) total += v;
+  CHECK(total == 10);
+
+  const auto w = parameter(x);
+  sum(w * w).backward();
+  CHECK(w.grad().value().data() == w.grad().data());
+  CHECK(w.grad().value()(0, 1) == 4);
+}
+
+TEST_CASE("xtensor expressions mix into operations on either side") {
+  const xt::xarray<double> a{1.0, 2.0};
+  const auto x = parameter<double>({3.0, 4.0});
+  check_close(x + a, {4.0, 6.0}, 0);
+  check_close(a - x, {-2.0, -2.0}, 0);
+  check_close((a + 1) * x, {6.0, 12.0}, 0);
+  check_close(x / a, {3.0, 2.0}, 0);
+  check_close(maximum(a * 3, x), {3.0, 6.0}, 0);
+  check_close(pow(x, a), {3.0, 16.0}, 1e-15);
+  check_close(where(a > 1.5, x, 0), {0.0, 4.0}, 0);
+  const xt::xarray<double> A{{1.0, 2.0}, {3.0, 4.0}};
+  check_close(matmul(A, x), {11.0, 25.0}, 0);
+  check_close(matmul(x, A), {15.0, 22.0}, 0);
+  check_close(dot(x, a * 2), Tensor<double>(22.0), 0);
+  check_close(outer(a, x), Tensor<double>{{3.0, 4.0}, {6.0, 8.0}}, 0);
+  check_close(linear(x, A), {11.0, 25.0}, 0);
+  check_close(linear(x, A, a), {12.0, 27.0}, 0);
+  check_close(take(x, {{0, 1}, {1, 0}}, 0), Tensor<double>{{3.0, 4.0}, {4.0, 3.0}}, 0);
+  CHECK(split(x, std::vector<int>{1})[1].item() == 4);
+  CHECK(split(x, {1}).size() == 2);
+  sum(a * x).backward();
+  check_close(x.grad(), {1.0, 2.0}, 0);
+}
+
+TEST_CASE("shapes are containers of integers, like xtensor's") {
+  const Tensor<double> x = zeros<double>({2, 3});
+  CHECK(x.shape() == Shape{2, 3});
+  CHECK(x.shape() == std::vector<std::size_t>{2, 3});
+  CHECK(x.shape() == std::array<int, 2>{2, 3});
+  CHECK(x.shape() == x.value().shape());
+  CHECK(x.shape().size() == 2);
+  CHECK(x.shape()[1] == 3);
+  const std::vector<std::size_t> dims = x.shape();
+  CHECK(zeros<float>(dims).size() == 6);
+  const int n = 4;
+  const std::size_t m = 2;
+  CHECK(ones<double>({n, 1}).size() == 4);
+  CHECK(ones<double>({m, m}).size() == 4);
+  CHECK(xt::xarray<double>(xt::zeros<double>(x.shape())).size() == 6);
+  CHECK(xt::xarray<double>::from_shape(std::vector<std::size_t>(x.shape())).size() == 6);
+}
+
+TEST_CASE("filled tensors") {
+  check_close(full<double>({2}, 7), {7.0, 7.0}, 0);
+  check_close(eye<double>(2), Tensor<double>{{1.0, 0.0}, {0.0, 1.0}}, 0);
+  check_close(arange<double>(0, 1, 0.25), {0.0, 0.25, 0.5, 0.75}, 0);
+  check_close(arange<double>(3, 0, -1), {3.0, 2.0, 1.0}, 0);
+  CHECK(arange<float>(5).size() == 5);
+  CHECK(arange<double>(3, 0, 1).size() == 0);
+}
+
+TEST_CASE("random numbers are reproducible and distributed as they say") {
+  random::seed(42);
+  const Tensor<double> a = random::normal<double>({1000}, 2, 3);
+  random::seed(42);
+  check_close(random::normal<double>({1000}, 2, 3), a, 0);
+  const Tensor<double> n = random::normal<double>({100001}, 2, 3),
+                       u = random::uniform<double>({100000}, -1, 3);
+  CHECK(mean(n).item() == doctest::Approx(2).epsilon(0.02));
+  CHECK(xtape::std(n).item() == doctest::Approx(3).epsilon(0.02));
+  CHECK(mean(u).item() == doctest::Approx(1).epsilon(0.02));
+  CHECK(min(u).item() >= -1);
+  CHECK(max(u).item() < 3);
+  CHECK(var(u).item() == doctest::Approx(16.0 / 12).epsilon(0.02));
+  auto order = random::permutation(100);
+  CHECK(!std::is_sorted(order.begin(), order.end()));
+  std::sort(order.begin(), order.end());
+  for (std::size_t i = 0; i < order.size(); ++i) CHECK(order[i] == i);
+}
+
+TEST_CASE("printing shows values, shape, and whether it requires a gradient") {
+  const auto text = [](const auto& t) {
+    std::ostringstream out;
+    out << t;
+    return out.str();
+  };
+  CHECK(text(Tensor<double>{1.5, 2.0}) == "Tensor<double>({ 1.5,  2. }, shape (2,))");
+  CHECK(text(parameter<float>(2.0)) == "Tensor<float>( 2., shape (), requires grad)");
+  CHECK(text(zeros<double>({0, 2})) == "Tensor<double>(shape (0, 2))");
+  CHECK(text(Tensor<double>()) == "Tensor<double>(empty)");
+}

@@ -1,6 +1,5 @@
 // Reverse-mode automatic differentiation for xtensor: everything of namespace xtape.
 #pragma once
-#include "activation.hpp"
 #include "audit.hpp"
 #include "check_gradients.hpp"
 #include "checkpoint.hpp"

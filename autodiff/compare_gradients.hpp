@@ -1,10 +1,10 @@
 // Compares gradients of two origins, such as the tape's and hand-derived ones, as a table with hints.
 #pragma once
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "activation.hpp"
 #include "tensor.hpp"
 
 namespace xtape {
@@ -17,28 +17,33 @@ struct GradientPair {
   Tensor<T> other;
 };
 
-/// The values of one layer a = g(W input + b), from which hints recompute gradients, right and wrong ones. A
-/// batch is in rows: input (N, in), z and a (N, out), W (out, in); or one sample of rank 1.
 template <class T>
-struct LayerContext {
-  std::string weight{};  ///< the name of the row with dJ/dW
-  std::string bias{};    ///< the name of the row with dJ/db
-  Tensor<T> input{};     ///< a of the layer before, or x
-  Tensor<T> z{};
-  Tensor<T> a{};  ///< computed from z when absent
-  Activation activation = Activation::identity;
-  Tensor<T> W{};
+struct CompareOptions;
+
+/// Knows the computation behind the gradients, and so what a mistake in its derivation would give: see
+/// nn::hand::layer_hints for dense layers.
+template <class T>
+class DerivationHints {
+ public:
+  enum class Role { unknown, weight, bias };
+
+  virtual ~DerivationHints() = default;
+  /// What the row of a name is the gradient of.
+  virtual Role role(const std::string& row) const = 0;
+  /// How many elements the output has, batch included.
+  virtual std::size_t output_size() const = 0;
+  /// The mistake that makes `other` of the right `gradient`; "" when there is none.
+  virtual std::string hint(const std::string& row, const Tensor<T>& gradient, const Tensor<T>& other,
+                           const CompareOptions<T>& options) const = 0;
 };
 
 template <class T>
 struct CompareOptions {
-  std::size_t batch_size = 0;             ///< known to the hints: a factor of the batch size is named as such
-  double rtol = -1;                       ///< of the largest element; default 1e-9 for double, 1e-4 for float
-  double atol = -1;                       ///< default 1e-12 for double, 1e-6 for float
-  std::vector<LayerContext<T>> layers{};  ///< all layers from the input to the output, for more hints
-  Tensor<T> dJ_da{};                      ///< with layers: of the last layer's a
-  Tensor<T> output_delta{};               ///< with layers: dJ/dz of the last one; dJ_da · g'(z) when absent
-  double learning_rate = 0;               ///< known to the hints, when it is given
+  std::size_t batch_size = 0;  ///< known to the hints: a factor of the batch size is named as such
+  double rtol = -1;            ///< of the largest element; default 1e-9 for double, 1e-4 for float
+  double atol = -1;            ///< default 1e-12 for double, 1e-6 for float
+  double learning_rate = 0;    ///< known to the hints, when it is given
+  std::shared_ptr<const DerivationHints<T>> derivation{};  ///< for hints that need more than the two arrays
 };
 
 /// The result of a comparison.
@@ -60,10 +65,9 @@ std::ostream& operator<<(std::ostream& out, const GradientTable& table);
 
 /// A row passes when every difference is at most atol + rtol · the largest element of either. Shapes that
 /// differ, NaN and empty tensors are rows that do not pass. A hint is a hypothesis that has been tested: made
-/// on purpose, the mistake gives the very numbers of `other`. Without layers those that need the two arrays
-/// alone are tested (a factor, another order, another row's gradient …), with layers also mistakes in the
-/// derivation, for instance a missing g'(z). A difference that nothing explains gets no hint. Error for
-/// layers whose shapes do not fit.
+/// on purpose, the mistake gives the very numbers of `other`. Those that need the two arrays alone are
+/// tested (a factor, another order, another row's gradient …), and with `derivation` also mistakes in the
+/// derivation, for instance a missing g'(z). A difference that nothing explains gets no hint.
 template <class T>
 GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
                                 const CompareOptions<std::type_identity_t<T>>& options = {});

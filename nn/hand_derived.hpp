@@ -8,10 +8,10 @@
 #include <optional>
 #include <vector>
 
-#include <autodiff/activation.hpp>
 #include <autodiff/compare_gradients.hpp>
 
 #include "losses.hpp"
+#include "textbook.hpp"
 
 namespace xtape::nn::hand {
 
@@ -65,6 +65,8 @@ struct Layers {
   std::vector<LayerUpdate<T>> updates(T alpha) const;
   /// For the hints of compare_gradients, whose rows are then named W1, b1, W2, …
   CompareOptions<T> compare_options() const;
+  /// The layers as layer_hints takes them.
+  DerivationContext<T> context() const;
 };
 
 /// Steps 1 to 4 for any number of layers. Errors, which name the quantity: shapes that do not fit, binary

@@ -26,4 +26,5 @@
 #include "save.hpp"
 #include "schedules.hpp"
 #include "summary.hpp"
+#include "textbook.hpp"
 #include "trainer.hpp"

@@ -1,15 +1,13 @@
-// The table of differences; the hints are found in gradient_hints.cpp and layer_hints.cpp.
+// The table of differences; the hints are found in gradient_hints.cpp and by the derivation that is given.
 #include "../compare_gradients.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
-#include <optional>
 #include <ostream>
-#include <type_traits>
 
 #include "../base/text_stream.hpp"
-#include "layer_hints.hpp"
+#include "gradient_hints.hpp"
 
 namespace xtape {
 namespace {
@@ -39,16 +37,8 @@ GradientTable::Row compare(const GradientPair<T>& pair, const detail::Tolerance&
 template <class T>
 GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
                                 const CompareOptions<std::type_identity_t<T>>& options) {
-  const bool is_float = std::is_same_v<T, float>;
-  const detail::Tolerance tolerance{options.rtol >= 0 ? options.rtol
-                                    : is_float        ? 1e-4
-                                                      : 1e-9,
-                                    options.atol >= 0 ? options.atol
-                                    : is_float        ? 1e-6
-                                                      : 1e-12};
+  const detail::Tolerance tolerance = detail::tolerance_of(options);
   const NoGrad no_grad;
-  std::optional<detail::LayerHints<T>> layers;
-  if (!options.layers.empty()) layers.emplace(options);
 
   GradientTable table;
   for (const GradientPair<T>& pair : pairs) {
@@ -60,7 +50,8 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
     const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
     if (row.passed) continue;
     row.hint = detail::hint_from_arrays(pairs, table, i, options, tolerance);
-    if (row.hint.empty() && layers) row.hint = layers->hint(row.name, gradient, other, tolerance);
+    if (row.hint.empty() && options.derivation)
+      row.hint = options.derivation->hint(row.name, gradient, other, options);
     if (row.hint.empty()) row.hint = detail::hint_from_numbers(gradient, other, tolerance);
   }
   return table;

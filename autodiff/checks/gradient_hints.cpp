@@ -52,17 +52,13 @@ std::string hint_of_shapes(const Tensor<T>& a, const Tensor<T>& b, const Toleran
   return text;
 }
 
-enum class Role { weight, bias };
-
-/// What row i is the gradient of: what the layers say, else a vector is a bias's. A row (1, n) without layers
-/// counts as the weight of one output: W (d, n) and b (1, n) have the shapes of W1 (n, d) and W2 (1, n).
+/// Whether a row is the gradient of a bias: what the derivation says, else a vector is a bias's. A row (1, n)
+/// counts as the weight of one output then: W (d, n) and b (1, n) have the shapes of W1 (n, d) and W2 (1, n).
 template <class T>
-Role role_of(const GradientPair<T>& pair, const CompareOptions<T>& options) {
-  for (const LayerContext<T>& layer : options.layers) {
-    if (layer.weight == pair.name) return Role::weight;
-    if (layer.bias == pair.name) return Role::bias;
-  }
-  return pair.gradient.rank() >= 2 ? Role::weight : Role::bias;
+bool is_of_bias(const GradientPair<T>& pair, const CompareOptions<T>& options) {
+  using Role = typename DerivationHints<T>::Role;
+  const Role role = options.derivation ? options.derivation->role(pair.name) : Role::unknown;
+  return role == Role::unknown ? pair.gradient.rank() < 2 : role == Role::bias;
 }
 
 /// Whether row i is a bias's, and all weights in the table, (out, in) or (in, out), one of which has its
@@ -70,12 +66,12 @@ Role role_of(const GradientPair<T>& pair, const CompareOptions<T>& options) {
 template <class T>
 bool only_the_bias(const std::vector<GradientPair<T>>& pairs, const GradientTable& table, std::size_t i,
                    const CompareOptions<T>& options) {
-  if (role_of(pairs[i], options) != Role::bias) return false;
+  if (!is_of_bias(pairs[i], options)) return false;
   const std::size_t n = pairs[i].gradient.size();
   bool has_weight = false;
   for (std::size_t k = 0; k < pairs.size(); ++k) {
     const Tensor<T>& W = pairs[k].gradient;
-    if (!W.defined() || W.rank() < 2 || role_of(pairs[k], options) != Role::weight) continue;
+    if (!W.defined() || W.rank() < 2 || is_of_bias(pairs[k], options)) continue;
     if (!table.rows[k].passed) return false;
     has_weight = has_weight || W.shape()[0] == n || W.shape()[1] == n;
   }
@@ -179,6 +175,17 @@ Products scaled_products(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <class T>
+Tolerance tolerance_of(const CompareOptions<T>& options) {
+  const bool is_float = std::is_same_v<T, float>;
+  return {options.rtol >= 0 ? options.rtol
+          : is_float        ? 1e-4
+                            : 1e-9,
+          options.atol >= 0 ? options.atol
+          : is_float        ? 1e-6
+                            : 1e-12};
+}
+
+template <class T>
 bool Tolerance::same(const Tensor<T>& a, const Tensor<T>& b, double factor) const {
   if (!(a.shape() == b.shape())) return false;
   const double largest = std::max(largest_element(a), std::abs(factor) * largest_element(b));
@@ -224,10 +231,10 @@ std::vector<Factor> usual_factors(const CompareOptions<T>& options) {
                        " and has a ½, your formula takes the mean and lacks the ½");
   };
   if (options.batch_size > 1) add_mean(static_cast<double>(options.batch_size), n, "the batch of " + n);
-  const Tensor<T>& output = options.dJ_da.defined() ? options.dJ_da : options.output_delta;
-  if (output.defined() && output.size() > 1) {
-    const std::string size = std::to_string(output.size());
-    add_mean(static_cast<double>(output.size()), size, "all " + size + " elements of the output");
+  const std::size_t outputs = options.derivation ? options.derivation->output_size() : 0;
+  if (outputs > 1) {
+    const std::string size = std::to_string(outputs);
+    add_mean(static_cast<double>(outputs), size, "all " + size + " elements of the output");
   }
   if (options.learning_rate > 0) {
     const std::string alpha = number_text(options.learning_rate);
@@ -291,6 +298,7 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
   template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                           \
   template bool Tolerance::same(const Tensor<T>&, const Tensor<T>&, double) const;                 \
   template bool Tolerance::is_evidence(const Tensor<T>&, std::size_t) const;                       \
+  template Tolerance tolerance_of(const CompareOptions<T>&);                                       \
   template std::vector<Factor> usual_factors(const CompareOptions<T>&);                            \
   template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&, \
                                         std::size_t, const CompareOptions<T>&, const Tolerance&);  \

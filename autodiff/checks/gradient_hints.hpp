@@ -1,4 +1,5 @@
-// Hypotheses about a wrong gradient that need no more than the arrays of the table. Not for users' programs.
+// Hypotheses about a wrong gradient that need no more than the arrays of the table, and what hints of a
+// derivation share with them. Not for users' programs.
 #pragma once
 #include <string>
 #include <utility>
@@ -34,6 +35,10 @@ struct Products {
 };
 template <class T>
 Products scaled_products(const Tensor<T>& a, const Tensor<T>& b);
+
+/// That of the options, or the default of the type.
+template <class T>
+Tolerance tolerance_of(const CompareOptions<T>& options);
 
 /// A factor by which a formula is often off, and what it comes from.
 struct Factor {

@@ -193,14 +193,19 @@ template <class T>
 CompareOptions<T> Layers<T>::compare_options() const {
   CompareOptions<T> options;
   options.batch_size = x.rank() == 1 ? 1 : x.shape()[0];
-  options.output_delta = delta.back();
-  options.dJ_da = error.back();
+  options.derivation = layer_hints(context());
+  return options;
+}
+
+template <class T>
+DerivationContext<T> Layers<T>::context() const {
+  DerivationContext<T> context{.dJ_da = error.back(), .output_delta = delta.back()};
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const std::string number = std::to_string(l + 1);
-    options.layers.push_back(
+    context.layers.push_back(
         {"W" + number, "b" + number, l == 0 ? x : a[l - 1], z[l], a[l], layers[l].activation, layers[l].W});
   }
-  return options;
+  return context;
 }
 
 template <class T>

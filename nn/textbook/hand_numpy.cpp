@@ -1,7 +1,6 @@
 // The textbook's function line by line.
 #include "../hand_numpy.hpp"
 
-#include <autodiff/activation.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/linalg.hpp>

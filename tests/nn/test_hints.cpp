@@ -391,40 +391,44 @@ TEST_CASE("float, one sample, and a context that does not fit") {
   CHECK(contains(table.rows[0].hint, "the derivative g'(z) is missing: δ is the error times g'(z); layer 1"));
 
   // Layers that do not lead to the trusted gradient say nothing.
-  auto other_net = r.compare_options();
+  auto other_net = r.context();
   other_net.dJ_da = other_net.dJ_da + 1;
   other_net.output_delta = other_net.output_delta * other_net.output_delta;
-  CHECK(compare_gradients<float>({{"W1", r.dW[0], outer(r.error[0], x)}}, other_net).rows[0].hint.empty());
+  CHECK(compare_gradients<float>({{"W1", r.dW[0], outer(r.error[0], x)}},
+                                 {.derivation = nn::hand::layer_hints(other_net)})
+            .rows[0]
+            .hint.empty());
 
   const auto fails = [&](auto change) {
-    auto options = r.compare_options();
-    change(options);
-    return compare_gradients<float>({{"W1", r.dW[0], r.dW[0]}}, options);
+    auto context = r.context();
+    change(context);
+    return nn::hand::layer_hints(context);
   };
   CHECK_THROWS_WITH_AS(fails([](auto& o) { o.layers[0].z = {}; }),
-                       "[compare_gradients] layer 1: give its input, z and W", Error);
+                       "[layer_hints] layer 1: give its input, z and W", Error);
   CHECK_THROWS_WITH_AS(
       fails([](auto& o) { o.layers[1].W = transpose(o.layers[1].W); }),
-      doctest::Contains("[compare_gradients] layer 2: input of shape (4,), z of shape (2,) and W of "
+      doctest::Contains("[layer_hints] layer 2: input of shape (4,), z of shape (2,) and W of "
                         "shape (4, 2) do not fit"),
       Error);
   CHECK_THROWS_WITH_AS(fails([](auto& o) { o.dJ_da = o.output_delta = {}; }),
-                       "[compare_gradients] layer 2: give dJ_da or output_delta", Error);
+                       "[layer_hints] layer 2: give dJ_da or output_delta", Error);
 }
 
 TEST_CASE("the context is written down where it is used") {
   const Net net(Activation::sigmoid);
   const auto& [x, y, layers, right, pairs, options] = net;
   const Matrix missing = matmul(transpose(right.error[2]), right.a[1]);
-  const auto table = compare_gradients<double>({{"W3", layers[2].W.grad(), missing}},
-                                               {.batch_size = 6,
-                                                .layers = {{.weight = "W3",
-                                                            .bias = "b3",
-                                                            .input = right.a[1],
-                                                            .z = right.z[2],
-                                                            .activation = Activation::sigmoid,
-                                                            .W = layers[2].W}},
-                                                .dJ_da = right.a[2] - y});
+  const auto table = compare_gradients<double>(
+      {{"W3", layers[2].W.grad(), missing}},
+      {.batch_size = 6,
+       .derivation = nn::hand::layer_hints<double>({.layers = {{.weight = "W3",
+                                                                .bias = "b3",
+                                                                .input = right.a[1],
+                                                                .z = right.z[2],
+                                                                .activation = Activation::sigmoid,
+                                                                .W = layers[2].W}},
+                                                    .dJ_da = right.a[2] - y})});
   CHECK(contains(table.rows[0].hint, "the derivative g'(z) is missing"));
   std::ostringstream out;
   out << table;

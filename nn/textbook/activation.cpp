@@ -1,7 +1,7 @@
 // The formulas, in values.
-#include "../activation.hpp"
+#include <autodiff/elementwise.hpp>
 
-#include "../elementwise.hpp"
+#include "../textbook.hpp"
 
 namespace xtape {
 

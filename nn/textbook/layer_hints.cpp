@@ -1,14 +1,24 @@
-// Right and wrong backpropagation, in formulas of values.
-#include "layer_hints.hpp"
+// Hypotheses about a wrong derivation: mistakes made on purpose in backpropagation through the given layers,
+// in formulas of values.
+#include <functional>
+#include <optional>
+#include <utility>
 
-#include "../elementwise.hpp"
-#include "../indexing.hpp"
-#include "../layout.hpp"
-#include "../linalg.hpp"
-#include "../reductions.hpp"
+#include <autodiff/checks/gradient_hints.hpp>
+#include <autodiff/elementwise.hpp>
+#include <autodiff/indexing.hpp>
+#include <autodiff/layout.hpp>
+#include <autodiff/linalg.hpp>
+#include <autodiff/reductions.hpp>
 
-namespace xtape::detail {
+#include "../textbook.hpp"
+
+namespace xtape::nn::hand {
 namespace {
+
+using xtape::detail::Factor;
+using xtape::detail::Tolerance;
+using xtape::detail::usual_factors;
 
 constexpr Activation activations[]{Activation::sigmoid, Activation::tanh, Activation::relu};
 
@@ -31,17 +41,57 @@ Tensor<T> as_rows(const Tensor<T>& x) {
   return x.rank() == 1 ? unsqueeze(x.detach(), 0) : x.detach();
 }
 
-}  // namespace
+/// The layers of a derivation, and what follows from them rightly.
+template <class T>
+class LayerHints : public DerivationHints<T> {
+ public:
+  using typename DerivationHints<T>::Role;
+
+  /// Error when the shapes of the layers do not fit.
+  explicit LayerHints(const DerivationContext<T>& context);
+
+  Role role(const std::string& row) const override;
+  std::size_t output_size() const override { return z_.back().size(); }
+  /// Also "" when no layer has such a row, and when the layers do not lead to `gradient` in the first place.
+  std::string hint(const std::string& row, const Tensor<T>& gradient, const Tensor<T>& other,
+                   const CompareOptions<T>& options) const override;
+
+ private:
+  /// Where one formula of the derivation is replaced by a wrong one, and what to say of it. Layers count from
+  /// 0.
+  struct Mistake {
+    std::string text;
+    std::size_t first, last;  ///< the layers in which it is made
+    /// g'(z) of layer l; null: the right one.
+    std::function<Tensor<T>(std::size_t l)> derivative{};
+    /// dJ/da of layer l, from δ of layer l + 1; null: the right one.
+    std::function<Tensor<T>(std::size_t l, const Tensor<T>& delta)> error{};
+  };
+
+  std::vector<Mistake> mistakes(std::size_t row_layer, double learning_rate) const;
+  void add_derivatives(std::vector<Mistake>& list, std::size_t first, std::size_t last,
+                       const std::string& where) const;
+  void add_matrices(std::vector<Mistake>& list, std::size_t l, double learning_rate) const;
+  /// δ of layer `to` when `mistake` is made; none where it cannot be made.
+  std::optional<Tensor<T>> wrong_delta(const Mistake& mistake, std::size_t to) const;
+  /// Other arrays than the right ones in dW = δ aᵀ or db = δ of layer l, with what to say.
+  std::vector<std::pair<std::string, Tensor<T>>> wrong_products(std::size_t l, bool of_bias) const;
+  Tensor<T> product(const Tensor<T>& delta, std::size_t l, bool of_bias) const;
+  std::string number(std::size_t l) const { return std::to_string(l + 1); }
+
+  std::vector<LayerContext<T>> layers_;
+  std::vector<Tensor<T>> input_, z_, a_, W_, slope_;  ///< slope: g'(z)
+  std::vector<Tensor<T>> error_, delta_;              ///< error_.back() may be undefined
+};
 
 template <class T>
-LayerHints<T>::LayerHints(const CompareOptions<T>& options)
-    : options_(options), factors_(usual_factors(options)) {
+LayerHints<T>::LayerHints(const DerivationContext<T>& context) : layers_(context.layers) {
   const auto require = [](bool holds, std::size_t l, const std::string& text) {
-    if (!holds) throw Error("compare_gradients", "layer " + std::to_string(l + 1) + ": " + text);
+    if (!holds) throw Error("layer_hints", "layer " + std::to_string(l + 1) + ": " + text);
   };
-  const std::size_t L = options.layers.size();
+  const std::size_t L = layers_.size();
   for (std::size_t l = 0; l < L; ++l) {
-    const LayerContext<T>& layer = options.layers[l];
+    const LayerContext<T>& layer = layers_[l];
     require(layer.input.defined() && layer.z.defined() && layer.W.defined(), l, "give its input, z and W");
     input_.push_back(as_rows(layer.input));
     z_.push_back(as_rows(layer.z));
@@ -61,13 +111,13 @@ LayerHints<T>::LayerHints(const CompareOptions<T>& options)
   }
   error_.resize(L);
   delta_.resize(L);
-  if (options.dJ_da.defined()) error_.back() = as_rows(options.dJ_da);
-  require(options.dJ_da.defined() || options.output_delta.defined(), L - 1, "give dJ_da or output_delta");
-  for (const Tensor<T>& given : {options.dJ_da, options.output_delta})
+  if (context.dJ_da.defined()) error_.back() = as_rows(context.dJ_da);
+  require(context.dJ_da.defined() || context.output_delta.defined(), L - 1, "give dJ_da or output_delta");
+  for (const Tensor<T>& given : {context.dJ_da, context.output_delta})
     require(!given.defined() || as_rows(given).shape() == z_.back().shape(), L - 1,
             "dJ_da and output_delta must have the shape of its z, " + to_string(z_.back().shape()));
   delta_.back() =
-      options.output_delta.defined() ? as_rows(options.output_delta) : error_.back() * slope_.back();
+      context.output_delta.defined() ? as_rows(context.output_delta) : error_.back() * slope_.back();
   for (std::size_t l = L - 1; l-- > 0;) {
     error_[l] = matmul(delta_[l + 1], W_[l + 1]);
     delta_[l] = error_[l] * slope_[l];
@@ -83,7 +133,7 @@ template <class T>
 void LayerHints<T>::add_derivatives(std::vector<Mistake>& list, std::size_t first, std::size_t last,
                                     const std::string& where) const {
   const auto add = [&](const std::string& text, auto f) { list.push_back({text + where, first, last, f}); };
-  const auto g = [this](std::size_t l) { return options_.layers[l].activation; };
+  const auto g = [this](std::size_t l) { return layers_[l].activation; };
   const std::string own = to_string(g(last));
 
   add("the derivative g'(z) is missing: δ is the error times g'(z)",
@@ -118,7 +168,7 @@ void LayerHints<T>::add_derivatives(std::vector<Mistake>& list, std::size_t firs
 
 // The error of layer l is W δ of the layer above, by another matrix than its W.
 template <class T>
-void LayerHints<T>::add_matrices(std::vector<Mistake>& list, std::size_t l) const {
+void LayerHints<T>::add_matrices(std::vector<Mistake>& list, std::size_t l, double learning_rate) const {
   const std::string above = "W" + number(l + 1);
   const std::string needs = ": the error of layer " + number(l) + " is " + above + "ᵀ δ" + number(l + 1);
   const Shape& right = W_[l + 1].shape();
@@ -134,14 +184,15 @@ void LayerHints<T>::add_matrices(std::vector<Mistake>& list, std::size_t l) cons
     add("the error is propagated through W" + number(k) + ", not transposed, in place of " + above,
         transpose(W_[k]));
   }
-  if (options_.learning_rate > 0)
+  if (learning_rate > 0)
     add(above +
             " is updated before the error is propagated through it: compute all gradients first, then update",
-        W_[l + 1] - static_cast<T>(options_.learning_rate) * product(delta_[l + 1], l + 1, false));
+        W_[l + 1] - static_cast<T>(learning_rate) * product(delta_[l + 1], l + 1, false));
 }
 
 template <class T>
-std::vector<typename LayerHints<T>::Mistake> LayerHints<T>::mistakes(std::size_t row_layer) const {
+std::vector<typename LayerHints<T>::Mistake> LayerHints<T>::mistakes(std::size_t row_layer,
+                                                                     double learning_rate) const {
   std::vector<Mistake> list;
   const std::size_t L = W_.size();
   for (std::size_t l = row_layer; l < L; ++l) add_derivatives(list, l, l, "; layer " + number(l));
@@ -149,7 +200,7 @@ std::vector<typename LayerHints<T>::Mistake> LayerHints<T>::mistakes(std::size_t
     add_derivatives(list, row_layer, L - 1, "; in every layer from " + number(row_layer) + " on");
   if (row_layer + 2 < L)
     add_derivatives(list, row_layer, L - 2, "; in every hidden layer from " + number(row_layer) + " on");
-  for (std::size_t l = row_layer; l + 1 < L; ++l) add_matrices(list, l);
+  for (std::size_t l = row_layer; l + 1 < L; ++l) add_matrices(list, l, learning_rate);
   if (row_layer + 2 < L)
     list.push_back({"no W is transposed: the error of a layer is Wᵀ δ of the next",
                     row_layer,
@@ -212,27 +263,38 @@ std::vector<std::pair<std::string, Tensor<T>>> LayerHints<T>::wrong_products(std
 }
 
 template <class T>
+auto LayerHints<T>::role(const std::string& row) const -> Role {
+  for (const LayerContext<T>& layer : layers_) {
+    if (layer.weight == row) return Role::weight;
+    if (layer.bias == row) return Role::bias;
+  }
+  return Role::unknown;
+}
+
+template <class T>
 std::string LayerHints<T>::hint(const std::string& name, const Tensor<T>& gradient, const Tensor<T>& other,
-                                const Tolerance& tolerance) const {
+                                const CompareOptions<T>& options) const {
+  const Tolerance tolerance = xtape::detail::tolerance_of(options);
   std::size_t l = 0;
-  while (l < W_.size() && options_.layers[l].weight != name && options_.layers[l].bias != name) ++l;
+  while (l < W_.size() && layers_[l].weight != name && layers_[l].bias != name) ++l;
   if (l == W_.size() || name.empty() || !tolerance.is_evidence(other)) return {};
-  const bool of_bias = options_.layers[l].bias == name;
+  const bool of_bias = layers_[l].bias == name;
   if (!(gradient.shape() == other.shape()) || !tolerance.same(gradient, product(delta_[l], l, of_bias)))
     return {};
 
   const Tensor<T> turned = gradient.rank() == 2 ? transpose(gradient) : gradient;
+  const std::vector<Factor> factors = usual_factors(options);
   std::string with_factor;  // told when no mistake alone explains the numbers
   const auto explains = [&](const Tensor<T>& wrong, const std::string& text) {
     if (tolerance.same(wrong, gradient) || tolerance.same(wrong, turned)) return false;
     if (tolerance.same(other, wrong)) return true;
-    for (const Factor& factor : factors_)
+    for (const Factor& factor : factors)
       if (with_factor.empty() && !tolerance.same(gradient, wrong, factor.value) &&
           tolerance.same(other, wrong, factor.value))
         with_factor = text + "; besides, " + factor.text;
     return false;
   };
-  for (const Mistake& mistake : mistakes(l))
+  for (const Mistake& mistake : mistakes(l, options.learning_rate))
     if (const auto delta = wrong_delta(mistake, l);
         delta && explains(product(*delta, l, of_bias), mistake.text))
       return mistake.text;
@@ -241,7 +303,15 @@ std::string LayerHints<T>::hint(const std::string& name, const Tensor<T>& gradie
   return with_factor;
 }
 
-template class LayerHints<float>;
-template class LayerHints<double>;
+}  // namespace
 
-}  // namespace xtape::detail
+template <class T>
+std::shared_ptr<const DerivationHints<T>> layer_hints(const DerivationContext<T>& context) {
+  const NoGrad no_grad;
+  return std::make_shared<LayerHints<T>>(context);
+}
+
+template std::shared_ptr<const DerivationHints<float>> layer_hints(const DerivationContext<float>&);
+template std::shared_ptr<const DerivationHints<double>> layer_hints(const DerivationContext<double>&);
+
+}  // namespace xtape::nn::hand

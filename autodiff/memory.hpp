@@ -13,8 +13,8 @@
 
 namespace xtape {
 
-/// Bytes that this thread's tensors and nodes hold. A block counts for the thread that asked for it and
-/// is given back to the thread that releases it.
+/// Bytes that this thread's tensors and nodes hold. A block counts as live for the thread that asked for it,
+/// and as released for the one that releases it.
 struct MemoryUse {
   std::ptrdiff_t live = 0;     ///< allocated and not yet released
   std::ptrdiff_t peak = 0;     ///< the highest `live` since the start or the last reset_peak_memory()
@@ -27,8 +27,8 @@ struct MemoryUse {
 MemoryUse memory_use();
 /// Starts a new measurement of the peak at the bytes now live.
 void reset_peak_memory();
-/// Gives the cached blocks of the calling thread back to the system; small ones where all of their 64 KiB are
-/// free, the others to all threads.
+/// Gives the cached blocks of the calling thread back to the system, and those that no thread keeps; small
+/// ones where all of their 64 KiB are free, the others to all threads.
 void release_cached_memory();
 
 namespace detail {
@@ -37,10 +37,13 @@ inline constexpr std::size_t alignment = 64;
 
 struct FreeBlock {
   FreeBlock* next;
+  std::uint32_t count;  ///< blocks in a thread's list from this one on
 };
 
 // Classes 0..15 are 64, 128 … 1024 bytes; above, four steps to each power of two.
 inline constexpr std::uint32_t small_classes = 16;
+
+inline constexpr std::size_t size_classes = small_classes + 4 * 54;
 
 inline std::uint32_t size_class_of(std::size_t bytes) {
   if (bytes <= 1024) return bytes == 0 ? 0 : static_cast<std::uint32_t>((bytes - 1) / 64);
@@ -60,7 +63,9 @@ inline std::size_t bytes_of(std::uint32_t size_class) {
 /// The free blocks of a thread. Bytes given back by another thread than asked for them make `live` of the
 /// one negative, and its free blocks more than it has `held`: held − live is what waits in the lists.
 struct Pool {
-  std::array<FreeBlock*, small_classes + 4 * 54> lists{};
+  std::array<FreeBlock*, size_classes> lists{};
+  std::array<std::uint32_t, small_classes> taken{};  ///< small blocks that came from the heap or from others
+  std::uint64_t number = 0;                          ///< of the thread; 0 is none's
   std::ptrdiff_t live = 0;
   std::ptrdiff_t peak = 0;
   std::ptrdiff_t held = 0;  ///< blocks taken from the heap or from others, and not given back

@@ -1,4 +1,4 @@
-// Reproducible random numbers: the same seed gives the same bits on every machine.
+// Reproducible random numbers: the same seed gives the same bits on every machine with IEEE 754 arithmetic.
 #pragma once
 #include <random>
 #include <vector>
@@ -7,10 +7,14 @@
 
 namespace xtape::random {
 
-/// The calling thread's generator. A thread starts with the seed 0.
+/// The calling thread's generator. That of the main thread starts with the seed 0. That of another starts
+/// when the thread first draws, from the main thread's last seed and a number: it is the first, second, …
+/// thread to draw since then. So threads draw different numbers, which can be repeated where the order of
+/// their first draws can.
 std::mt19937_64& generator();
 
-/// Starts the calling thread's sequence anew.
+/// Starts the calling thread's sequence anew, with the same numbers in any thread. On the main thread, also
+/// decides what threads that have not drawn yet will draw; on another, nothing else.
 void seed(std::uint64_t n);
 
 /// Normally distributed numbers, by the Box-Muller transform. Error for a negative sd.

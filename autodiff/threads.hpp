@@ -1,6 +1,9 @@
 // How many threads compute, and the work that is split among them.
 #pragma once
+#include <pthread.h>
+
 #include <cstddef>
+#include <mutex>
 #include <type_traits>
 
 namespace xtape {
@@ -27,6 +30,13 @@ void parallel_for(std::size_t count, const F& f) noexcept {
   }
   run_parallel(
       count, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
+}
+
+/// Lets a process fork only while no other thread holds the mutex: the copy of it in the child would stay
+/// locked. To be called once, when the library is loaded.
+template <std::mutex& mutex>
+bool hold_over_fork() {
+  return pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); }) == 0;
 }
 
 /// While one lives, OpenBLAS computes on the threads that call it: for products that several threads share

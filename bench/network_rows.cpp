@@ -1,6 +1,7 @@
 // The rows about networks: training steps, layers, losses, an optimiser.
 #include "torch_peers.hpp"
 #include "training_step.hpp"
+#include "transformer.hpp"
 
 namespace bench {
 namespace {
@@ -178,6 +179,9 @@ Comparison value_and_gradient() {
   return sides;
 }
 
+/// Both update their weights, in the same way.
+Comparison transformer_step() { return {side<TransformerStep>(2), {}, {}, side<TransformerStep>(1)}; }
+
 }  // namespace
 
 std::vector<Row> network_rows() {
@@ -193,6 +197,8 @@ std::vector<Row> network_rows() {
       row("batch normalisation, 128×256", batch_normalization, {faster_than_libtorch(2)}),
       row("Adam, 100,000 weights", adam, {faster_than_libtorch(2)}),
       row("value and gradient, 784-512-10", value_and_gradient, {within_baseline(2.2, "value alone")}),
+      row("step of a transformer, 0.8M weights, 1,024 tokens, 2 threads", transformer_step,
+          {faster_than_baseline(1.7, "1 thread")}),
   };
 }
 

@@ -1,4 +1,6 @@
-// Single operations, forward and backward: for profiling one of them.
+// Single operations, forward and backward: for profiling one of them. XTAPE_BENCH_THREADS=2 gives them two
+// threads.
+#include <cstdlib>
 #include <string>
 
 #include <benchmark/benchmark.h>
@@ -60,12 +62,16 @@ void add_matrices(const xtape::Shape& shape) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  xtape::set_num_threads(1);
-  for (const int n : {16, 256, 4096, 65536, 1048576}) add_elementwise(n);
-  for (const xtape::Shape& shape : {xtape::Shape{32, 10}, xtape::Shape{128, 1000}, xtape::Shape{1000, 128}})
+  const char* const threads = std::getenv("XTAPE_BENCH_THREADS");
+  xtape::set_num_threads(threads ? std::atoi(threads) : 1);
+  for (const int n : {16, 256, 4096, 65536, 131072, 1048576}) add_elementwise(n);
+  for (const xtape::Shape& shape : {xtape::Shape{32, 10}, xtape::Shape{128, 1000}, xtape::Shape{1000, 128},
+                                    xtape::Shape{1024, 128}, xtape::Shape{1024, 512}})
     add_matrices(shape);
   for (const int n : {2, 4, 8, 16, 32, 64, 128, 256})
     add("matmul", {n, n}, [](const auto& x) { return matmul(x, x); });
+  for (const int n : {16, 32, 64})
+    add("matmul of a batch", {64, n, n}, [](const auto& x) { return matmul(x, x); });
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

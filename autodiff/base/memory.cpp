@@ -1,10 +1,14 @@
-// Free lists by size class, one set per thread.
+// Free lists by size class: one set per thread, and one of what no thread wants.
 #include "../memory.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <span>
 #include <utility>
+
+#include "../threads.hpp"
 
 namespace xtape {
 namespace {
@@ -23,7 +27,9 @@ constexpr bool pooling = true;
 constexpr bool pooling = true;
 #endif
 
-constexpr std::ptrdiff_t cache_limit = std::ptrdiff_t{1} << 30;  // per thread; more goes back to the system
+// What a thread keeps of large blocks, and what all keep of those that no thread wants: the rest goes back to
+// the system.
+constexpr std::ptrdiff_t cache_limit = std::ptrdiff_t{1} << 30, orphan_limit = std::ptrdiff_t{1} << 26;
 
 using detail::FreeBlock;
 using detail::Pool;
@@ -34,8 +40,15 @@ using detail::small_classes;
 constexpr std::size_t slab_alignment = std::size_t{1} << 16;
 constexpr std::size_t slab_bytes =
     slab_alignment - detail::alignment;  // leaves room for the heap's own header
-// What a thread keeps of small blocks that others have asked for; more goes back to them.
-constexpr std::ptrdiff_t foreign_limit = std::ptrdiff_t{1} << 20;
+
+// A large block knows who has asked for it, in a line before it: who releases another's does not keep it.
+struct Large {
+  std::uint64_t owner;  ///< the number of a pool
+};
+
+Large& large_of(void* block) {
+  return *reinterpret_cast<Large*>(static_cast<std::byte*>(block) - detail::alignment);
+}
 
 struct Slab {
   std::uint32_t blocks;
@@ -46,15 +59,17 @@ Slab& slab_of(FreeBlock* block) {
   return *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) & ~(slab_alignment - 1));
 }
 
-/// Free small blocks of no thread. The mutex guards the slabs, too.
-struct Orphans {
-  std::mutex mutex;
-  std::array<FreeBlock*, small_classes> lists{};
-};
-Orphans& orphans() {
-  static Orphans& instance = *new Orphans;  // the last tensors die after everything else
-  return instance;
+/// Free blocks of no thread. The mutex guards the slabs, too.
+constinit std::mutex orphan_mutex;
+constinit std::array<FreeBlock*, detail::size_classes> orphans{};
+constinit std::ptrdiff_t large_orphans = 0;  ///< bytes
+[[maybe_unused]] const bool whole_in_forks = detail::hold_over_fork<orphan_mutex>();
+
+void push(FreeBlock*& list, void* block) {
+  list = ::new (block) FreeBlock{list, (list ? list->count : 0) + 1};
 }
+
+FreeBlock* pop(FreeBlock*& list) { return std::exchange(list, list->next); }
 
 void* from_heap(std::size_t block_alignment, std::size_t bytes) {
   void* block = nullptr;
@@ -68,16 +83,32 @@ FreeBlock* cut_slab(std::size_t bytes) {
   const auto blocks = static_cast<std::uint32_t>((slab_bytes - detail::alignment) / bytes);
   ::new (start) Slab{blocks, 0};
   FreeBlock* list = nullptr;
-  for (std::size_t i = blocks; i-- > 0;) list = ::new (start + detail::alignment + i * bytes) FreeBlock{list};
+  for (std::size_t i = blocks; i-- > 0;) push(list, start + detail::alignment + i * bytes);
   return list;
 }
 
-/// Leaves a thread's blocks of a class to all threads. With the mutex held.
-void bequeath(Pool& pool, std::uint32_t size_class) {
-  FreeBlock*& heirs = orphans().lists[size_class];
-  while (pool.lists[size_class]) {
-    FreeBlock* const block = std::exchange(pool.lists[size_class], pool.lists[size_class]->next);
-    block->next = std::exchange(heirs, block);
+/// Leaves a block to all threads, or to the heap. With the mutex held.
+void leave(void* block, std::uint32_t size_class) {
+  if (size_class >= small_classes) {
+    const auto bytes = static_cast<std::ptrdiff_t>(detail::bytes_of(size_class));
+    if (large_orphans + bytes > orphan_limit) return std::free(&large_of(block));
+    large_orphans += bytes;
+  }
+  push(orphans[size_class], block);
+}
+
+/// A slab's worth of small blocks: what a thread keeps of those that others have asked for, and takes at
+/// once.
+std::uint32_t slabful(std::uint32_t size_class) {
+  return static_cast<std::uint32_t>(slab_bytes / detail::bytes_of(size_class));
+}
+
+/// Leaves the small blocks that a thread has beyond those that it has asked for.
+[[gnu::noinline]] void shed(Pool& pool, std::uint32_t size_class) {
+  FreeBlock*& list = pool.lists[size_class];
+  const std::scoped_lock lock(orphan_mutex);
+  while (list && list->count > pool.taken[size_class]) {
+    leave(pop(list), size_class);
     pool.held -= static_cast<std::ptrdiff_t>(detail::bytes_of(size_class));
   }
 }
@@ -85,7 +116,7 @@ void bequeath(Pool& pool, std::uint32_t size_class) {
 /// Gives the slabs that lie whole among the orphans back to the heap. With the mutex held.
 void free_whole_slabs() {
   FreeBlock* whole = nullptr;  // a block of each
-  for (FreeBlock*& list : orphans().lists) {
+  for (FreeBlock*& list : std::span(orphans).first<small_classes>()) {
     for (FreeBlock* block = list; block; block = block->next) ++slab_of(block).free;
     for (FreeBlock** at = &list; *at;) {
       Slab& slab = slab_of(*at);
@@ -102,23 +133,27 @@ void free_whole_slabs() {
   while (whole) std::free(&slab_of(std::exchange(whole, whole->next)));
 }
 
+/// Leaves all free blocks of a thread.
 void release(Pool& pool) {
-  {
-    const std::scoped_lock lock(orphans().mutex);
-    for (std::uint32_t c = 0; c < small_classes; ++c) bequeath(pool, c);
-    free_whole_slabs();
-  }
-  for (std::uint32_t c = small_classes; c < pool.lists.size(); ++c)
+  const std::scoped_lock lock(orphan_mutex);
+  for (std::uint32_t c = 0; c < detail::size_classes; ++c) {
     while (pool.lists[c]) {
-      std::free(std::exchange(pool.lists[c], pool.lists[c]->next));
+      leave(pop(pool.lists[c]), c);
       pool.held -= static_cast<std::ptrdiff_t>(detail::bytes_of(c));
+      if (c < small_classes && pool.taken[c] > 0) --pool.taken[c];
     }
+  }
+  free_whole_slabs();
 }
 
 Pool* open_pool() {
   struct Owner {
     Pool pool;
-    Owner() { detail::pool = &pool; }
+    Owner() {
+      static constinit std::atomic<std::uint64_t> number = 0;
+      pool.number = ++number;
+      detail::pool = &pool;
+    }
     ~Owner() {
       release(pool);
       detail::pool = nullptr;
@@ -138,44 +173,55 @@ void* allocate_fresh(std::uint32_t size_class) {
   const auto bytes = static_cast<std::ptrdiff_t>(size);
   Pool* const p = pool ? pool : open_pool();
   void* block = nullptr;
-  if (pooling && size_class < small_classes) {
-    const std::scoped_lock lock(orphans().mutex);
-    FreeBlock*& list = orphans().lists[size_class];
-    if (!list) {
+  if (pooling) {
+    const bool small = size_class < small_classes;
+    const std::scoped_lock lock(orphan_mutex);
+    FreeBlock*& list = orphans[size_class];
+    if (small && !list) {
       list = cut_slab(size);
       if (p) ++p->heap_calls;
     }
-    block = std::exchange(list, list->next);
-    if (p) {
-      p->lists[size_class] = std::exchange(list, nullptr);
-      p->held += bytes;
-      for (FreeBlock* more = p->lists[size_class]; more; more = more->next) p->held += bytes;
+    if (list) {
+      block = pop(list);
+      if (!small) large_orphans -= bytes;
     }
-  } else {
-    block = from_heap(alignment, size);
-    if (p) p->held += bytes, ++p->heap_calls;
+    if (small && p) {
+      ++p->taken[size_class];
+      for (std::uint32_t more = slabful(size_class); more > 0 && list; --more) {  // for the next requests
+        push(p->lists[size_class], pop(list));
+        p->held += bytes, ++p->taken[size_class];
+      }
+    }
   }
-  if (p) p->count(bytes);
+  if (!block) {
+    block = from_heap(alignment, pooling ? size + alignment : size);
+    if (pooling) block = static_cast<std::byte*>(block) + alignment;
+    if (p) ++p->heap_calls;
+  }
+  if (pooling && size_class >= small_classes) ::new (&large_of(block)) Large{p ? p->number : 0};
+  if (p) {
+    p->held += bytes;
+    p->count(bytes);
+  }
   return block;
 }
 
-void deallocate(void* place, std::uint32_t size_class) noexcept {
+void deallocate(void* block, std::uint32_t size_class) noexcept {
   Pool* const p = pool;
   const auto bytes = static_cast<std::ptrdiff_t>(bytes_of(size_class));
-  const bool small = pooling && size_class < small_classes;
   if (p) p->live -= bytes;
-  if (p && pooling && (small || p->held - p->live <= cache_limit)) {
-    p->lists[size_class] = ::new (place) FreeBlock{p->lists[size_class]};
-    if (small && p->live < 0 && p->held - p->live > foreign_limit) [[unlikely]] {
-      const std::scoped_lock lock(orphans().mutex);
-      bequeath(*p, size_class);
-    }
-  } else if (small) {
-    const std::scoped_lock lock(orphans().mutex);
-    orphans().lists[size_class] = ::new (place) FreeBlock{orphans().lists[size_class]};
+  if (p && pooling && size_class < small_classes) {
+    FreeBlock*& list = p->lists[size_class];
+    push(list, block);
+    if (list->count > p->taken[size_class] + slabful(size_class)) [[unlikely]]
+      shed(*p, size_class);
+  } else if (p && pooling && large_of(block).owner == p->number && p->held - p->live <= cache_limit) {
+    push(p->lists[size_class], block);
   } else {
     if (p) p->held -= bytes;
-    std::free(place);
+    if (!pooling) return std::free(block);
+    const std::scoped_lock lock(orphan_mutex);
+    leave(block, size_class);
   }
 }
 
@@ -193,6 +239,10 @@ void reset_peak_memory() {
 
 void release_cached_memory() {
   if (detail::pool) release(*detail::pool);
+  const std::scoped_lock lock(orphan_mutex);
+  for (FreeBlock*& list : std::span(orphans).subspan<small_classes>())
+    while (list) std::free(&large_of(pop(list)));
+  large_orphans = 0;
 }
 
 }  // namespace xtape

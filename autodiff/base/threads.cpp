@@ -2,15 +2,21 @@
 // functions for them; another BLAS is left as its environment says.
 #include "../threads.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
+#include <cstdint>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "../error.hpp"
+#include "../kernels/gemm.hpp"
 
 extern "C" {
 void openblas_set_num_threads(int) __attribute__((weak));
@@ -21,66 +27,93 @@ namespace xtape {
 namespace {
 
 std::atomic<int> chosen{0};
-std::atomic<int> blas_threads{0};  ///< what OpenBLAS is to use after a SerialBlas, while there is one
-std::mutex serial_mutex;
+constinit std::mutex serial_mutex;  ///< guards the two below
+std::atomic<int> blas_threads{0};   ///< what OpenBLAS is to use after a SerialBlas, while there is one
 int serial_count = 0;
+constinit std::mutex job_mutex;              ///< held by who brings a job
 constinit std::atomic<bool> closed = false;  ///< the workers have ended with the program
 constinit thread_local bool takes_part = false;
+
+/// Calls until() again and again until it is true, or for as long as an operation of middle size takes:
+/// waking a thread that sleeps takes longer. Yielding leaves the core to whoever has work for it.
+template <class F>
+bool spin(const F& until) {
+  using Clock = std::chrono::steady_clock;
+  for (const auto end = Clock::now() + std::chrono::microseconds(50); !until(); std::this_thread::yield())
+    if (Clock::now() > end) return false;
+  return true;
+}
 
 /// Threads that wait for one job at a time. Whoever brings a job takes part in it.
 class Workers {
  public:
   ~Workers() {
-    {
-      const std::scoped_lock lock(mutex_);
-      closing_ = true;
-    }
-    wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    state_ |= closing;
+    state_.notify_all();
+    for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
     closed = true;
   }
 
-  /// False when another thread's job is running, or no thread can be had: nothing has been done then.
+  /// With job_mutex held. False when no thread can be had: nothing has been done then.
   bool run(std::size_t count, void (*work)(const void*, std::size_t), const void* context) {
-    const std::unique_lock one_job(job_mutex_, std::try_to_lock);
-    if (!one_job) return false;
-    const std::size_t helpers = std::min(static_cast<std::size_t>(num_threads()), count) - 1;
-    if (!start(helpers)) return false;
-    {
-      const std::scoped_lock lock(mutex_);
-      work_ = work;
-      context_ = context;
-      count_ = count;
-      next_.store(0, std::memory_order_relaxed);
-      wanted_ = helpers;
-    }
-    wake_.notify_all();
+    const auto threads = static_cast<std::size_t>(num_threads());
+    const std::size_t helpers = start(std::min({threads, count, most + std::size_t{1}}) - 1);
+    if (helpers == 0) return false;
+    spins_.store(threads <= std::thread::hardware_concurrency(), std::memory_order_relaxed);
+    work_ = work;
+    context_ = context;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    state_ = static_cast<std::uint32_t>(helpers);
+    for (std::size_t awake = spinning_; awake < helpers; ++awake) state_.notify_one();
     take_part();
-    std::unique_lock lock(mutex_);
-    wanted_ = 0;  // who has not come yet is not needed any more
-    done_.wait(lock, [this] { return working_ == 0; });
+    state_ &= ~most;  // who has not come yet is not needed any more
+    const auto finished = [this] { return state_ < one_working; };
+    if (!spins_ || !spin(finished))
+      for (std::uint32_t left = left_; !finished(); left = left_) left_.wait(left);
+    detail::multiply_adds += helpers_products_.exchange(0);
     return true;
+  }
+
+  /// In a process that was forked, where there are no threads but the one that forked.
+  void forget_threads() {
+    threads_.clear();
+    spinning_ = 0;
   }
 
  private:
-  bool start(std::size_t helpers) noexcept {
+  static constexpr std::uint32_t most = 0x7fff, closing = 0x8000, one_working = 0x10000;
+
+  /// At most so many helpers: how many there are.
+  std::size_t start(std::size_t helpers) noexcept {
     try {
-      while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
-    } catch (...) { return false; }
-    return true;
+      threads_.reserve(helpers);
+    } catch (const std::bad_alloc&) { return std::min(helpers, threads_.size()); }
+    const auto serve = [](void* workers) -> void* {
+      static_cast<Workers*>(workers)->serve();
+      return nullptr;
+    };
+    for (pthread_t thread; threads_.size() < helpers; threads_.push_back(thread))
+      if (pthread_create(&thread, nullptr, serve, this) != 0) break;
+    return std::min(helpers, threads_.size());
   }
 
   void serve() {
-    std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return closing_ || wanted_ != 0; });
-      if (closing_) return;
-      --wanted_;
-      ++working_;
-      lock.unlock();
-      take_part();
-      lock.lock();
-      if (--working_ == 0) done_.notify_one();
+      std::uint32_t state = 0;
+      const auto called = [&] { return ((state = state_) & (most | closing)) != 0; };
+      ++spinning_;
+      const bool is_called = spins_ && spin(called);
+      --spinning_;
+      if (!is_called && !called()) state_.wait(state);
+      while ((state & most) != 0)
+        if (state_.compare_exchange_weak(state, state - 1 + one_working)) {
+          take_part();
+          helpers_products_ += std::exchange(detail::multiply_adds, 0);
+          if ((state_ -= one_working) < one_working) ++left_, left_.notify_one();
+          break;
+        }
+      if (state & closing) return;
     }
   }
 
@@ -90,18 +123,40 @@ class Workers {
     takes_part = false;
   }
 
-  std::mutex job_mutex_;  ///< held by who brings a job
-  std::mutex mutex_;      ///< guards what follows, but for next_
-  std::condition_variable wake_, done_;
-  std::vector<std::thread> threads_;
+  std::vector<pthread_t> threads_;  ///< a forked process drops them, which a std::thread would not allow
   void (*work_)(const void*, std::size_t) = nullptr;
   const void* context_ = nullptr;
   std::size_t count_ = 0;
-  std::atomic<std::size_t> next_{0};
-  std::size_t wanted_ = 0;   ///< threads that may still join the job
-  std::size_t working_ = 0;  ///< threads that have joined it
-  bool closing_ = false;
+  std::atomic<std::size_t> helpers_products_ = 0;  ///< multiplications that count for who has brought the job
+  std::atomic<bool> spins_ = false;                ///< there is a core for each thread
+  std::atomic<std::uint32_t> left_ = 0;            ///< changes when the last thread has left a job
+  std::atomic<std::uint32_t> spinning_ = 0;        ///< threads that look out for a job
+  /// Threads that may still join the job, whether the program ends, and threads that have joined.
+  alignas(64) std::atomic<std::uint32_t> state_ = 0;
+  alignas(64) std::atomic<std::size_t> next_ = 0;  ///< the part of the job that is to be done next
 };
+
+Workers& workers() {  // with job_mutex held
+  static Workers instance;
+  return instance;
+}
+
+// A process forks between two jobs, and not while the numbers of BLAS's threads change.
+[[maybe_unused]] const int fork_handlers = pthread_atfork(
+    [] {
+      job_mutex.lock();
+      serial_mutex.lock();
+    },
+    [] {
+      serial_mutex.unlock();
+      job_mutex.unlock();
+    },
+    [] {
+      serial_count = 0;  // other threads' products: the next of our own gives OpenBLAS its threads back
+      if (!closed) workers().forget_threads();
+      serial_mutex.unlock();
+      job_mutex.unlock();
+    });
 
 }  // namespace
 
@@ -109,10 +164,8 @@ void set_num_threads(int n) {
   if (n < 1) throw Error("set_num_threads", std::to_string(n) + " threads: at least 1 is needed");
   chosen = n;
   const std::scoped_lock lock(serial_mutex);
-  if (serial_count != 0)
-    blas_threads = n;
-  else if (openblas_set_num_threads)
-    openblas_set_num_threads(n);
+  blas_threads = serial_count != 0 ? n : 0;
+  if (serial_count == 0 && openblas_set_num_threads) openblas_set_num_threads(n);
 }
 
 int num_threads() {
@@ -124,7 +177,7 @@ int num_threads() {
 detail::SerialBlas::SerialBlas() {
   const std::scoped_lock lock(serial_mutex);
   if (serial_count++ != 0 || !openblas_set_num_threads || !openblas_get_num_threads) return;
-  blas_threads = openblas_get_num_threads();
+  if (blas_threads == 0) blas_threads = openblas_get_num_threads();
   openblas_set_num_threads(1);
 }
 
@@ -138,8 +191,8 @@ detail::SerialBlas::~SerialBlas() {
 void detail::run_parallel(std::size_t count, void (*work)(const void*, std::size_t),
                           const void* context) noexcept {
   if (num_threads() > 1 && !takes_part && !closed) {
-    static Workers workers;
-    if (workers.run(count, work, context)) return;
+    const std::unique_lock one_job(job_mutex, std::try_to_lock);
+    if (one_job && workers().run(count, work, context)) return;
   }
   for (std::size_t i = 0; i < count; ++i) work(context, i);
 }

@@ -26,7 +26,7 @@ constexpr std::size_t plain_work = 16, small_work = 512;
 // packed anew for each piece. Measured on two cores of an EPYC against OpenBLAS with two threads, in µs for
 // float: 32x784x128 45 and 42, 784x32x128 46 and 60, 650x3x400 30 and 50, 128x784x128 206 and 161,
 // 512x512x512 1518 and 1455; on one core the worst is the fourth, 330 and 265.
-constexpr std::size_t piece_work = std::size_t(1) << 18, piece_rows = 128;
+constexpr std::size_t piece_rows = 128;
 // Below this, OpenBLAS does not share out (it begins at 2^18), and switching its threads off, 30 ns, shows.
 constexpr std::size_t serial_work = std::size_t(1) << 15;
 
@@ -78,7 +78,7 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   const bool rows = M >= N;
   const std::size_t length = rows ? M : N;
   const std::size_t most =
-      std::clamp(M * N * K / piece_work, std::size_t(1), std::max<std::size_t>(4, length / piece_rows));
+      std::clamp(M * N * K / gemm_piece_work, std::size_t(1), std::max<std::size_t>(4, length / piece_rows));
   const std::size_t step = ((length - 1) / most / 16 + 1) * 16;
   parallel_for((length - 1) / step + 1, [&](std::size_t piece) {
     const std::size_t from = piece * step, n = std::min(step, length - from);

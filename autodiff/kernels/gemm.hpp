@@ -1,18 +1,39 @@
 // Matrix products on raw row-major arrays: CBLAS, and a kernel of our own where its overhead would dominate.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 
 #include "../memory.hpp"
+#include "../threads.hpp"
 
 namespace xtape::detail {
 
 /// The multiplications with an addition that gemm() has run for this thread since its start.
 XTAPE_THREAD_LOCAL std::size_t multiply_adds = 0;
 
+/// A part of a product that is shared out has so many multiplications.
+inline constexpr std::size_t gemm_piece_work = std::size_t(1) << 18;
+
 /// C (M,N) = op(A) (M,K) op(B) (K,N), or C += …; a transposed A is stored (K,M), a transposed B (N,K).
 /// Error when a dimension exceeds what CBLAS counts with.
 template <class T>
 void gemm(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A,
           const T* B, bool accumulate, T* C);
+
+/// product(i) for each i < count, which calls gemm with so many multiplications: products that gemm does not
+/// cut are shared out whole. They are independent, and their dimensions are such as gemm takes.
+template <class F>
+void gemm_batch(std::size_t count, std::size_t multiplications, const F& product) {
+  const std::size_t each = std::max<std::size_t>(1, multiplications);
+  const std::size_t group = std::max<std::size_t>(1, gemm_piece_work / each);
+  if (count * each < 2 * gemm_piece_work || each >= 4 * gemm_piece_work) {
+    for (std::size_t i = 0; i < count; ++i) product(i);
+    return;
+  }
+  const SerialBlas serial;
+  parallel_for((count - 1) / group + 1, [&](std::size_t part) {
+    for (std::size_t i = part * group; i < std::min(count, (part + 1) * group); ++i) product(i);
+  });
+}
 
 }  // namespace xtape::detail

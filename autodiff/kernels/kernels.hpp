@@ -50,6 +50,14 @@ struct Walk {
     if (rank == 0) sizes[rank++] = 1;
   }
 
+  /// Where element i begins in each array.
+  std::array<std::ptrdiff_t, N> offsets(std::size_t i) const {
+    std::array<std::ptrdiff_t, N> result{};
+    for (std::size_t d = rank; d-- > 0; i /= sizes[d])
+      for (std::size_t k = 0; k < N; ++k)
+        result[k] += static_cast<std::ptrdiff_t>(i % sizes[d]) * strides[k][d];
+    return result;
+  }
   /// Calls row(offsets) for each index of the outer dimensions; the innermost one, or several, are the row's.
   template <class Row>
   void rows(Row&& row, std::size_t inner = 1) const {

@@ -32,24 +32,20 @@ struct MatMul {
     const Shape& sa = a.shape();
     const Shape to = shape(sa, b.shape());
     const std::size_t M = to[to.size() - 2], N = to.back(), K = sa[sa.size() - (transpose_a ? 2 : 1)];
-    const auto product = [&](std::ptrdiff_t from_a, std::ptrdiff_t from_b) {
-      gemm(transpose_a, transpose_b, M, N, K, a.data() + from_a, b.data() + from_b, y.accumulate, y.data);
-      y.data += M * N;
-    };
-    if (to.size() == 2) return product(0, 0);
+    if (to.size() == 2)
+      return gemm(transpose_a, transpose_b, M, N, K, a.data(), b.data(), y.accumulate, y.data);
     const Shape batches = batch(to);
-    if (element_count(batches, name) == 0) return;
+    const std::size_t count = element_count(batches, name);
+    if (count == 0) return;
     Dims steps_a = broadcast_strides(batch(sa), batches),
          steps_b = broadcast_strides(batch(b.shape()), batches);
     for (auto& s : steps_a) s *= static_cast<std::ptrdiff_t>(M * K);
     for (auto& s : steps_b) s *= static_cast<std::ptrdiff_t>(K * N);
     const Walk<2> walk(batches, {steps_a, steps_b});
-    const std::size_t inner = walk.rank - 1;
-    walk.rows([&](const std::array<std::ptrdiff_t, 2>& at) {
-      for (std::size_t i = 0; i < walk.sizes[inner]; ++i) {
-        const auto step = static_cast<std::ptrdiff_t>(i);
-        product(at[0] + step * walk.strides[0][inner], at[1] + step * walk.strides[1][inner]);
-      }
+    gemm_batch(count, M * N * K, [&](std::size_t i) {
+      const std::array<std::ptrdiff_t, 2> at = walk.offsets(i);
+      gemm(transpose_a, transpose_b, M, N, K, a.data() + at[0], b.data() + at[1], y.accumulate,
+           y.data + i * M * N);
     });
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
@@ -85,7 +81,9 @@ struct Linear {
   Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
     const std::size_t N = x.shape()[0], in = x.shape()[1], out = W.shape()[0];
-    for (std::size_t i = 0; i < N; ++i) std::copy_n(b.data(), out, y.data + i * out);
+    for_blocks(N, N * out, [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) std::copy_n(b.data(), out, y.data + i * out);
+    });
     gemm(false, true, N, out, in, x.data(), W.data(), true, y.data);
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
@@ -110,7 +108,7 @@ struct Linear {
     // db (out) = Σ g
     d.accumulate(2, [&](Target<T> db) {
       if (!db.accumulate) std::fill_n(db.data, out, T(0));
-      kernels<T>().add_rows(db.data, g.data(), N, out, T(1));
+      add_sum(db.data, g.data(), g.shape(), 1u, T(1));
     });
   }
 };

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "../elementwise.hpp"
-#include "../kernels/kernel_table.hpp"
+#include "../kernels/kernels.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "layout_ops.hpp"
@@ -36,9 +36,27 @@ struct Normalize {
     Tensor<T> dgamma = zeros<T>({F}), dbeta = zeros<T>({F});
     const auto data = [&](std::size_t i) { return d.kept_value(i).template elements<T>(); };
     const auto run = [&](T* dx, bool accumulate) {
-      (batch ? kernels<T>().batch_norm_gradient : kernels<T>().layer_norm_gradient)(
-          dx, accumulate, dgamma.mutable_data(), dbeta.mutable_data(), d.adjoint.data(), data(0), data(1),
-          mean.data(), inverse.data(), N, F);
+      if constexpr (batch) {
+        kernels<T>().batch_norm_gradient(dx, accumulate, dgamma.mutable_data(), dbeta.mutable_data(),
+                                         d.adjoint.data(), data(0), data(1), mean.data(), inverse.data(), N,
+                                         F);
+      } else {
+        // Blocks of rows, each with its own part of dgamma and of dbeta.
+        const std::size_t block = std::max<std::size_t>(64, part_size / F), blocks = quotient_up(N, block);
+        Tensor<T> parts = zeros<T>({2 * blocks, F});
+        T *const gammas = parts.mutable_data(), *const betas = gammas + blocks * F;
+        for_blocks(blocks, N * F, [&](std::size_t begin, std::size_t end) {
+          for (std::size_t i = begin; i < end; ++i) {
+            const std::size_t first = i * block, at = first * F;
+            kernels<T>().layer_norm_gradient(dx ? dx + at : nullptr, accumulate, gammas + i * F,
+                                             betas + i * F, d.adjoint.data() + at, data(0) + at, data(1),
+                                             mean.data() + first, inverse.data() + first,
+                                             std::min(block, N - first), F);
+          }
+        });
+        kernels<T>().add_rows(dgamma.mutable_data(), gammas, blocks, F, T(1));
+        kernels<T>().add_rows(dbeta.mutable_data(), betas, blocks, F, T(1));
+      }
     };
     if (d.needs(0))
       d.accumulate_in_place(0, [&](Target<T> dx) { run(dx.data, dx.accumulate); });
@@ -58,9 +76,15 @@ Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>&
   const Shape reduced{batch ? F : N};
   Tensor<T> y = make_result(x.shape(), name, x), mean = Tensor<T>::uninitialized(reduced),
             inverse = Tensor<T>::uninitialized(reduced);
-  (batch ? kernels<T>().batch_norm : kernels<T>().layer_norm)(y.mutable_data(), mean.mutable_data(),
-                                                              inverse.mutable_data(), x.data(), gamma.data(),
-                                                              beta.data(), N, F, epsilon);
+  T *const to = y.mutable_data(), *const centers = mean.mutable_data(),
+           *const factors = inverse.mutable_data();
+  if constexpr (batch)
+    kernels<T>().batch_norm(to, centers, factors, x.data(), gamma.data(), beta.data(), N, F, epsilon);
+  else
+    for_blocks(N, N * F, [&](std::size_t first, std::size_t last) {
+      kernels<T>().layer_norm(to + first * F, centers + first, factors + first, x.data() + first * F,
+                              gamma.data(), beta.data(), last - first, F, epsilon);
+    });
   const std::array<const Handle*, 3> inputs{&x.handle(), &gamma.handle(), &beta.handle()};
   Tensor<T> recorded =
       record<T>(Normalize<T, batch>{epsilon, std::move(mean), std::move(inverse)}, std::move(y), inputs);

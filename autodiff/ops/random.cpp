@@ -4,9 +4,14 @@
 #include "../base/text.hpp"
 
 #include <cmath>
+#include <mutex>
 #include <numbers>
 #include <numeric>
 #include <string>
+#include <thread>
+#include <utility>
+
+#include "../threads.hpp"
 
 namespace xtape::random {
 namespace {
@@ -14,14 +19,63 @@ namespace {
 /// In [0, 1), 53 bits.
 double unit(std::mt19937_64& engine) { return static_cast<double>(engine() >> 11) * 0x1p-53; }
 
-}  // namespace
+// Of the mathematical library, machines have versions that differ in the last bit. These are sums of + − · ÷,
+// which IEEE 754 defines.
 
-std::mt19937_64& generator() {
-  thread_local std::mt19937_64 engine(0);
+/// ln x for 0 < x ≤ 1.
+double logarithm(double x) {
+  int exponent = 0;
+  double m = std::frexp(x, &exponent);
+  if (m < std::numbers::sqrt2 / 2) m *= 2, --exponent;
+  const double s = (m - 1) / (m + 1), square = s * s;  // ln m = 2 (s + s³/3 + s⁵/5 + …), |s| < 0.172
+  double sum = 0;
+  for (int k = 21; k > 0; k -= 2) sum = sum * square + 1.0 / k;
+  return exponent * std::numbers::ln2 + 2 * s * sum;
+}
+
+/// {cos 2πx, sin 2πx} for 0 ≤ x < 1.
+std::pair<double, double> on_circle(double x) {
+  const int quarter = static_cast<int>(4 * x + 0.5);
+  const double angle = 2 * std::numbers::pi * (x - quarter * 0.25), square = angle * angle;
+  double cosine = 1, sine = 1;  // 1 − a²/2 (1 − a²/12 (…)) and 1 − a²/6 (1 − a²/20 (…)), |a| ≤ π/4
+  for (int k = 18; k > 0; k -= 2) cosine = 1 - cosine * (square * (1.0 / (k * (k - 1))));
+  for (int k = 19; k > 1; k -= 2) sine = 1 - sine * (square * (1.0 / (k * (k - 1))));
+  sine *= angle;
+  if (quarter % 2 != 0) cosine = std::exchange(sine, cosine), cosine = -cosine;
+  return quarter % 4 < 2 ? std::pair{cosine, sine} : std::pair{-cosine, -sine};
+}
+
+// What other threads' generators are made of.
+const std::thread::id main_thread = std::this_thread::get_id();  // as long as the library is loaded by it
+constinit std::mutex stream_mutex;
+constinit std::uint64_t main_seed = 0;  ///< the last seed of the main thread
+constinit std::uint64_t streams = 0;    ///< threads that have drawn since
+[[maybe_unused]] const bool whole_in_forks = xtape::detail::hold_over_fork<stream_mutex>();
+
+std::mt19937_64 next_stream() {
+  if (std::this_thread::get_id() == main_thread) return std::mt19937_64(0);
+  const std::scoped_lock lock(stream_mutex);
+  const std::uint64_t n = streams + 1;
+  std::seed_seq words{main_seed, main_seed >> 32, n, n >> 32};  // of 32 bits each
+  std::mt19937_64 engine(words);
+  streams = n;
   return engine;
 }
 
-void seed(std::uint64_t n) { generator().seed(n); }
+}  // namespace
+
+std::mt19937_64& generator() {
+  thread_local std::mt19937_64 engine = next_stream();
+  return engine;
+}
+
+void seed(std::uint64_t n) {
+  generator().seed(n);
+  if (std::this_thread::get_id() != main_thread) return;
+  const std::scoped_lock lock(stream_mutex);
+  main_seed = n;
+  streams = 0;
+}
 
 template <class T>
 Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_identity_t<T> sd) {
@@ -32,10 +86,10 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
   std::mt19937_64& engine = generator();
   T* to = x.mutable_data();
   for (std::size_t i = 0; i < x.size(); i += 2) {
-    const double radius = std::sqrt(-2 * std::log(1 - unit(engine)));
-    const double angle = 2 * std::numbers::pi * unit(engine);
-    to[i] = mean + sd * static_cast<T>(radius * std::cos(angle));
-    if (i + 1 < x.size()) to[i + 1] = mean + sd * static_cast<T>(radius * std::sin(angle));
+    const double radius = std::sqrt(-2 * logarithm(1 - unit(engine)));
+    const auto [cosine, sine] = on_circle(unit(engine));
+    to[i] = mean + sd * static_cast<T>(radius * cosine);
+    if (i + 1 < x.size()) to[i + 1] = mean + sd * static_cast<T>(radius * sine);
   }
   return x;
 }

@@ -59,7 +59,7 @@ class Workers {
     const auto threads = static_cast<std::size_t>(num_threads());
     const std::size_t helpers = start(std::min({threads, count, most + std::size_t{1}}) - 1);
     if (helpers == 0) return false;
-    spins_.store(threads <= std::thread::hardware_concurrency(), std::memory_order_relaxed);
+    spins_.store(threads <= cores_, std::memory_order_relaxed);
     work_ = work;
     context_ = context;
     count_ = count;
@@ -123,6 +123,7 @@ class Workers {
     takes_part = false;
   }
 
+  const std::size_t cores_ = std::thread::hardware_concurrency();  // asks the system: once
   std::vector<pthread_t> threads_;  ///< a forked process drops them, which a std::thread would not allow
   void (*work_)(const void*, std::size_t) = nullptr;
   const void* context_ = nullptr;

@@ -1,125 +1,16 @@
 // Threads: results that do not depend on their number, several that record at once, and work that is shared.
 // Also run under the thread sanitizer; see ./dev sanitize thread.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <chrono>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <future>
-#include <set>
 #include <thread>
 
 #include "../check_close.hpp"
+#include "thread_scope.hpp"
 
+#include <autodiff/kernels/gemm.hpp>
 #include <nn/nn.hpp>
 
 using namespace xtape;
-
-namespace {
-
-/// Sets the number of threads for a scope.
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
-
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-  return a.shape() == b.shape() && std::equal(a.begin(), a.end(), b.begin());
-}
-
-/// Runs f in a forked process, which then ends as a program does. What f returned, or -1 where the process
-/// has not ended by itself.
-template <class F>
-int in_child(const F& f) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child == 0) std::exit(f());
-  for (int i = 0; i < 3000; ++i) {
-    int status = 0;
-    if (waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
-  return -1;
-}
-
-/// Elementwise work, reductions and products, each shared out.
-std::vector<Tensor<float>> shared_work() {
-  const Tensor<float> x = parameter<float>(reshape(arange<float>(0, 300 * 1000, 1), {300, 1000}) * 1e-6f);
-  const Tensor<float> loss = sum(matmul(exp(x), transpose(sin(x)))) + sum(sum(x, 0));
-  return {loss.detach(), grad(loss, x)};
-}
-
-bool same_work(const std::vector<Tensor<float>>& a, const std::vector<Tensor<float>>& b) {
-  return same_bits(a[0], b[0]) && same_bits(a[1], b[1]);
-}
-
-/// Bytes of memory that the process occupies.
-std::size_t resident() {
-  std::size_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages >> pages;
-  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
-}  // namespace
-
-TEST_CASE("a forked process computes, with threads of its own, and ends") {
-  const Threads two(2);
-  const auto expected = shared_work();
-  CHECK(in_child([] { return 0; }) == 0);
-  const auto computes = [&](int threads) {
-    set_num_threads(threads);
-    std::atomic<bool> shared = false;
-    const std::thread::id self = std::this_thread::get_id();
-    for (int i = 0; i < 1000 && !shared && threads > 1; ++i)
-      detail::parallel_for(4, [&](std::size_t) {
-        if (std::this_thread::get_id() != self) shared = true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      });
-    return same_work(shared_work(), expected) && shared == (threads > 1) && num_threads() == threads ? 0 : 1;
-  };
-  for (const int threads : {1, 2, 3}) CHECK(in_child([&] { return computes(threads); }) == 0);
-  // A process that such a process has forked, before and after it has computed.
-  CHECK(in_child([&] { return in_child([&] { return computes(2); }); }) == 0);
-  CHECK(in_child([&] { return computes(2) + in_child([&] { return computes(2); }) + computes(2); }) == 0);
-  // From another thread than the main one.
-  int result = -1;
-  std::thread([&] { result = in_child([&] { return computes(2); }); }).join();
-  CHECK(result == 0);
-  CHECK(same_work(shared_work(), expected));
-  CHECK(num_threads() == 2);
-}
-
-TEST_CASE("a process forks while other threads compute and draw") {
-  const Threads two(2);
-  const auto expected = shared_work();
-  std::atomic<bool> stop = false, right = true;
-  std::vector<std::thread> threads;
-  for (int k = 0; k < 2; ++k)
-    threads.emplace_back([&] {
-      while (!stop) {
-        if (!same_work(shared_work(), expected)) right = false;
-        std::thread([] { random::uniform<float>({1000}); }).join();
-      }
-    });
-  for (int i = 0; i < 20; ++i)
-    CHECK(in_child([&] {
-            bool same = true;
-            for (int k = 0; k < 2; ++k) same = same && same_work(shared_work(), expected);
-            std::thread([] { random::uniform<float>({1000}); }).join();
-            return same && num_threads() == 2 ? 0 : 1;
-          }) == 0);
-  stop = true;
-  for (auto& thread : threads) thread.join();
-  CHECK(right);
-}
+using test::same_bits, test::Threads;
 
 TEST_CASE("every part of shared work is done once, also when several threads bring work") {
   const Threads four(4);
@@ -148,7 +39,8 @@ TEST_CASE_TEMPLATE("results are the same bits with one thread and with many", T,
     const Tensor<T> loss = sum(z) + mean(logsumexp(z, 1)) + sum(max(z, 0)) + sum(sum(z, 0) * b) +
                            sum(softmax(z, 0) * x) + norm(z) + nn::mse_loss(z, value) +
                            sum(logsumexp(flatten(z), 0)) + sum(norm(z, 1)) + sum(norm(z, 0)) +
-                           sum(min(z, 1)) + max(y) + sum(transpose(z) * T(2)) + nn::cross_entropy(z, labels);
+                           sum(min(z, 1)) + max(y) + sum(transpose(z) * T(2)) + nn::cross_entropy(z, labels) +
+                           sum(square(layer_norm(z + c, b, b)));
     loss.backward();
     return std::vector{loss.detach(), x.grad(), b.grad(), c.grad()};
   };
@@ -180,6 +72,31 @@ TEST_CASE_TEMPLATE("products are the same bits with one thread and with many", T
       const Tensor<T> x = matmul(a, b), y = linear(a, W, c);
       sum(square(x) + square(y)).backward();
       return std::vector{x.detach(), y.detach(), a.grad(), b.grad(), W.grad(), c.grad()};
+    };
+    const auto one = run(1);
+    for (int n : {2, 3, 8}) {
+      const auto many = run(n);
+      for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("products of a batch are the same bits, and counted, with one thread and with many", T,
+                   float, double) {
+  random::seed(9);
+  for (const Shape& shape :
+       {Shape{4, 40, 40, 40}, Shape{64, 30, 30}, Shape{3, 128, 128}, Shape{5000, 4, 4}}) {
+    Shape one_row = shape;  // broadcasts along the first axis
+    one_row[0] = 1;
+    const auto left = random::normal<T>(shape), right = random::normal<T>(one_row);
+    const auto run = [&](int n) {
+      const Threads threads(n);
+      const std::size_t before = detail::multiply_adds;
+      const auto a = parameter<T>(left), b = parameter<T>(right);
+      const auto y = matmul(a, matmul(transpose(a, shape.size() == 3 ? Axes{0, 2, 1} : Axes{0, 1, 3, 2}), b));
+      sum(square(y)).backward();
+      CHECK(detail::multiply_adds - before == 6 * y.size() * shape.back());
+      return std::vector{y.detach(), a.grad(), b.grad()};
     };
     const auto one = run(1);
     for (int n : {2, 3, 8}) {
@@ -273,105 +190,4 @@ TEST_CASE("a thread that only drops keeps little of it") {
     }).join();
     CHECK(cached < (std::size_t{2} << 20));
   }
-}
-
-TEST_CASE("a thread keeps none of the large tensors that others have made") {
-  release_cached_memory();
-  const auto own = full<float>({1 << 22}, 1.0f);  // 16 MiB, which are none of what it takes over
-  std::size_t before = resident();
-  for (int i = 0; i < 200; ++i) {
-    const auto made = std::async(std::launch::async, [] { return full<float>({1'000'000}, 1.0f); }).get();
-    CHECK(made.size() == 1'000'000);
-    if (i == 20) before = resident();
-  }
-  CHECK(memory_use().cached < (std::size_t{2} << 20));
-  CHECK(resident() < before + (std::size_t{32} << 20));
-
-  // All at once, and in both directions.
-  std::vector<Tensor<float>> all;
-  std::thread([&] {
-    for (int i = 0; i < 100; ++i) all.push_back(full<float>({1'000'000}, 1.0f));
-  }).join();
-  all.clear();
-  CHECK(memory_use().cached < (std::size_t{2} << 20));
-  for (int i = 0; i < 100; ++i) all.push_back(full<float>({1'000'000}, 1.0f));
-  std::thread([&] {
-    all.clear();
-    CHECK(memory_use().cached == 0);
-    for (int i = 0; i < 100; ++i) all.push_back(full<float>({1'000'000}, 1.0f));
-  }).join();
-  all.clear();
-  CHECK(memory_use().cached < (std::size_t{2} << 20));
-}
-
-TEST_CASE("threads that hand tensors on take no memory from the heap after the first") {
-  // As a loader of data and a training loop do. Each size class for itself.
-  for (const std::size_t n : {4u, 100u, 1000u, 100'000u}) {
-    Tensor<float> passed;
-    std::atomic<int> turn = 0;
-    std::size_t calls = 0;
-    std::thread maker([&] {
-      for (int i = 0; i < 300; ++i) {
-        while (turn != 2 * i) std::this_thread::yield();
-        if (i == 100) calls = memory_use().heap_calls;
-        passed = full<float>({n}, 1.0f);
-        turn = 2 * i + 1;
-      }
-      calls = memory_use().heap_calls - calls;
-    });
-    for (int i = 0; i < 300; ++i) {
-      while (turn != 2 * i + 1) std::this_thread::yield();
-      passed = {};
-      turn = 2 * i + 2;
-    }
-    maker.join();
-    CHECK(calls <= 1);
-  }
-}
-
-TEST_CASE("threads draw different numbers, which the main thread's seed decides") {
-  const auto draw = [] {
-    const auto x = random::uniform<double>({4});
-    return std::vector<double>(x.begin(), x.end());
-  };
-  const auto in_thread = [&](const auto& f) {
-    std::vector<double> drawn;
-    std::thread([&] { drawn = f(); }).join();
-    return drawn;
-  };
-  const auto all = [&](std::uint64_t seed) {
-    random::seed(seed);
-    std::vector<std::vector<double>> streams;
-    for (int i = 0; i < 4; ++i) streams.push_back(in_thread(draw));
-    streams.push_back(draw());
-    return streams;
-  };
-  const auto first = all(42), other = all(43), again = all(42);
-  CHECK(first == again);
-  std::set<std::vector<double>> distinct(first.begin(), first.end());
-  distinct.insert(other.begin(), other.end());
-  CHECK(distinct.size() == 10);
-
-  // In a thread, a seed gives the same numbers as on the main one, and concerns nobody else.
-  random::seed(42);
-  const auto own = in_thread([&] {
-    random::seed(7);
-    return draw();
-  });
-  CHECK(in_thread(draw) == first[1]);
-  random::seed(7);
-  CHECK(draw() == own);
-
-  // At once: no two alike.
-  random::seed(42);
-  std::vector<std::vector<double>> masks(4);
-  std::vector<std::thread> threads;
-  for (auto& mask : masks)
-    threads.emplace_back([&] {
-      nn::Dropout<double> dropout(0.5);
-      const auto y = dropout(ones<double>({64}));
-      mask.assign(y.begin(), y.end());
-    });
-  for (auto& thread : threads) thread.join();
-  CHECK(std::set(masks.begin(), masks.end()).size() == 4);
 }

@@ -30,8 +30,8 @@ std::atomic<int> chosen{0};
 constinit std::mutex serial_mutex;  ///< guards the two below
 std::atomic<int> blas_threads{0};   ///< what OpenBLAS is to use after a SerialBlas, while there is one
 int serial_count = 0;
-constinit std::mutex job_mutex;              ///< held by who brings a job
-constinit std::atomic<bool> closed = false;  ///< the workers have ended with the program
+constinit std::mutex job_mutex;  ///< held by who brings a job, as by who ends or forks the process
+bool closed = false;             ///< the workers have ended with the program
 constinit thread_local bool takes_part = false;
 
 /// Calls until() again and again until it is true, or for as long as an operation of middle size takes:
@@ -48,10 +48,11 @@ bool spin(const F& until) {
 class Workers {
  public:
   ~Workers() {
-    state_ |= closing;
+    const std::scoped_lock no_job(job_mutex);
+    closed = true;
+    state_ = closing;
     state_.notify_all();
     for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
-    closed = true;
   }
 
   /// With job_mutex held. False when no thread can be had: nothing has been done then.
@@ -191,9 +192,9 @@ detail::SerialBlas::~SerialBlas() {
 
 void detail::run_parallel(std::size_t count, void (*work)(const void*, std::size_t),
                           const void* context) noexcept {
-  if (num_threads() > 1 && !takes_part && !closed) {
+  if (num_threads() > 1 && !takes_part) {
     const std::unique_lock one_job(job_mutex, std::try_to_lock);
-    if (one_job && workers().run(count, work, context)) return;
+    if (one_job && !closed && workers().run(count, work, context)) return;
   }
   for (std::size_t i = 0; i < count; ++i) work(context, i);
 }

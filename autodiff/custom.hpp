@@ -2,20 +2,54 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tensor.hpp"
 
 namespace xtape {
 
-/// The adjoint of the output to one gradient for each input; an empty Tensor for an input that gets none.
+/// How a custom operation gives its gradients: from the adjoint g of the output, or from g and the output y
+/// itself, one for each input; an empty Tensor for an input that gets none. Made from any function rule(g) or
+/// rule(g, y).
 template <class T>
-using CustomRule = std::function<std::vector<Tensor<T>>(const Tensor<T>& g)>;
+class CustomRule {
+  using Gradients = std::vector<Tensor<T>>;
+  template <class F, class... In>
+  static constexpr bool is_rule = std::is_invocable_r_v<Gradients, F&, In...>;
+
+ public:
+  CustomRule() = default;
+  template <class F>
+  requires(!std::is_same_v<F, CustomRule> && is_rule<F, const Tensor<T>&>) CustomRule(F rule)  // NOLINT
+      : rule_([rule = std::move(rule)](const Tensor<T>& g, const Tensor<T>&) mutable -> Gradients {
+          return rule(g);
+        }) {}
+  template <class F>
+  requires(!std::is_same_v<F, CustomRule> && !is_rule<F, const Tensor<T>&> &&
+           is_rule<F, const Tensor<T>&, const Tensor<T>&>) CustomRule(F rule)  // NOLINT
+      : rule_(std::move(rule)), takes_output_(true) {}
+
+  bool takes_output() const { return takes_output_; }
+  Gradients operator()(const Tensor<T>& g, const Tensor<T>& y) const { return rule_(g, y); }
+
+ private:
+  std::function<Gradients(const Tensor<T>& g, const Tensor<T>& y)> rule_;
+  bool takes_output_ = false;
+};
 
 /// Records `value`, computed from `inputs` by any means, with a rule for its gradients. Where gradients are
-/// to be differentiated again (create_graph) the rule runs recorded, so write it with xtape's operations and
-/// let it capture recorded tensors. Errors, when the rule runs: another number of gradients than inputs, a
-/// gradient of another shape than its input; both name the operation.
+/// to be differentiated again (create_graph) the rule runs recorded, so write it with xtape's operations, let
+/// it capture recorded tensors, and take the output as y: exp is
+///
+///     custom<double>("exp", {x}, exp(x.detach()), [](const auto& g, const auto& y) { return std::vector{g *
+///     y}; })
+///
+/// Otherwise a rule runs without recording; it may open a scope of EnableGrad. A rule that captures the
+/// output instead keeps it, and so itself, on the tape until it is replayed or Tape::clear() is called.
+/// Errors, when the rule runs: another number of gradients than inputs, a gradient of another shape than its
+/// input; both name the operation.
 template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule);

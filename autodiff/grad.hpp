@@ -11,8 +11,7 @@ namespace xtape {
 /// not depend on one. The leaves' grad() stays as it is, and nothing that the inputs do not need is computed.
 /// Options and errors as for Tensor::backward; an input that requires no gradient is an error too.
 template <class T>
-std::vector<Tensor<T>> grad(const Tensor<T>& output,
-                            const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
+std::vector<Tensor<T>> grad(const Tensor<T>& output, std::vector<Tensor<std::type_identity_t<T>>> inputs,
                             const BackwardOptions<std::type_identity_t<T>>& options = {});
 
 /// For one input.

@@ -49,7 +49,9 @@ class Tape {
   /// Bytes of the recorded nodes and of the distinct values they keep (those of leaves included), without
   /// what lambdas of the user hold. Visits every node.
   std::size_t bytes();
-  /// Forgets the recording. Tensors keep their values; a backward from them is an error.
+  /// Forgets the recording, and destroys the rules that it holds, also those that own their own output.
+  /// Tensors keep their values; a backward from them is an error. Called by a rule, or by the destructor of
+  /// what a rule owns, it takes effect when the backward pass, or what was being released, is done.
   void clear();
   /// How many rules the last backward pass ran.
   std::size_t rules_run() const { return rules_run_; }
@@ -78,8 +80,8 @@ class Tape {
   void new_chunk(std::size_t bytes);
   void consume(detail::Node& node) noexcept;
   void release(detail::Node& node) noexcept;
-  void bury(detail::Node& node) noexcept;
   void unuse(detail::Node& node) noexcept;
+  void release_waiting() noexcept;
   void trim() noexcept;
   void free_chunk(detail::Chunk* chunk) noexcept;
   void unlink_dead_chunks() noexcept;
@@ -89,7 +91,7 @@ class Tape {
   void close();
 
   detail::Node* tail_ = nullptr;
-  detail::Node* floor_ = nullptr;  ///< a running pass still walks from here down: keep these nodes in place
+  detail::Pass* running_ = nullptr;  ///< the innermost pass that is walking down: nodes stay in place
   detail::Chunk* last_chunk_ = nullptr;
   detail::Chunk* spare_chunk_ = nullptr;
   std::size_t size_ = 0;
@@ -102,7 +104,8 @@ class Tape {
   std::vector<detail::Node*> leaf_scratch_;  ///< lists that a pass borrows, so that it allocates nothing
   std::vector<detail::Node*> survey_scratch_;
   detail::Node* to_release_ = nullptr;
-  bool is_releasing_ = false;
+  bool is_releasing_ = false;  ///< nodes stay in place, and those to be released wait in the list
+  bool clear_asked_ = false;   ///< while that could not be done
   std::atomic<bool> dropped_elsewhere_{false};
   std::mutex mutex_;           ///< guards what other threads touch: the two below
   bool orphaned_ = false;      ///< its thread has ended; the last handle deletes it
@@ -112,7 +115,6 @@ class Tape {
 namespace detail {
 
 [[noreturn]] void throw_foreign(const char* op);
-[[noreturn]] void throw_too_many(const char* op, std::size_t inputs);
 
 template <class Inputs>
 Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
@@ -124,7 +126,6 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
     const Node* const from = input->node.get();
     if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);
   }
-  if (inputs.size() > 0xffff) throw_too_many(name, inputs.size());
   const unsigned kept_count = bit_count(kept_mask);
   const std::size_t bytes = sizeof(Node) + (shape.size() + inputs.size()) * word + kept_count * sizeof(Kept) +
                             (op_bytes + word - 1) / word * word;
@@ -134,25 +135,27 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
   node->name = name;
   node->chunk = tape.last_chunk_;
   node->rank = static_cast<std::uint8_t>(shape.size());
-  node->input_count = static_cast<std::uint16_t>(inputs.size());
-  node->kept_count = static_cast<std::uint16_t>(kept_count);
+  node->input_count = static_cast<std::uint32_t>(inputs.size());
+  node->kept_count = static_cast<std::uint8_t>(kept_count);
   node->kept_mask = kept_mask;
   std::size_t* dimension = node->dimensions().data();
   for (const std::size_t d : shape) *dimension++ = d;
   Node** to = node->inputs().data();
   Kept* kept = node->kept().data();
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
+  const auto keep = [&](const ValueRef& value) {
+    ::new (kept++) Kept{value, value->owner().version.load(std::memory_order_relaxed)};
+  };
+  std::uint32_t kept_inputs = kept_mask & ~keep_output;
+  for (std::size_t i = 0; i < inputs.size(); ++i, kept_inputs >>= 1) {
     Node* const input = inputs[i]->node.get();
     to[i] = input;
     if (input && input->is_leaf())
       input->handles.fetch_add(1, std::memory_order_relaxed);
     else if (input)
       ++input->consumers;
-    if (kept_mask != 0 && (kept_mask >> i & 1u))  // operations with more than 30 inputs keep none
-      ::new (kept++)
-          Kept{inputs[i]->value, inputs[i]->value->owner().version.load(std::memory_order_relaxed)};
+    if (kept_inputs & 1u) keep(inputs[i]->value);
   }
-  if (kept_mask != 0 && (kept_mask >> inputs.size() & 1u)) ::new (kept) Kept{output, 0};
+  if (kept_mask & keep_output) keep(output);
 
   node->previous = tape.tail_;
   if (!node->chunk->first) node->chunk->first = node;
@@ -176,6 +179,9 @@ class RecordingScope {
 
 }  // namespace detail
 
+/// Whether operations of this thread are recorded, where an input requires a gradient.
+inline bool is_recording() { return detail::recording; }
+
 /// While it lives, operations of this thread are not recorded. Scopes nest.
 class NoGrad {
  public:
@@ -183,6 +189,16 @@ class NoGrad {
 
  private:
   detail::RecordingScope scope_{false};
+};
+
+/// While it lives, operations of this thread are recorded: within NoGrad, and in a rule of custom(), which
+/// runs without recording unless the pass creates a graph. Scopes nest.
+class EnableGrad {
+ public:
+  EnableGrad() = default;
+
+ private:
+  detail::RecordingScope scope_{true};
 };
 
 }  // namespace xtape

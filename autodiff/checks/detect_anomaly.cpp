@@ -99,7 +99,7 @@ void AnomalyObserver::backward(Node& node, const Pass& pass) {
     std::size_t kept = 0;
     for (std::size_t k = 0; k <= node.input_count; ++k) {
       const bool is_input = k < node.input_count;
-      const bool is_kept = k < 32 && (node.kept_mask >> k & 1u);
+      const bool is_kept = is_input ? node.keeps_input(k) : (node.kept_mask & keep_output) != 0;
       const Value* const value = is_kept ? node.kept()[kept++].value.get() : nullptr;
       if (is_input)
         add_to_list(anomaly.inputs, value              ? to_string(value->shape)

@@ -20,8 +20,9 @@ struct Custom {
   const char* name;
   CustomRule<T> rule;
 
+  unsigned keeps(unsigned) const { return rule.takes_output() ? keep_output : 0; }
   void backward(Gradients<T>& d) const {
-    const std::vector<Tensor<T>> gradients = rule(d.adjoint);
+    const std::vector<Tensor<T>> gradients = rule(d.adjoint, rule.takes_output() ? d.output() : Tensor<T>());
     if (gradients.size() != d.input_count())
       throw Error(name, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
                             std::to_string(d.input_count()) + " inputs");
@@ -88,14 +89,17 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
   Tensor<T> y;
   try {
     const NoGrad no_grad;
-    y = op.f(x).detach();
+    y = op.f(x);
   } catch (...) {
     skipped_inputs = outer;
     throw;
   }
   skipped_inputs = outer;
   if (outer) outer->insert(outer->end(), op.captured.begin(), op.captured.end());
-  if (recording && (records(inputs) || !op.captured.empty())) {
+  // f may have recorded what it computed in a scope of EnableGrad; it will do so again.
+  const bool recorded_within = y.requires_grad();
+  y = y.detach();
+  if (recording && (records(inputs) || !op.captured.empty() || recorded_within)) {
     const std::uint32_t keep_all = (1u << x.size()) - 1u;
     y = append<T>(std::move(op), std::move(y), inputs, keep_all);
     y.handle().node->opaque = true;

@@ -98,7 +98,7 @@ struct Reshape {
 template <class T, class F>
 void replay_through(const char* op, const Gradients<T>& d, F&& f) {
   const RecordingScope on(true);
-  Node* const mark = d.pass().mark();
+  const NodeRef mark = d.pass().mark();
   Tensor<T> y = f();
   if (!(y.shape() == d.adjoint.shape()))
     throw Error(op, "the function gave the shape " + to_string(d.adjoint.shape()) + " at first and " +
@@ -111,7 +111,7 @@ void replay_through(const char* op, const Gradients<T>& d, F&& f) {
   const Tensor<T> fresh = record<T>(Reshape<T>{}, view, inputs);
   observed.result(fresh.handle(), inputs);
   y = {};
-  d.pass().replay(*fresh.handle().node.get(), d.adjoint.handle(), mark);
+  d.pass().replay(*fresh.handle().node.get(), d.adjoint.handle(), mark.get());
 }
 
 template <class T>

@@ -13,10 +13,12 @@ namespace {
 
 void require_replayable(Node& node) {
   if (!node.operation)
-    throw Error("backward",
-                std::string("the recording of '") + node.name +
-                    "' was consumed by an earlier backward pass or cleared: set retain_tape in the "
-                    "earlier pass, or compute the output again");
+    throw Error(
+        "backward",
+        std::string("the recording of '") + node.name +
+            "' was consumed by an earlier backward pass or cleared. Pass a state that is carried over "
+            "to the next batch on as state.detach(); for a second backward of the same loss set "
+            "retain_tape in the first; or compute the output again");
   for (const Kept& kept : node.kept())
     if (kept.value->owner().version.load(std::memory_order_relaxed) != kept.version)
       throw Error("backward", std::string("a value that '") + node.name + "' needs, of shape " +
@@ -24,39 +26,69 @@ void require_replayable(Node& node) {
                                   ", was assigned after it was recorded: assign after backward()");
 }
 
-/// Keeps a node while its rule runs.
-struct InUse {
-  explicit InUse(Node& n) : node(n) { ++node.consumers; }
-  ~InUse() { --node.consumers; }
-  InUse(const InUse&) = delete;
-  InUse& operator=(const InUse&) = delete;
+}  // namespace
+
+/// Keeps a node, also from a rule that drops its last handle.
+struct Pass::Hold {
+  Hold(Tape& t, Node& n) : tape(t), node(n) { ++node.consumers; }
+  ~Hold() { tape.unuse(node); }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  Tape& tape;
   Node& node;
 };
 
-}  // namespace
+/// While a pass walks down from `root`. As that is held, no node below it moves or is taken out of the tape.
+struct Pass::Running {
+  Running(Pass& pass, Node& root)
+      : hold(pass.tape_, root), outer(std::exchange(pass.tape_.running_, &pass)) {}
+  ~Running() {
+    hold.tape.running_ = outer;
+    hold.tape.trim();
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  Hold hold;
+  Pass* outer;
+};
 
-Pass::Pass(bool retain, bool create_graph)
-    : tape_(Tape::current()), create_graph_(create_graph), nested_(tape_.floor_ != nullptr) {
-  retain_ = retain || create_graph || nested_;
+Pass::Pass(Tape& tape, bool retain, bool create_graph)
+    : tape_(tape),
+      outer_(tape.running_),
+      retain_(retain || create_graph || outer_),
+      create_graph_(create_graph) {
   leaves_.swap(tape_.leaf_scratch_);
   surveyed_.swap(tape_.survey_scratch_);
 }
 
-Pass::Pass(bool retain, bool create_graph, std::vector<Target> targets) : Pass(retain, create_graph) {
+Pass::Pass(bool retain, bool create_graph) : Pass(Tape::current(), retain, create_graph) {
+  for (const Pass* pass = outer_; pass; pass = pass->outer_)
+    for (Node* leaf : pass->leaves_) set_aside(*leaf);
+}
+
+Pass::Pass(bool retain, bool create_graph, std::vector<Target> targets)
+    : Pass(Tape::current(), retain, create_graph) {
   targeted_ = true;
   targets_ = std::move(targets);
   std::ranges::sort(targets_, std::less<>(), &Target::node);
+  auto end = targets_.begin();  // of those that differ
+  for (Target& target : targets_)
+    if (end != targets_.begin() && end[-1].node == target.node)
+      ++end[-1].uses;
+    else
+      *end++ = std::move(target);
+  targets_.erase(end, targets_.end());
 }
 
 Pass::~Pass() {
+  for (Node* leaf : leaves_) {
+    leaf->adjoint = {};
+    drop_handle(leaf);
+  }
   for (SetAside& one : set_aside_) {
     one.node->adjoint = std::move(one.adjoint);
     one.node->survey = one.survey;
     one.node->needed = one.needed;
-  }
-  for (Node* leaf : leaves_) {
-    leaf->adjoint = {};
-    drop_handle(leaf);
   }
   leaves_.clear();
   surveyed_.clear();
@@ -91,6 +123,11 @@ const Value* Pass::collected(const Node& node) const {
   return target ? target->gradient.value.get() : nullptr;
 }
 
+void Pass::set_aside(Node& node) {
+  set_aside_.push_back({&node, {}, node.survey, node.needed});  // may throw: before the adjoint is taken
+  set_aside_.back().adjoint = std::exchange(node.adjoint, {});
+}
+
 // Finds what the root depends on, before anything is changed: checks that it can be replayed, and for a
 // pass with targets marks the nodes above one of them. A node is surveyed once in a pass.
 void Pass::survey(Node& root) {
@@ -99,11 +136,7 @@ void Pass::survey(Node& root) {
   std::size_t open = 0;
   const auto reach = [&](Node& node) {
     if (node.is_leaf() || (node.survey >= first_survey_ && node.survey <= serial)) return;
-    if (nested_) {
-      set_aside_.push_back(
-          {&node, {}, node.survey, node.needed});  // before the adjoint, which it would take along
-      set_aside_.back().adjoint = std::exchange(node.adjoint, {});
-    }
+    if (outer_) set_aside(node);
     node.survey = serial;
     ++open;
   };
@@ -130,7 +163,14 @@ void Pass::survey(Node& root) {
   }
 }
 
+// Backpropagation. A node lies after its inputs, so that its adjoint is complete when the walk comes to it.
+void Pass::walk(Node& root, const Node* stop) {
+  for (Node* node = &root; node != stop && pending_ != 0; node = node->previous)
+    if (node->adjoint.value && is_mine(*node)) visit(*node);
+}
+
 void Pass::visit(Node& node) {
+  const Hold hold(tape_, node);
   Handle adjoint = std::move(node.adjoint);
   --pending_;
   if (targeted_)
@@ -138,18 +178,12 @@ void Pass::visit(Node& node) {
   if (node.operation && (!targeted_ || node.needed)) {
     {
       Observed observed(node.name, &adjoint);
-      const InUse in_use(node);  // the rule may drop handles, and must not be released under its own feet
       node.operation->backward(node, *this, std::move(adjoint));
       observed.rule(node, *this);
     }
     ++tape_.rules_run_;
     if (!retain_) tape_.consume(node);
   }
-  if (node.dead || node.consumers != 0 || node.handles.load(std::memory_order_acquire) != 0) return;
-  if (node.operation)
-    tape_.release(node);
-  else
-    tape_.bury(node);
 }
 
 void Pass::replay(Node& root, Handle seed, Node* stop) {
@@ -161,40 +195,24 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
     throw Error("backward",
                 "the tensor was recorded by another thread: call backward() where it was recorded");
   if (tape_.dropped_elsewhere_.load(std::memory_order_relaxed)) tape_.sweep();
-  if (!tape_.floor_) tape_.rules_run_ = 0;
+  if (!tape_.running_) tape_.rules_run_ = 0;
   if (tape_.survey_serial_ > std::numeric_limits<std::uint32_t>::max() / 2) tape_.restart_surveys();
-  if (targeted_ || nested_ || tape_.husks_ != 0 ||
+  if (targeted_ || outer_ || tape_.husks_ != 0 ||
       tape_.changes_seen_ != changes.load(std::memory_order_relaxed))
     survey(root);
   if (!wants(root)) return;
 
-  // Nodes stay in place until the walk has passed them; then the tail is trimmed while it is in the cache.
-  Node* const floor_before = tape_.floor_;
   const RecordingScope scope(create_graph_);
-  Node* node = &root;
+  const Running running(*this, root);
   try {
     slot(root) = std::move(seed);
-    while (node != stop && pending_ != 0) {
-      Node* const previous = node->previous;
-      // A nested pass leaves the adjoints of the one around it alone.
-      if (node->adjoint.value && (!nested_ || node->survey >= first_survey_)) {
-        tape_.floor_ = node;
-        visit(*node);
-        tape_.floor_ = previous;
-        tape_.trim();
-      }
-      node = previous;
-    }
+    walk(root, stop);
   } catch (...) {
-    // A nested pass drops its own adjoints, and not those of the pass around it.
-    for (; node; node = node->previous)
-      if (!nested_ || node->survey >= first_survey_) node->adjoint = {};
-    tape_.floor_ = floor_before;
+    for (Node* node = &root; node; node = node->previous)
+      if (is_mine(*node)) node->adjoint = {};
     tape_.sweep();
     throw;
   }
-  tape_.floor_ = floor_before;
-  tape_.trim();
 }
 
 }  // namespace xtape::detail

@@ -14,12 +14,14 @@ class Pass {
  public:
   struct Target {
     Node* node;
-    Handle gradient;  ///< empty when the root does not depend on the node
+    Handle gradient;       ///< empty when the root does not depend on the node
+    std::size_t uses = 1;  ///< how often it was asked for
   };
 
   /// For every leaf: see leaves().
   Pass(bool retain, bool create_graph);
-  /// For these leaves or recorded nodes only, and nothing that they do not need: see targets().
+  /// For these leaves or recorded nodes only, and nothing that they do not need: see find(). The caller holds
+  /// the nodes.
   Pass(bool retain, bool create_graph, std::vector<Target> targets);
   ~Pass();
   Pass(const Pass&) = delete;
@@ -37,14 +39,18 @@ class Pass {
   /// A rule may call it for nodes that it has just recorded. Errors: a consumed recording, a value assigned
   /// since it was recorded, a recording of another thread.
   void replay(Node& root, Handle seed, Node* stop = nullptr);
-  /// The last node recorded: the `stop` of a replay of what is recorded after it.
-  Node* mark() const { return tape_.tail_; }
+  /// The last node recorded: the `stop` of a replay of what is recorded after it, which needs it held.
+  NodeRef mark() const { return NodeRef::share(tape_.tail_); }
 
   /// Leaves that were reached, their gradients in Node::adjoint.
   std::span<Node* const> leaves() const { return leaves_; }
-  std::span<Target> targets() { return targets_; }
+  /// What was collected for a node that was asked for; null for another node.
+  Target* find(const Node& node) const;
 
  private:
+  struct Hold;
+  struct Running;
+
   /// What the pass around this one had noted in a node that this one reaches; put back at the end.
   struct SetAside {
     Node* node;
@@ -53,16 +59,20 @@ class Pass {
     bool needed;
   };
 
+  Pass(Tape& tape, bool retain, bool create_graph);
+  void set_aside(Node& node);
   void survey(Node& root);
+  void walk(Node& root, const Node* stop);
   void visit(Node& node);
   bool is_targeted(const Node& node) const;
-  Target* find(const Node& node) const;
+  /// Whether the adjoint of a node is this pass's own, and not one that waits in the pass around it.
+  bool is_mine(const Node& node) const { return !outer_ || node.survey >= first_survey_; }
 
   Tape& tape_;
+  Pass* outer_;  ///< whose rule asked for this pass, which leaves the recording of that one whole
   bool retain_;
   bool create_graph_;
   bool targeted_ = false;
-  bool nested_;  ///< a rule of another pass asked for this one: it leaves that pass's recording whole
   std::uint32_t first_survey_ = 0;  ///< this pass has surveyed the nodes that carry it or a later number
   std::size_t pending_ = 0;         ///< recorded nodes whose adjoint waits for their rule
   std::vector<Node*> leaves_;

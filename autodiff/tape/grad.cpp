@@ -13,10 +13,18 @@ namespace {
 /// The adjoint of the output that a pass begins with.
 template <class T>
 Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOptions<T>& options) {
+  if (!output.requires_grad() && is_recording())
+    throw Error(
+        op,
+        "the output does not depend on any tensor that requires a gradient: make the leaves with "
+        "parameter(), and compute outside of NoGrad. A gradient is a constant, too, where the function "
+        "is linear (its second derivative is 0), and where it was taken without create_graph");
   if (!output.requires_grad())
-    throw Error(op,
-                "the output does not depend on any tensor that requires a gradient: make the leaves with "
-                "parameter(), and compute outside of NoGrad");
+    throw Error(
+        op,
+        "the output does not depend on any tensor that requires a gradient, as nothing is recorded here: "
+        "compute it in a scope of EnableGrad, or outside of NoGrad. A rule of custom() runs without "
+        "recording, unless create_graph is set");
   if (options.seed.defined()) {
     if (!(options.seed.shape() == output.shape()))
       throw Error(op, "the seed has the shape " + to_string(options.seed.shape()) + ", the output " +
@@ -73,8 +81,7 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
 }
 
 template <class T>
-std::vector<Tensor<T>> grad(const Tensor<T>& output,
-                            const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
+std::vector<Tensor<T>> grad(const Tensor<T>& output, std::vector<Tensor<std::type_identity_t<T>>> inputs,
                             const BackwardOptions<std::type_identity_t<T>>& options) {
   const Tensor<T> seed = seed_for("grad", output, options);
   std::vector<detail::Pass::Target> targets;
@@ -82,34 +89,27 @@ std::vector<Tensor<T>> grad(const Tensor<T>& output,
     if (!inputs[i].requires_grad())
       throw Error("grad",
                   "input " + std::to_string(i) + " does not require a gradient: make it with parameter()");
-    detail::Node* node = inputs[i].handle().node.get();
-    if (std::ranges::find(targets, node, &detail::Pass::Target::node) == targets.end())
-      targets.push_back({node, {}});
+    targets.push_back({inputs[i].handle().node.get(), {}});
   }
   detail::Pass pass(options.retain_tape, options.create_graph, std::move(targets));
   pass.replay(*output.handle().node.get(), seed.handle());
 
   std::vector<Tensor<T>> gradients;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const auto is_same = [&](const auto& other) { return other.node == inputs[i].handle().node.get(); };
-    const auto is_again = [&](const Tensor<T>& other) {
-      return is_same(detail::Pass::Target{other.handle().node.get(), {}});
-    };
-    detail::Handle& gradient = std::ranges::find_if(pass.targets(), is_same)->gradient;
-    const bool last =
-        std::none_of(inputs.begin() + static_cast<std::ptrdiff_t>(i) + 1, inputs.end(), is_again);
-    if (!gradient.value)
-      gradients.push_back(zeros<T>(inputs[i].shape()));
+  gradients.reserve(inputs.size());
+  for (const Tensor<T>& input : inputs) {
+    detail::Pass::Target& target = *pass.find(*input.handle().node.get());
+    const bool is_last = --target.uses == 0;
+    if (!target.gradient.value)
+      gradients.push_back(zeros<T>(input.shape()));
     else
-      gradients.emplace_back(own<T>(last ? std::exchange(gradient, {}) : gradient));
+      gradients.emplace_back(own<T>(is_last ? std::move(target.gradient) : target.gradient));
   }
   return gradients;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                            \
-  template void Tensor<T>::backward(const BackwardOptions<T>&) const;                   \
-  template std::vector<Tensor<T>> grad(const Tensor<T>&, const std::vector<Tensor<T>>&, \
-                                       const BackwardOptions<T>&);
+#define XTAPE_INSTANTIATE(T)                                          \
+  template void Tensor<T>::backward(const BackwardOptions<T>&) const; \
+  template std::vector<Tensor<T>> grad(const Tensor<T>&, std::vector<Tensor<T>>, const BackwardOptions<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -25,6 +25,8 @@ class NodeRef {
  public:
   NodeRef() = default;
   explicit NodeRef(Node* adopted) : node_(adopted) {}
+  /// One more handle on `node`, which may be null.
+  static NodeRef share(Node* node);
   NodeRef(const NodeRef& other);
   NodeRef(NodeRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
   NodeRef& operator=(const NodeRef& other) noexcept { return *this = NodeRef(other); }
@@ -57,6 +59,10 @@ struct Kept {
   std::uint32_t version;
 };
 
+/// The bit of Node::kept_mask for the output. The others are those of the inputs, by number; an input that
+/// has no bit is not kept.
+inline constexpr std::uint32_t keep_output = 1u << 31;
+
 /// How many bits are set: masks of inputs have few.
 constexpr unsigned bit_count(unsigned mask) {
   unsigned n = 0;
@@ -82,16 +88,17 @@ struct Node {
   Handle adjoint;                         ///< of the pass that is running
   std::atomic<std::uint32_t> handles{1};  ///< Tensors, and for a leaf also the nodes that use it
   std::uint32_t consumers = 0;            ///< recorded nodes that have this one as input
-  std::uint32_t kept_mask = 0;            ///< bit i: input i is kept; bit input_count: the output is
+  std::uint32_t kept_mask = 0;            ///< bit i: input i is kept; keep_output: the output is
   std::uint32_t survey = 0;               ///< the last survey of a pass that reached this node
-  std::uint16_t input_count = 0;
-  std::uint16_t kept_count = 0;
-  std::uint8_t rank = 0;  ///< of a recorded node
-  bool dead = false;      ///< no handle and no consumer: waits for the tail of the tape to reach it
-  bool needed = false;    ///< scratch of a pass: an input that was asked for lies below
-  bool opaque = false;    ///< its rule may reach leaves that are not among its inputs (checkpoint)
+  std::uint32_t input_count = 0;
+  std::uint8_t kept_count = 0;
+  std::uint8_t rank = 0;    ///< of a recorded node
+  bool dead : 1 = false;    ///< no handle and no consumer: waits for the tail of the tape to reach it
+  bool needed : 1 = false;  ///< scratch of a pass: an input that was asked for lies below
+  bool opaque : 1 = false;  ///< its rule may reach leaves that are not among its inputs (checkpoint)
 
   bool is_leaf() const { return chunk == nullptr; }
+  bool keeps_input(std::size_t i) const { return i < 31 && (kept_mask >> i & 1u); }
   /// Of the value, which may be gone.
   Shape shape() const;
   bool has_shape(const Shape& s) const;
@@ -100,6 +107,8 @@ struct Node {
   std::span<Kept> kept() { return {reinterpret_cast<Kept*>(inputs().data() + input_count), kept_count}; }
   void* op() { return kept().data() + kept_count; }
 };
+
+static_assert(sizeof(Node) == 80);
 
 /// A leaf that requires a gradient. It is on no tape, so any recording may use it.
 struct Leaf : Node {
@@ -129,8 +138,11 @@ NodeRef make_leaf(const Shape& shape);
 /// The tape that a node was recorded on; null for a leaf.
 Tape* tape_of(const Node& node);
 
-inline NodeRef::NodeRef(const NodeRef& other) : node_(other.node_) {
-  if (node_) node_->handles.fetch_add(1, std::memory_order_relaxed);
+inline NodeRef NodeRef::share(Node* node) {
+  if (node) node->handles.fetch_add(1, std::memory_order_relaxed);
+  return NodeRef(node);
 }
+
+inline NodeRef::NodeRef(const NodeRef& other) : NodeRef(share(other.node_)) {}
 
 }  // namespace xtape::detail

@@ -21,8 +21,7 @@
 
 namespace xtape::detail {
 
-/// Bits for Op::keeps: inputs by number, and the output.
-inline constexpr unsigned keep_output = 1u << 31;
+/// Bits for Op::keeps: inputs by number, and keep_output. Inputs from number 31 on are never kept.
 inline constexpr unsigned keep_all_inputs = ~keep_output;
 constexpr unsigned keep_input(unsigned i) { return 1u << i; }
 
@@ -41,7 +40,7 @@ class Gradients {
   /// Whether input i takes part: a rule may skip work for it. add() does so by itself.
   bool needs(std::size_t i) const { return node_.inputs()[i] && pass_.wants(*node_.inputs()[i]); }
   std::size_t input_count() const { return node_.input_count; }
-  /// The value of a kept input or output, without its place on the tape.
+  /// The value of a kept input, or for i = input_count() of the kept output, without its place on the tape.
   const Value& kept_value(std::size_t i) const { return *kept(i).value.get(); }
   /// The shape of an input that takes part.
   Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
@@ -113,13 +112,12 @@ class Gradients {
   }
 
   const Kept& kept(std::size_t i) const {
+    if (i == node_.input_count) return node_.kept().back();
     return node_.kept()[bit_count(node_.kept_mask & ((1u << i) - 1u))];
   }
   Tensor<T> tensor(std::size_t i, Node* node) const {
     const ValueRef& value = kept(i).value;
-    if (!node) return Tensor<T>(Handle{value, {}});
-    node->handles.fetch_add(1, std::memory_order_relaxed);
-    return Tensor<T>(Handle{value, NodeRef(node)});
+    return Tensor<T>(Handle{value, NodeRef::share(node)});
   }
   static ValueRef copy(const ValueRef& value) {
     Tensor<T> fresh = Tensor<T>::uninitialized(value->shape);
@@ -189,11 +187,10 @@ template <class T, class Op, class Inputs>
 Tensor<T> record(Op op, Tensor<T> y, const Inputs& inputs) {
   if (!records(inputs)) return y;
   std::uint32_t kept = 0;
-  if constexpr (requires { Op::keeps(0u); })
+  if constexpr (requires { op.keeps(0u); })
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (inputs[i]->node) kept |= Op::keeps(static_cast<unsigned>(i));
-  if (kept != 0)  // so there are at most 30 inputs
-    kept = (kept & ((1u << inputs.size()) - 1u)) | (kept & keep_output ? 1u << inputs.size() : 0u);
+      if (inputs[i]->node) kept |= op.keeps(static_cast<unsigned>(i));
+  if (inputs.size() < 31) kept &= ((1u << inputs.size()) - 1u) | keep_output;
   return append<T>(std::move(op), std::move(y), inputs, kept);
 }
 

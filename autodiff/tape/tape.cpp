@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <new>
-#include <string>
 #include <unordered_set>
+
+#include "backward.hpp"
 
 namespace xtape {
 namespace detail {
@@ -20,10 +21,6 @@ bool unreachable(const Node& node) {
 
 void throw_foreign(const char* op) {
   throw Error(op, "an input was recorded by another thread: pass detach() of it, or record where it is used");
-}
-
-void throw_too_many(const char* op, std::size_t inputs) {
-  throw Error(op, std::to_string(inputs) + " inputs are more than 65535: join them in groups");
 }
 
 NodeRef make_leaf(const Shape& shape) {
@@ -80,8 +77,8 @@ Tape::~Tape() {
 
 void Tape::new_chunk(std::size_t bytes) {
   constexpr std::size_t header = sizeof(Chunk);
-  if (last_chunk_ && last_chunk_->live == 0) ++dead_chunks_;  // possible only while a pass holds the tail
-  if (dead_chunks_ * 4 > chunks_ && !floor_) unlink_dead_chunks();
+  if (last_chunk_ && last_chunk_->live == 0) ++dead_chunks_;  // possible only while nodes stay in place
+  if (dead_chunks_ * 4 > chunks_ && !running_ && !is_releasing_) unlink_dead_chunks();
   Chunk* chunk = nullptr;
   if (spare_chunk_ && header + bytes <= spare_chunk_->capacity) {
     chunk = std::exchange(spare_chunk_, nullptr);
@@ -107,7 +104,7 @@ void Tape::free_chunk(Chunk* chunk) noexcept { detail::deallocate(chunk, chunk->
 
 // A handle that is replaced in a loop (`loss = step()`) always leaves a live tail, so the tail alone would
 // never let the earlier nodes go: whole chunks of dead nodes are taken out of the middle. The last chunk
-// holds the tail, which is live when no pass is running.
+// holds the tail, which is live unless nodes stay in place.
 void Tape::unlink_dead_chunks() noexcept {
   for (Chunk* chunk = last_chunk_; chunk;) {
     Chunk* const previous = chunk->previous;
@@ -123,17 +120,23 @@ void Tape::unlink_dead_chunks() noexcept {
   dead_chunks_ = 0;
 }
 
+// A rule of the user's owns whatever it likes, so that its destructor may drop handles (the last one of this
+// very node, too), record, replay and clear. Before it runs, the node is one that has no operation and that
+// something uses; each input is taken off before it is let go.
 void Tape::consume(Node& node) noexcept {
-  if (!node.operation) return;
+  const detail::Operation* const operation = std::exchange(node.operation, nullptr);
+  if (!operation) return;
   --size_;
   ++husks_;
+  ++node.consumers;
+  void* const op = node.op();
   for (Kept& kept : node.kept()) kept.~Kept();
-  if (node.operation->destroy) node.operation->destroy(node.op());
-  node.operation = nullptr;
   node.kept_count = 0;
-  for (Node* input : node.inputs())
-    if (input) unuse(*input);
+  if (operation->destroy) operation->destroy(op);
+  for (Node*& slot : node.inputs())
+    if (Node* const input = std::exchange(slot, nullptr)) unuse(*input);
   node.input_count = 0;
+  unuse(node);
 }
 
 void Tape::unuse(Node& node) noexcept {
@@ -142,33 +145,32 @@ void Tape::unuse(Node& node) noexcept {
   if (detail::unreachable(node)) release(node);
 }
 
-void Tape::release(Node& first) noexcept {
-  // Releasing a node drops handles and uses, which leads back here: a list instead of recursion.
-  if (!first.dead) {
-    first.dead = true;
-    first.next_to_release = std::exchange(to_release_, &first);
-  }
-  if (is_releasing_) return;
+// Releasing a node drops handles and uses, which leads back here: a list instead of recursion.
+void Tape::release(Node& node) noexcept {
+  if (node.dead) return;
+  node.dead = true;
+  node.next_to_release = std::exchange(to_release_, &node);
+  if (!is_releasing_) release_waiting();
+}
+
+void Tape::release_waiting() noexcept {
   is_releasing_ = true;
   while (to_release_) {
     Node& node = *to_release_;
     to_release_ = node.next_to_release;
     consume(node);
-    bury(node);
+    // What is left of the node waits for the tail.
+    --husks_;
+    if (--node.chunk->live == 0 && node.chunk != last_chunk_) ++dead_chunks_;
   }
   is_releasing_ = false;
   trim();
 }
 
-// A consumed node that nothing can reach any more: its memory waits for the tail.
-void Tape::bury(Node& node) noexcept {
-  node.dead = true;
-  --husks_;
-  if (--node.chunk->live == 0 && node.chunk != last_chunk_) ++dead_chunks_;
-}
-
 void Tape::trim() noexcept {
-  while (tail_ && tail_ != floor_ && tail_->dead) {
+  if (is_releasing_) return;
+  if (clear_asked_ && !running_) return clear();
+  while (tail_ && tail_->dead) {
     Node* const node = tail_;
     tail_ = node->previous;
     Chunk* const chunk = node->chunk;
@@ -189,15 +191,14 @@ void Tape::trim() noexcept {
 
 void Tape::sweep() noexcept {
   dropped_elsewhere_.store(false, std::memory_order_relaxed);
-  Node* const floor = std::exchange(floor_, tail_);  // keep the nodes in place while they are visited
+  const bool is_within = std::exchange(is_releasing_, true);  // no node is consumed while they are visited
   for (Node* node = tail_; node; node = node->previous)
-    if (!node->dead && detail::unreachable(*node)) release(*node);
-  floor_ = floor;
-  trim();
+    if (detail::unreachable(*node)) release(*node);
+  if (!is_within) release_waiting();
 }
 
 void Tape::restart_surveys() noexcept {
-  if (floor_) return;  // a running pass compares numbers; there are two thousand million left for it
+  if (running_) return;  // it compares numbers; there are two thousand million left for it
   for (Node* node = tail_; node; node = node->previous) node->survey = 0;
   survey_serial_ = 0;
 }
@@ -214,7 +215,8 @@ void Tape::drop_from_other_thread(Node& node) noexcept {
 }
 
 void Tape::close() {
-  clear();
+  do clear();
+  while (size_ != 0 && !clear_asked_);  // what destructors have recorded meanwhile
   detail::current_tape = nullptr;
   {
     const std::scoped_lock lock(mutex_);
@@ -246,11 +248,11 @@ std::size_t Tape::bytes() {
 }
 
 void Tape::clear() {
-  if (floor_) throw Error("Tape::clear", "a backward pass is running");
-  floor_ = tail_;
+  clear_asked_ = running_ || is_releasing_;
+  if (clear_asked_) return;
+  is_releasing_ = true;
   for (Node* node = tail_; node; node = node->previous) consume(*node);
-  floor_ = nullptr;
-  trim();
+  release_waiting();
 }
 
 }  // namespace xtape

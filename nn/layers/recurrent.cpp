@@ -129,8 +129,9 @@ Tensor<typename Cell::value_type> Recurrent<Cell>::operator()(const Tensor<T>& x
     now = cell.step(slice(projected, static_cast<std::ptrdiff_t>(t)), now);
     outputs.push_back(Cell::output(now));
   }
-  state = now;
-  return stack(outputs);
+  Tensor<T> y = stack(outputs);
+  state = std::move(now);  // once nothing more can throw
+  return y;
 }
 
 template <class Cell>

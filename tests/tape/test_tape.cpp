@@ -337,12 +337,34 @@ TEST_CASE("zero_grad lets go of a recording that create_graph left in the leaves
   CHECK(tape().size() == 0);
 }
 
-TEST_CASE("hundreds of inputs in one operation") {
+TEST_CASE("100,000 inputs of one operation, and of grad(), some of them twice") {
+  const std::size_t n = 100000;
   std::vector<Tensor<double>> parts;
-  for (int i = 0; i < 300; ++i) parts.push_back(parameter<double>(static_cast<double>(i)));
-  const Tensor<double> y = sum(square(stack(parts)));
-  y.backward();
-  for (int i = 0; i < 300; i += 37) CHECK(parts[static_cast<std::size_t>(i)].grad().item() == 2 * i);
+  for (std::size_t i = 0; i < n; ++i) parts.push_back(parameter<double>(static_cast<double>(i)));
+  sum(square(stack(parts))).backward();
+  for (std::size_t i = 0; i < n; i += 1111) CHECK(parts[i].grad().item() == 2.0 * double(i));
+
+  std::vector<Tensor<double>> asked = parts;
+  asked.insert(asked.end(), parts.begin(), parts.begin() + 10);
+  asked.push_back(parameter<double>({1.0, 2.0}));
+  const auto joined = concatenate(std::vector<Tensor<double>>(3, stack(parts)), 0);
+  const auto g = grad(sum(joined), asked);
+  REQUIRE(g.size() == n + 11);
+  for (std::size_t i = 0; i < n + 10; ++i) REQUIRE(g[i].item() == 3);
+  check_close(g.back(), {0.0, 0.0}, 0);
+  g[0].detach().assign(Tensor<double>(7.0));  // no two share memory
+  CHECK(g[n].item() == 3);
+  const auto second = grad(sum(square(stack(parts))), parts, {.create_graph = true});
+  CHECK(grad(second[n - 1], parts[n - 1]).item() == 2);
+}
+
+TEST_CASE("an LSTM over 65,536 steps") {
+  nn::LSTM<float> lstm(1, 1);
+  auto state = lstm.cell.initial_state(1);
+  const auto x = parameter<float>(random::normal<float>({65536, 1, 1}));
+  sum(lstm(x, state)).backward();
+  CHECK(x.has_grad());
+  CHECK(state.h.requires_grad());
 }
 
 TEST_CASE("threads record at once, each on its own tape, and share leaves as constants of the moment") {

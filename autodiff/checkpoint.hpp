@@ -22,9 +22,10 @@ Function<T> unpacking(F f, std::index_sequence<I...>) {
 }  // namespace detail
 
 /// f(x, …), keeping only the arguments: the backward pass computes f again for its intermediates. Gradients
-/// are those of f, also for leaves that f captures. f must compute the same again; the random generator is
-/// set back for it. Error, in the backward pass, when a captured value was assigned since, or the shape is
-/// another one than at first.
+/// are those of f, also for leaves that f captures. f must compute the same again: the random generator is
+/// set back for it, and what else f reads, such as a global or a number captured by reference, must not have
+/// changed, as that is not seen. Error, in the backward pass, when a captured tensor was assigned since, or
+/// the shape is another one than at first.
 template <class F, class T, class... Rest>
 Tensor<T> checkpoint(F f, const Tensor<T>& x, const Rest&... rest) {
   const detail::Function<T> function =

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/pool_vector.hpp"
-#include "checkpoint.hpp"
 #include "elementwise.hpp"
 
 namespace xtape {
@@ -48,7 +47,7 @@ class Program {
 };
 
 template <class T>
-Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function<T> f);
+Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x);
 
 }  // namespace detail
 
@@ -56,7 +55,8 @@ Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function
 /// xtape's elementwise operations and comparisons; where() takes the place of a branch, and a branch does not
 /// compile. f is called once with symbols and leaves a short program, which then runs over tiles that stay in
 /// the cache, forward and backward, as one node that keeps only its arguments. Gradients can be
-/// differentiated again. Error when the shapes do not broadcast, and for more than 30 arguments.
+/// differentiated again: they come from the same program. Error when the shapes do not broadcast, and for
+/// more than 30 arguments.
 template <class F, class T, class... Rest>
 Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();
@@ -67,7 +67,7 @@ Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   }
   (all);
   const std::array<Tensor<T>, all.size()> arguments{x, detail::as<Tensor<T>>(rest)...};
-  return detail::run_program<T>(std::move(program), arguments, detail::unpacking<T>(std::move(f), all));
+  return detail::run_program<T>(std::move(program), arguments);
 }
 
 }  // namespace xtape

@@ -2,6 +2,7 @@
 #include "../map.hpp"
 
 #include <array>
+#include <bit>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -71,10 +72,40 @@ Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
   return x.size() == 1 || x.shape() == shape ? x : broadcast_to(x, shape);
 }
 
+/// An instruction as an operation on tensors, which can be recorded. `at` holds what its operands do.
+template <class T>
+Tensor<T> run_on_tensors(const Instruction<T>& i, const std::vector<Tensor<T>>& at) {
+  const auto [p, q] = std::bit_cast<std::array<T, 2>>(i.rule);
+  const auto x = [&](std::size_t k) -> const Tensor<T>& {
+    return at[static_cast<std::size_t>(i.operands[k])];
+  };
+  switch (static_cast<OpNumber>(i.op)) {
+#define XTAPE_UNARY(Op) \
+  case OpNumber::Op:    \
+    return elementwise<ops::Op>(x(0), p, q);
+#define XTAPE_BINARY(Op) \
+  case OpNumber::Op:     \
+    return elementwise<ops::Op>(x(0), x(1));
+#define XTAPE_TERNARY(Op) \
+  case OpNumber::Op:      \
+    return elementwise<ops::Op>(x(0), x(1), x(2));
+#include "../kernels/elementwise_list.inc"
+    default:
+      return p;
+  }
+}
+
+/// The whole program, from its arguments.
+template <class T>
+Tensor<T> run_on_tensors(const Program<T>& program, std::vector<Tensor<T>> at) {
+  for (std::size_t k = program.arguments(); k <= program.result(); ++k)
+    at.push_back(run_on_tensors(program.at(k), at));
+  return at[program.result()];
+}
+
 template <class T>
 struct Map {
   Program<T> program;
-  Function<T> f;  ///< the lambda itself, for recorded gradients
   static constexpr const char* name = "map";
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
@@ -84,7 +115,7 @@ struct Map {
     if (d.creates_graph()) {
       std::vector<Tensor<T>> x;
       for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
-      replay_through<T>(name, d, [&] { return broadcast_to(f(x), shape); });
+      replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(program, std::move(x)), shape); });
       return;
     }
     PoolVector<Tensor<T>> x;
@@ -126,7 +157,7 @@ struct Map {
 }  // namespace
 
 template <class T>
-Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function<T> f) {
+Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x) {
   Shape shape = x.front().shape();
   PoolVector<const Handle*> inputs;
   for (const Tensor<T>& one : x) {
@@ -138,13 +169,13 @@ Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x, Function
   Observed observed("map");
   Tensor<T> y = make_result<T>(shape, "map", x.front());
   Plan<T>(program, wide, y.mutable_data()).run(y.size(), {});
-  Tensor<T> recorded = record<T>(Map<T>{std::move(program), std::move(f)}, std::move(y), inputs);
+  Tensor<T> recorded = record<T>(Map<T>{std::move(program)}, std::move(y), inputs);
   observed.result(recorded.handle(), inputs);
   return recorded;
 }
 
-template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>, Function<float>);
-template Tensor<double> run_program(Program<double>, std::span<const Tensor<double>>, Function<double>);
+template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>);
+template Tensor<double> run_program(Program<double>, std::span<const Tensor<double>>);
 
 template <template <class> class Op, class T>
 Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {

@@ -178,6 +178,36 @@ TEST_CASE("map reads globals anew at each call") {
   CHECK(map(f, Tensor<double>(1.0)).item() == 3);
 }
 
+TEST_CASE("map: all orders are of the function that the first call saw") {
+  const auto x = parameter<double>({0.5, -1.0});
+  double captured = 1, limit = 0.25;
+  global_scale = 2;
+  int calls = 0;
+  const auto f = [&](auto a, auto b) {
+    ++calls;
+    return where(a > limit, exp(a * global_scale) * captured,
+                 clamp(a, -3, limit) * leaky_relu(b, captured / 4)) +
+           elu(b, 0.5) + pow(a, 3) * maximum(b, 0.1) + 7;
+  };
+  const Tensor<double> b = parameter<double>({{1.0, -2.0}, {3.0, 0.5}});
+  const auto derivatives = [&](const Tensor<double>& y, auto&& between) {
+    between();
+    const auto first = grad(sum(square(y)), {x, b}, {.create_graph = true});
+    between();
+    return std::pair(first, grad(sum(sin(first[0])) + sum(square(first[1])), {x, b}));
+  };
+  const auto expected = derivatives(f(x, b), [] {});
+  calls = 0;
+  const auto actual = derivatives(map(f, x, b), [&] { global_scale += 1, captured += 1, limit -= 1; });
+  CHECK(calls == 1);
+  for (std::size_t i = 0; i < 2; ++i) {
+    check_close(actual.first[i], expected.first[i], 1e-14);
+    check_close(actual.second[i], expected.second[i], 1e-13);
+  }
+  const Tensor<double> number = map([](auto a) { return decltype(a)(2.5); }, x);
+  check_close(grad(sum(number), x, {.create_graph = true}), {0.0, 0.0}, 0);
+}
+
 TEST_CASE("checkpoint: captured leaves, targets, higher orders, random numbers") {
   const auto w = parameter<double>({0.5, -0.4}), x = parameter<double>({1.0, 2.0});
   const auto f = [&](const Tensor<double>& a) { return sum(tanh(a * w)); };

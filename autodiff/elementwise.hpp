@@ -52,6 +52,18 @@ X operator-(const X& x) {
   return detail::elementwise<detail::ops::Negative>(x);
 }
 
+// x op= y rebinds x to the new tensor, which has the broadcast shape: no operation changes a value, and what
+// x was before stays as it is. A leaf gets new values by assign().
+
+template <detail::Traceable X, class B>
+requires detail::Mixed<X, B> X& operator+=(X& x, B&& y) { return x = x + std::forward<B>(y); }
+template <detail::Traceable X, class B>
+requires detail::Mixed<X, B> X& operator-=(X& x, B&& y) { return x = x - std::forward<B>(y); }
+template <detail::Traceable X, class B>
+requires detail::Mixed<X, B> X& operator*=(X& x, B&& y) { return x = x * std::forward<B>(y); }
+template <detail::Traceable X, class B>
+requires detail::Mixed<X, B> X& operator/=(X& x, B&& y) { return x = x / std::forward<B>(y); }
+
 // ---- functions of one operand
 
 /// eˣ; derivative y.
@@ -91,8 +103,10 @@ X log10(const X& x) {
 }
 
 /// x²; derivative 2x.
-template <detail::Traceable X>
-X square(const X& x) {
+template <class X>
+requires detail::Traceable<std::remove_cvref_t<X>>
+auto square(
+    X&& x) {  // xt::square takes everything as E&&: only what is written the same wins by its constraint
   return detail::elementwise<detail::ops::Square>(x);
 }
 

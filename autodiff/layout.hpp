@@ -19,6 +19,12 @@ template <class T>
 std::vector<Tensor<T>> split_sections(const Tensor<T>& x, std::ptrdiff_t sections, std::ptrdiff_t axis);
 template <class T>
 Tensor<T> slice(const Tensor<T>& x, std::span<const Slice> slices);
+template <class T>
+Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k);
+template <class T>
+Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k);
+template <class T>
+Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k);
 
 }  // namespace detail
 
@@ -27,23 +33,26 @@ template <class T>
 Tensor<T> reshape(const Tensor<T>& x, const Dims& shape);
 /// All elements in one dimension. No copy.
 template <class T>
-Tensor<T> flatten(const Tensor<T>& x);
+Tensor<T> flatten(Tensor<T> x);
 /// Without the axes of size 1. No copy.
 template <class T>
-Tensor<T> squeeze(const Tensor<T>& x);
+Tensor<T> squeeze(Tensor<T> x);
 /// Without these axes. Error for one whose size is not 1.
 template <class T>
-Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes);
+Tensor<T> squeeze(Tensor<T> x, const Axes& axes);
 /// A new axis of size 1 at `axis`, in [-rank - 1, rank]. No copy.
 template <class T>
 Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis);
 
 /// The axes in reverse order.
 template <class T>
-Tensor<T> transpose(const Tensor<T>& x);
+Tensor<T> transpose(Tensor<T> x);
 /// Axis i of the result is axis permutation[i] of x. Error unless it is a permutation of all axes.
 template <class T>
-Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation);
+Tensor<T> transpose(Tensor<T> x, const Axes& permutation);
+
+XTAPE_ANY_AXES(squeeze)
+XTAPE_ANY_AXES(transpose)
 
 /// x repeated along new and widened axes by NumPy's rule. Error when it does not broadcast to `shape`.
 template <class T>
@@ -66,13 +75,21 @@ Tensor<T> stack(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 
   return stack(std::vector<Tensor<T>>(tensors), axis);
 }
 /// `sections` equal parts along an axis. Error when the size does not divide.
-template <class T, std::integral N>
-std::vector<Tensor<T>> split(const Tensor<T>& x, N sections, std::ptrdiff_t axis = 0) {
-  return detail::split_sections(x, static_cast<std::ptrdiff_t>(sections), axis);
+template <class T, std::integral N, std::integral A = std::ptrdiff_t>
+std::vector<Tensor<T>> split(Tensor<T> x, N sections, A axis = 0) {
+  return detail::split_sections(x, static_cast<std::ptrdiff_t>(sections), static_cast<std::ptrdiff_t>(axis));
+}
+template <class T>
+std::vector<Tensor<T>> split(Tensor<T> x, std::size_t sections, std::size_t axis = 0) {
+  return detail::split_sections(x, static_cast<std::ptrdiff_t>(sections), static_cast<std::ptrdiff_t>(axis));
 }
 /// Parts that begin at 0 and at each of the indices, which ascend.
 template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis = 0);
+std::vector<Tensor<T>> split(Tensor<T> x, const Indices& indices, std::ptrdiff_t axis = 0);
+template <class T, std::integral I>
+std::vector<Tensor<T>> split(Tensor<T> x, std::initializer_list<I> indices, std::ptrdiff_t axis = 0) {
+  return split(std::move(x), Indices(indices), axis);
+}
 
 /// What xtensor's strided_view takes: numbers, xt::range (with steps), xt::all(), xt::newaxis(),
 /// xt::ellipsis(). A number takes its axis out. Error for an index out of range and for too many slices.
@@ -88,20 +105,39 @@ requires(sizeof...(S) > 0 && (std::is_convertible_v<S, xt::xstrided_slice<std::p
 }
 /// The order of elements reversed along the axes; along all of them without axes.
 template <class T>
-Tensor<T> flip(const Tensor<T>& x);
+Tensor<T> flip(Tensor<T> x);
 template <class T>
-Tensor<T> flip(const Tensor<T>& x, const Axes& axes);
+Tensor<T> flip(Tensor<T> x, const Axes& axes);
+XTAPE_ANY_AXES(flip)
 
 /// The lower triangle of the last two axes, up to diagonal k (k > 0: above the main one); 0 elsewhere.
 template <class T>
-Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k = 0);
+Tensor<T> tril(Tensor<T> x, int k = 0) {
+  return detail::tril(x, k);
+}
+template <class T, std::integral K>
+Tensor<T> tril(Tensor<T> x, K k) {
+  return detail::tril(x, static_cast<std::ptrdiff_t>(k));
+}
 /// The upper triangle of the last two axes, from diagonal k on; 0 elsewhere.
 template <class T>
-Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k = 0);
+Tensor<T> triu(Tensor<T> x, int k = 0) {
+  return detail::triu(x, k);
+}
+template <class T, std::integral K>
+Tensor<T> triu(Tensor<T> x, K k) {
+  return detail::triu(x, static_cast<std::ptrdiff_t>(k));
+}
 /// Diagonal k of a matrix as a vector, or a square matrix with the vector x on diagonal k, which is
 /// then at most 2^30 away.
 template <class T>
-Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k = 0);
+Tensor<T> diag(Tensor<T> x, int k = 0) {
+  return detail::diag(x, k);
+}
+template <class T, std::integral K>
+Tensor<T> diag(Tensor<T> x, K k) {
+  return detail::diag(x, static_cast<std::ptrdiff_t>(k));
+}
 /// The sum of diagonal k of a matrix.
 template <class T>
 Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k = 0);

@@ -11,57 +11,57 @@ namespace xtape {
 
 /// Σ x; derivative 1.
 template <class T>
-Tensor<T> sum(const Tensor<T>& x);
+Tensor<T> sum(Tensor<T> x);
 template <class T>
-Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> sum(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// Σ x / n; derivative 1/n.
 template <class T>
-Tensor<T> mean(const Tensor<T>& x);
+Tensor<T> mean(Tensor<T> x);
 template <class T>
-Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> mean(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// Π x; derivative the product of the others, also where elements are 0.
 template <class T>
-Tensor<T> prod(const Tensor<T>& x);
+Tensor<T> prod(Tensor<T> x);
 template <class T>
-Tensor<T> prod(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> prod(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// The largest element; equal ones share the gradient evenly. NaN if any is.
 template <class T>
-Tensor<T> max(const Tensor<T>& x);
+Tensor<T> max(Tensor<T> x);
 template <class T>
-Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> max(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// The smallest element; equal ones share the gradient evenly. NaN if any is.
 template <class T>
-Tensor<T> min(const Tensor<T>& x);
+Tensor<T> min(Tensor<T> x);
 template <class T>
-Tensor<T> min(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> min(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// Σ (x − mean)² / (n − ddof). NumPy's default is ddof = 0, PyTorch's is 1.
 template <class T>
-Tensor<T> var(const Tensor<T>& x);
+Tensor<T> var(Tensor<T> x);
 template <class T>
-Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
+Tensor<T> var(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
 /// √var; the derivative is 0 where the variance is 0.
 template <class T>
-Tensor<T> std(const Tensor<T>& x);
+Tensor<T> std(Tensor<T> x);
 template <class T>
-Tensor<T> std(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
+Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
 /// √Σ x², the Euclidean (Frobenius) norm, without overflow; derivative x / norm, 0 where the norm is 0.
 template <class T>
-Tensor<T> norm(const Tensor<T>& x);
+Tensor<T> norm(Tensor<T> x);
 template <class T>
-Tensor<T> norm(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> norm(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// ln Σ eˣ, without overflow; derivative softmax(x).
 template <class T>
-Tensor<T> logsumexp(const Tensor<T>& x);
+Tensor<T> logsumexp(Tensor<T> x);
 template <class T>
-Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
+Tensor<T> logsumexp(Tensor<T> x, const Axes& axes, bool keepdims = false);
 
 /// eˣ / Σ eˣ along an axis, without overflow. Derivative y (g − Σ g y).
 template <class T>
@@ -73,8 +73,14 @@ Tensor<T> log_softmax(const Tensor<T>& x, std::ptrdiff_t axis = -1);
 
 /// Sums of the first 1, 2, … elements along an axis; of all elements, flattened, without one.
 template <class T>
-Tensor<T> cumsum(const Tensor<T>& x);
+Tensor<T> cumsum(Tensor<T> x);
 template <class T>
-Tensor<T> cumsum(const Tensor<T>& x, std::ptrdiff_t axis);
+Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis);
+
+XTAPE_ANY_AXES(sum, keepdims)
+XTAPE_ANY_AXES(mean, keepdims)
+XTAPE_ANY_AXES(prod, keepdims)
+XTAPE_ANY_AXES(max, keepdims)  // std::max and std::min would take lists in braces, too
+XTAPE_ANY_AXES(min, keepdims)
 
 }  // namespace xtape

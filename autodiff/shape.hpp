@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <ranges>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,10 @@ namespace xtape {
 inline constexpr std::size_t max_rank = 8;
 
 namespace detail {
+
+/// "(2, 3)"; "()" for none, "(4,)" for one, as NumPy prints tuples.
+template <class I>
+std::string tuple_text(std::span<const I> items);
 
 /// An integer of any type inside braces, so that {n, 2} takes int and size_t alike.
 struct Integer {
@@ -68,12 +73,13 @@ class SmallVector {
   const I* end() const { return items_.data() + size_; }
   auto rbegin() const { return std::reverse_iterator(end()); }
   auto rend() const { return std::reverse_iterator(begin()); }
-  I& operator[](std::size_t i) { return items_[i]; }
-  const I& operator[](std::size_t i) const { return items_[i]; }
-  I& front() { return items_[0]; }
-  const I& front() const { return items_[0]; }
-  I& back() { return items_[size_ - 1]; }
-  const I& back() const { return items_[size_ - 1]; }
+  /// Error for i out of range, a negative one among them.
+  I& operator[](std::size_t i) { return items_[checked(i)]; }
+  const I& operator[](std::size_t i) const { return items_[checked(i)]; }
+  I& front() { return (*this)[0]; }
+  const I& front() const { return (*this)[0]; }
+  I& back() { return (*this)[std::size_t{size_} - 1]; }
+  const I& back() const { return (*this)[std::size_t{size_} - 1]; }
 
   void push_back(I item) {
     require_rank(size_ + 1u);
@@ -112,6 +118,15 @@ class SmallVector {
   static void require_rank(std::size_t n) {
     if (n > max_rank) throw_rank(n);
   }
+  std::size_t checked(std::size_t i) const {
+    if (i >= size_) throw_index(i);
+    return i;
+  }
+  [[noreturn]] void throw_index(std::size_t i) const {
+    throw Error("shape", "index " + std::to_string(static_cast<std::ptrdiff_t>(i)) + " is out of range for " +
+                             tuple_text<I>({begin(), end()}) +
+                             ": tensor.shape(i) is what counts negative ones from the end");
+  }
   [[noreturn]] static void throw_rank(std::size_t n) {
     throw Error("shape",
                 "rank " + std::to_string(n) + " is above the highest rank, " + std::to_string(max_rank));
@@ -149,7 +164,32 @@ class Axes : public detail::SmallVector<std::ptrdiff_t> {
 std::string to_string(const Shape& shape);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
+/// Functions with the name f take Tensors by value, and by these also axes as they are written: a number, a
+/// list in braces or a container, with `keepdims` where the macro says so. In a file that uses namespace xt,
+/// too, its templates of `E&&` under the same names would otherwise fit better.
+#define XTAPE_ANY_AXES(f, ...)                                                                     \
+  template <class T, detail::AxesLike A>                                                           \
+  Tensor<T> f(Tensor<T> x, A&& axes __VA_OPT__(, bool __VA_ARGS__ = false)) {                      \
+    const Axes all(axes);                                                                          \
+    return f(std::move(x), all __VA_OPT__(, __VA_ARGS__));                                         \
+  }                                                                                                \
+  template <class T, std::integral I>                                                              \
+  Tensor<T> f(Tensor<T> x, std::initializer_list<I> axes __VA_OPT__(, bool __VA_ARGS__ = false)) { \
+    const Axes all(axes);                                                                          \
+    return f(std::move(x), all __VA_OPT__(, __VA_ARGS__));                                         \
+  }                                                                                                \
+  template <class T>                                                                               \
+  Tensor<T> f(Tensor<T> x, std::size_t axis __VA_OPT__(, bool __VA_ARGS__ = false)) {              \
+    const Axes all(axis);                                                                          \
+    return f(std::move(x), all __VA_OPT__(, __VA_ARGS__));                                         \
+  }
+
 namespace detail {
+
+template <class A>
+concept AxesLike = std::constructible_from < Axes,
+        const std::remove_cvref_t<A>
+& > ;
 
 /// The index of element `flat` in row-major order, one number for each axis.
 Shape index_of(std::size_t flat, const Shape& shape);

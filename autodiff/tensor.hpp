@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -47,6 +48,9 @@ struct Nested {
 
 Shape nested_shape(std::initializer_list<Nested> items);
 
+template <class T>
+struct Printed;
+
 /// The elements of a value as storage for an xtensor adaptor: read-only, shared, kept alive.
 template <class T>
 class Elements {
@@ -78,6 +82,10 @@ class Elements {
   auto rend() const { return reverse_iterator(begin()); }
   auto crbegin() const { return rbegin(); }
   auto crend() const { return rend(); }
+
+  friend std::ostream& operator<<(std::ostream& out, const Printed<T>& printed) {
+    return print(out, printed);
+  }
 
  private:
   ValueRef value_;
@@ -131,8 +139,22 @@ class Tensor {
   /// Of a value and a place on the tape; for operations.
   explicit Tensor(detail::Handle handle) : handle_(std::move(handle)) {}
 
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) noexcept = default;
+  ~Tensor() = default;
+  // Only for variables: `slice(x, 0) = 1.0` would rebind a temporary, and change nothing.
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & noexcept = default;
+
+  /// Numbers in row-major order, copied. Error unless there are as many as the shape has elements.
+  static Tensor from_data(std::span<const T> data, const Shape& shape);
+
   /// The dimensions. () for a scalar.
   const Shape& shape() const { return checked().shape; }
+  /// The dimension of an axis; negative ones count from the end. Error for an axis out of range.
+  std::size_t shape(std::ptrdiff_t axis) const {
+    return shape()[detail::normalize_axis(axis, rank(), "shape")];
+  }
   std::size_t rank() const { return shape().size(); }
   /// Number of elements.
   std::size_t size() const { return checked().size; }
@@ -157,6 +179,10 @@ class Tensor {
   bool is_leaf() const { return handle_.node && handle_.node->is_leaf(); }
   /// The same value as a constant; shares memory.
   Tensor detach() const { return Tensor(detail::Handle{handle_.value, {}}); }
+  /// The elements as float or double: the tensor itself when they are already. Derivative 1: the gradient is
+  /// converted back.
+  template <class U>
+  Tensor<U> astype() const;
 
   /// Adds d(this)/d(leaf) to the grad() of every leaf that this tensor was computed from, by replaying the
   /// recording in reverse. Without a seed the tensor must have one element. The recording is consumed unless
@@ -214,10 +240,10 @@ class Tensor {
 template <class T>
 Tensor<T> parameter(const Tensor<T>& value);
 
-/// All elements x.
+/// All elements v.
 template <class T>
-Tensor<T> full(const Shape& shape, std::type_identity_t<T> x) {
-  return detail::filled<T>(shape, x, "full");
+Tensor<T> full(const Shape& shape, std::type_identity_t<T> v) {
+  return detail::filled<T>(shape, v, "full");
 }
 template <class T>
 Tensor<T> zeros(const Shape& shape) {
@@ -226,6 +252,19 @@ Tensor<T> zeros(const Shape& shape) {
 template <class T>
 Tensor<T> ones(const Shape& shape) {
   return detail::filled<T>(shape, T(1), "ones");
+}
+/// A constant of the shape of x, all elements v.
+template <class T>
+Tensor<T> full_like(const Tensor<T>& x, std::type_identity_t<T> v) {
+  return detail::filled<T>(x.shape(), v, "full_like");
+}
+template <class T>
+Tensor<T> zeros_like(const Tensor<T>& x) {
+  return detail::filled<T>(x.shape(), T(0), "zeros_like");
+}
+template <class T>
+Tensor<T> ones_like(const Tensor<T>& x) {
+  return detail::filled<T>(x.shape(), T(1), "ones_like");
 }
 /// The identity matrix, (n, n).
 template <class T>
@@ -238,6 +277,25 @@ template <class T>
 Tensor<T> arange(std::type_identity_t<T> to) {
   return arange<T>(T(0), to, T(1));
 }
+/// n numbers at equal distances, the first `from`, the last `to`; `from` alone for n = 1.
+template <class T>
+Tensor<T> linspace(std::type_identity_t<T> from, std::type_identity_t<T> to, std::size_t n);
+
+namespace detail {
+
+/// What Tensor::value() returns, and expressions of it, for printing where xtensor's xio.hpp is not included:
+/// where it is, its operator << fits better.
+template <class T>
+struct Printed {
+  template <Expression E>
+  requires std::same_as<typename E::value_type, T> Printed(const E& expression)
+      : value(expression) {}  // NOLINT
+  Tensor<T> value;
+};
+template <class T>
+std::ostream& print(std::ostream& out, const Printed<T>& printed);
+
+}  // namespace detail
 
 /// Values as xtensor prints them, shape, and whether it requires a gradient. A program's xt::print_options
 /// are for `tensor.value()`; the digits that the stream is set to are for both.

@@ -5,11 +5,16 @@
 
 namespace xtape {
 
-std::string to_string(const Shape& shape) {
+template <class I>
+std::string detail::tuple_text(std::span<const I> items) {
   std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
+  for (std::size_t i = 0; i < items.size(); ++i) text += (i ? ", " : "") + std::to_string(items[i]);
+  return text + (items.size() == 1 ? ",)" : ")");
 }
+template std::string detail::tuple_text(std::span<const std::size_t>);
+template std::string detail::tuple_text(std::span<const std::ptrdiff_t>);
+
+std::string to_string(const Shape& shape) { return detail::tuple_text<std::size_t>(shape); }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
 

@@ -54,8 +54,13 @@ template <class T>
 class Recorder : public Observer {
  public:
   explicit Recorder(Run<T>& run) : run_(run) {}
-  void forward(const char*, const Handle& y, std::span<const Handle* const> inputs) override {
+  void forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) override {
     if (!y.node) return;
+    if (y.value->item_size != sizeof(T) || std::ranges::any_of(inputs, [](const Handle* input) {
+          return input->value && input->value->item_size != sizeof(T);
+        }))
+      throw Error("audit", std::string("'") + op + "' computes in another element type than the loss: take " +
+                               "one type for the whole function");
     run_.operations.push_back({y.node, copy_of<T>(y), {}});
     for (const Handle* input : inputs) {
       Node* const node = input->node.get();

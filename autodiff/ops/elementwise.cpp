@@ -130,6 +130,15 @@ struct ElementwiseSum {
   }
 };
 
+/// The same numbers in another element type.
+template <class From, class To>
+struct AsType {
+  static constexpr const char* name = "astype";
+  void backward(Gradients<To>& d) const {
+    d.template of_type<From>().add(0, d.adjoint.template astype<From>());
+  }
+};
+
 }  // namespace
 
 template <template <class> class Op, class T>
@@ -180,3 +189,29 @@ XTAPE_SUM(BinaryCrossEntropyWithLogits)
 #undef XTAPE_SUM
 
 }  // namespace xtape::detail
+
+namespace xtape {
+
+template <class T>
+template <class U>
+Tensor<U> Tensor<T>::astype() const {
+  if constexpr (std::is_same_v<T, U>) {
+    return detail::recording ? *this : detach();
+  } else {
+    using Op = detail::AsType<T, U>;
+    detail::Observed observed(Op::name);
+    Tensor<U> y = Tensor<U>::uninitialized(shape(), Op::name);
+    std::transform(begin(), end(), y.mutable_data(), [](T x) { return static_cast<U>(x); });
+    const std::array<const detail::Handle*, 1> inputs{&handle_};
+    Tensor<U> recorded = detail::record<U>(Op{}, std::move(y), inputs);
+    observed.result(recorded.handle(), inputs);
+    return recorded;
+  }
+}
+
+template Tensor<float> Tensor<float>::astype<float>() const;
+template Tensor<double> Tensor<float>::astype<double>() const;
+template Tensor<float> Tensor<double>::astype<float>() const;
+template Tensor<double> Tensor<double>::astype<double>() const;
+
+}  // namespace xtape

@@ -13,12 +13,6 @@ Error sizes_differ(const char* op, const Shape& from, const std::string& to) {
   return Error(op, "shape " + to_string(from) + " cannot become " + to + ": the numbers of elements differ");
 }
 
-std::string dims_text(const Dims& dims) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < dims.size(); ++i) text += (i ? ", " : "") + std::to_string(dims[i]);
-  return text + (dims.size() == 1 ? ",)" : ")");
-}
-
 template <class T>
 Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
   if (shape == x.shape() && (detail::recording || !x.requires_grad())) return x;  // NoGrad: a constant
@@ -72,8 +66,8 @@ Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] < 0) {
       if (dims[i] != -1 || unknown != max_rank)
-        throw Error("reshape",
-                    "shape " + dims_text(dims) + ": at most one dimension may be -1, the others count");
+        throw Error("reshape", "shape " + detail::tuple_text<std::ptrdiff_t>(dims) +
+                                   ": at most one dimension may be -1, the others count");
       unknown = i;
       shape[i] = 1;
     } else {
@@ -82,21 +76,22 @@ Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   }
   known = detail::element_count(shape, "reshape");
   if (unknown != max_rank) {
-    if (known == 0 || x.size() % known != 0) throw sizes_differ("reshape", x.shape(), dims_text(dims));
+    if (known == 0 || x.size() % known != 0)
+      throw sizes_differ("reshape", x.shape(), detail::tuple_text<std::ptrdiff_t>(dims));
     shape[unknown] = x.size() / known;
   } else if (known != x.size()) {
-    throw sizes_differ("reshape", x.shape(), dims_text(dims));
+    throw sizes_differ("reshape", x.shape(), detail::tuple_text<std::ptrdiff_t>(dims));
   }
   return view(x, shape);
 }
 
 template <class T>
-Tensor<T> flatten(const Tensor<T>& x) {
+Tensor<T> flatten(Tensor<T> x) {
   return view(x, Shape{x.size()});
 }
 
 template <class T>
-Tensor<T> squeeze(const Tensor<T>& x) {
+Tensor<T> squeeze(Tensor<T> x) {
   Shape shape;
   for (std::size_t d : x.shape())
     if (d != 1) shape.push_back(d);
@@ -104,7 +99,7 @@ Tensor<T> squeeze(const Tensor<T>& x) {
 }
 
 template <class T>
-Tensor<T> squeeze(const Tensor<T>& x, const Axes& axes) {
+Tensor<T> squeeze(Tensor<T> x, const Axes& axes) {
   const unsigned mask = detail::axis_mask(axes, x.rank(), "squeeze");
   for (std::size_t i = 0; i < x.rank(); ++i)
     if ((mask >> i & 1u) && x.shape()[i] != 1)
@@ -121,14 +116,14 @@ Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis) {
 }
 
 template <class T>
-Tensor<T> transpose(const Tensor<T>& x) {
+Tensor<T> transpose(Tensor<T> x) {
   Axes reversed;
   for (std::size_t i = x.rank(); i-- > 0;) reversed.push_back(static_cast<std::ptrdiff_t>(i));
   return transpose(x, reversed);
 }
 
 template <class T>
-Tensor<T> transpose(const Tensor<T>& x, const Axes& permutation) {
+Tensor<T> transpose(Tensor<T> x, const Axes& permutation) {
   if (permutation.size() != x.rank())
     throw Error("transpose", "a permutation of " + std::to_string(permutation.size()) +
                                  " axes does not fit shape " + to_string(x.shape()));
@@ -216,7 +211,7 @@ std::vector<Tensor<T>> detail::split_sections(const Tensor<T>& x, std::ptrdiff_t
 }
 
 template <class T>
-std::vector<Tensor<T>> split(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
+std::vector<Tensor<T>> split(Tensor<T> x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "split");
   const auto n = static_cast<std::ptrdiff_t>(x.shape()[axis]);
   std::vector<Tensor<T>> parts;
@@ -287,14 +282,14 @@ Tensor<T> detail::slice(const Tensor<T>& x, std::span<const Slice> slices) {
 }
 
 template <class T>
-Tensor<T> flip(const Tensor<T>& x) {
+Tensor<T> flip(Tensor<T> x) {
   Axes all;
   for (std::size_t i = 0; i < x.rank(); ++i) all.push_back(static_cast<std::ptrdiff_t>(i));
   return flip(x, all);
 }
 
 template <class T>
-Tensor<T> flip(const Tensor<T>& x, const Axes& axes) {
+Tensor<T> flip(Tensor<T> x, const Axes& axes) {
   const unsigned mask = detail::axis_mask(axes, x.rank(), "flip");
   detail::Strided<T> op{"flip", x.shape(), 0, detail::row_major_strides(x.shape())};
   for (std::size_t i = 0; i < x.rank(); ++i)
@@ -320,17 +315,17 @@ Tensor<T> triangle(const char* op, const Tensor<T>& x, std::ptrdiff_t k, bool lo
 }  // namespace
 
 template <class T>
-Tensor<T> tril(const Tensor<T>& x, std::ptrdiff_t k) {
+Tensor<T> detail::tril(const Tensor<T>& x, std::ptrdiff_t k) {
   return triangle("tril", x, k, true);
 }
 
 template <class T>
-Tensor<T> triu(const Tensor<T>& x, std::ptrdiff_t k) {
+Tensor<T> detail::triu(const Tensor<T>& x, std::ptrdiff_t k) {
   return triangle("triu", x, k, false);
 }
 
 template <class T>
-Tensor<T> diag(const Tensor<T>& x, std::ptrdiff_t k) {
+Tensor<T> detail::diag(const Tensor<T>& x, std::ptrdiff_t k) {
   if (x.rank() != 1 && x.rank() != 2)
     throw Error("diag", "shape " + to_string(x.shape()) + " is neither a vector nor a matrix");
   constexpr std::ptrdiff_t farthest = std::ptrdiff_t{1}
@@ -358,23 +353,23 @@ Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
 
 #define XTAPE_INSTANTIATE(T)                                                                                \
   template Tensor<T> reshape(const Tensor<T>&, const Dims&);                                                \
-  template Tensor<T> flatten(const Tensor<T>&);                                                             \
-  template Tensor<T> squeeze(const Tensor<T>&);                                                             \
-  template Tensor<T> squeeze(const Tensor<T>&, const Axes&);                                                \
+  template Tensor<T> flatten(Tensor<T>);                                                                    \
+  template Tensor<T> squeeze(Tensor<T>);                                                                    \
+  template Tensor<T> squeeze(Tensor<T>, const Axes&);                                                       \
   template Tensor<T> unsqueeze(const Tensor<T>&, std::ptrdiff_t);                                           \
-  template Tensor<T> transpose(const Tensor<T>&);                                                           \
-  template Tensor<T> transpose(const Tensor<T>&, const Axes&);                                              \
+  template Tensor<T> transpose(Tensor<T>);                                                                  \
+  template Tensor<T> transpose(Tensor<T>, const Axes&);                                                     \
   template Tensor<T> broadcast_to(const Tensor<T>&, const Shape&);                                          \
   template Tensor<T> detail::concatenate(std::span<const Tensor<T>>, std::ptrdiff_t);                       \
   template Tensor<T> stack(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                  \
   template std::vector<Tensor<T>> detail::split_sections(const Tensor<T>&, std::ptrdiff_t, std::ptrdiff_t); \
-  template std::vector<Tensor<T>> split(const Tensor<T>&, const Indices&, std::ptrdiff_t);                  \
+  template std::vector<Tensor<T>> split(Tensor<T>, const Indices&, std::ptrdiff_t);                         \
   template Tensor<T> detail::slice(const Tensor<T>&, std::span<const Slice>);                               \
-  template Tensor<T> flip(const Tensor<T>&);                                                                \
-  template Tensor<T> flip(const Tensor<T>&, const Axes&);                                                   \
-  template Tensor<T> tril(const Tensor<T>&, std::ptrdiff_t);                                                \
-  template Tensor<T> triu(const Tensor<T>&, std::ptrdiff_t);                                                \
-  template Tensor<T> diag(const Tensor<T>&, std::ptrdiff_t);                                                \
+  template Tensor<T> flip(Tensor<T>);                                                                       \
+  template Tensor<T> flip(Tensor<T>, const Axes&);                                                          \
+  template Tensor<T> detail::tril(const Tensor<T>&, std::ptrdiff_t);                                        \
+  template Tensor<T> detail::triu(const Tensor<T>&, std::ptrdiff_t);                                        \
+  template Tensor<T> detail::diag(const Tensor<T>&, std::ptrdiff_t);                                        \
   template Tensor<T> trace(const Tensor<T>&, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -92,83 +92,83 @@ Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
 }  // namespace
 
 template <class T>
-Tensor<T> sum(const Tensor<T>& x) {
+Tensor<T> sum(Tensor<T> x) {
   return apply<T>(detail::Sum<T>{all_axes(x), false, T(1)}, x);
 }
 template <class T>
-Tensor<T> sum(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> sum(Tensor<T> x, const Axes& axes, bool keepdims) {
   return apply<T>(detail::Sum<T>{detail::axis_mask(axes, x.rank(), "sum"), keepdims, T(1)}, x);
 }
 
 template <class T>
-Tensor<T> mean(const Tensor<T>& x) {
+Tensor<T> mean(Tensor<T> x) {
   return mean(x, all_axes(x), false);
 }
 template <class T>
-Tensor<T> mean(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> mean(Tensor<T> x, const Axes& axes, bool keepdims) {
   return mean(x, detail::axis_mask(axes, x.rank(), "mean"), keepdims);
 }
 
 template <class T>
-Tensor<T> prod(const Tensor<T>& x) {
+Tensor<T> prod(Tensor<T> x) {
   return prod(flatten(x), 1u, false);
 }
 template <class T>
-Tensor<T> prod(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> prod(Tensor<T> x, const Axes& axes, bool keepdims) {
   return prod(x, detail::axis_mask(axes, x.rank(), "prod"), keepdims);
 }
 
 template <class T>
-Tensor<T> max(const Tensor<T>& x) {
+Tensor<T> max(Tensor<T> x) {
   return extreme<T, true>(x, all_axes(x), false);
 }
 template <class T>
-Tensor<T> max(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> max(Tensor<T> x, const Axes& axes, bool keepdims) {
   return extreme<T, true>(x, detail::axis_mask(axes, x.rank(), "max"), keepdims);
 }
 
 template <class T>
-Tensor<T> min(const Tensor<T>& x) {
+Tensor<T> min(Tensor<T> x) {
   return extreme<T, false>(x, all_axes(x), false);
 }
 template <class T>
-Tensor<T> min(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> min(Tensor<T> x, const Axes& axes, bool keepdims) {
   return extreme<T, false>(x, detail::axis_mask(axes, x.rank(), "min"), keepdims);
 }
 
 template <class T>
-Tensor<T> var(const Tensor<T>& x) {
+Tensor<T> var(Tensor<T> x) {
   return var(x, all_axes(x), false, 0);
 }
 template <class T>
-Tensor<T> var(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
+Tensor<T> var(Tensor<T> x, const Axes& axes, bool keepdims, std::size_t ddof) {
   return var(x, detail::axis_mask(axes, x.rank(), "var"), keepdims, ddof);
 }
 
 template <class T>
-Tensor<T> std(const Tensor<T>& x) {
+Tensor<T> std(Tensor<T> x) {
   return root(var(x));
 }
 template <class T>
-Tensor<T> std(const Tensor<T>& x, const Axes& axes, bool keepdims, std::size_t ddof) {
+Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims, std::size_t ddof) {
   return root(var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
 }
 
 template <class T>
-Tensor<T> norm(const Tensor<T>& x) {
+Tensor<T> norm(Tensor<T> x) {
   return apply<T>(detail::Norm<T>{all_axes(x), false}, x);
 }
 template <class T>
-Tensor<T> norm(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> norm(Tensor<T> x, const Axes& axes, bool keepdims) {
   return apply<T>(detail::Norm<T>{detail::axis_mask(axes, x.rank(), "norm"), keepdims}, x);
 }
 
 template <class T>
-Tensor<T> logsumexp(const Tensor<T>& x) {
+Tensor<T> logsumexp(Tensor<T> x) {
   return logsumexp(x, all_axes(x), false);
 }
 template <class T>
-Tensor<T> logsumexp(const Tensor<T>& x, const Axes& axes, bool keepdims) {
+Tensor<T> logsumexp(Tensor<T> x, const Axes& axes, bool keepdims) {
   return logsumexp(x, detail::axis_mask(axes, x.rank(), "logsumexp"), keepdims);
 }
 
@@ -183,33 +183,33 @@ Tensor<T> log_softmax(const Tensor<T>& x, std::ptrdiff_t axis) {
 }
 
 template <class T>
-Tensor<T> cumsum(const Tensor<T>& x) {
+Tensor<T> cumsum(Tensor<T> x) {
   return cumsum(flatten(x), 0);
 }
 template <class T>
-Tensor<T> cumsum(const Tensor<T>& x, std::ptrdiff_t axis) {
+Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis) {
   return apply<T>(detail::CumulativeSum<T>{detail::normalize_axis(axis, x.rank(), "cumsum"), false}, x);
 }
 
-#define XTAPE_INSTANTIATE_AXES(T, f)      \
-  template Tensor<T> f(const Tensor<T>&); \
-  template Tensor<T> f(const Tensor<T>&, const Axes&, bool);
-#define XTAPE_INSTANTIATE(T)                                                \
-  XTAPE_INSTANTIATE_AXES(T, sum)                                            \
-  XTAPE_INSTANTIATE_AXES(T, mean)                                           \
-  XTAPE_INSTANTIATE_AXES(T, prod)                                           \
-  XTAPE_INSTANTIATE_AXES(T, max)                                            \
-  XTAPE_INSTANTIATE_AXES(T, min)                                            \
-  XTAPE_INSTANTIATE_AXES(T, norm)                                           \
-  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                      \
-  template Tensor<T> var(const Tensor<T>&);                                 \
-  template Tensor<T> var(const Tensor<T>&, const Axes&, bool, std::size_t); \
-  template Tensor<T> std(const Tensor<T>&);                                 \
-  template Tensor<T> std(const Tensor<T>&, const Axes&, bool, std::size_t); \
-  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);             \
-  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);         \
-  template Tensor<T> cumsum(const Tensor<T>&);                              \
-  template Tensor<T> cumsum(const Tensor<T>&, std::ptrdiff_t);
+#define XTAPE_INSTANTIATE_AXES(T, f) \
+  template Tensor<T> f(Tensor<T>);   \
+  template Tensor<T> f(Tensor<T>, const Axes&, bool);
+#define XTAPE_INSTANTIATE(T)                                                     \
+  XTAPE_INSTANTIATE_AXES(T, sum)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, mean)                                                \
+  XTAPE_INSTANTIATE_AXES(T, prod)                                                \
+  XTAPE_INSTANTIATE_AXES(T, max)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, min)                                                 \
+  XTAPE_INSTANTIATE_AXES(T, norm)                                                \
+  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                           \
+  template Tensor<T> var(Tensor<T>);                                             \
+  template Tensor<T> var(Tensor<T>, const Axes&, bool, std::size_t);             \
+  template Tensor<T> std(Tensor<T>);                                             \
+  template Tensor<T> std(Tensor<T>, const Axes&, bool, std::size_t);             \
+  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);                  \
+  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);              \
+  template Tensor<T> cumsum(Tensor<T>);                                          \
+  template Tensor<T> cumsum(Tensor<T>, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

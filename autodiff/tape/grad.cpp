@@ -59,24 +59,34 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   const auto adds_in_place = [&](const detail::Leaf& leaf) {
     return leaf.grad.value && !options.create_graph && !leaf.grad.node && leaf.grad.value.unique();
   };
+  // Of the leaf's own element type, which astype() may have changed on the way.
+  const auto total = [&]<class U>(const detail::Leaf& leaf, detail::Handle gradient, U) {
+    if (!leaf.grad.value) return own<U>(std::move(gradient));
+    return detail::sum_of_adjoints(Tensor<U>(detail::Handle(leaf.grad)), Tensor<U>(std::move(gradient)))
+        .release();
+  };
+  const auto add = []<class U>(const detail::Value& to, const detail::Value& gradient, U) {
+    detail::add_in_place(reinterpret_cast<U*>(to.data), gradient.elements<U>(), gradient.size);
+  };
+  const auto is_float = [](const detail::Handle& x) { return x.value->item_size == sizeof(float); };
   // All that may throw comes before the first gradient changes.
   for (detail::Node* node : pass.leaves()) {
     const auto& leaf = static_cast<const detail::Leaf&>(*node);
     detail::Handle& gradient = node->adjoint;
     if (!gradient.value || adds_in_place(leaf)) continue;
-    gradient = leaf.grad.value
-                   ? detail::sum_of_adjoints(Tensor(leaf.grad), Tensor(std::move(gradient))).release()
-                   : own<T>(std::move(gradient));
+    gradient =
+        is_float(gradient) ? total(leaf, std::move(gradient), 0.0f) : total(leaf, std::move(gradient), 0.0);
   }
   for (detail::Node* node : pass.leaves()) {
     auto& leaf = static_cast<detail::Leaf&>(*node);
     if (!node->adjoint.value) continue;
     detail::Handle gradient = std::exchange(node->adjoint, {});
-    if (adds_in_place(leaf))
-      detail::add_in_place(reinterpret_cast<T*>(leaf.grad.value->data), gradient.value->elements<T>(),
-                           gradient.value->size);
-    else
+    if (!adds_in_place(leaf))
       leaf.grad = std::move(gradient);
+    else if (is_float(gradient))
+      add(*leaf.grad.value.get(), *gradient.value.get(), 0.0f);
+    else
+      add(*leaf.grad.value.get(), *gradient.value.get(), 0.0);
   }
 }
 

@@ -52,6 +52,11 @@ class Gradients {
   Tensor<T> recorded_input(std::size_t i) const { return tensor(i, node_.inputs()[i]); }
   bool creates_graph() const { return pass_.creates_graph(); }
   Pass& pass() const { return pass_; }
+  /// For inputs of another element type, without the adjoint.
+  template <class From>
+  Gradients<From> of_type() const {
+    return Gradients<From>(node_, pass_, {});
+  }
 
   /// Adds `gradient` to the adjoint of input i; it may have the wider shape that input i was broadcast to.
   /// The first one is taken over without a copy.

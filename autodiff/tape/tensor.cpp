@@ -56,6 +56,16 @@ Tensor<T>::Tensor(std::initializer_list<detail::Nested> items)
 }
 
 template <class T>
+Tensor<T> Tensor<T>::from_data(std::span<const T> data, const Shape& shape) {
+  Tensor result = uninitialized(shape, "from_data");
+  if (data.size() != result.size())
+    throw Error("from_data", std::to_string(data.size()) + " numbers do not fill shape " + to_string(shape) +
+                                 ", which has " + std::to_string(result.size()) + " elements");
+  std::ranges::copy(data, result.mutable_data());
+  return result;
+}
+
+template <class T>
 void Tensor<T>::no_value() {
   throw Error("Tensor",
               "the tensor is empty: it was default-constructed or moved from, and never given a value");
@@ -154,6 +164,20 @@ Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::
 }
 
 template <class T>
+Tensor<T> linspace(std::type_identity_t<T> from, std::type_identity_t<T> to, std::size_t n) {
+  Tensor<T> result = Tensor<T>::uninitialized({n}, "linspace");
+  const T step = n > 1 ? (to - from) / static_cast<T>(n - 1) : T(0);
+  for (std::size_t i = 0; i < n; ++i) result.mutable_data()[i] = from + static_cast<T>(i) * step;
+  if (n > 1) result.mutable_data()[n - 1] = to;
+  return result;
+}
+
+template <class T>
+std::ostream& detail::print(std::ostream& out, const Printed<T>& printed) {
+  return out << xt::xarray<T>(printed.value.value());
+}
+
+template <class T>
 std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
   out << "Tensor<" << (std::is_same_v<T, float> ? "float" : "double") << ">(";
   if (!tensor.defined()) return out << "empty)";
@@ -166,6 +190,8 @@ std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
   template Tensor<T> parameter(const Tensor<T>&);                                                          \
   template Tensor<T> detail::filled(const Shape&, T, const char*);                                         \
   template Tensor<T> eye<T>(std::size_t);                                                                  \
+  template Tensor<T> linspace<T>(std::type_identity_t<T>, std::type_identity_t<T>, std::size_t);           \
+  template std::ostream& detail::print(std::ostream&, const Printed<T>&);                                  \
   template Tensor<T> arange<T>(std::type_identity_t<T>, std::type_identity_t<T>, std::type_identity_t<T>); \
   template std::ostream& operator<<(std::ostream&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)

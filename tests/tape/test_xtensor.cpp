@@ -109,6 +109,137 @@ TEST_CASE("shapes are containers of integers, like xtensor's") {
   CHECK(xt::xarray<double>::from_shape(std::vector<std::size_t>(x.shape())).size() == 6);
 }
 
+TEST_CASE("an index beyond a shape is an error, and shape(i) counts negative ones from the end") {
+  const Tensor<double> x = zeros<double>({2, 3}), scalar(1.0);
+  CHECK(x.shape(0) == 2);
+  CHECK(x.shape(1) == 3);
+  CHECK(x.shape(-1) == 3);
+  CHECK(x.shape(-2) == 2);
+  CHECK(x.shape().back() == 3);
+  CHECK_THROWS_WITH_AS(x.shape(2), doctest::Contains("[shape] axis 2 "), Error);
+  CHECK_THROWS_AS(x.shape(-3), Error);
+  CHECK_THROWS_AS(scalar.shape(0), Error);
+  CHECK_THROWS_AS(scalar.shape(-1), Error);
+  const int last = -1;
+  CHECK_THROWS_WITH_AS(x.shape()[static_cast<std::size_t>(last)],
+                       doctest::Contains("[shape] index -1 is out of range for (2, 3)"), Error);
+  CHECK_THROWS_WITH_AS(x.shape()[2], doctest::Contains("[shape] index 2 is out of range for (2, 3)"), Error);
+  CHECK_THROWS_AS(scalar.shape()[0], Error);
+  CHECK_THROWS_AS(scalar.shape().front(), Error);
+  CHECK_THROWS_AS(scalar.shape().back(), Error);
+  CHECK_THROWS_AS((Dims{1, 2}[2] = 3), Error);
+  CHECK_THROWS_AS(Axes{}.back(), Error);
+}
+
+template <class X, class Y>
+concept assigns = requires(X&& x, Y&& y) {
+  std::forward<X>(x) = std::forward<Y>(y);
+};
+
+/// In a template, for what does not compile is not an error in there.
+template <class X>
+void check_assignments() {
+  static_assert(assigns<X&, X> && assigns<X&, const X&> && assigns<X&, double> &&
+                assigns<X&, xt::xarray<double>>);
+  // slice(y, 0) = 1.0; transpose(x) = y; y.grad() = g; model(x) = y
+  static_assert(!assigns<X, X> && !assigns<X, const X&> && !assigns<X, double> &&
+                !assigns<X, xt::xarray<double>>);
+  static_assert(!assigns<const X, X> && !assigns<const X&, double>);
+  static_assert(requires(X & x) {
+    x += 1;
+    x -= x;
+    x *= xt::xarray<double>(2.0);
+    x /= 2.0f;
+  });
+  static_assert(!requires(X x) { std::move(x) += 1; });
+  static_assert(!requires(X x) { transpose(x) -= x; });
+  static_assert(!requires(X x) { slice(x, 0) *= 2; });
+  static_assert(!requires(const X x) { x /= 2; });
+  static_assert(!requires(X x) { x.value()(0) = 1.0; });
+  static_assert(!requires(X x) { *x.value().begin() = 1.0; });
+  static_assert(!requires(X x) { x.value().flat(0) = 1.0; });
+  static_assert(!requires(X x) { x.value().data()[0] = 1.0; });
+  static_assert(!requires(X x) { x.grad().value()(0) = 1.0; });
+  static_assert(!requires(X x) { x.item() = 1.0; });
+  static_assert(std::is_nothrow_move_constructible_v<X> && std::is_copy_constructible_v<X>);
+}
+
+TEST_CASE("what cannot change anything does not compile") { check_assignments<Tensor<double>>(); }
+
+TEST_CASE("x op= y rebinds x, and changes no value") {
+  auto x = parameter<double>({1.0, 2.0});
+  const Tensor<double> before = x;
+  x += 1;
+  x *= x;
+  x -= xt::xarray<double>{1.0, 1.0};
+  x /= Tensor<double>{{2.0}, {4.0}};
+  check_close(x, Tensor<double>{{1.5, 4.0}, {0.75, 2.0}}, 1e-15);
+  check_close(before, {1.0, 2.0}, 0);
+  sum(x).backward();
+  check_close(before.grad(), {3.0, 4.5}, 1e-15);
+  const auto f = map(
+      [](auto u) {
+        u *= 2;
+        u += u;
+        return u;
+      },
+      before);
+  check_close(f, {4.0, 8.0}, 0);
+}
+
+TEST_CASE("from_data copies numbers that lie row by row") {
+  std::vector<double> numbers{1, 2, 3, 4, 5, 6};
+  const auto x = Tensor<double>::from_data(numbers, {2, 3});
+  numbers[0] = 7;
+  check_close(x, Tensor<double>{{1.0, 2.0, 3.0}, {4.0, 5.0, 6.0}}, 0);
+  const float array[] = {1, 2};
+  CHECK(Tensor<float>::from_data(array, {2, 1}).shape() == Shape{2, 1});
+  CHECK(Tensor<float>::from_data({}, {0, 3}).size() == 0);
+  CHECK(Tensor<double>::from_data(std::span(numbers).first(1), {}).item() == 7);
+  CHECK_THROWS_WITH_AS(Tensor<double>::from_data(numbers, {4}),
+                       doctest::Contains("[from_data] 6 numbers do not fill shape (4,)"), Error);
+}
+
+TEST_CASE("astype converts elements, and gradients back") {
+  const auto x = parameter<double>({0.1, 2.0});
+  const Tensor<float> f = x.astype<float>();
+  CHECK(f.data()[0] == 0.1f);
+  CHECK(x.astype<double>().data() == x.data());
+  CHECK(Tensor<double>{1.0}.astype<float>().requires_grad() == false);
+  const auto w = parameter<float>({3.0f, 4.0f});
+  sum(square(f) * w).backward();  // reaches leaves of both types
+  check_close(x.grad(), {2 * 3.0 * 0.1f, 16.0}, 1e-6);
+  CHECK(w.grad().data()[1] == 4);
+  sum(square(x.astype<float>()) * w).backward();  // adds to both
+  CHECK(x.grad().data()[1] == 32);
+  CHECK(w.grad().data()[1] == 8);
+  const auto g =
+      grad(sum((x.astype<float>() * x.astype<float>()).astype<double>() * x), x, {.create_graph = true});
+  check_close(g, {0.03, 12.0}, 1e-6);
+  check_close(grad(sum(g), x), {0.6, 12.0}, 1e-6);
+  {
+    const NoGrad no_grad;
+    CHECK(!x.astype<float>().requires_grad());
+    CHECK(!x.astype<double>().requires_grad());
+  }
+  CHECK_THROWS_WITH_AS(audit([&] { return sum(x.astype<float>().astype<double>()); }),
+                       doctest::Contains("[audit] 'astype' computes in another element type"), Error);
+}
+
+TEST_CASE("filled like another, and equal distances") {
+  const auto x = parameter<float>({{1.0f, 2.0f}, {3.0f, 4.0f}});
+  CHECK(sum(zeros_like(x)).item() == 0);
+  CHECK(sum(ones_like(x)).item() == 4);
+  CHECK(sum(full_like(x, 2.5)).item() == 10);
+  CHECK(full_like(x, 1).shape() == x.shape());
+  CHECK(!ones_like(x).requires_grad());
+  check_close(linspace<double>(0, 1, 5), {0.0, 0.25, 0.5, 0.75, 1.0}, 0);
+  check_close(linspace<double>(1, -1, 3), {1.0, 0.0, -1.0}, 0);
+  CHECK(linspace<double>(0, 0.3, 4).data()[3] == 0.3);
+  check_close(linspace<double>(2, 7, 1), {2.0}, 0);
+  CHECK(linspace<double>(2, 7, 0).size() == 0);
+}
+
 TEST_CASE("filled tensors") {
   check_close(full<double>({2}, 7), {7.0, 7.0}, 0);
   check_close(eye<double>(2), Tensor<double>{{1.0, 0.0}, {0.0, 1.0}}, 0);

@@ -13,7 +13,10 @@ namespace xtape {
 
 /// How to check. The defaults are those of PyTorch's gradcheck, and hold for double.
 struct CheckOptions {
-  double step = 0;     ///< half the distance of central differences; 0: 1e-6 for double, refused for float
+  /// Half the distance of central differences; 0: 1e-6 for double, refused for float. Where it shows nothing,
+  /// since rounding hides the difference or a small x is passed, narrower and wider ones are tried, a decade
+  /// apart, up to max(1, |x|) / 1000.
+  double step = 0;
   double atol = 1e-5;  ///< |analytic − numeric| may be atol + rtol |numeric| …
   double rtol = 1e-3;  ///< … and those of one input may be off by a common factor of 1 ± rtol/10
   int order = 1;       ///< 2: the gradient that create_graph records and its gradient are checked too
@@ -29,6 +32,8 @@ struct GradientReport {
   int order = 1;             ///< the order at which `worst` was found
   std::size_t compared = 0;  ///< entries or projections
   std::size_t mismatches = 0;
+  std::size_t unresolved =
+      0;                  ///< rounding hides whether they agree, whatever the step: the check does not pass
   bool all_zero = false;  ///< every value compared was 0: the check says nothing, and does not pass
   double factor =
       1;  ///< analytic ≈ factor · numeric, by least squares, of the input where it is farthest from 1
@@ -59,21 +64,24 @@ GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>
 /// same values. At a kink, any value between the one-sided slopes passes, and the place is named. Error:
 /// float without a step.
 template <class T, class F>
-requires std::is_invocable_v < F, const Tensor<T>
-& > GradientReport check_gradients(F f, const Tensor<T>& x, const CheckOptions& options = {}) {
+GradientReport check_gradients(F f, const Tensor<T>& x, const CheckOptions& options = {}) {
   return detail::check_gradients<T>([&](const std::vector<Tensor<T>>& in) -> Tensor<T> { return f(in[0]); },
                                     {x}, options);
 }
 
-/// The same for several inputs: f takes them as const std::vector<Tensor<T>>&.
+/// The same for several inputs: f takes them as const std::vector<Tensor<T>>&, or one by one. Error when it
+/// takes another number of tensors.
 template <class T, class F>
 GradientReport check_gradients(F f, const std::vector<Tensor<T>>& x, const CheckOptions& options = {}) {
-  return detail::check_gradients<T>([&](const std::vector<Tensor<T>>& in) -> Tensor<T> { return f(in); }, x,
-                                    options);
+  return detail::check_gradients<T>(
+      [&](const std::vector<Tensor<T>>& in) { return detail::call<T>("check_gradients", f, in); }, x,
+      options);
 }
 template <class T, class F>
 GradientReport check_gradients(F f, std::initializer_list<Tensor<T>> x, const CheckOptions& options = {}) {
-  return check_gradients<T>(std::move(f), std::vector<Tensor<T>>(x), options);
+  return detail::check_gradients<T>(
+      [&](const std::vector<Tensor<T>>& in) { return detail::call<T>("check_gradients", f, in); }, x,
+      options);
 }
 
 }  // namespace xtape

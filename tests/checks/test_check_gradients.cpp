@@ -144,6 +144,67 @@ TEST_CASE("a comparison in which everything is zero is called out and does not p
   CHECK(check_gradients([](const auto& a) { return 3 * a; }, Tensor<double>{1.0, 2.0}, {.order = 2}).passed);
 }
 
+TEST_CASE("the step fits the size of the input, however large or small") {
+  const auto check = [](const auto& f, double x, int order = 2) {
+    CAPTURE(x);
+    for (const std::size_t full_limit : {10000, 0}) {  // entry by entry, and along a direction
+      const GradientReport report =
+          check_gradients(f, Tensor<double>{x, 1.5 * x}, {.order = order, .full_limit = full_limit});
+      CHECK_MESSAGE(report.passed, report);
+    }
+  };
+  for (const double x : {1e-8, 1e-3, 1.0, 1e3, 1e8, 1e11, 1e15}) {
+    check([](const auto& a) { return square(a); }, x);
+    check([](const auto& a) { return sum(a * a * a); }, x);
+    check([](const auto& a) { return sqrt(a); }, x, 1);
+    check([](const auto& a) { return log(a); }, x, 1);
+    check([](const auto& a) { return a + 1; }, x);
+  }
+  check([](const auto& a) { return sin(a); }, 1e8);  // here a step that grows with x would be too wide
+  check([](const auto& a) { return exp(a); }, 30.0);
+  check([](const auto& a) { return 1 / a; }, 1e-8, 1);
+}
+
+TEST_CASE("a wrong gradient is found at large and small inputs, too") {
+  for (const double x : {1e-3, 1.0, 1e3, 1e8}) {
+    CAPTURE(x);
+    for (const double factor : {1.0015, 0.5, -1.0, 0.0}) {
+      const auto f = [factor](const Tensor<double>& a) {
+        return custom<double>("wrong", {a}, square(a.detach()), [a, factor](const Tensor<double>& g) {
+          return std::vector<Tensor<double>>{g * 2 * factor * a};
+        });
+      };
+      const GradientReport report = check_gradients(f, Tensor<double>{x, 1.5 * x}, {.atol = 1e-8});
+      CHECK_MESSAGE(!report.passed, report);
+      CHECK(text(report).starts_with("gradients DIFFER"));
+    }
+  }
+}
+
+TEST_CASE("where rounding hides the difference at every step, the report says so") {
+  const auto f = [](const auto& a) { return sum(a) + 1e18; };
+  const GradientReport report = check_gradients(f, Tensor<double>{1.0, 2.0});
+  CHECK(!report.passed);
+  CHECK(report.mismatches == 0);
+  CHECK(report.unresolved == 2);
+  CHECK(text(report).starts_with(
+      "gradients UNKNOWN: 2 compared, 0 outside of the tolerance, 2 too coarse to tell"));
+}
+
+TEST_CASE("functions of several inputs take them as a list or one by one") {
+  const Tensor<double> x{1.0, 2.0}, y{0.5, -1.0};
+  CHECK(check_gradients([](const auto& in) { return sum(in[0] * in[1]); }, {x, y}).passed);
+  CHECK(check_gradients<double>([](const auto& in) { return sum(in[0] * in[1]); }, {x, y}).passed);
+  CHECK(check_gradients([](auto in) { return sum(in[0] * in[1]); }, std::vector{x, y}, {.order = 2}).passed);
+  CHECK(check_gradients([](const auto& a, const auto& b) { return sum(a * b); }, {x, y}).passed);
+  CHECK(
+      check_gradients([](Tensor<double> a, const Tensor<double>& b, auto c) { return a * b + c; }, {x, y, x})
+          .passed);
+  CHECK(check_gradients([](const std::vector<Tensor<double>>& in) { return exp(in[0]); }, {x}).passed);
+  CHECK_THROWS_WITH_AS(check_gradients([](const auto& a, const auto& b) { return a * b; }, {x, y, x}),
+                       doctest::Contains("[check_gradients] f does not take 3 tensors"), Error);
+}
+
 TEST_CASE("large inputs are compared along random directions") {
   random::seed(2);
   const Tensor<double> A = random::normal<double>({60, 60}), B = random::normal<double>({60, 60});

@@ -2,7 +2,7 @@
 """Kills a program that saves, at random moments, and takes its disk away: killed_saves.py SAVE_LOOP [KILLS]
 
 After each kill the file holds one whole step, the last that was reported or the one after it. On a disk that is full, in a
-folder that cannot be written and beyond a limit of file sizes, saving is an error that says so, and the file of before
+folder that cannot be written and beyond a limit of file sizes, saving is an error that says so, and the old file
 stays.
 """
 import glob

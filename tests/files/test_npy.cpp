@@ -140,7 +140,7 @@ TEST_CASE("damaged files are refused before anything is allocated for what they 
           "its header is not that of an array of numbers, with descr, fortran_order and shape in this order");
 }
 
-TEST_CASE("what the system refuses is an error with its words, and the file of before stays") {
+TEST_CASE("what the system refuses is an error with its words, and the old file stays") {
   CHECK_THROWS_WITH_AS(nn::save_npy("/does/not/exist/a", Tensor<float>(1)),
                        "[save_npy] /does/not/exist/a: No such file or directory", Error);
   CHECK_THROWS_WITH_AS(nn::load_npy<float>("/does/not/exist/a"),

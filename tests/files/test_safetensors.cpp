@@ -191,7 +191,7 @@ TEST_CASE("whatever bit of a file is flipped, and wherever it is cut, it is refu
       ("[save] " + path + ": the note 'xtape.x' has a name that the file uses itself").c_str(), Error);
 }
 
-TEST_CASE("what cannot be saved is an error, and the file of before stays") {
+TEST_CASE("what cannot be saved is an error, and the old file stays") {
   const Folder folder;
   const std::string path = folder.file("a.safetensors");
   const Tensor<double> one(1.0);

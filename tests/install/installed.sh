@@ -32,7 +32,7 @@ int main() {
 }
 END
 compile "$work/branch" "$work/branch.cpp" >"$work/branch.log" 2>&1
-check "a branch inside map does not compile, and the message names the mend" \
+check "a branch inside map does not compile, and the message says what to write" \
   grep -q 'has no truth value: write where(x > 0, a, b) for a branch' "$work/branch.log"
 
 batches='' # of a library without xsimd: elementwise operations are tried without it, too

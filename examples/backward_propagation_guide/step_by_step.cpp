@@ -138,7 +138,7 @@ bool step_by_step() {
 }
 
 bool wrong_step() {
-  std::printf("\n3. A wrong version, and what the table says of it\n\n");
+  std::printf("\n3. A wrong version, and what the table says about it\n\n");
   const Recorded t;
   t.J.backward();
   const auto right =

@@ -6,7 +6,7 @@
 namespace xtape {
 
 /// Every error that a caller can cause. The text names the operation in brackets, the shapes or
-/// values that do not fit and, where it is known, the mend. A call that throws changes no value and no
+/// values that do not fit and, where it is known, the fix. A call that throws changes no value and no
 /// gradient.
 class __attribute__((visibility("default"))) Error : public std::invalid_argument {
  public:

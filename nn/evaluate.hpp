@@ -12,7 +12,8 @@ namespace xtape::nn {
 template <class T>
 using Loss = std::function<Tensor<T>(const Tensor<T>& output, const Dataset<T>& batch)>;
 
-/// A scope in which a module and those within train, or are evaluated; then each is in its former mode again.
+/// A scope in which a module and those within are in training or evaluation mode; restores the modes at the
+/// end.
 template <class T>
 class ModeScope {
  public:

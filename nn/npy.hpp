@@ -7,7 +7,7 @@
 namespace xtape::nn {
 
 /// Writes an array as a .npy file, for numpy.load and xt::load_npy: beside it first, then renamed, so that at
-/// any moment there is the file of before or the new one. Errors name the path and what the system says; an
+/// any moment there is either the old file or the new one. Errors name the path and what the system says; an
 /// empty tensor is one too.
 template <class T>
 void save_npy(const std::string& path, const Tensor<T>& x);

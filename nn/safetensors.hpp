@@ -20,7 +20,7 @@ struct NamedTensors {
 };
 
 /// Writes `content` as the file `path`: beside it first, flushed to the disk, then renamed, so that at any
-/// moment there is the file of before or the new one. Errors name the path and what the system says; two
+/// moment there is either the old file or the new one. Errors name the path and what the system says; two
 /// arrays of one name, an empty tensor, and a text whose name begins with "xtape." are errors too. float
 /// becomes F32, double F64. Beside the texts is a checksum of all bytes.
 template <class T>

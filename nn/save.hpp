@@ -10,7 +10,7 @@ namespace xtape::nn {
 using Notes = std::map<std::string, std::string>;
 
 /// Writes the parameters and buffers of a model as a safetensors file, under their dotted paths. At any
-/// moment there is the file of before or the new one. Errors as of save_tensors.
+/// moment there is either the old file or the new one. Errors as of save_tensors.
 template <class T>
 void save(const std::string& path, Module<T>& model, const Notes& notes = {});
 

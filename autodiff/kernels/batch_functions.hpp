@@ -1,7 +1,7 @@
 // Batches of numbers: parts of a batch in memory, and what xsimd lacks of the vocabulary of the rules or does
 // not get right. Accuracy was measured against long double over the whole range, in units of the last place:
 // xsimd's log1p, asin, acos, atan, sinh, cosh, cbrt, and erf in float, are within 3.4 and right at ±0, ±∞ and
-// NaN, but for what is mended below. Results under the normal range may be 0.
+// NaN, except where corrected below. Results under the normal range may be 0.
 #pragma once
 #include <cmath>
 #include <concepts>

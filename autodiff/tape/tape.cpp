@@ -198,7 +198,7 @@ void Tape::sweep() noexcept {
 }
 
 void Tape::restart_surveys() noexcept {
-  if (running_) return;  // it compares numbers; there are two thousand million left for it
+  if (running_) return;  // it compares these numbers, and has half of their range left
   for (Node* node = tail_; node; node = node->previous) node->survey = 0;
   survey_serial_ = 0;
 }

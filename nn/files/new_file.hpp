@@ -6,7 +6,7 @@
 namespace xtape::nn::detail {
 
 /// Written beside `path`, flushed to the disk and renamed by commit(): at any moment, and after the end of
-/// the process at any moment, there is the file of before or the new one. Without commit() it is gone with
+/// the process at any moment, there is either the old file or the new one. Without commit() it is gone with
 /// this object. (A process that is killed may leave PATH.new-….) Errors begin with "[op] path: ".
 class NewFile {
  public:

@@ -12,8 +12,7 @@ namespace xtape::nn {
 template <class T>
 using Loss = std::function<Tensor<T>(const Tensor<T>& output, const Dataset<T>& batch)>;
 
-/// A scope in which a module and those within are in training or evaluation mode; restores the modes at the
-/// end.
+/// A scope in which a module and those within are in training or in evaluation mode; then each is as before.
 template <class T>
 class ModeScope {
  public:

@@ -33,11 +33,30 @@ std::vector<Role> roles(const CsvOptions& options, std::size_t columns) {
   return result;
 }
 
+/// Whether most cells of a line begin as names do, and are no word for a number that is missing.
+bool looks_like_header(std::string_view line, char separator) {
+  std::size_t names = 0, cells = 0;
+  for (; !line.empty(); ++cells) {
+    std::string_view cell = line.substr(0, line.find(separator));
+    line.remove_prefix(std::min(line.size(), cell.size() + 1));
+    cell.remove_prefix(std::min(cell.size(), cell.find_first_not_of(" \t\"'")));
+    cell = cell.substr(0, cell.find_last_not_of(" \t\"'") + 1);
+    std::string lower;
+    for (const char c : cell) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    const bool is_missing = lower == "nan" || lower == "na" || lower == "n/a" || lower == "inf" ||
+                            lower == "infinity" || lower == "null" || lower == "none";
+    names += !is_missing && !lower.empty() &&
+             ((lower[0] >= 'a' && lower[0] <= 'z') || lower[0] == '_' || (lower[0] & 0x80) != 0);
+  }
+  return 2 * names > cells;
+}
+
 template <class T>
 struct Reader {
   detail::GzipFile& file;
   const CsvOptions& options;
   std::size_t line_number = 0;
+  std::string_view line{};
 
   /// The finite number in a cell that begins at a column of the text.
   double number(std::string_view cell, std::size_t column) const {
@@ -51,7 +70,9 @@ struct Reader {
     if (code == std::errc::invalid_argument || rest != cell.data() + cell.size() || !std::isfinite(value))
       file.fail(line_number, column,
                 "'" + shown + "' is not a finite number" +
-                    (line_number == 1 && !options.header ? ": for a line of names set .header = true" : ""));
+                    (line_number == 1 && looks_like_header(line, options.separator)
+                         ? ": for a line of names set .header = true"
+                         : ""));
     if (code != std::errc()) file.fail(line_number, column, "'" + shown + "' is out of the range of double");
     return value;
   }
@@ -106,6 +127,7 @@ Dataset<T> Dataset<T>::from_csv(const std::string& path, const CsvOptions& optio
     std::string_view line = left.substr(0, left.find('\n'));
     left.remove_prefix(std::min(line.size() + 1, left.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
+    reader.line = line;
     const auto found = static_cast<std::size_t>(std::ranges::count(line, options.separator)) + 1;
     const std::size_t columns = options.columns ? options.columns : role.size();
     if (columns && found != columns) {

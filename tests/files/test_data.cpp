@@ -241,7 +241,15 @@ TEST_CASE("bad CSV files are named with line and column") {
   CHECK(digit_error(row(17, 1)) == ":1:1: 17 is above 16");
   CHECK(digit_error(row(-2, 1)) == ":1:1: -2 is below 0");
   CHECK(digit_error(row(1, 1) + "x" + row(1, 1)) == ":2:1: 'x1' is not a finite number");
-  CHECK(csv_error("1,x\n") == ":1:3: 'x' is not a finite number: for a line of names set .header = true");
+  // A first line of names is told from one with a bad cell.
+  const std::string header = ": for a line of names set .header = true";
+  for (const std::string names : {"x,y", "a,b,2020", "\"width\",\"height\"", "x_1,x_2,y", "year", " id ,_b"})
+    CHECK(csv_error(names + "\n").ends_with(" is not a finite number" + header));
+  CHECK(csv_error("1,x\n") == ":1:3: 'x' is not a finite number");
+  CHECK(csv_error("5.1,3.5,setosa\n") == ":1:9: 'setosa' is not a finite number");
+  for (const std::string text : {"nan,1", "NA,1", "nan,nan", "inf,-inf", ",", "1e,2", "1;2;3", "?,?",
+                                 "\"1\",2", "2024-01-02,1", "1.2.3,x,4"})
+    CHECK(csv_error(text + "\n").ends_with("' is not a finite number"));
   std::string missing = row(1, 1);
   missing.erase(4, 1);
   CHECK(digit_error(row(1, 1) + missing) == ":2:5: '' is not a finite number");

@@ -56,7 +56,7 @@ AuditReport audit(const std::function<Tensor<T>()>& loss, const AuditOptions& op
 /// to 2 + 10 · directions times), each time with the same random numbers, and must record the same
 /// operations; the leaves that it uses are moved in place and set back, their gradients stay as they are, and
 /// other recordings remain usable. What else the function changes stays changed, such as the running
-/// statistics of a batch normalisation: audit a model in eval() or a copy of it to keep them. Not checked,
+/// statistics of a batch normalisation: audit a model in eval() to keep them. Not checked,
 /// never blamed: an operation that reads a constant computed from the leaves (detach(), NoGrad), elements at
 /// a kink, such as relu at 0, and a leaf that the function makes or only a checkpointed function captures,
 /// which is not moved. The function of a `custom` rule must compute from its inputs alone. Errors: float

@@ -19,7 +19,7 @@ class Embedding : public Module<T> {
   using Module<T>::operator();
   template <std::convertible_to<Indices> I>
   Tensor<T> operator()(const I& indices) {
-    return rows(indices);
+    return this->observed([&] { return rows(indices); });
   }
   /// The same for a tensor of whole numbers, which gets no gradient. Error for another number.
   Tensor<T> forward(const Tensor<T>& x) override;

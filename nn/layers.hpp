@@ -18,16 +18,17 @@ class Linear : public Module<T> {
   Tensor<T> bias;  ///< empty without a bias
 };
 
-/// y = x + f(x): the gradient passes f by (He et al., 2016). f is a layer given by value, or a shared pointer
-/// to a module; copies share it. A Residual given by value to this constructor is a copy of it, not a
-/// residual of a residual. Error where f(x) has another shape than x.
+/// y = x + f(x): the gradient passes f by (He et al., 2016). f is a layer or a shared pointer to a module, as
+/// for Sequential; of a Residual, it takes a shared pointer. Error where f(x) has another shape than x.
 template <class T>
 class Residual : public Module<T> {
  public:
   explicit Residual(std::shared_ptr<Module<T>> module);
-  template <std::derived_from<Module<T>> M>
-  explicit Residual(M module)
-      : Residual(std::shared_ptr<Module<T>>(std::make_shared<M>(std::move(module)))) {}
+  template <class M>
+  requires(std::derived_from<std::remove_cvref_t<M>, Module<T>> &&
+           !std::same_as<std::remove_cvref_t<M>, Residual>)  // a copy
+      explicit Residual(M&& module)
+      : Residual(Module<T>::shared(std::forward<M>(module))) {}
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override { m.module("module", *module_); }
   std::string describe() const override { return "Residual"; }

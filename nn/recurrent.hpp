@@ -13,7 +13,7 @@ template <class T>
 class RecurrentCell : public Module<T> {
  public:
   std::size_t hidden() const { return weight_hh.shape()[1]; }
-  /// W_ih x + b_ih: x (…, in) gives (…, gates·hidden).
+  /// W_ih x + b_ih: x (…, in) gives (…, gates·hidden). Observers see it, and a step, as a call of the cell.
   Tensor<T> project(const Tensor<T>& x) const;
   /// Error for x that is not (N, in), or not (steps, N, in) where rank 3 is asked for.
   void require_input(const Tensor<T>& x, std::size_t rank) const;

@@ -14,7 +14,7 @@ namespace xtape::nn {
 struct Summary {
   /// One module, in the order of named_parameters(). Numbers are its own: those of modules within are theirs.
   struct Row {
-    std::string path;             ///< empty for the model itself
+    std::string path;             ///< empty for the model itself, "(not named)" for what members() leaves out
     std::string layer;            ///< describe()
     std::optional<Shape> output;  ///< of its last call; none where it was not called
     std::size_t parameters = 0;   ///< elements; a shared parameter counts where it comes first
@@ -29,7 +29,8 @@ struct Summary {
 /// Runs the model on zeros of input_shape, the batch included, in evaluation mode without recording, and
 /// notes what its modules give. A module that occurs several times has one row, with the operations of all
 /// its calls. Calls are seen when they are made as layer(x), not as layer.forward(x). The modes of the
-/// modules and the random generator are afterwards as before.
+/// modules and the random generator are afterwards as before. Error when the model uses a parameter that no
+/// members() names.
 template <class T>
 Summary summary(Module<T>& model, const Shape& input_shape);
 

@@ -1,6 +1,7 @@
 // Walking the tree of modules, and calling them.
 #include "../module.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace xtape::nn {
@@ -8,6 +9,9 @@ namespace {
 
 template <class T>
 thread_local CallObserver<T>* observer = nullptr;
+template <class T>
+thread_local Module<T>* called_model = nullptr;  // the outermost module that is being called
+thread_local bool sharing = false;
 
 /// Drops what is in the list before; identity(item) says what an item is.
 template <class Item, class Identity>
@@ -32,13 +36,54 @@ CallObserver<T>::~CallObserver() {
 }
 
 template <class T>
-Tensor<T> Module<T>::operator()(const Tensor<T>& x) {
-  CallObserver<T>* const seen_by = observer<T>;
-  if (!seen_by) return forward(x);
-  seen_by->begin(*this);
-  Tensor<T> y = forward(x);
-  seen_by->end(*this, y);
-  return y;
+Module<T>::SharingScope::SharingScope() : before_(std::exchange(sharing, true)) {}
+template <class T>
+Module<T>::SharingScope::~SharingScope() {
+  sharing = before_;
+}
+
+template <class T>
+void Module<T>::require_sharing() const {
+  auto& original = const_cast<Module&>(*this);  // whose members() names what is in it
+  if (sharing || original.state_dict().empty()) return;
+  throw Error("Module", "a copy of " + describe() +
+                            " would share its parameters, and train them with its own: pass it by "
+                            "reference, std::move it, or hold it by a std::shared_ptr");
+}
+
+template <class T>
+Module<T>::Call::Call(Module& module) : module_(module), model_(called_model<T>), observer_(observer<T>) {
+  if (model_ && module.named_in_.load(std::memory_order_relaxed) != model_) module.require_named(*model_);
+  if (observer_) observer_->begin(module);
+  if (!model_) called_model<T> = &module;
+}
+
+template <class T>
+Module<T>::Call::~Call() {
+  called_model<T> = model_;
+}
+
+template <class T>
+void Module<T>::Call::end(const Tensor<T>& output) const {
+  if (observer_) observer_->end(module_, output);
+}
+
+template <class T>
+void Module<T>::require_named(Module& model) {
+  const auto modules = model.named_modules();
+  if (std::ranges::any_of(modules, [this](const auto& entry) { return entry.second == this; })) {
+    named_in_.store(&model, std::memory_order_relaxed);
+    return;
+  }
+  const auto own = named_parameters(), known = model.named_parameters();
+  if (own.empty() && named_buffers().empty()) training_ = model.training_;
+  // A model that names nothing at all is one whose parameters are listed by hand.
+  if (!xtape::detail::recording || (known.empty() && modules.size() == 1)) return;
+  for (const auto& entry : own)
+    if (std::ranges::none_of(known, [&](const auto& k) { return elements<T>(k) == elements<T>(entry); }))
+      throw Error("Module", describe() + " is called within " + model.describe() +
+                                ", whose members() does not name it: it would be neither trained nor saved. "
+                                "Name it with m.module(), or call it under NoGrad");
 }
 
 template <class T>
@@ -78,6 +123,13 @@ std::vector<std::pair<std::string, Tensor<T>>> Module<T>::named_buffers() {
     for (const auto& [path, buffer] : entry.second->named_buffers())
       all.emplace_back(entry.first + "." + path, buffer);
   drop_repeated(all, elements<T>);
+  return all;
+}
+
+template <class T>
+std::vector<std::pair<std::string, Tensor<T>>> Module<T>::state_dict() {
+  std::vector<std::pair<std::string, Tensor<T>>> all = named_parameters();
+  for (auto& buffer : named_buffers()) all.push_back(std::move(buffer));
   return all;
 }
 

@@ -28,7 +28,7 @@ RecurrentCell<T>::RecurrentCell(const char* name, std::size_t gates, std::size_t
 
 template <class T>
 Tensor<T> RecurrentCell<T>::project(const Tensor<T>& x) const {
-  return linear(x, weight_ih, bias_ih);
+  return this->observed([&] { return linear(x, weight_ih, bias_ih); });
 }
 
 template <class T>
@@ -68,10 +68,13 @@ void LSTMCell<T>::require_state(const State& state, std::size_t N) const {
 
 template <class T>
 typename LSTMCell<T>::State LSTMCell<T>::step(const Tensor<T>& projected, const State& state) const {
-  const auto gates = split(projected + linear(state.h, this->weight_hh, this->bias_hh), 4, 1);
-  const Tensor<T> i = sigmoid(gates[0]), f = sigmoid(gates[1]), g = tanh(gates[2]), o = sigmoid(gates[3]);
-  const Tensor<T> c = f * state.c + i * g;
-  return {o * tanh(c), c};
+  const auto next = [&]() -> State {
+    const auto gates = split(projected + linear(state.h, this->weight_hh, this->bias_hh), 4, 1);
+    const Tensor<T> i = sigmoid(gates[0]), f = sigmoid(gates[1]), g = tanh(gates[2]), o = sigmoid(gates[3]);
+    const Tensor<T> c = f * state.c + i * g;
+    return {o * tanh(c), c};
+  };
+  return this->observed(next, output);
 }
 
 template <class T>
@@ -99,9 +102,11 @@ void GRUCell<T>::require_state(const Tensor<T>& h, std::size_t N) const {
 
 template <class T>
 Tensor<T> GRUCell<T>::step(const Tensor<T>& projected, const Tensor<T>& h) const {
-  const auto a = split(projected, 3, 1), b = split(linear(h, this->weight_hh, this->bias_hh), 3, 1);
-  const Tensor<T> r = sigmoid(a[0] + b[0]), z = sigmoid(a[1] + b[1]), n = tanh(a[2] + r * b[2]);
-  return (1 - z) * n + z * h;
+  return this->observed([&] {
+    const auto a = split(projected, 3, 1), b = split(linear(h, this->weight_hh, this->bias_hh), 3, 1);
+    const Tensor<T> r = sigmoid(a[0] + b[0]), z = sigmoid(a[1] + b[1]), n = tanh(a[2] + r * b[2]);
+    return (1 - z) * n + z * h;
+  });
 }
 
 template <class T>
@@ -122,16 +127,18 @@ Tensor<typename Cell::value_type> Recurrent<Cell>::operator()(const Tensor<T>& x
   cell.require_input(x, 3);
   cell.require_state(state, x.shape()[1]);
   if (x.shape()[0] == 0) return zeros<T>({0, x.shape()[1], cell.hidden()});
-  const Tensor<T> projected = cell.project(x);  // all steps at once
-  std::vector<Tensor<T>> outputs;
-  State now = state;
-  for (std::size_t t = 0; t < x.shape()[0]; ++t) {
-    now = cell.step(slice(projected, static_cast<std::ptrdiff_t>(t)), now);
-    outputs.push_back(Cell::output(now));
-  }
-  Tensor<T> y = stack(outputs);
-  state = std::move(now);  // once nothing more can throw
-  return y;
+  return this->observed([&] {
+    const Tensor<T> projected = cell.project(x);  // all steps at once
+    std::vector<Tensor<T>> outputs;
+    State now = state;
+    for (std::size_t t = 0; t < x.shape()[0]; ++t) {
+      now = cell.step(slice(projected, static_cast<std::ptrdiff_t>(t)), now);
+      outputs.push_back(Cell::output(now));
+    }
+    Tensor<T> all = stack(outputs);
+    state = now;  // where nothing can fail any more
+    return all;
+  });
 }
 
 template <class Cell>

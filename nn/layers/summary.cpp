@@ -16,10 +16,14 @@
 namespace xtape::nn {
 namespace {
 
+template <class T>
+const void* identity(const Tensor<T>& p) {
+  return p.handle().value.get();
+}
+
 /// The elements of the parameters that are the module's own and not in `seen`, which receives them.
 template <class T>
 std::size_t count_parameters(Module<T>& module, std::set<const void*>& seen) {
-  const auto identity = [](const Tensor<T>& p) { return static_cast<const void*>(p.handle().value.get()); };
   Members<T> own;
   module.members(own);
   std::set<const void*> inner;
@@ -43,10 +47,17 @@ class Recorder : public CallObserver<T> {
     running_.pop_back();
     if (!running_.empty()) running_.back().inner += all;
     const auto row = rows_.find(&module);
-    if (row == rows_.end()) return;  // called, but named by no members()
-    row->second->output = output.shape();
-    row->second->operations += own;
+    Summary::Row& to = row != rows_.end() ? *row->second : unnamed[&module];
+    to.output = output.shape();
+    to.operations += own;
+    if (row != rows_.end()) return;
+    to.path = "(not named)";
+    to.layer = module.describe();
+    for (const Tensor<T>& p : module.parameters()) owners.emplace(identity(p), to.layer);
   }
+
+  std::map<Module<T>*, Summary::Row> unnamed;   ///< called, but named by no members()
+  std::map<const void*, std::string> owners{};  ///< of their parameters
 
  private:
   struct Running {
@@ -54,6 +65,16 @@ class Recorder : public CallObserver<T> {
   };
   const std::map<Module<T>*, Summary::Row*>& rows_;
   std::vector<Running> running_;
+};
+
+/// While it lives, notes the parameters that operations use, although nothing is recorded.
+struct UsedParameters {
+  std::vector<xtape::detail::Kept> values;
+  std::vector<xtape::detail::Kept>* const outer = std::exchange(xtape::detail::skipped_inputs, &values);
+  UsedParameters() = default;
+  UsedParameters(const UsedParameters&) = delete;
+  UsedParameters& operator=(const UsedParameters&) = delete;
+  ~UsedParameters() { xtape::detail::skipped_inputs = outer; }
 };
 
 /// Sets the random generator back at its end.
@@ -91,8 +112,17 @@ Summary summary(Module<T>& model, const Shape& input_shape) {
   const ModeScope<T> evaluated(model, false);
   const RandomScope random;
   const NoGrad no_grad;
-  const Recorder<T> recorder(rows);
+  Recorder<T> recorder(rows);
+  const UsedParameters used;
   model(zeros<T>(input_shape));
+  for (const auto& [value, version] : used.values)
+    if (!seen.contains(value.get())) {
+      const auto owner = recorder.owners.find(value.get());
+      throw Error("summary", "members() does not name a parameter of shape " + to_string(value->shape) +
+                                 (owner == recorder.owners.end() ? "" : ", of " + owner->second) +
+                                 ", which the model uses: it would be neither trained nor saved");
+    }
+  for (auto& [module, row] : recorder.unnamed) result.rows.push_back(std::move(row));
   return result;
 }
 

@@ -12,9 +12,13 @@ namespace {
 /// Uses one layer twice, multiplies by itself, has a parameter of its own and a layer that is never called.
 struct Net : nn::Module<double> {
   nn::Linear<double> first{3, 4}, twice{4, 4}, unused{5, 5};
-  nn::Linear<double> tied = twice;
+  nn::Linear<double> tied{4, 4};
   Tensor<double> mixing = parameter(eye<double>(4));
 
+  Net() {
+    tied.weight = twice.weight;
+    tied.bias = twice.bias;
+  }
   Tensor<double> forward(const Tensor<double>& x) override {
     return tied(matmul(twice(twice(first(x))), mixing));
   }
@@ -120,4 +124,41 @@ TEST_CASE("an observer sees the calls of this thread while it lives, the innermo
   CHECK_THROWS_AS(model(ones<double>({1, 3})), Error);
   CHECK(outer.begun == 5);
   CHECK(outer.ended == 3);
+}
+
+TEST_CASE("summary sees layers that are called with indices or a state, and the cells within") {
+  struct Text : nn::Module<float> {
+    nn::Embedding<float> words{10, 3};
+    nn::LSTM<float> lstm{3, 4};
+    nn::GRU<float> gru{4, 5};
+    nn::GRUCell<float> cell{5, 2};
+    Tensor<float> forward(const Tensor<float>& x) override {
+      const auto steps = static_cast<std::size_t>(x.size());
+      nn::LSTM<float>::State state = lstm.cell.initial_state(1);
+      Tensor<float> h = gru.cell.initial_state(1);
+      const Tensor<float> y =
+          gru(lstm(reshape(words(Indices(std::vector<int>(steps, 7))), {-1, 1, 3}), state), h);
+      return cell(slice(y, 0), zeros<float>({1, 2}));
+    }
+    void members(nn::Members<float>& m) override {
+      m.module("words", words);
+      m.module("lstm", lstm);
+      m.module("gru", gru);
+      m.module("cell", cell);
+    }
+  } model;
+  const nn::Summary table = nn::summary(model, {6});
+  REQUIRE(table.rows.size() == 7);
+  const std::vector<std::pair<std::string, Shape>> expected{
+      {"", {1, 2}},       {"words", {6, 3}},    {"lstm", {6, 1, 4}}, {"lstm.cell", {1, 4}},
+      {"gru", {6, 1, 5}}, {"gru.cell", {1, 5}}, {"cell", {1, 2}}};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CAPTURE(i);
+    CHECK(table.rows[i].path == expected[i].first);
+    CHECK(table.rows[i].output == expected[i].second);
+  }
+  CHECK(table.rows[2].operations == 0);  // they are the cell's
+  CHECK(table.rows[3].operations == 6 * (3 + 4) * 16);
+  CHECK(table.rows[5].operations == 6 * (4 + 5) * 15);
+  CHECK(table.rows[6].operations == (5 + 2) * 6);
 }

@@ -17,6 +17,20 @@ class HasLearningRate {
   virtual double learning_rate() const = 0;
   /// Error for one that is negative or no number; 0 stands still.
   virtual void set_learning_rate(double rate) = 0;
+
+  /// The rate that schedules start from: the present one, unless a schedule has set that; then the one that
+  /// the schedule started from.
+  double first_learning_rate() const { return learning_rate() == scheduled_ ? first_ : learning_rate(); }
+  /// The rate that a schedule comes to, which started from `first`.
+  void schedule_learning_rate(double rate, double first) {
+    set_learning_rate(rate);
+    scheduled_ = learning_rate();
+    first_ = first;
+  }
+
+ protected:
+  double scheduled_ = -1;  ///< the present rate, where a schedule has set it
+  double first_ = 0;
 };
 
 /// What optimisers have in common: the parameters, and what the steps carry on for each of them. A rule
@@ -24,9 +38,16 @@ class HasLearningRate {
 template <class T>
 class Optimizer : public HasLearningRate {
  public:
-  /// `memories` names the arrays that the rule keeps for each parameter. Error for a tensor that is no leaf,
-  /// or that is listed twice.
+  /// Tensors by name, as Module::named_parameters() gives them.
+  using Named = std::vector<std::pair<std::string, Tensor<T>>>;
+
+  /// `memories` names the arrays that the rule keeps for each parameter. Error for no parameters, for a
+  /// tensor that is no leaf, and for one that is listed twice.
   explicit Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories = {});
+  Optimizer(const Optimizer&) = delete;  // a copy would share the arrays, and change them with its steps
+  Optimizer& operator=(const Optimizer&) = delete;
+  Optimizer(Optimizer&&) noexcept = default;
+  Optimizer& operator=(Optimizer&&) noexcept = default;
 
   /// One update of every parameter that has a gradient. Where there is no memory for what the rule keeps,
   /// nothing has changed.
@@ -34,13 +55,26 @@ class Optimizer : public HasLearningRate {
   void zero_grad();
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
 
-  /// What the steps carry on, to be saved: for each parameter i that has been updated "steps.i", their
-  /// number (beyond 2^24 rounded in float), and the arrays of the rule, such as "mean.i". Handles share. The
-  /// options are not among them.
-  std::vector<std::pair<std::string, Tensor<T>>> state() const;
-  /// Continues from a state(), which is copied; what it does not name starts anew. Error for a name or a
-  /// shape that does not fit, or arrays without their number of steps.
-  void restore(const std::vector<std::pair<std::string, Tensor<T>>>& state);
+  /// What the steps carry on, to be saved under the names of the parameters, model.named_parameters(): for
+  /// each that has been updated its number of steps, such as "steps.hidden.weight" (beyond 2^24 rounded in
+  /// float), and the arrays of the rule, such as "mean.hidden.weight". Handles share. The options are not
+  /// among them. Error for a parameter that is not among the names.
+  Named state(const Named& names) const;
+  /// Continues from a state(), which is copied; a parameter that it does not name starts anew. Error for a
+  /// parameter without a name, for an entry that belongs to no parameter here or is of another shape, and for
+  /// arrays without their number of steps.
+  void restore(const Named& names, const Named& state) { adopt(read(names, state)); }
+
+  /// A state that has been checked and copied, so that several optimisers go on together or not at all.
+  class State {
+    friend class Optimizer;
+    std::vector<std::size_t> steps{};
+    std::vector<std::pair<std::string, std::vector<Tensor<T>>>> memories{};
+  };
+  /// The first half of restore(), with its errors.
+  State read(const Named& names, const Named& state) const;
+  /// The second half.
+  void adopt(State state) noexcept { state_ = std::move(state); }
 
  protected:
   /// Makes the arrays that update() is to use: for all parameters, before the first of them changes.
@@ -48,16 +82,17 @@ class Optimizer : public HasLearningRate {
   /// w ← …, the n elements of parameter i, with the gradient g.
   virtual void update(std::size_t i, T* w, const T* g, std::size_t n) = 0;
   /// How many updates parameter i has had, with the present one.
-  std::size_t steps(std::size_t i) const { return steps_[i]; }
+  std::size_t steps(std::size_t i) const { return state_.steps[i]; }
   /// Checks the new rate, as set_learning_rate() must.
-  static void set_rate(double& rate, double value);
+  void set_rate(double& rate, double value);
   /// The array `which` of parameter i, of its size; at first all `initial`.
   T* memory(std::size_t which, std::size_t i, T initial = 0);
 
  private:
+  std::vector<std::string> names_of_parameters(const Named& names) const;
+
   std::vector<Tensor<T>> parameters_;
-  std::vector<std::size_t> steps_;
-  std::vector<std::pair<std::string, std::vector<Tensor<T>>>> memories_;  ///< empty until they are used
+  State state_;  ///< for each parameter; arrays are empty until they are used
 };
 
 struct SGDOptions {

@@ -9,12 +9,14 @@
 
 namespace xtape::nn {
 
-/// Sets the rate of an optimiser, which must outlive it. The first rate is the one that the optimiser has
-/// when the schedule is made. A schedule of one's own derives from it and writes rate().
+/// Sets the rate of an optimiser, which must outlive it. The first rate is the one that the optimiser was
+/// given, by its options or set_learning_rate(), and not what another schedule has made of it: a schedule for
+/// an optimiser that was loaded starts from the rate of the first run, and goes on by set_count(). A schedule
+/// of one's own derives from it and writes rate().
 class Schedule {
  public:
   explicit Schedule(HasLearningRate& optimizer)
-      : optimizer_(&optimizer), first_rate_(optimizer.learning_rate()) {}
+      : optimizer_(&optimizer), first_rate_(optimizer.first_learning_rate()) {}
   virtual ~Schedule() = default;
 
   /// One more step is done.
@@ -23,7 +25,7 @@ class Schedule {
   std::size_t count() const { return count_; }
   void set_count(std::size_t count) {
     count_ = count;
-    optimizer_->set_learning_rate(rate(count));
+    optimizer_->schedule_learning_rate(rate(count), first_rate_);
   }
   /// The rate after so many steps.
   virtual double rate(std::size_t count) const = 0;
@@ -88,18 +90,23 @@ class WarmupLR : public Schedule {
   std::shared_ptr<Schedule> next_;
 };
 
+/// What a threshold is measured by: the best metric, or itself.
+enum class ThresholdMode { relative, absolute };
+
 struct PlateauOptions {
   double factor = 0.1;
   std::size_t patience = 10;
-  double threshold = 1e-4;  ///< relative: an improvement is below best · (1 − threshold)
+  double threshold = 1e-4;  ///< an improvement is below best − threshold · |best|, or best − threshold
   std::size_t cooldown = 0;
   double minimum = 0;
-  bool maximize = false;  ///< the metric is to grow: an improvement is above best · (1 + threshold)
+  bool maximize = false;  ///< the metric is to grow: an improvement is above best + threshold · |best|
+  ThresholdMode threshold_mode = ThresholdMode::relative;
 };
 
 /// Times `factor`, down to `minimum`, when for more than `patience` steps the metric, such as the loss of
 /// validation, has not improved; after that `cooldown` steps are not counted. A change of the rate below 1e-8
-/// is not made. As PyTorch's ReduceLROnPlateau. Error for a factor outside (0, 1).
+/// is not made. As PyTorch's ReduceLROnPlateau, whose margin has the wrong sign for a negative best. Error
+/// for a factor outside (0, 1).
 class ReduceOnPlateau {
  public:
   /// What the steps carry on, to be saved beside the learning rate.

@@ -2,11 +2,14 @@
 #pragma once
 #include <functional>
 #include <iosfwd>
+#include <limits>
+#include <random>
 
 #include "data_loader.hpp"
 #include "evaluate.hpp"
 #include "history.hpp"
 #include "optimizers.hpp"
+#include "safetensors.hpp"
 
 namespace xtape::nn {
 
@@ -37,19 +40,46 @@ class Trainer {
 
   /// Trains for options.epochs epochs, in training mode, and evaluates the validation data, if there are any,
   /// after each. With patience p it ends after p epochs without a lower validation loss, and leaves the
-  /// parameters and buffers of the epoch with the lowest. Called again it goes on. Error for a loss that is
-  /// NaN or infinite, naming epoch and batch: the weights are those before it, and the history is kept.
+  /// parameters and buffers of the epoch with the lowest. Called again it goes on, and waits anew; after
+  /// load(path, trainer) it goes on within the fit() that was saved. Errors: a loss that is NaN or infinite,
+  /// naming epoch and batch: the weights are those before it, and the history is kept; a loss of parameters
+  /// that are neither the model's nor the optimiser's, or of none of the optimiser's.
   const History& fit(DataLoader<T>& training, const Dataset<T>& validation = {});
 
   TrainerOptions options;
   History history;  ///< of all calls of fit; may be set, to go on with one that was kept
 
+  Module<T>& model() const { return model_; }
+  Optimizer<T>& optimizer() const { return optimizer_; }
+
+  /// What fit() carries on from batch to batch and from epoch to epoch.
+  class State {
+    friend class Trainer;
+    double lowest = std::numeric_limits<double>::infinity();  ///< validation loss
+    std::size_t waited = 0;                                   ///< epochs since then
+    std::vector<Tensor<T>> best{};                            ///< the model's state_dict() then
+    double total = 0;                                         ///< of the losses of this epoch
+    std::size_t samples = 0;                                  ///< of this epoch
+    typename DataLoader<T>::State place{};
+    std::mt19937_64 generator{};
+    History history{};
+  };
+  /// It for a file: see save(path, trainer).
+  NamedTensors<T> state() const;
+  /// It from a file. Error for what is not as state() gives it, and for arrays that do not fit the model.
+  State read(const NamedTensors<T>& saved) const;
+  /// Goes on from there with the next fit().
+  void adopt(State state) noexcept;
+
  private:
   double train_epoch(DataLoader<T>& training, std::size_t epoch, Progress& progress);
+  void require_parameters(const Tensor<T>& loss) const;
 
   Module<T>& model_;
   Optimizer<T>& optimizer_;
   Loss<T> loss_;
+  State state_;
+  bool goes_on_ = false;  ///< the next fit() is the rest of a saved one
 };
 
 }  // namespace xtape::nn

@@ -1,112 +1,206 @@
-// Parameters, buffers and the optimiser's state by name; everything is checked before anything is changed.
+// Parameters, buffers and the state of a training by name; everything is checked before anything is changed.
 #include "../save.hpp"
 
+#include <array>
 #include <autodiff/base/text.hpp>
-
-#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
+#include <span>
 
 namespace xtape::nn {
 namespace {
 
 constexpr std::string_view optimizer_prefix = "optimizer.";
-constexpr const char* rate_note = "optimizer.learning_rate";
+constexpr std::string_view trainer_prefix = "trainer.";
+constexpr const char* rate_note = "learning_rate";
+constexpr const char* first_rate_note = "first_learning_rate";
 
 template <class T>
-using Entries = std::vector<std::pair<std::string, Tensor<T>>>;
+using Optimizers = std::span<const NamedOptimizer<T>>;
 
+bool is_of_training(const std::string& name) {
+  return name.starts_with(optimizer_prefix) || name.starts_with(trainer_prefix);
+}
+
+/// The only optimiser of a file has no name.
+std::string prefix_of(const std::string& optimizer) {
+  return std::string(optimizer_prefix) + optimizer + (optimizer.empty() ? "" : ".");
+}
+
+/// Error for names that would not tell optimisers apart.
 template <class T>
-Entries<T> entries_of(Module<T>& model) {
-  Entries<T> all = model.named_parameters();
-  for (auto& buffer : model.named_buffers()) all.push_back(std::move(buffer));
-  return all;
+void require_names(const char* op, Optimizers<T> optimizers) {
+  std::set<std::string> names;
+  for (const auto& [name, optimizer] : optimizers)
+    if (name.empty() || name.find('.') != std::string::npos || !names.insert(name).second)
+      throw Error(op, "'" + name + "' cannot name an optimiser: each has a name of its own, without a point");
+}
+
+/// Takes out what is named prefix…, without the prefix.
+template <class Map>
+Map take_section(Map& from, const std::string& prefix) {
+  Map section;
+  for (auto at = from.lower_bound(prefix); at != from.end() && at->first.starts_with(prefix);) {
+    auto item = from.extract(at++);
+    item.key().erase(0, prefix.size());
+    section.insert(std::move(item));
+  }
+  return section;
 }
 
 template <class T>
-void save_all(const std::string& path, Module<T>& model, const Optimizer<T>* optimizer, const Notes& notes) {
-  NamedTensors<T> content{entries_of(model), notes};
-  if (optimizer) {
-    if (notes.contains(rate_note))
-      throw Error("save", path + ": the note '" + rate_note + "' has a name that the file uses itself");
-    for (const auto& [name, tensor] : optimizer->state())
-      content.tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
-    content.metadata[rate_note] = xtape::detail::exact_text(optimizer->learning_rate());
-  }
+void save_all(const std::string& path, Module<T>& model, Optimizers<T> optimizers, const Trainer<T>* trainer,
+              const Notes& notes) {
+  for (const auto& [name, text] : notes)
+    if (is_of_training(name))
+      throw Error("save", path + ": the note '" + name + "' has a name that the file uses itself");
+  NamedTensors<T> content{model.state_dict(), notes};
+  if (content.tensors.empty())
+    throw Error("save", path + ": " + model.describe() +
+                            " has nothing to save: name its parameters and layers in members()");
+  const auto add = [&](const std::string& prefix, const NamedTensors<T>& section) {
+    for (const auto& [name, tensor] : section.tensors) content.tensors.emplace_back(prefix + name, tensor);
+    for (const auto& [name, text] : section.metadata) content.metadata[prefix + name] = text;
+  };
+  const auto named = model.named_parameters();
+  for (const auto& [name, optimizer] : optimizers)
+    add(prefix_of(name), {optimizer.state(named),
+                          {{rate_note, xtape::detail::exact_text(optimizer.learning_rate())},
+                           {first_rate_note, xtape::detail::exact_text(optimizer.first_learning_rate())}}});
+  if (trainer) add(std::string(trainer_prefix), trainer->state());
   save_tensors(path, content);
 }
 
 template <class T>
-Notes load_all(const std::string& path, Module<T>& model, Optimizer<T>* optimizer) {
+Notes load_all(const std::string& path, Module<T>& model, Optimizers<T> optimizers, Trainer<T>* trainer) {
   const auto fail = [&](const std::string& what) { throw Error("load", path + ": " + what); };
   NamedTensors<T> content = load_tensors<T>(path);
-  Entries<T> targets = entries_of(model);
-  const auto is_of_model = [&](const std::string& name) {
-    return !name.starts_with(optimizer_prefix) ||
-           std::ranges::any_of(targets, [&](const auto& entry) { return entry.first == name; });
-  };
-  std::map<std::string, Tensor<T>> of_model;
-  Entries<T> of_optimizer;
-  for (auto& [name, tensor] : content.tensors)
-    if (is_of_model(name))
-      of_model.emplace(std::move(name), std::move(tensor));
-    else
-      of_optimizer.emplace_back(name.substr(optimizer_prefix.size()), std::move(tensor));
+  std::map<std::string, Tensor<T>> arrays;
+  for (auto& [name, tensor] : content.tensors) arrays.emplace(std::move(name), std::move(tensor));
+  Notes notes = std::move(content.metadata);
 
-  std::vector<Tensor<T>> values;
-  for (const auto& [name, target] : targets) {
-    auto found = of_model.extract(name);
+  std::vector<std::pair<Tensor<T>, Tensor<T>>> values;
+  for (const auto& [name, target] : model.state_dict()) {
+    auto found = arrays.extract(name);
     if (found.empty()) fail("there is no '" + name + "', which the model has");
-    values.push_back(std::move(found.mapped()));
-    if (!(values.back().shape() == target.shape()))
-      fail("'" + name + "' is of shape " + to_string(values.back().shape()) + ", and in the model of shape " +
+    values.emplace_back(target, std::move(found.mapped()));
+    if (const Tensor<T>& value = values.back().second; !(value.shape() == target.shape()))
+      fail("'" + name + "' is of shape " + to_string(value.shape()) + ", and in the model of shape " +
            to_string(target.shape()));
   }
-  if (!of_model.empty()) fail("the model has no '" + of_model.begin()->first + "'");
+  for (const auto& entry : arrays)
+    if (!is_of_training(entry.first)) fail("the model has no '" + entry.first + "'");
 
-  Notes notes = std::move(content.metadata);
-  const auto saved_rate = notes.extract(rate_note);  // takes memory, so before anything is changed
-  if (optimizer) {
-    if (saved_rate.empty()) fail("it was saved without an optimiser");
-    const std::string& text = saved_rate.mapped();
-    double rate = 0;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), rate);
-    if (code != std::errc() || end != text.data() + text.size() || !(rate >= 0 && std::isfinite(rate)))
-      fail("'" + text + "' is no learning rate");
-    optimizer->restore(of_optimizer);
-    optimizer->set_learning_rate(rate);
+  struct Ready {
+    Optimizer<T>& optimizer;
+    typename Optimizer<T>::State state;
+    double rate, first_rate;
+  };
+  std::vector<Ready> ready;
+  const auto named = model.named_parameters();
+  for (const auto& [name, optimizer] : optimizers) {
+    const auto state = take_section(arrays, prefix_of(name));
+    const auto rates = take_section(notes, prefix_of(name));
+    const auto rate = [&](const char* note, double otherwise) {
+      const auto found = rates.find(note);
+      if (found == rates.end()) return otherwise;
+      const std::string& text = found->second;
+      double value = 0;
+      const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (code != std::errc() || end != text.data() + text.size() || !(value >= 0 && std::isfinite(value)))
+        fail("'" + text + "' is no learning rate");
+      return value;
+    };
+    if (!rates.contains(rate_note))
+      fail("it was saved without an optimiser" + (name.empty() ? "" : " '" + name + "'"));
+    const double now = rate(rate_note, 0);
+    ready.push_back(
+        {optimizer, optimizer.read(named, {state.begin(), state.end()}), now, rate(first_rate_note, now)});
   }
-  for (std::size_t i = 0; i < targets.size(); ++i) targets[i].second.assign(values[i]);
+  const auto left = take_section(arrays, std::string(optimizer_prefix));
+  const auto left_notes = take_section(notes, std::string(optimizer_prefix));
+  if (!optimizers.empty() && !(left.empty() && left_notes.empty()))
+    fail("'" + prefix_of(left.empty() ? left_notes.begin()->first : left.begin()->first) +
+         "' is of an optimiser that is not given");
+  NamedTensors<T> section;
+  section.metadata = take_section(notes, std::string(trainer_prefix));
+  for (auto& [name, tensor] : take_section(arrays, std::string(trainer_prefix)))
+    section.tensors.emplace_back(name, std::move(tensor));
+  typename Trainer<T>::State training;
+  if (trainer) training = trainer->read(section);
+
+  for (Ready& one : ready) {
+    one.optimizer.adopt(std::move(one.state));
+    one.optimizer.schedule_learning_rate(one.rate, one.first_rate);
+  }
+  if (trainer) trainer->adopt(std::move(training));
+  for (auto& [target, value] : values) target.assign(value);
   return notes;
+}
+
+/// An optimiser that is the only one of a file.
+template <class T>
+NamedOptimizer<T> only(const Optimizer<T>& optimizer) {
+  return {"", const_cast<Optimizer<T>&>(optimizer)};  // which save() only reads
 }
 
 }  // namespace
 
 template <class T>
 void save(const std::string& path, Module<T>& model, const Notes& notes) {
-  save_all<T>(path, model, nullptr, notes);
+  save_all<T>(path, model, {}, nullptr, notes);
 }
 
 template <class T>
 void save(const std::string& path, Module<T>& model, const Optimizer<T>& optimizer, const Notes& notes) {
-  save_all(path, model, &optimizer, notes);
+  save_all<T>(path, model, std::array{only(optimizer)}, nullptr, notes);
+}
+
+template <class T>
+void save(const std::string& path, Module<T>& model,
+          std::initializer_list<std::type_identity_t<NamedOptimizer<T>>> optimizers, const Notes& notes) {
+  require_names<T>("save", optimizers);
+  save_all<T>(path, model, optimizers, nullptr, notes);
+}
+
+template <class T>
+void save(const std::string& path, const Trainer<T>& trainer, const Notes& notes) {
+  save_all<T>(path, trainer.model(), std::array{only(trainer.optimizer())}, &trainer, notes);
 }
 
 template <class T>
 Notes load(const std::string& path, Module<T>& model) {
-  return load_all<T>(path, model, nullptr);
+  return load_all<T>(path, model, {}, nullptr);
 }
 
 template <class T>
 Notes load(const std::string& path, Module<T>& model, Optimizer<T>& optimizer) {
-  return load_all(path, model, &optimizer);
+  return load_all<T>(path, model, std::array{only(optimizer)}, nullptr);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                             \
-  template void save(const std::string&, Module<T>&, const Notes&);                      \
-  template void save(const std::string&, Module<T>&, const Optimizer<T>&, const Notes&); \
-  template Notes load(const std::string&, Module<T>&);                                   \
-  template Notes load(const std::string&, Module<T>&, Optimizer<T>&);
+template <class T>
+Notes load(const std::string& path, Module<T>& model,
+           std::initializer_list<std::type_identity_t<NamedOptimizer<T>>> optimizers) {
+  require_names<T>("load", optimizers);
+  return load_all<T>(path, model, optimizers, nullptr);
+}
+
+template <class T>
+Notes load(const std::string& path, Trainer<T>& trainer) {
+  return load_all<T>(path, trainer.model(), std::array{only(trainer.optimizer())}, &trainer);
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                     \
+  template void save(const std::string&, Module<T>&, const Notes&);                              \
+  template void save(const std::string&, Module<T>&, const Optimizer<T>&, const Notes&);         \
+  template void save(const std::string&, Module<T>&, std::initializer_list<NamedOptimizer<T>>,   \
+                     const Notes&);                                                              \
+  template void save(const std::string&, const Trainer<T>&, const Notes&);                       \
+  template Notes load(const std::string&, Module<T>&);                                           \
+  template Notes load(const std::string&, Module<T>&, Optimizer<T>&);                            \
+  template Notes load(const std::string&, Module<T>&, std::initializer_list<NamedOptimizer<T>>); \
+  template Notes load(const std::string&, Trainer<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

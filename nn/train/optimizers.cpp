@@ -1,6 +1,7 @@
 // Each update is one pass over a parameter.
 #include "../optimizers.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -22,7 +23,9 @@ void require_not_negative(const char* op, const char* what, double value) {
 
 template <class T>
 Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories)
-    : parameters_(std::move(parameters)), steps_(parameters_.size()) {
+    : parameters_(std::move(parameters)) {
+  if (parameters_.empty())
+    throw Error("optimizer", "there are no parameters: a module lists those that its members() names");
   std::map<const void*, std::size_t> place;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const std::string which = "tensor " + std::to_string(i);
@@ -32,8 +35,9 @@ Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::stri
       throw Error("optimizer", which + " is tensor " + std::to_string(first->second) +
                                    " again: each step would update it twice");
   }
+  state_.steps.resize(parameters_.size());
   for (std::string& name : memories)
-    memories_.emplace_back(std::move(name), std::vector<Tensor<T>>(parameters_.size()));
+    state_.memories.emplace_back(std::move(name), std::vector<Tensor<T>>(parameters_.size()));
 }
 
 template <class T>
@@ -44,7 +48,7 @@ void Optimizer<T>::step() {
     Tensor<T>& p = parameters_[i];
     if (!p.has_grad()) continue;
     const Tensor<T> gradient = p.grad();
-    ++steps_[i];
+    ++state_.steps[i];
     update(i, p.begin_update(), gradient.data(), p.size());
   }
 }
@@ -58,59 +62,84 @@ template <class T>
 void Optimizer<T>::set_rate(double& rate, double value) {
   require_not_negative("optimizer", "the learning rate", value);
   rate = value;
+  this->scheduled_ = -1;  // from here on schedules start from this one
 }
 
 template <class T>
 T* Optimizer<T>::memory(std::size_t which, std::size_t i, T initial) {
-  Tensor<T>& own = memories_[which].second[i];
+  Tensor<T>& own = state_.memories[which].second[i];
   if (!own.defined()) own = full<T>(parameters_[i].shape(), initial);
   return own.mutable_data();
 }
 
 template <class T>
-std::vector<std::pair<std::string, Tensor<T>>> Optimizer<T>::state() const {
-  std::vector<std::pair<std::string, Tensor<T>>> all;
+std::vector<std::string> Optimizer<T>::names_of_parameters(const Named& names) const {
+  std::map<const void*, std::string> name_of;
+  for (const auto& [name, p] : names) name_of.emplace(p.handle().node.get(), name);
+  std::vector<std::string> result;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (steps_[i] == 0) continue;
-    all.emplace_back("steps." + std::to_string(i), Tensor<T>(steps_[i]));
-    for (const auto& [name, tensors] : memories_)
-      if (tensors[i].defined()) all.emplace_back(name + "." + std::to_string(i), tensors[i]);
+    const auto found = name_of.find(parameters_[i].handle().node.get());
+    if (found == name_of.end())
+      throw Error("optimizer",
+                  "tensor " + std::to_string(i) + " of shape " + to_string(parameters_[i].shape()) +
+                      " has no name: it is no parameter of the model, or members() leaves it out");
+    result.push_back(found->second);
+  }
+  return result;
+}
+
+template <class T>
+typename Optimizer<T>::Named Optimizer<T>::state(const Named& names) const {
+  const std::vector<std::string> own = names_of_parameters(names);
+  Named all;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (steps(i) == 0) continue;
+    all.emplace_back("steps." + own[i], Tensor<T>(steps(i)));
+    for (const auto& [name, tensors] : state_.memories)
+      if (tensors[i].defined()) all.emplace_back(name + "." + own[i], tensors[i]);
   }
   return all;
 }
 
 template <class T>
-void Optimizer<T>::restore(const std::vector<std::pair<std::string, Tensor<T>>>& state) {
-  std::vector<std::size_t> steps(parameters_.size());
-  auto memories = memories_;
-  for (auto& memory : memories) memory.second.assign(parameters_.size(), {});
-  const auto take = [&](const std::string& name, const Tensor<T>& value) {
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const std::string end = "." + std::to_string(i);
-      if (name == "steps" + end && value.size() == 1 && value.item() >= 0 && value.item() < T(0x1p53)) {
-        steps[i] = static_cast<std::size_t>(value.item());
-        return true;
-      }
-      for (auto& [own, tensors] : memories)
-        if (name == own + end && value.shape() == parameters_[i].shape()) {
-          tensors[i] = full<T>(value.shape(), 0);
-          tensors[i].assign(value);
-          return true;
-        }
+typename Optimizer<T>::State Optimizer<T>::read(const Named& names, const Named& state) const {
+  const std::vector<std::string> own = names_of_parameters(names);
+  std::map<std::string, std::size_t> place;
+  for (std::size_t i = 0; i < own.size(); ++i) place.emplace(own[i], i);
+  State result;
+  result.steps.resize(own.size());
+  for (const auto& memory : state_.memories)
+    result.memories.emplace_back(memory.first, std::vector<Tensor<T>>(own.size()));
+  for (const auto& [entry, value] : state) {
+    const std::string which = entry.substr(0, entry.find('.'));
+    const std::string name = entry.substr(std::min(entry.size(), which.size() + 1));
+    const auto fail = [&](const std::string& what) { throw Error("optimizer", "'" + entry + "' " + what); };
+    const auto found = place.find(name);
+    if (found == place.end() && !name.empty() && name.find_first_not_of("0123456789") == std::string::npos)
+      fail(
+          "names a parameter by its place, as files of version 0.1 do: load the model without its optimiser");
+    if (found == place.end()) fail("belongs to a parameter that this optimiser does not have");
+    const std::size_t i = found->second;
+    if (which == "steps") {
+      if (value.size() != 1 || !(value.item() >= 0 && value.item() < T(0x1p53)))
+        fail("is no number of steps");
+      result.steps[i] = static_cast<std::size_t>(value.item());
+      continue;
     }
-    return false;
-  };
-  for (const auto& [name, value] : state)
-    if (!take(name, value))
-      throw Error("optimizer", "'" + name + "' of shape " + to_string(value.shape()) +
-                                   " does not fit: it is the state of other parameters, or of another rule");
-  for (const auto& [name, tensors] : memories)
-    for (std::size_t i = 0; i < tensors.size(); ++i)
-      if (tensors[i].defined() && steps[i] == 0)
-        throw Error("optimizer", "there is '" + name + "." + std::to_string(i) + "', and no 'steps." +
-                                     std::to_string(i) + "'");
-  steps_ = std::move(steps);
-  memories_ = std::move(memories);
+    const auto memory =
+        std::ranges::find(result.memories, which, [](const auto& own_memory) { return own_memory.first; });
+    if (memory == result.memories.end()) fail("is the state of another rule");
+    if (!(value.shape() == parameters_[i].shape()))
+      fail("is of shape " + to_string(value.shape()) + ", and the parameter of shape " +
+           to_string(parameters_[i].shape()));
+    memory->second[i] = full<T>(value.shape(), 0);
+    memory->second[i].assign(value);
+  }
+  for (const auto& [name, tensors] : result.memories)
+    for (std::size_t i = 0; i < own.size(); ++i)
+      if (tensors[i].defined() && result.steps[i] == 0)
+        throw Error("optimizer", "there is '" + name + "." + own[i] + "', and no 'steps." + own[i] + "'");
+  return result;
 }
 
 template <class T>

@@ -60,8 +60,9 @@ ReduceOnPlateau::ReduceOnPlateau(HasLearningRate& optimizer, PlateauOptions opti
 }
 
 void ReduceOnPlateau::step(double metric) {
-  const bool better = options_.maximize ? metric > state.best * (1 + options_.threshold)
-                                        : metric < state.best * (1 - options_.threshold);
+  const bool is_relative = options_.threshold_mode == ThresholdMode::relative && std::isfinite(state.best);
+  const double margin = options_.threshold * (is_relative ? std::abs(state.best) : 1);
+  const bool better = options_.maximize ? metric > state.best + margin : metric < state.best - margin;
   if (better) state.best = metric;
   state.bad_steps = better ? 0 : state.bad_steps + 1;
   if (state.cooldown > 0) {

@@ -1,8 +1,14 @@
 // The loop of training.
 #include "../trainer.hpp"
 
+#include <charconv>
 #include <chrono>
 #include <cmath>
+#include <set>
+#include <sstream>
+#include <string_view>
+
+#include <autodiff/random.hpp>
 
 #include <autodiff/base/text.hpp>
 #include "../progress.hpp"
@@ -10,21 +16,30 @@
 namespace xtape::nn {
 namespace {
 
-/// Copies of a model's parameters and buffers.
-template <class T>
-class Snapshot {
+constexpr std::string_view best_prefix = "best.";
+
+/// Numbers as a text, which reads back to the same ones, and from it.
+std::string text_of(std::initializer_list<double> numbers) {
+  std::string text;
+  for (const double x : numbers) text += (text.empty() ? "" : " ") + xtape::detail::exact_text(x);
+  return text;
+}
+
+class Reader {
  public:
-  void take(Module<T>& model) {
-    tensors_.clear();
-    for (const Tensor<T>& p : model.parameters()) tensors_.emplace_back(p, Tensor<T>(p.value()));
-    for (const auto& [name, b] : model.named_buffers()) tensors_.emplace_back(b, Tensor<T>(b.value()));
-  }
-  void restore() {
-    for (auto& [tensor, copy] : tensors_) tensor.assign(copy);
+  explicit Reader(const std::string& text) : at_(text.data()), end_(text.data() + text.size()) {}
+  bool ended() const { return at_ == end_; }
+  template <class X>
+  Reader& operator>>(X& x) {
+    const auto [rest, code] = std::from_chars(at_, end_, x);
+    if (code != std::errc()) throw Error("Trainer", "'" + std::string(at_, end_) + "' is no saved state");
+    at_ = rest;
+    if (!ended() && (*at_ == ' ' || *at_ == '\n')) ++at_;
+    return *this;
   }
 
  private:
-  std::vector<std::pair<Tensor<T>, Tensor<T>>> tensors_;
+  const char *at_, *end_;
 };
 
 }  // namespace
@@ -43,10 +58,13 @@ const History& Trainer<T>::fit(DataLoader<T>& training, const Dataset<T>& valida
   const ModeScope<T> mode(model_, true);
   const std::size_t first = history.epochs.size() + 1, last = history.epochs.size() + options.epochs;
   Progress progress(options.progress, last, options.progress_every);
-  Snapshot<T> best;
-  double lowest = std::numeric_limits<double>::infinity();
-  std::size_t waited = 0;
-  bool go_on = true;
+  if (std::exchange(goes_on_, false)) {
+    training.restore(state_.place);
+    random::generator() = state_.generator;
+  } else {
+    state_ = {};
+  }
+  bool go_on = options.patience == 0 || state_.waited < options.patience;
   for (std::size_t number = first; number <= last && go_on; ++number) {
     const auto start = std::chrono::steady_clock::now();
     if (options.on_epoch_begin) options.on_epoch_begin(number);
@@ -61,22 +79,121 @@ const History& Trainer<T>::fit(DataLoader<T>& training, const Dataset<T>& valida
     history.epochs.push_back(epoch);
     progress.epoch(epoch);
     if (options.patience > 0) {
-      const bool lower = epoch.validation_loss < lowest;
-      if (lower) lowest = epoch.validation_loss, best.take(model_);
-      waited = lower ? 0 : waited + 1;
-      go_on = waited < options.patience;
+      const bool lower = epoch.validation_loss < state_.lowest;
+      if (lower) {
+        std::vector<Tensor<T>> best;
+        for (const auto& [name, x] : model_.state_dict()) best.emplace_back(x.value());
+        state_.best = std::move(best);
+        state_.lowest = epoch.validation_loss;
+      }
+      state_.waited = lower ? 0 : state_.waited + 1;
+      go_on = state_.waited < options.patience;
     }
     if (options.on_epoch_end && !options.on_epoch_end(epoch)) go_on = false;
   }
-  best.restore();
+  auto model = model_.state_dict();
+  for (std::size_t i = 0; i < state_.best.size(); ++i) model[i].second.assign(state_.best[i]);
+  const auto place = state_.place;
+  state_ = {};  // what is saved from here on waits anew
+  state_.place = place;
   return history;
 }
 
 template <class T>
+void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
+  using Node = xtape::detail::Node;
+  std::set<const Node*> named, trained;
+  for (const Tensor<T>& p : model_.parameters()) named.insert(p.handle().node.get());
+  for (const Tensor<T>& p : optimizer_.parameters()) trained.insert(p.handle().node.get());
+  std::vector<Node*> found{loss.handle().node.get()};
+  std::set<const Node*> seen{found.front()};
+  bool any_trained = false;
+  while (!found.empty()) {
+    Node* const node = found.back();
+    found.pop_back();
+    if (!node) continue;
+    if (node->opaque) any_trained = true;  // what a checkpoint captures is out of sight
+    if (!node->is_leaf()) {
+      for (Node* input : node->inputs())
+        if (seen.insert(input).second) found.push_back(input);
+    } else if (trained.contains(node)) {
+      any_trained = true;
+    } else if (!named.contains(node)) {
+      throw Error("Trainer",
+                  "the loss depends on a parameter of shape " + to_string(node->shape()) +
+                      " that neither the model's members() name nor the optimiser has: it would be "
+                      "neither trained nor saved");
+    }
+  }
+  if (!any_trained && loss.requires_grad())
+    throw Error("Trainer",
+                "the loss depends on none of the optimiser's parameters: make it with those of "
+                "this model");
+}
+
+template <class T>
+NamedTensors<T> Trainer<T>::state() const {
+  NamedTensors<T> all;
+  const auto model = model_.state_dict();
+  for (std::size_t i = 0; i < state_.best.size(); ++i)
+    all.tensors.emplace_back(std::string(best_prefix) + model[i].first, state_.best[i]);
+  const auto count = [](auto n) { return std::to_string(n); };
+  all.metadata["early_stopping"] = text_of({state_.lowest}) + " " + count(state_.waited);
+  all.metadata["epoch"] = text_of({state_.total}) + " " + count(state_.samples);
+  const auto& place = state_.place;
+  all.metadata["place"] = count(place.seed) + " " + count(place.epoch) + " " + count(place.batch);
+  std::ostringstream generator;
+  generator << random::generator();
+  all.metadata["generator"] = generator.str();
+  std::string& epochs = all.metadata["history"];
+  for (const Epoch& e : history.epochs)
+    epochs += count(e.number) + " " +
+              text_of({e.train_loss, e.validation_loss, e.validation_accuracy, e.learning_rate, e.seconds}) +
+              "\n";
+  return all;
+}
+
+template <class T>
+typename Trainer<T>::State Trainer<T>::read(const NamedTensors<T>& saved) const {
+  const auto text = [&](const char* name) -> const std::string& {
+    const auto found = saved.metadata.find(name);
+    if (found == saved.metadata.end())
+      throw Error("Trainer", std::string("there is no '") + name + "': it was saved without a trainer");
+    return found->second;
+  };
+  State state;
+  Reader(text("early_stopping")) >> state.lowest >> state.waited;
+  Reader(text("epoch")) >> state.total >> state.samples;
+  Reader(text("place")) >> state.place.seed >> state.place.epoch >> state.place.batch;
+  std::istringstream generator(text("generator"));
+  if (!(generator >> state.generator)) throw Error("Trainer", "the saved random generator is damaged");
+  for (Reader epochs(text("history")); !epochs.ended();) {
+    Epoch& e = state.history.epochs.emplace_back();
+    epochs >> e.number >> e.train_loss >> e.validation_loss >> e.validation_accuracy >> e.learning_rate >>
+        e.seconds;
+  }
+  if (saved.tensors.empty()) return state;
+  for (const auto& [name, x] : model_.state_dict()) {
+    const Tensor<T>& best = saved.at(std::string(best_prefix) + name);
+    if (!(best.shape() == x.shape()))
+      throw Error("Trainer", "the best '" + name + "' is of shape " + to_string(best.shape()) +
+                                 ", and in the model of shape " + to_string(x.shape()));
+    state.best.push_back(best);
+  }
+  return state;
+}
+
+template <class T>
+void Trainer<T>::adopt(State state) noexcept {
+  history = std::exchange(state.history, {});
+  state_ = std::move(state);
+  goes_on_ = true;
+}
+
+template <class T>
 double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progress& progress) {
-  double total = 0;
-  std::size_t samples = 0;
-  for (const Dataset<T>& batch : training) {
+  bool is_first = true;
+  const auto step = [&](const Dataset<T>& batch) {
     const std::size_t number = training.state().batch;
     optimizer_.zero_grad();
     const Tensor<T> loss = loss_(model_(batch.inputs), batch);
@@ -88,15 +205,23 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
                                  ": the weights are those before it; look at the inputs, lower the "
                                  "learning rate, or clip the gradients");
     }
+    if (std::exchange(is_first, false)) require_parameters(loss);
     loss.backward();
     if (options.after_backward) options.after_backward();
     optimizer_.step();
-    total += value * static_cast<double>(batch.size());
-    samples += batch.size();
+    state_.total += value * static_cast<double>(batch.size());
+    state_.samples += batch.size();
+    state_.place = training.state();
     if (options.on_batch_end) options.on_batch_end(epoch, number, value);
     progress.batch(epoch, number, training.size(), value);
-  }
-  return total / static_cast<double>(samples);
+  };
+  if (state_.place.batch < training.size())  // else it was saved after the last batch of an epoch
+    for (const Dataset<T>& batch : training) step(batch);
+  state_.place = training.state();
+  const double mean = state_.total / static_cast<double>(state_.samples);
+  state_.total = 0;
+  state_.samples = 0;
+  return mean;
 }
 
 template class Trainer<float>;

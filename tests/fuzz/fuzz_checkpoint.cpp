@@ -20,7 +20,7 @@ std::string bytes_of(nn::Module<float>& model, const nn::Optimizer<float>& optim
   };
   add(model.named_parameters());
   add(model.named_buffers());
-  add(optimizer.state());
+  add(optimizer.state(model.named_parameters()));
   return bytes;
 }
 

@@ -38,7 +38,8 @@ def safetensors(arrays, notes=None, own=False):
 
 MODEL = [("0.weight", [1, 2], [1, 2]), ("0.bias", [1], [3]), ("1.weight", [1], [4]), ("1.bias", [1], [5]),
          ("1.running_mean", [1], [6]), ("1.running_var", [1], [7])]
-STATE = [("optimizer.steps.0", [], [2]), ("optimizer.mean.0", [1, 2], [0, 1]), ("optimizer.square.0", [1, 2], [0, 1])]
+STATE = [("optimizer.steps.0.weight", [], [2]), ("optimizer.mean.0.weight", [1, 2], [0, 1]),
+         ("optimizer.square.0.weight", [1, 2], [0, 1])]
 RATE = {"optimizer.learning_rate": "0.001", "epoch": "3"}
 IMAGES, LABELS = idx(8, [2, 2, 2], bytes(range(8))), idx(8, [2], bytes([1, 0]))
 

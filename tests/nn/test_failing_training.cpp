@@ -42,7 +42,8 @@ Result state_of(Training& training) {
   Result state;
   for (const auto& [name, p] : training.model->named_parameters()) state.add(Tensor<double>(p.value()));
   for (const auto& [name, b] : training.model->named_buffers()) state.add(Tensor<double>(b.value()));
-  for (const auto& [name, memory] : training.optimizer->state()) state.add(Tensor<double>(memory.value()));
+  for (const auto& [name, memory] : training.optimizer->state(training.model->named_parameters()))
+    state.add(Tensor<double>(memory.value()));
   for (const auto& p : training.model->parameters())
     if (p.has_grad()) state.add(Tensor<double>(p.grad().value()));
   return state;

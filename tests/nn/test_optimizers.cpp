@@ -61,6 +61,13 @@ Parameters parameters() {
   return p;
 }
 
+/// Names for parameters that are no model's.
+nn::Optimizer<double>::Named named(const Parameters& p) {
+  nn::Optimizer<double>::Named all;
+  for (std::size_t i = 0; i < p.size(); ++i) all.emplace_back("layer." + std::string(1, char('a' + i)), p[i]);
+  return all;
+}
+
 double train_step(nn::Optimizer<double>& optimizer) {
   const Json& network = golden_nn().at("network");
   const Parameters& p = optimizer.parameters();
@@ -105,38 +112,80 @@ TEST_CASE("a saved state continues bit for bit, and one that does not fit change
     CAPTURE(name);
     const Parameters p = parameters();
     const auto first = make(p);
-    CHECK(first->state().empty());
+    CHECK(first->state(named(p)).empty());
     for (int i = 0; i < 3; ++i) train_step(*first);
     Parameters copies;
     for (const Tensor<double>& one : p) copies.push_back(parameter(one));
     const auto second = make(copies);
     train_step(*second);  // what it has learnt gives way
     for (std::size_t i = 0; i < p.size(); ++i) copies[i].assign(p[i]);
-    second->restore(first->state());
+    second->restore(named(copies), first->state(named(p)));
     for (int i = 0; i < 3; ++i) CHECK(train_step(*first) == train_step(*second));
     for (std::size_t i = 0; i < p.size(); ++i) check_close(copies[i], p[i], 0);
-    CHECK(first->state().size() == second->state().size());
+    CHECK(first->state(named(p)).size() == second->state(named(copies)).size());
   }
   const Parameters p = parameters();
   nn::Adam<double> adam(p);
   train_step(adam);
-  auto state = adam.state();
+  auto state = adam.state(named(p));
   CHECK(state.size() == 12);
-  CHECK(state[0].first == "steps.0");
+  CHECK(state[0].first == "steps.layer.a");
   CHECK(state[0].second.item() == 1);
-  CHECK(state[2].first == "square.0");
+  CHECK(state[2].first == "square.layer.a");
   CHECK(state[2].second.shape() == p[0].shape());
   state[1].second = zeros<double>({2});
-  CHECK_THROWS_WITH_AS(adam.restore(state),
-                       "[optimizer] 'mean.0' of shape (2,) does not fit: it is the state of other "
-                       "parameters, or of another rule",
+  CHECK_THROWS_WITH_AS(adam.restore(named(p), state),
+                       "[optimizer] 'mean.layer.a' is of shape (2,), and the parameter of shape (5, 3)",
                        Error);
-  CHECK(adam.state()[0].second.item() == 1);
-  CHECK_THROWS_AS(adam.restore({{"velocity.0", zeros<double>({5, 3})}}), Error);
-  CHECK_THROWS_AS(adam.restore({{"steps.4", 1.0}}), Error);
-  CHECK_THROWS_AS(adam.restore({{"steps.0", -1.0}}), Error);
-  adam.restore({});
-  CHECK(adam.state().empty());
+  CHECK(adam.state(named(p))[0].second.item() == 1);
+  const auto refused = [&](const std::string& entry, const Tensor<double>& value, const std::string& text) {
+    CHECK_THROWS_WITH_AS(adam.restore(named(p), {{entry, value}}),
+                         ("[optimizer] '" + entry + "' " + text).c_str(), Error);
+  };
+  refused("velocity.layer.a", zeros<double>({5, 3}), "is the state of another rule");
+  refused("mean.layer.z", zeros<double>({5, 3}), "belongs to a parameter that this optimiser does not have");
+  refused("mean", zeros<double>({5, 3}), "belongs to a parameter that this optimiser does not have");
+  refused("mean.0", zeros<double>({5, 3}),
+          "names a parameter by its place, as files of version 0.1 do: load the model without its optimiser");
+  refused("steps.layer.a", -1.0, "is no number of steps");
+  refused("steps.layer.a", std::nan(""), "is no number of steps");
+  refused("steps.layer.a", zeros<double>({2}), "is no number of steps");
+  CHECK_THROWS_WITH_AS(adam.state({{"a", p[0]}}),
+                       "[optimizer] tensor 1 of shape (5,) has no name: it is no parameter of the model, or "
+                       "members() leaves it out",
+                       Error);
+  adam.restore(named(p), {});
+  CHECK(adam.state(named(p)).empty());
+}
+
+TEST_CASE("a state goes to the parameters of its names, in any order, or is refused") {
+  // Two of the same shape, which places would confuse.
+  auto a = parameter<double>({1.0, 2.0}), b = parameter<double>({3.0, 4.0});
+  nn::SGD<double> sgd({a, b}, {.momentum = 0.5});
+  sum(a + 10 * b).backward();
+  sgd.step();
+  const auto state = sgd.state({{"a", a}, {"b", b}, {"unused", parameter<double>(1.0)}});
+  auto a2 = parameter<double>({1.0, 2.0}), b2 = parameter<double>({3.0, 4.0});
+  const nn::Optimizer<double>::Named names{{"b", b2}, {"a", a2}};
+  nn::SGD<double> turned({b2, a2}, {.momentum = 0.5});
+  turned.restore(names, state);
+  for (const auto& [name, value] : turned.state(names))
+    if (name == "velocity.a") check_close(value, {1.0, 1.0}, 0);
+  turned.restore(names, state);
+  sum(0.0 * a2 + 0.0 * b2).backward();
+  turned.step();
+  check_close(a2, {1 - 0.05, 2 - 0.05}, 1e-15);
+  check_close(b2, {3 - 0.5, 4 - 0.5}, 1e-15);
+
+  nn::SGD<double> part({b2}, {.momentum = 0.5});
+  CHECK_THROWS_WITH_AS(part.restore(names, state),
+                       "[optimizer] 'steps.a' belongs to a parameter that this optimiser does not have",
+                       Error);
+  CHECK(part.state(names).empty());
+  nn::SGD<double> only_b({b}, {.momentum = 0.5});
+  only_b.step();
+  turned.restore(names, only_b.state({{"a", a}, {"b", b}}));  // a has not been updated: it starts anew
+  CHECK(turned.state(names).size() == 2);
 }
 
 TEST_CASE("optimisers in float, without gradients, with nothing, and with settings that cannot be") {
@@ -148,13 +197,12 @@ TEST_CASE("optimisers in float, without gradients, with nothing, and with settin
   rmsprop.step();
   check_close(w, {0.9f, -0.9f}, 1e-6);
   CHECK(unused.item() == 7);
-  CHECK(rmsprop.state().size() == 2);
+  CHECK(rmsprop.state({{"w", w}, {"unused", unused}}).size() == 2);
   rmsprop.set_learning_rate(0.5);
   CHECK(rmsprop.learning_rate() == 0.5);
-  Adagrad<float> empty(std::vector<Tensor<float>>{});
-  empty.step();
-  empty.set_learning_rate(0.25);
-  CHECK(empty.learning_rate() == 0.25);
+  CHECK_THROWS_WITH_AS(Adagrad<float>(std::vector<Tensor<float>>{}),
+                       "[optimizer] there are no parameters: a module lists those that its members() names",
+                       Error);
 
   // Centered, a gradient that stays leaves no variance, and rounding none below 0.
   RMSprop<float> centered({w}, {.alpha = 0.9, .epsilon = 1, .centered = true});
@@ -168,8 +216,8 @@ TEST_CASE("optimisers in float, without gradients, with nothing, and with settin
   CHECK(rmsprop.learning_rate() == 0.5);
   CHECK_THROWS_WITH_AS(SGD<float>({unused, w, w}),
                        "[optimizer] tensor 2 is tensor 1 again: each step would update it twice", Error);
-  CHECK_THROWS_WITH_AS(Adam<float>(p).restore({{"mean.0", zeros<float>({2})}}),
-                       "[optimizer] there is 'mean.0', and no 'steps.0'", Error);
+  CHECK_THROWS_WITH_AS(Adam<float>(p).restore({{"w", w}}, {{"mean.w", zeros<float>({2})}}),
+                       "[optimizer] there is 'mean.w', and no 'steps.w'", Error);
   CHECK_THROWS_WITH_AS(AdamW<float>(p, {.beta2 = 1}), "[AdamW] beta1 0.9 and beta2 1 must be in [0, 1)",
                        Error);
   CHECK_THROWS_WITH_AS(AdamW<float>(p, {.weight_decay = -1}), "[AdamW] the weight decay -1 is negative",
@@ -180,79 +228,6 @@ TEST_CASE("optimisers in float, without gradients, with nothing, and with settin
                        Error);
   CHECK_THROWS_WITH_AS(Adagrad<float>(p, {.initial_square = -1}),
                        "[Adagrad] the initial square -1 is negative", Error);
-}
-
-TEST_CASE("schedules give PyTorch's rates for 30 steps, and continue from a count") {
-  using namespace xtape::nn;
-  using Make = std::function<std::unique_ptr<Schedule>(HasLearningRate&)>;
-  const std::map<std::string, Make> all{
-      {"StepLR",
-       [](auto& o) { return std::make_unique<StepLR>(o, StepOptions{.step_size = 7, .gamma = 0.3}); }},
-      {"CosineLR", [](auto& o) { return std::make_unique<CosineLR>(o, CosineOptions{.steps = 30}); }},
-      {"CosineLR/beyond",
-       [](auto& o) { return std::make_unique<CosineLR>(o, CosineOptions{.steps = 12, .minimum = 0.05}); }},
-      {"WarmupLR", [](auto& o) { return std::make_unique<WarmupLR>(o); }},
-      {"WarmupLR/options",
-       [](auto& o) { return std::make_unique<WarmupLR>(o, WarmupOptions{.steps = 8, .start_factor = 0.1}); }},
-      {"WarmupLR/cosine",
-       [](auto& o) {
-         return std::make_unique<WarmupLR>(o, WarmupOptions{.steps = 6}, CosineLR(o, {.steps = 20}));
-       }},
-  };
-  const std::vector<Tensor<double>> p{parameter<double>(1.0)};
-  for (const auto& [id, make] : all) {
-    const std::string& name = id;
-    CAPTURE(name);
-    const auto rates = golden_nn().at("schedules").at(name).at("rates").get<std::vector<double>>();
-    REQUIRE(rates.size() == 30);
-    SGD<double> sgd(p, {.learning_rate = 0.5});
-    Adam<float> other({parameter<float>(1.0f)}, {.learning_rate = 0.5});
-    const auto schedule = make(sgd), late = make(other);
-    for (std::size_t i = 0; i < rates.size(); ++i) {
-      CAPTURE(i);
-      CHECK(schedule->count() == i);
-      CHECK(std::abs(sgd.learning_rate() - rates[i]) <= 1e-12 * rates[i] + 1e-15);
-      late->set_count(i);
-      CHECK(other.learning_rate() == sgd.learning_rate());
-      schedule->step();
-    }
-    CHECK(schedule->first_rate() == 0.5);
-  }
-  SGD<double> sgd(p);
-  CHECK_THROWS_WITH_AS(StepLR(sgd, {.step_size = 0}), "[StepLR] 0 steps: there must be one at least", Error);
-  CHECK_THROWS_WITH_AS(CosineLR(sgd, {.steps = 0}), "[CosineLR] 0 steps: there must be one at least", Error);
-  CHECK_THROWS_WITH_AS(WarmupLR(sgd, {.start_factor = 2}), "[WarmupLR] the start_factor 2 is not in [0, 1]",
-                       Error);
-  CHECK(sgd.learning_rate() == 0.1);
-}
-
-TEST_CASE("ReduceOnPlateau gives PyTorch's rates, and continues from its state") {
-  using namespace xtape::nn;
-  const std::map<std::string, PlateauOptions> all{
-      {"ReduceOnPlateau", {.patience = 2}},
-      {"ReduceOnPlateau/options",
-       {.factor = 0.5, .patience = 1, .threshold = 0.01, .cooldown = 2, .minimum = 0.1}},
-      {"ReduceOnPlateau/maximize", {.patience = 3, .maximize = true}},
-  };
-  for (const auto& [id, options] : all) {
-    const std::string& name = id;
-    CAPTURE(name);
-    const Json& rates = golden_nn().at("schedules").at(name).at("rates");
-    SGD<double> sgd({}, {.learning_rate = 0.5});
-    ReduceOnPlateau schedule(sgd, options);
-    for (std::size_t i = 0; i < 30; ++i) {
-      CAPTURE(i);
-      CHECK(std::abs(sgd.learning_rate() - rates[i].get<double>()) <= 1e-12 * rates[i].get<double>());
-      const Json& metric = golden_nn().at("metrics")[i];
-      const auto state = schedule.state;
-      schedule = ReduceOnPlateau(sgd, options);  // as a resumed run would
-      schedule.state = state;
-      schedule.step(metric.is_null() ? std::nan("") : metric.get<double>());
-    }
-  }
-  SGD<double> sgd({});
-  CHECK_THROWS_WITH_AS(ReduceOnPlateau(sgd, {.factor = 1}),
-                       "[ReduceOnPlateau] the factor 1 is not between 0 and 1", Error);
 }
 
 TEST_CASE("clipping: PyTorch's gradients, and norms beyond the range of float") {

@@ -100,18 +100,6 @@ class Module {
   bool training() const { return training_; }
 
  protected:
-  /// While it lives, copies of modules that share parameters are wanted.
-  class SharingScope {
-   public:
-    SharingScope();
-    ~SharingScope();
-    SharingScope(const SharingScope&) = delete;
-    SharingScope& operator=(const SharingScope&) = delete;
-
-   private:
-    bool before_;
-  };
-
   /// A layer on its own, as Sequential keeps it: moved, or sharing the parameters of one that has a name.
   template <class M>
   static std::shared_ptr<Module> shared(M&& layer) {
@@ -123,8 +111,7 @@ class Module {
   /// is the tensor that observers are shown.
   template <class F, class Output = std::identity>
   auto observed(const F& f, const Output& output = {}) const {
-    const Call call(
-        const_cast<Module&>(*this));  // recurrent cells are called when const, and const to nobody
+    const Call call(const_cast<Module&>(*this));  // members() is not const, and some calls are
     auto result = f();
     call.end(output(result));
     return result;
@@ -132,6 +119,18 @@ class Module {
 
  private:
   friend class ModeScope<T>;  // sets modes one by one
+
+  /// While it lives, copies of modules that share parameters are wanted.
+  class SharingScope {
+   public:
+    SharingScope();
+    ~SharingScope();
+    SharingScope(const SharingScope&) = delete;
+    SharingScope& operator=(const SharingScope&) = delete;
+
+   private:
+    bool before_;
+  };
 
   /// One call, from its beginning to its end.
   class Call {

@@ -184,6 +184,7 @@ Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::ptrdiff_t axis) {
   if (tensors.empty()) throw Error("stack", "there are no tensors");
   const std::size_t at = detail::normalize_axis(axis, tensors.front().rank() + 1, "stack");
   std::vector<Tensor<T>> parts;
+  parts.reserve(tensors.size());
   for (const Tensor<T>& x : tensors) {
     if (!(x.shape() == tensors.front().shape()))
       throw Error("stack", "shapes " + to_string(tensors.front().shape()) + " and " + to_string(x.shape()) +

@@ -26,32 +26,6 @@ struct Options {
   bool resume = false;
 };
 
-/// What a checkpoint has to say beside weights and optimiser, so that the run goes on as if it had not ended.
-nn::Notes notes_of(const nn::Trainer<float>& trainer, const nn::Schedule& schedule) {
-  std::ostringstream generator, losses;
-  generator << random::generator();
-  losses.precision(17);
-  for (const nn::Epoch& e : trainer.history.epochs)
-    losses << e.train_loss << ' ' << e.validation_loss << ' ' << e.validation_accuracy << ' '
-           << e.learning_rate << ' ' << e.seconds << '\n';
-  return {{"generator", generator.str()},
-          {"history", losses.str()},
-          {"schedule", std::to_string(schedule.count())}};
-}
-
-void restore(const nn::Notes& notes, std::uint64_t seed, nn::Trainer<float>& trainer, nn::Schedule& schedule,
-             nn::DataLoader<float>& loader) {
-  std::istringstream(notes.at("generator")) >> random::generator();
-  std::istringstream losses(notes.at("history"));
-  for (nn::Epoch e; losses >> e.train_loss >> e.validation_loss >> e.validation_accuracy >> e.learning_rate >>
-                    e.seconds;) {
-    e.number = trainer.history.epochs.size() + 1;
-    trainer.history.epochs.push_back(e);
-  }
-  schedule.set_count(std::stoul(notes.at("schedule")));
-  loader.restore({.seed = seed, .epoch = trainer.history.epochs.size(), .batch = 0});
-}
-
 /// Accuracies that others report for Fashion-MNIST, from the README of the data set.
 void print_others() {
   std::printf(
@@ -97,11 +71,12 @@ void train(const Options& o) {
     ++updates;
   };
   trainer.options.on_epoch_end = [&](const nn::Epoch&) {
-    if (!o.checkpoint.empty()) nn::save(o.checkpoint, model, adam, notes_of(trainer, schedule));
+    if (!o.checkpoint.empty())
+      nn::save(o.checkpoint, trainer, {{"schedule", std::to_string(schedule.count())}});
     return true;
   };
   if (o.resume) {
-    restore(nn::load(o.checkpoint, model, adam), o.seed, trainer, schedule, loader);
+    schedule.set_count(std::stoul(nn::load(o.checkpoint, trainer).at("schedule")));
     std::printf("going on after epoch %zu of %s\n", trainer.history.epochs.size(), o.checkpoint.c_str());
   }
   const std::size_t done = std::min(o.epochs, trainer.history.epochs.size());

@@ -9,6 +9,16 @@
 #include <autodiff/random.hpp>
 
 namespace xtape::nn {
+namespace {
+
+/// Part k of a row of gates, (N, hidden) of (N, gates·hidden); without a list, as split() would make one.
+template <class T>
+Tensor<T> gate(const Tensor<T>& gates, std::size_t k, std::size_t hidden) {
+  const auto start = static_cast<std::ptrdiff_t>(k * hidden), size = static_cast<std::ptrdiff_t>(hidden);
+  return slice(gates, xt::all(), xt::range(start, start + size));
+}
+
+}  // namespace
 
 template <class T>
 RecurrentCell<T>::RecurrentCell(const char* name, std::size_t gates, std::size_t in, std::size_t hidden)
@@ -69,8 +79,9 @@ void LSTMCell<T>::require_state(const State& state, std::size_t N) const {
 template <class T>
 typename LSTMCell<T>::State LSTMCell<T>::step(const Tensor<T>& projected, const State& state) const {
   const auto next = [&]() -> State {
-    const auto gates = split(projected + linear(state.h, this->weight_hh, this->bias_hh), 4, 1);
-    const Tensor<T> i = sigmoid(gates[0]), f = sigmoid(gates[1]), g = tanh(gates[2]), o = sigmoid(gates[3]);
+    const Tensor<T> gates = projected + linear(state.h, this->weight_hh, this->bias_hh);
+    const auto part = [&](std::size_t k) { return gate(gates, k, this->hidden()); };
+    const Tensor<T> i = sigmoid(part(0)), f = sigmoid(part(1)), g = tanh(part(2)), o = sigmoid(part(3));
     const Tensor<T> c = f * state.c + i * g;
     return {o * tanh(c), c};
   };
@@ -103,8 +114,11 @@ void GRUCell<T>::require_state(const Tensor<T>& h, std::size_t N) const {
 template <class T>
 Tensor<T> GRUCell<T>::step(const Tensor<T>& projected, const Tensor<T>& h) const {
   return this->observed([&] {
-    const auto a = split(projected, 3, 1), b = split(linear(h, this->weight_hh, this->bias_hh), 3, 1);
-    const Tensor<T> r = sigmoid(a[0] + b[0]), z = sigmoid(a[1] + b[1]), n = tanh(a[2] + r * b[2]);
+    const Tensor<T> b = linear(h, this->weight_hh, this->bias_hh);
+    const auto from_x = [&](std::size_t k) { return gate(projected, k, this->hidden()); };
+    const auto from_h = [&](std::size_t k) { return gate(b, k, this->hidden()); };
+    const Tensor<T> r = sigmoid(from_x(0) + from_h(0)), z = sigmoid(from_x(1) + from_h(1)),
+                    n = tanh(from_x(2) + r * from_h(2));
     return (1 - z) * n + z * h;
   });
 }
@@ -130,6 +144,7 @@ Tensor<typename Cell::value_type> Recurrent<Cell>::operator()(const Tensor<T>& x
   return this->observed([&] {
     const Tensor<T> projected = cell.project(x);  // all steps at once
     std::vector<Tensor<T>> outputs;
+    outputs.reserve(x.shape()[0]);
     State now = state;
     for (std::size_t t = 0; t < x.shape()[0]; ++t) {
       now = cell.step(slice(projected, static_cast<std::ptrdiff_t>(t)), now);

@@ -1,4 +1,4 @@
-// The norm of all gradients, and writing them anew.
+// The norm of all gradients, and changing them.
 #include "../clip.hpp"
 
 #include <cmath>
@@ -12,45 +12,49 @@
 namespace xtape::nn {
 namespace {
 
-/// The parameters that have a gradient, after the checks.
 template <class T>
-std::vector<Tensor<T>> with_gradient(const char* op, const std::vector<Tensor<T>>& parameters, double max) {
+void require_leaves(const char* op, const std::vector<Tensor<T>>& parameters, double max) {
   if (!(max >= 0)) throw Error(op, "the limit " + xtape::detail::number_text(max) + " is not at least 0");
-  std::vector<Tensor<T>> result;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
+  for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].is_leaf())
       throw Error(op, "tensor " + std::to_string(i) + " is no parameter: make it with parameter()");
-    if (parameters[i].has_grad()) result.push_back(parameters[i]);
-  }
-  return result;
 }
 
-/// Gives each parameter f(its gradient), or where one cannot be had, none of them.
+/// Writes each gradient g anew, as f(data, n) changes its elements. A gradient that somebody else holds is
+/// replaced; all copies are made before the first change, as there may be no memory for one.
 template <class T, class F>
-void set_gradients(std::vector<Tensor<T>> parameters, const F& f) {
-  std::vector<Tensor<T>> gradients;
-  for (const Tensor<T>& p : parameters) gradients.push_back(f(p.grad().detach()));
-  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].set_grad(gradients[i]);
+void change_gradients(const std::vector<Tensor<T>>& parameters, const F& f) {
+  for (Tensor<T> p : parameters) {  // a handle
+    if (!p.has_grad()) continue;
+    const auto& held = static_cast<const xtape::detail::Leaf*>(p.handle().node.get())->grad;
+    if (held.node || !held.value.unique()) p.set_grad(p.grad().detach() + T(0));
+  }
+  for (const Tensor<T>& p : parameters)
+    if (p.has_grad()) f(p.grad().begin_update(), p.size());
 }
 
 }  // namespace
 
 template <class T>
 double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max) {
-  std::vector<Tensor<T>> clipped = with_gradient("clip_grad_norm", parameters, max);
+  require_leaves("clip_grad_norm", parameters, max);
   detail::Norm total;
-  for (const Tensor<T>& p : clipped) total.add(p.grad());
+  for (const Tensor<T>& p : parameters)
+    if (p.has_grad()) total.add(p.grad());
   const double norm = total.value(), factor = max / (norm + 1e-6);
   if (!std::isfinite(norm) || factor >= 1) return norm;
-  set_gradients(clipped, [&](const Tensor<T>& g) { return g * static_cast<T>(factor); });
+  change_gradients(parameters, [factor = static_cast<T>(factor)](T* g, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) g[i] *= factor;
+  });
   return norm;
 }
 
 template <class T>
 void clip_grad_value(const std::vector<Tensor<T>>& parameters, double max) {
-  const T limit = static_cast<T>(max);
-  set_gradients(with_gradient("clip_grad_value", parameters, max),
-                [&](const Tensor<T>& g) { return clamp(g, -limit, limit); });
+  require_leaves("clip_grad_value", parameters, max);
+  change_gradients(parameters, [limit = static_cast<T>(max)](T* g, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) g[i] = g[i] < -limit ? -limit : g[i] > limit ? limit : g[i];
+  });
 }
 
 #define XTAPE_INSTANTIATE(T)                                             \

@@ -1,6 +1,8 @@
-// A training step in its steady state asks nothing of the heap: every call of malloc and operator new is
-// counted.
+// What a training step in its steady state asks of the heap, as a rule nothing: every call of malloc and
+// operator new is counted.
 #include <cstdlib>
+#include <functional>
+#include <string>
 
 #include "../check_close.hpp"
 #include "heap_count.hpp"
@@ -113,4 +115,60 @@ TEST_CASE("reductions, softmax, transposes and broadcasting") {
         const Tensor<float> z = softmax(transpose(x * y, {2, 0, 1}), -1);
         (sum(logsumexp(z, 0)) + sum(max(x, 1)) + mean(norm(x, Axes{0, 2})) + sum(flip(x, 0) * x)).backward();
       }) == 0);
+}
+
+TEST_CASE("layers, clipping, checkpoints and loaders: nothing, or the few lists that memory.md names") {
+  struct Row {
+    std::string name;
+    std::size_t most;  ///< heap calls in a step
+    std::function<Tensor<float>()> loss;
+    std::vector<Tensor<float>> parameters;
+  };
+  random::seed(5);
+  constexpr std::size_t steps = 40, batch = 4, features = 3, hidden = 5;
+  const auto x = random::normal<float>({steps, batch, features}),
+             rows = random::normal<float>({batch, features}),
+             pictures = random::normal<float>({batch, 1, 8, 8});
+  const Indices indices = std::vector<int>{1, 2, 3, 1, 9, 0, 4, 4};
+  const Tensor<float> numbers{1, 2, 3, 1, 9, 0, 4, 4};
+  nn::Embedding<float> words(10, features);
+  nn::LSTM<float> lstm(features, hidden);
+  nn::GRU<float> gru(features, hidden);
+  nn::LSTMCell<float> lstm_cell(features, hidden);
+  nn::GRUCell<float> gru_cell(features, hidden);
+  nn::Sequential<float> images(nn::Conv2d<float>(1, 2, 3), nn::ReLU<float>(), nn::MaxPool2d<float>(2),
+                               nn::Flatten<float>(), nn::Linear<float>(18, 2));
+  nn::Sequential<float> dense(nn::Linear<float>(features, hidden), nn::Dropout<float>(0.5), nn::GELU<float>(),
+                              nn::BatchNorm1d<float>(hidden), nn::LayerNorm<float>(hidden),
+                              nn::Residual<float>(nn::Linear<float>(hidden, hidden)), nn::Softmax<float>());
+  const auto squared = [](const Tensor<float>& y) { return sum(square(y)); };
+  const std::vector<Row> all{
+      {"dense", 0, [&] { return squared(dense(rows)); }, dense.parameters()},
+      {"images", 0, [&] { return squared(images(pictures)); }, images.parameters()},
+      {"LSTMCell", 0, [&] { return squared(lstm_cell(rows)); }, lstm_cell.parameters()},
+      {"GRUCell", 0, [&] { return squared(gru_cell(rows)); }, gru_cell.parameters()},
+      {"LSTM", 2, [&] { return squared(lstm(x)); }, lstm.parameters()},  // for any number of steps
+      {"GRU", 2, [&] { return squared(gru(x)); }, gru.parameters()},
+      {"Embedding", 2, [&] { return squared(words(indices)); }, words.parameters()},
+      {"Embedding of a tensor", 4, [&] { return squared(words(numbers)); }, words.parameters()},
+      {"checkpoint", 8, [&] { return checkpoint([&](const auto& in) { return squared(dense(in)); }, rows); },
+       dense.parameters()},
+  };
+  for (const Row& row : all) {
+    CAPTURE(row.name);
+    nn::Adam<float> adam(row.parameters);
+    CHECK(heap_calls([&] {
+            adam.zero_grad();
+            row.loss().backward();
+            nn::clip_grad_norm(row.parameters, 1e-3);
+            nn::clip_grad_value(row.parameters, 1e-4);
+            adam.step();
+          }) <= 1000 * row.most);
+  }
+  const nn::Dataset<float> data(random::normal<float>({64, features}), std::vector<int>(64, 1));
+  nn::DataLoader<float> loader(data, {.batch_size = 16});
+  float total = 0;
+  CHECK(heap_calls([&] {
+          for (const auto& one : loader) total += one.inputs.data()[0];
+        }) <= 1000 * (4 * 4 + 2));  // for each batch, and for the order of the pass
 }

@@ -11,7 +11,8 @@ struct Moments {
 };
 
 /// y = gamma (x − mean) / √(variance + epsilon) + beta, with the mean and variance of each column of x (N,
-/// F); gamma and beta are (F,) (Ioffe and Szegedy, 2015). `moments`, where given, receives them. Error for
+/// F); gamma and beta are (F,) (Ioffe and Szegedy, 2015). A constant
+/// column gives beta. `moments`, where given, receives them. Error for
 /// other shapes, and for N = 0.
 template <class T>
 Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,

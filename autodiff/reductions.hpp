@@ -45,17 +45,43 @@ Tensor<T> var(Tensor<T> x);
 template <class T>
 Tensor<T> var(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
-/// √var; the derivative is 0 where the variance is 0.
+/// √var; the derivative is 0 where the variance is 0. To second order as norm.
 template <class T>
 Tensor<T> std(Tensor<T> x);
 template <class T>
 Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
-/// √Σ x², the Euclidean (Frobenius) norm, without overflow; derivative x / norm, 0 where the norm is 0.
+/// var and std by the names that xtensor gives them; std::variance and std::stddev do not exist.
+template <class T>
+Tensor<T> variance(const Tensor<T>& x) {
+  return var(x);
+}
+template <class T>
+Tensor<T> variance(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0) {
+  return var(x, axes, keepdims, ddof);
+}
+template <class T>
+Tensor<T> stddev(const Tensor<T>& x) {
+  return xtape::std(x);
+}
+template <class T>
+Tensor<T> stddev(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0) {
+  return xtape::std(x, axes, keepdims, ddof);
+}
+
+/// √Σ x², the Euclidean (Frobenius) norm, without overflow; derivative x / norm, 0 where the norm is 0. It
+/// has no second derivative there (0 by convention), but a function f of it with f′(0) = 0 has: f″(0) times
+/// the identity.
 template <class T>
 Tensor<T> norm(Tensor<T> x);
 template <class T>
 Tensor<T> norm(Tensor<T> x, const Axes& axes, bool keepdims = false);
+
+/// Σ x², the square of the norm; derivative 2x, everywhere.
+template <class T>
+Tensor<T> squared_norm(const Tensor<T>& x);
+template <class T>
+Tensor<T> squared_norm(const Tensor<T>& x, const Axes& axes, bool keepdims = false);
 
 /// ln Σ eˣ, without overflow; derivative softmax(x).
 template <class T>

@@ -46,8 +46,8 @@ class Tape {
 
   /// Operations that are recorded and can be replayed.
   std::size_t size();
-  /// Bytes of the recorded nodes and of the distinct values they keep (those of leaves included), without
-  /// what lambdas of the user hold. Visits every node.
+  /// Bytes of the recorded nodes with their lists, and of the distinct values they keep (those of leaves
+  /// included); without what operations hold besides, such as indices and users' lambdas. Visits every node.
   std::size_t bytes();
   /// Forgets the recording, and destroys the rules that it holds, also those that own their own output.
   /// Tensors keep their values; a backward from them is an error. Called by a rule, or by the destructor of

@@ -41,7 +41,6 @@ double element(const Value& x, std::size_t i) {
   return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;  // without the sign of a NaN
 }
 
-/// The place of element i in an array of that shape.
 /// "input 0 was nan at (1,)" when x is not finite, else nothing.
 std::string describe_bad(const std::string& what, const Value& x) {
   const std::size_t i = first_bad(x, true);

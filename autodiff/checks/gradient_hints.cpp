@@ -114,7 +114,7 @@ std::string hint_of_another_row(const std::vector<GradientPair<T>>& pairs, std::
   return {};
 }
 
-/// The order of the elements, smallest first.
+/// The elements, smallest first.
 template <class T>
 std::vector<T> sorted(const T* x, std::size_t n) {
   std::vector<T> copy(x, x + n);

@@ -93,6 +93,7 @@ struct Silu {
 template <class T>
 struct Abs {
   static constexpr const char* name = "abs";
+  static constexpr bool is_length = true;
   static auto value(auto x) { return abs(x); }
   static auto derivative(auto x) { return sign(x); }
 };

@@ -1,6 +1,7 @@
 // Exponentials, the logarithm and angles of batches: xsimd's are slower where an architecture lacks
 // conversions to integers, and choose the reduction of an angle by the whole batch, so that a result would
-// depend on its neighbours. Within 2 units of the last place; results under the normal range may be 0.
+// depend on its neighbours. Within 4 units of the last place, which tests/test_kernels.cpp checks; results
+// under the normal range may be 0.
 #pragma once
 #include <cmath>
 #include <concepts>
@@ -201,7 +202,7 @@ struct Angle {
                                    -2.08757008419747316778e-9, 1.13585365213876817300e-11);
     }
   }
-  /// a where k + shift is even, b where it is odd.
+  /// a where k is even, b where it is odd.
   B by_parity(const B& a, const B& b) const {
     const Bits<T, A> odd = Bits<T, A>(0) - (k & Bits<T, A>(1));
     return a ^ ((a ^ b) & number_of<T, A>(odd));

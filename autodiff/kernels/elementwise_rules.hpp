@@ -226,10 +226,10 @@ struct LogAddExp {
   }
   template <int I>
   static auto gradient(auto g, auto a, auto b, auto) {
-    if constexpr (I == 0)
-      return g * sigmoid(a - b);
-    else
-      return g * sigmoid(b - a);
+    // Where both are −∞ no small step changes that: 0, as for logsumexp.
+    const auto nothing = equal(maximum(a, b), -std::numeric_limits<T>::infinity());
+    const auto difference = where(nothing, T(0), I == 0 ? a - b : b - a);
+    return where(nothing, T(0), g * sigmoid(difference));
   }
 };
 
@@ -308,6 +308,7 @@ struct Atan2 {
 template <class T>
 struct Hypot {
   static constexpr const char* name = "hypot";
+  static constexpr bool is_length = true;
   static constexpr std::array keeps{a_ | y_, b_ | y_};
   // Beyond these limits squares would leave the range of T; powers of two, so that scaling by them is exact.
   static constexpr T large = T(sizeof(T) == 4 ? 0x1p48 : 0x1p384), small = 1 / large;

@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <string>
 #include <type_traits>
 
 #include <cblas.h>
 
-#include "../error.hpp"
+#include "../base/pool_vector.hpp"
 #include "../threads.hpp"
 #include "kernel_table.hpp"
 
@@ -43,10 +42,40 @@ void plain_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, c
     }
 }
 
+// CBLAS counts in int. And it adds the products of some hundred elements of the inner dimension at a time to
+// C, one after the other, so that a sum of millions would lose digits: no more of them in one call.
+constexpr std::size_t most_int = std::numeric_limits<int>::max(), most_inner = std::size_t(1) << 16;
+
+/// Cuts the product until CBLAS can count it. A stride that it cannot is of one row (or column) at last,
+/// which has none.
 template <class T>
 void blas_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, std::size_t lda,
                const T* B, std::size_t ldb, T beta, T* C, std::size_t ldc) {
-  const auto integer = [](std::size_t n) { return static_cast<int>(n); };
+  const auto above = [](std::size_t size, std::size_t most, bool by_stride, std::size_t stride) {
+    return size > most || (by_stride && stride > most_int && size > 1);
+  };
+  if (above(M, most_int, !ta, lda) || above(M, most_int, true, ldc)) {
+    const std::size_t half = M / 2;
+    blas_gemm(ta, tb, half, N, K, A, lda, B, ldb, beta, C, ldc);
+    return blas_gemm(ta, tb, M - half, N, K, A + half * (ta ? 1 : lda), lda, B, ldb, beta, C + half * ldc,
+                     ldc);
+  }
+  if (above(N, most_int, tb, ldb)) {
+    const std::size_t half = N / 2;
+    blas_gemm(ta, tb, M, half, K, A, lda, B, ldb, beta, C, ldc);
+    return blas_gemm(ta, tb, M, N - half, K, A, lda, B + half * (tb ? ldb : 1), ldb, beta, C + half, ldc);
+  }
+  if (above(K, most_inner, ta, lda) || above(K, most_inner, !tb, ldb)) {
+    const std::size_t half = K / 2;
+    PoolVector<T> second(M * N);
+    blas_gemm(ta, tb, M, N, half, A, lda, B, ldb, beta, C, ldc);
+    blas_gemm(ta, tb, M, N, K - half, A + half * (ta ? lda : 1), lda, B + half * (tb ? 1 : ldb), ldb, T(0),
+              second.data(), N);
+    for (std::size_t i = 0; i < M; ++i)
+      for (std::size_t j = 0; j < N; ++j) C[i * ldc + j] += second[i * N + j];
+    return;
+  }
+  const auto integer = [](std::size_t n) { return static_cast<int>(std::min(n, most_int)); };
   const auto product = [](auto&&... arguments) {
     if constexpr (std::is_same_v<T, float>)
       cblas_sgemm(arguments...);
@@ -66,10 +95,6 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   if (M * N * K <= plain_work && M * N <= plain_work) return plain_gemm(ta, tb, M, N, K, A, B, accumulate, C);
   static_assert(small_work <= gemm_packed_limit);
   if (M * N * K <= small_work) return kernels<T>().gemm(ta, tb, M, N, K, A, B, accumulate, C);
-  constexpr auto limit = static_cast<std::size_t>(std::numeric_limits<int>::max());
-  if (M > limit || N > limit || K > limit)
-    throw Error("matmul",
-                "a dimension of " + std::to_string(std::max({M, N, K})) + " is more than CBLAS can count");
   const std::size_t lda = ta ? M : K, ldb = tb ? K : N;
   const T beta = accumulate ? T(1) : T(0);
   if (M * N * K <= serial_work) return blas_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta, C, N);

@@ -94,19 +94,21 @@ struct Kernels {
   T (*sum_of_squares)(const T* x, std::size_t n);
   T (*max)(const T* x, std::size_t n);
   T (*min)(const T* x, std::size_t n);
-  /// y (n) += scale · Σ over the rows of x (rows, n).
-  void (*add_rows)(T* y, const T* x, std::size_t rows, std::size_t n, T scale);
+  /// y (n) += Σ over the rows of x (rows, n).
+  void (*add_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
   void (*add_squared_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
   /// y (n) = the largest, the smallest of y and the rows of x (rows, n).
   void (*max_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
   void (*min_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
 
   // Along the first axis of x (n, inner); y is of the same shape, or (inner) for logsumexp, which where
-  // `largest` (inner) is not null gives it the largest x, and y what is to be added to that.
+  // `largest` (inner) is not null gives it the largest x, and y what is to be added to that. A single +∞
+  // takes it all, as in the limit; of several there is none: NaN.
   void (*logsumexp)(T* y, T* largest, const T* x, std::size_t n, std::size_t inner);
   void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
   void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
-  /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞.
+  /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞. Where
+  /// x and y are +∞ it is g: that there is only one such x in the line is the caller's to see.
   void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* largest,
                              std::size_t n, std::size_t inner);
   /// dx = g / (how many x are y) where x = y, else 0; NaN where y is.
@@ -121,18 +123,21 @@ struct Kernels {
   void (*log_softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n,
                                std::size_t inner);
 
+  /// The mean of each line along the first axis of x (n, inner), in two parts, whose sum the type could not
+  /// hold, and Σ (x − mean)²: both exact where all of a line is one number. `moments` is (3, inner).
+  void (*moments)(T* moments, const T* x, std::size_t n, std::size_t inner);
+
   // Normalisation of x (rows, n) along its columns (batch) or rows (layer): x̂ = (x − mean) · inverse,
-  // y = gamma x̂ + beta. The gradients add to dgamma and dbeta; dx may be null, or g itself.
-  void (*batch_norm)(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
+  // y = gamma x̂ + beta. `moments` is (4, n) or (4, rows): those of above and 1/√(variance + epsilon). The
+  // gradients add to dgamma and dbeta; dx may be null, or g itself.
+  void (*batch_norm)(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows,
                      std::size_t n, T epsilon);
   void (*batch_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
-                              const T* gamma, const T* mean, const T* inverse, std::size_t rows,
-                              std::size_t n);
-  void (*layer_norm)(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
+                              const T* gamma, const T* moments, std::size_t rows, std::size_t n);
+  void (*layer_norm)(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows,
                      std::size_t n, T epsilon);
   void (*layer_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
-                              const T* gamma, const T* mean, const T* inverse, std::size_t rows,
-                              std::size_t n);
+                              const T* gamma, const T* moments, std::size_t rows, std::size_t n);
 
   // Matrices.
   /// C (M,N) = op(A) (M,K) op(B) (K,N); a transposed B has at most gemm_packed_limit elements.

@@ -144,10 +144,9 @@ void elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, Ro
   });
 }
 
-/// y = scale · x, read with `strides` from x on, or y += …; y is contiguous of `shape`.
+/// y = x, read with `strides` from x on, or y += x; y is contiguous of `shape`.
 template <class T>
-void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, const Dims& strides,
-                       T scale = 1) {
+void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, const Dims& strides) {
   const std::size_t size = element_count(shape, "copy");
   if (size == 0) return;
   const Walk<1> walk(shape, {strides});
@@ -160,7 +159,7 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
         size,
         [&](const std::array<std::ptrdiff_t, 1>& offset, std::size_t number) {
           kernel.transpose(y + number * m * n, n, accumulate, x + offset[0], static_cast<std::size_t>(stride),
-                           n, m, scale);
+                           n, m, T(1));
         },
         2);
     return;
@@ -168,14 +167,14 @@ void copy_from_strided(T* y, bool accumulate, const T* x, const Shape& shape, co
   walk.numbered_rows(size, [&](const std::array<std::ptrdiff_t, 1>& offset, std::size_t number) {
     const T* const row = x + offset[0];
     T* const to = y + number * n;
-    if (stride == 1 && scale == 1 && !accumulate)
+    if (stride == 1 && !accumulate)
       std::copy_n(row, n, to);
     else if (stride == 0 || stride == 1)
-      kernel.scale(to, accumulate, n, row, stride, scale);
+      kernel.scale(to, accumulate, n, row, stride, T(1));
     else if (accumulate)
-      for (std::size_t i = 0; i < n; ++i) to[i] += scale * row[static_cast<std::ptrdiff_t>(i) * stride];
+      for (std::size_t i = 0; i < n; ++i) to[i] += row[static_cast<std::ptrdiff_t>(i) * stride];
     else
-      for (std::size_t i = 0; i < n; ++i) to[i] = scale * row[static_cast<std::ptrdiff_t>(i) * stride];
+      for (std::size_t i = 0; i < n; ++i) to[i] = row[static_cast<std::ptrdiff_t>(i) * stride];
   });
 }
 
@@ -223,12 +222,6 @@ T sum_in_parallel(std::size_t n, const Part& part) {
   return sum_of_parts<T>(sums.size(), 1, [&](std::size_t i, std::size_t) { return sums[i]; });
 }
 
-template <class T>
-T contiguous_sum(const T* x, std::size_t n) {
-  return sum_in_parallel<T>(n,
-                            [x](std::size_t start, std::size_t m) { return kernels<T>().sum(x + start, m); });
-}
-
 /// fold(y, x, rows, n) takes the rows of x (rows, n) into y (n): by blocks of rows, on several threads, each
 /// into `start` values of its own, which join(y, parts, blocks, n) takes into y.
 template <class T, class Fold, class Join>
@@ -271,30 +264,49 @@ void reduce(T* y, const T* x, const Shape& shape, unsigned mask, const Fold& fol
   walk.numbered_rows(apart ? size : 0, row, inner);
 }
 
-/// y += scale · sum of x over the masked axes.
+/// The masked axes behind which no other masked one lies but for those beside them: the last run of them.
+inline unsigned last_run(const Shape& shape, unsigned mask) {
+  unsigned run = 0;
+  for (std::size_t i = shape.size(); i-- > 0;) {
+    if (shape[i] == 1) continue;
+    if (mask >> i & 1u)
+      run |= 1u << i;
+    else if (run != 0)
+      break;
+  }
+  return run;
+}
+
+/// y += Σ f(x) over the masked axes; `sum` and `add_rows` sum f of contiguous numbers and of rows.
 template <class T>
-void add_sum(T* y, const T* x, const Shape& shape, unsigned mask, T scale) {
-  const auto add_rows = [scale](T* to, const T* from, std::size_t rows, std::size_t n) {
-    const auto fold = [scale](T* part, const T* at, std::size_t m, std::size_t width) {
-      kernels<T>().add_rows(part, at, m, width, scale);
-    };
-    const auto join = [](T* all, const T* parts, std::size_t m, std::size_t width) {
-      kernels<T>().add_rows(all, parts, m, width, T(1));
-    };
-    fold_rows(to, from, rows, n, T(0), fold, join);
+void add_sum(T* y, const T* x, const Shape& shape, unsigned mask,
+             decltype(Kernels<T>::sum) sum = kernels<T>().sum,
+             decltype(Kernels<T>::add_rows) add_rows = kernels<T>().add_rows) {
+  const unsigned last = last_run(shape, mask);
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (mask >> i & ~(last >> i) & 1u && shape[i] != 1) {
+      // Run by run: the parts of a sum would be added to y one after the other.
+      const Shape between = reduced_shape(shape, last, true);
+      PoolVector<T> parts(element_count(between, "sum"), T(0));
+      add_sum(parts.data(), x, shape, last, sum, add_rows);
+      return add_sum(y, parts.data(), between, mask & ~last);
+    }
+  const auto fold = [=](T* to, const T* from, std::size_t n) {
+    *to += sum_in_parallel<T>(n, [=](std::size_t start, std::size_t m) { return sum(from + start, m); });
+  };
+  const auto rows = [=](T* to, const T* from, std::size_t m, std::size_t n) {
+    fold_rows(to, from, m, n, T(0), add_rows, kernels<T>().add_rows);
   };
   if ((mask & (mask + 1)) == 0) {  // only leading axes, as for biases, or all
-    std::size_t rows = 1, n = 1;
-    for (std::size_t i = 0; i < shape.size(); ++i) (mask >> i & 1u ? rows : n) *= shape[i];
+    std::size_t m = 1, n = 1;
+    for (std::size_t i = 0; i < shape.size(); ++i) (mask >> i & 1u ? m : n) *= shape[i];
     if (n == 1)
-      *y += scale * contiguous_sum(x, rows);
+      fold(y, x, m);
     else if (n != 0)
-      add_rows(y, x, rows, n);
+      rows(y, x, m, n);
     return;
   }
-  reduce(
-      y, x, shape, mask,
-      [scale](T* to, const T* from, std::size_t n) { *to += scale * contiguous_sum(from, n); }, add_rows);
+  reduce(y, x, shape, mask, fold, rows);
 }
 
 /// Calls f(first, result, n, inner) for each part (n, inner) of x whose first axis is the given one, or

@@ -63,11 +63,9 @@ constexpr Kernels<T> make_table(const char* name) {
   k.sum_of_squares = [](const T* x, std::size_t n) { return pairwise_sum<B>(x, n, squared<B>); };
   k.max = [](const T* x, std::size_t n) { return contiguous_extreme<B>(x, n, -infinity<T>, larger<B>); };
   k.min = [](const T* x, std::size_t n) { return contiguous_extreme<B>(x, n, infinity<T>, smaller<B>); };
-  k.add_rows = [](T* y, const T* x, std::size_t rows, std::size_t n, T scale) {
-    sum_rows<B>(y, x, rows, n, scale, same<B>);
-  };
+  k.add_rows = [](T* y, const T* x, std::size_t rows, std::size_t n) { sum_rows<B>(y, x, rows, n, same<B>); };
   k.add_squared_rows = [](T* y, const T* x, std::size_t rows, std::size_t n) {
-    sum_rows<B>(y, x, rows, n, T(1), squared<B>);
+    sum_rows<B>(y, x, rows, n, squared<B>);
   };
   k.max_rows = [](T* y, const T* x, std::size_t rows, std::size_t n) {
     take_rows<B>(y, x, rows, n, same<B>, larger<B>, larger<B>);
@@ -85,6 +83,7 @@ constexpr Kernels<T> make_table(const char* name) {
   k.softmax_gradient = softmax_gradient<B, T>;
   k.log_softmax_gradient = log_softmax_gradient<B, T>;
 
+  k.moments = moments<B, T>;
   k.batch_norm = batch_norm<B, T>;
   k.batch_norm_gradient = batch_norm_gradient<B, T>;
   k.layer_norm = layer_norm<B, T>;

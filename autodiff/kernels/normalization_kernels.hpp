@@ -1,4 +1,4 @@
-// Kernels of batch and layer normalisation: x̂ = (x − mean) · inverse, y = gamma x̂ + beta.
+// Kernels of moments, and of batch and layer normalisation: x̂ = (x − mean) · inverse, y = gamma x̂ + beta.
 #pragma once
 #include "batch_functions.hpp"
 #include "kernel_table.hpp"
@@ -17,10 +17,17 @@ struct ColumnGroup {
   void set(T* p, std::size_t c, const B& x, bool accumulate = false) const {
     store(p + first + c * B::size, left(c), accumulate, x);
   }
-  /// total[c] = Σ f(i, c) over the rows i. Halves are added, which keeps the error small.
+  /// total[c] = Σ f(i, c) over the rows i.
   template <class F>
   void sum(B (&total)[columns], const F& f) const {
-    sum(total, f, 0, rows);
+    add_rows(total, [&f](std::size_t i, B(&sums)[columns]) {
+      for (std::size_t c = 0; c < columns; ++c) sums[c] += f(i, c);
+    });
+  }
+  /// The total of what add(i, total) adds for each row i. Halves are added, which keeps the error small.
+  template <std::size_t N, class F>
+  void add_rows(B (&total)[N], const F& add) const {
+    add_rows(total, add, 0, rows);
   }
   template <class F>
   void each(const F& f) const {
@@ -29,17 +36,16 @@ struct ColumnGroup {
   }
 
  private:
-  template <class F>
-  void sum(B (&total)[columns], const F& f, std::size_t from, std::size_t count) const {
+  template <std::size_t N, class F>
+  void add_rows(B (&total)[N], const F& add, std::size_t from, std::size_t count) const {
     for (B& t : total) t = T(0);
     if (count > 64) {
-      B second[columns];
-      sum(total, f, from, count / 2);
-      sum(second, f, from + count / 2, count - count / 2);
-      for (std::size_t c = 0; c < columns; ++c) total[c] += second[c];
+      B second[N];
+      add_rows(total, add, from, count / 2);
+      add_rows(second, add, from + count / 2, count - count / 2);
+      for (std::size_t k = 0; k < N; ++k) total[k] += second[k];
     } else {
-      for (std::size_t i = from; i < from + count; ++i)
-        for (std::size_t c = 0; c < columns; ++c) total[c] += f(i, c);
+      for (std::size_t i = from; i < from + count; ++i) add(i, total);
     }
   }
   std::size_t left(std::size_t c) const { return n - first - c * B::size; }
@@ -53,24 +59,112 @@ void for_column_groups(std::size_t rows, std::size_t n, const F& f) {
   for (; j < n; j += B::size) f(ColumnGroup<B, 1>{rows, n, j});
 }
 
-template <class B, class T>
-void batch_norm(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
-                std::size_t n, T epsilon) {
-  const T share = T(1) / static_cast<T>(rows);
-  for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
-    B center[columns], scale[columns], shift[columns];
-    group.sum(center, [&](std::size_t i, std::size_t c) { return group.get(x + i * n, c); });
-    for (B& c : center) c *= share;
-    group.sum(scale, [&](std::size_t i, std::size_t c) {
-      const B d = group.get(x + i * n, c) - center[c];
-      return d * d;
+/// The mean of a line in two parts, mean + rest, since its type may not hold that of its own numbers (such as
+/// dates in float), and Σ (x − mean − rest)².
+template <class B>
+struct LineMoments {
+  B mean, rest, squares;
+
+  /// From Σ d and Σ d² for d = x − mean. Whether the second is to be computed again, with a mean that has
+  /// moved: where the mean was so far off that the difference would cancel digits, as for a line of one
+  /// number.
+  bool set(const B& sum, const B& square_sum, const B& n, bool may_move) {
+    using T = typename B::value_type;
+    rest = sum / n;
+    const B excess = rest * sum;
+    squares = ops::maximum(square_sum - excess, B(T(0)));
+    const auto near = excess * B(T(16)) <= square_sum || xsimd::isnan(squares);
+    if (!may_move || xsimd::all(near)) return false;
+    mean = ops::where(near, mean, mean + rest);
+    return true;
+  }
+};
+
+template <class B, std::size_t columns, class T>
+void column_moments(LineMoments<B> (&moments)[columns], const ColumnGroup<B, columns>& group, const T* x) {
+  const B count(static_cast<T>(group.rows));
+  B sums[2 * columns], means[columns];
+  group.sum(means, [&](std::size_t i, std::size_t c) { return group.get(x + i * group.n, c); });
+  for (std::size_t c = 0; c < columns; ++c) moments[c].mean = means[c] / count;
+  bool moved = false;
+  for (const bool may_move : {true, false}) {
+    if (!may_move && !moved) return;
+    for (std::size_t c = 0; c < columns; ++c) means[c] = moments[c].mean;
+    group.add_rows(sums, [&](std::size_t i, B(&total)[2 * columns]) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        const B d = group.get(x + i * group.n, c) - means[c];
+        total[c] += d;
+        total[columns + c] += d * d;
+      }
     });
+    for (std::size_t c = 0; c < columns; ++c)
+      moved |= moments[c].set(sums[c], sums[columns + c], count, may_move);
+  }
+}
+
+template <class B, class T>
+LineMoments<B> row_moments(const T* x, std::size_t n) {
+  const B count(static_cast<T>(n));
+  LineMoments<B> moments;
+  moments.mean = B(pairwise_sum<B>(x, n, [](const B& a) { return a; })) / count;
+  bool again = true;
+  for (const bool may_move : {true, false}) {
+    if (!again) break;
+    T sums[2];
+    const auto add = [&](B(&total)[2], const B& a) {
+      const B d = a - moments.mean;
+      total[0] += d;
+      total[1] += d * d;
+    };
+    pairwise_sums<B>(sums, x, n, add, moments.mean.get(0));
+    again = moments.set(B(sums[0]), B(sums[1]), count, may_move);
+  }
+  return moments;
+}
+
+template <class B, class T>
+void moments(T* moments, const T* x, std::size_t n, std::size_t inner) {
+  if (inner == 1) {
+    const LineMoments<B> line = row_moments<B>(x, n);
+    moments[0] = line.mean.get(0);
+    moments[1] = line.rest.get(0);
+    moments[2] = line.squares.get(0);
+    return;
+  }
+  for_column_groups<B>(n, inner, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
+    LineMoments<B> lines[columns];
+    column_moments(lines, group, x);
     for (std::size_t c = 0; c < columns; ++c) {
-      const B inv = T(1) / xsimd::sqrt(scale[c] * share + epsilon);
-      group.set(mean, c, center[c]);
-      group.set(inverse, c, inv);
-      scale[c] = group.get(gamma, c) * inv;
-      shift[c] = group.get(beta, c);
+      group.set(moments, c, lines[c].mean);
+      group.set(moments + inner, c, lines[c].rest);
+      group.set(moments + 2 * inner, c, lines[c].squares);
+    }
+  });
+}
+
+/// 1/√variance, and 0 where that is 0: what does not vary is normalised to 0.
+template <class B>
+B inverse_deviation(const B& variance) {
+  const B zero(typename B::value_type(0)), one(typename B::value_type(1));
+  return ops::where(variance == zero, zero, one / xsimd::sqrt(variance));
+}
+
+template <class B, class T>
+void batch_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows, std::size_t n,
+                T epsilon) {
+  for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
+    LineMoments<B> lines[columns];
+    column_moments(lines, group, x);
+    B center[columns], scale[columns], shift[columns];
+    for (std::size_t c = 0; c < columns; ++c) {
+      const B inverse = inverse_deviation(lines[c].squares / B(static_cast<T>(rows)) + epsilon);
+      group.set(moments, c, lines[c].mean);
+      group.set(moments + n, c, lines[c].rest);
+      group.set(moments + 2 * n, c, lines[c].squares);
+      group.set(moments + 3 * n, c, inverse);
+      center[c] = lines[c].mean;
+      scale[c] = group.get(gamma, c) * inverse;
+      shift[c] = group.get(beta, c) - lines[c].rest * scale[c];
     }
     group.each([&](std::size_t i, std::size_t c) {
       group.set(y + i * n, c, (group.get(x + i * n, c) - center[c]) * scale[c] + shift[c]);
@@ -80,23 +174,24 @@ void batch_norm(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* 
 
 template <class B, class T>
 void batch_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma,
-                         const T* mean, const T* inverse, std::size_t rows, std::size_t n) {
-  const T share = T(1) / static_cast<T>(rows);
+                         const T* moments, std::size_t rows, std::size_t n) {
+  const B count(static_cast<T>(rows));
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
     B center[columns], sums[columns], products[columns];
-    for (std::size_t c = 0; c < columns; ++c) center[c] = group.get(mean, c);
+    for (std::size_t c = 0; c < columns; ++c) center[c] = group.get(moments, c);
     group.sum(sums, [&](std::size_t i, std::size_t c) { return group.get(g + i * n, c); });
     group.sum(products, [&](std::size_t i, std::size_t c) {
       return group.get(g + i * n, c) * (group.get(x + i * n, c) - center[c]);
     });
     B scale[columns];
     for (std::size_t c = 0; c < columns; ++c) {
-      const B inv = group.get(inverse, c);
+      const B rest = group.get(moments + n, c), inverse = group.get(moments + 3 * n, c);
+      products[c] = products[c] - rest * sums[c];
       group.set(dbeta, c, sums[c], true);
-      group.set(dgamma, c, products[c] * inv, true);
-      scale[c] = group.get(gamma, c) * inv;
-      sums[c] *= share;
-      products[c] *= share * inv * inv;
+      group.set(dgamma, c, products[c] * inverse, true);
+      scale[c] = group.get(gamma, c) * inverse;
+      products[c] = products[c] / count * inverse * inverse;
+      sums[c] = sums[c] / count - rest * products[c];
     }
     if (dx)
       group.each([&](std::size_t i, std::size_t c) {
@@ -107,21 +202,20 @@ void batch_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
 }
 
 template <class B, class T>
-void layer_norm(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta, std::size_t rows,
-                std::size_t n, T epsilon) {
-  const T share = T(1) / static_cast<T>(n);
+void layer_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows, std::size_t n,
+                T epsilon) {
   const B zero(T(0));
   for (std::size_t i = 0; i < rows; ++i, x += n, y += n) {
-    const T center = pairwise_sum<B>(x, n, [](const B& a) { return a; }) * share;
-    const auto squared = [center](const B& a) { return (a - center) * (a - center); };
-    const T squares = pairwise_sum<B>(x, n, squared, center);
-    const T inv = (T(1) / xsimd::sqrt(B(squares * share + epsilon))).get(0);
-    mean[i] = center;
-    inverse[i] = inv;
+    const LineMoments<B> line = row_moments<B>(x, n);
+    const B inverse = inverse_deviation(line.squares / B(static_cast<T>(n)) + epsilon);
+    moments[i] = line.mean.get(0);
+    moments[rows + i] = line.rest.get(0);
+    moments[2 * rows + i] = line.squares.get(0);
+    moments[3 * rows + i] = inverse.get(0);
     for (std::size_t j = 0; j < n; j += B::size) {
       const std::size_t left = n - j;
       store(y + j, left,
-            B((load(x + j, left, zero) - center) * inv * load(gamma + j, left, zero) +
+            B((load(x + j, left, zero) - line.mean - line.rest) * inverse * load(gamma + j, left, zero) +
               load(beta + j, left, zero)));
     }
   }
@@ -129,13 +223,14 @@ void layer_norm(T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* 
 
 template <class B, class T>
 void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma,
-                         const T* mean, const T* inverse, std::size_t rows, std::size_t n) {
+                         const T* moments, std::size_t rows, std::size_t n) {
+  const T *const mean = moments, *const rest = mean + rows, *const inverse = mean + 3 * rows;
   // First the columns: dx may take the place of g.
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
     B sums[columns], products[columns];
     group.sum(sums, [&](std::size_t i, std::size_t c) { return group.get(g + i * n, c); });
     group.sum(products, [&](std::size_t i, std::size_t c) {
-      return group.get(g + i * n, c) * ((group.get(x + i * n, c) - mean[i]) * inverse[i]);
+      return group.get(g + i * n, c) * ((group.get(x + i * n, c) - mean[i] - rest[i]) * inverse[i]);
     });
     for (std::size_t c = 0; c < columns; ++c) {
       group.set(dbeta, c, sums[c], true);
@@ -144,14 +239,16 @@ void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
   });
   if (!dx) return;
   constexpr std::size_t part = 64 * B::size;
-  const T share = T(1) / static_cast<T>(n);
+  const T count = static_cast<T>(n);
   const B zero(T(0));
   for (std::size_t i = 0; i < rows; ++i, x += n, g += n, dx += n) {
-    const T center = mean[i], inv = inverse[i];
+    const T center = mean[i], lack = rest[i], inv = inverse[i];
     const auto adjoint = [&](std::size_t j) {
       return B(load(g + j, n - j, zero) * load(gamma + j, n - j, zero));
     };
-    const auto normalized = [&](std::size_t j) { return B((load(x + j, n - j, B(center)) - center) * inv); };
+    const auto normalized = [&](std::size_t j) {
+      return B((load(x + j, n - j, B(center)) - center - lack) * inv);
+    };
     B sums = zero, products = zero;
     for (std::size_t start = 0; start < n; start += part) {
       B some = zero, some_products = zero;
@@ -162,7 +259,7 @@ void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
       sums += some;
       products += some_products;
     }
-    const T mean_sum = xsimd::hadd(sums) * share, mean_product = xsimd::hadd(products) * share;
+    const T mean_sum = xsimd::hadd(sums) / count, mean_product = xsimd::hadd(products) / count;
     for (std::size_t j = 0; j < n; j += B::size)
       store(dx + j, n - j, accumulate, B(inv * (adjoint(j) - mean_sum - normalized(j) * mean_product)));
   }

@@ -6,24 +6,40 @@
 
 namespace xtape::detail {
 
-/// Σ f(x), where f(rest) = 0. Halves are added, so the error grows with log n; where they part depends on n
-/// alone.
-template <class B, class T, class F>
-T pairwise_sum(const T* x, std::size_t n, const F& f, T rest = 0) {
+/// N sums of what add(sums, x) adds, where it adds 0 for `rest`. Halves are added, so the error grows with
+/// log n; where they part depends on n alone.
+template <class B, std::size_t N, class T, class F>
+void pairwise_sums(T (&sums)[N], const T* x, std::size_t n, const F& add, T rest) {
   constexpr std::size_t block = 1024, W = B::size;
   if (n > block) {
     const std::size_t half = (n / 2 + block - 1) / block * block;
-    return pairwise_sum<B>(x, half, f, rest) + pairwise_sum<B>(x + half, n - half, f, rest);
+    T second[N];
+    pairwise_sums<B>(sums, x, half, add, rest);
+    pairwise_sums<B>(second, x + half, n - half, add, rest);
+    for (std::size_t j = 0; j < N; ++j) sums[j] += second[j];
+    return;
   }
-  B total[4] = {T(0), T(0), T(0), T(0)};
+  B total[4][N];
+  for (auto& part : total)
+    for (B& sum : part) sum = T(0);
   std::size_t i = 0;
   for (; i + 4 * W <= n; i += 4 * W)
-    for (std::size_t k = 0; k < 4; ++k) total[k] += f(B::load_unaligned(x + i + k * W));
-  for (; i < n; i += W) total[0] += f(load(x + i, n - i, B(rest)));
-  return xsimd::hadd((total[0] + total[1]) + (total[2] + total[3]));
+    for (std::size_t k = 0; k < 4; ++k) add(total[k], B::load_unaligned(x + i + k * W));
+  for (; i < n; i += W) add(total[0], load(x + i, n - i, B(rest)));
+  for (std::size_t j = 0; j < N; ++j)
+    sums[j] = xsimd::hadd((total[0][j] + total[1][j]) + (total[2][j] + total[3][j]));
 }
 
-/// The number that pick chooses from x, beginning with `best`.
+/// Σ f(x), where f(rest) = 0.
+template <class B, class T, class F>
+T pairwise_sum(const T* x, std::size_t n, const F& f, T rest = 0) {
+  T sum[1];
+  pairwise_sums<B>(
+      sum, x, n, [&f](B(&total)[1], const B& a) { total[0] += f(a); }, rest);
+  return sum[0];
+}
+
+/// The number that pick chooses from x and `start`.
 template <class B, class T, class Pick>
 T contiguous_extreme(const T* x, std::size_t n, T start, const Pick& pick) {
   constexpr std::size_t W = B::size;
@@ -53,10 +69,10 @@ void take_rows(T* y, const T* x, std::size_t rows, std::size_t n, const F& f, co
       }
 }
 
-/// y (n) += scale · Σ f(rows of x). Rows shorter than a few batches lie side by side in n batches, whose
+/// y (n) += Σ f(rows of x). Rows shorter than a few batches lie side by side in n batches, whose
 /// lanes come round to the same columns every B::size rows.
 template <class B, class T, class F>
-void sum_rows(T* y, const T* x, std::size_t rows, std::size_t n, T scale, const F& f) {
+void sum_rows(T* y, const T* x, std::size_t rows, std::size_t n, const F& f) {
   constexpr std::size_t W = B::size, narrow = 16;
   if (n <= narrow && rows >= W) {
     B total[narrow];
@@ -68,12 +84,11 @@ void sum_rows(T* y, const T* x, std::size_t rows, std::size_t n, T scale, const 
     for (std::size_t j = 0; j < n; ++j) {
       T sum = 0;
       for (std::size_t i = j; i < n * W; i += n) sum += lanes[i];
-      y[j] += scale * sum;
+      y[j] += sum;
     }
   }
-  take_rows<B>(
-      y, x, rows, n, f, [](const B& a, const B& b) { return a + b; },
-      [scale](const B& sum, const B& row) { return sum + scale * row; });
+  const auto add = [](const B& a, const B& b) { return a + b; };
+  take_rows<B>(y, x, rows, n, f, add, add);
 }
 
 /// A line of numbers and how batches lie on it. With `along`, the line is contiguous, and what is asked of
@@ -118,6 +133,17 @@ class Line {
     else
       return sums;
   }
+  /// Σ f(place, left) over the line, first within its parts: the error does not grow with the length.
+  template <class F>
+  B sum(const F& f) const {
+    B sums(T(0));
+    parts([&](const Line& part, std::size_t place) {
+      B some(T(0));
+      part.each([&](std::size_t at, std::size_t left) { some += f(place + at, left); });
+      sums += some;
+    });
+    return total(sums);
+  }
   B max(const T* x) const {
     constexpr T least = -std::numeric_limits<T>::infinity();
     const auto pick = [](const B& a, const B& b) { return ops::maximum(a, b); };
@@ -141,6 +167,28 @@ void for_lines(std::size_t n, std::size_t inner, const F& f) {
 template <class B>
 inline const B minus_infinity() {
   return B(-std::numeric_limits<typename B::value_type>::infinity());
+}
+
+template <class B>
+inline const B plus_infinity() {
+  return B(std::numeric_limits<typename B::value_type>::infinity());
+}
+
+/// x − origin, and 0 for an x of +∞, which is its own largest, so that its exponential is 1.
+template <class B>
+B relative_to(const B& x, const B& origin) {
+  return ops::where(x == plus_infinity<B>(), B(typename B::value_type(0)), x - origin);
+}
+
+/// `total` where at most one x of the line is +∞, else NaN.
+template <class B, class L, class T>
+B unless_several_infinite(const L& line, const T* x, const B& largest, const B& total) {
+  if (xsimd::all(largest < plus_infinity<B>() || xsimd::isnan(largest))) return total;
+  const B zero(T(0)), one(T(1));
+  const B count = line.sum([&](std::size_t at, std::size_t left) {
+    return ops::where(load(x + at, left, zero) == plus_infinity<B>(), one, zero);
+  });
+  return ops::where(count > one, B(std::numeric_limits<T>::quiet_NaN()), total);
 }
 
 /// ln Σ eˣ as the largest x and what the logarithm adds to it: their sum would round off what counts where
@@ -170,7 +218,9 @@ LogTotal<B> line_logsumexp(const L& line, const T* x) {
     });
     max = above;
   });
-  return {max, ops::log(line.total(sums))};
+  const B rest = ops::log(line.total(sums));
+  if (xsimd::all(max < plus_infinity<B>() || xsimd::isnan(max))) return {max, rest};
+  return {max, where(max == plus_infinity<B>(), unless_several_infinite(line, x, max, B(T(0))), rest)};
 }
 
 template <class B, class T>
@@ -186,13 +236,12 @@ template <class B, class T>
 void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     const B max = line.max(x + j);
-    B sums(T(0));
-    line.each([&](std::size_t at, std::size_t left) {
-      const B e = ops::exp(load(x + j + at, left, minus_infinity<B>()) - max);
-      sums += e;
+    const B sum = line.sum([&](std::size_t at, std::size_t left) {
+      const B e = ops::exp(relative_to(load(x + j + at, left, minus_infinity<B>()), max));
       store(y + j + at, left, e);
+      return e;
     });
-    const B total = line.total(sums);
+    const B total = unless_several_infinite(line, x + j, max, sum);
     line.each([&](std::size_t at, std::size_t left) {
       store(y + j + at, left, B(load(y + j + at, left, B(T(0))) / total));
     });
@@ -204,7 +253,7 @@ void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     const LogTotal<B> total = line_logsumexp<B>(line, x + j);
     line.each([&](std::size_t at, std::size_t left) {
-      store(y + j + at, left, B(load(x + j + at, left, B(T(0))) - total.largest - total.rest));
+      store(y + j + at, left, B(relative_to(load(x + j + at, left, B(T(0))), total.largest) - total.rest));
     });
   });
 }
@@ -216,10 +265,10 @@ void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T*
     // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
     const B adjoint = line.number(g + j), value = line.number(y + j);
     const B total = ops::where(value == minus_infinity<B>(), B(T(0)), value);
-    const B origin = largest ? line.number(largest + j) : B(T(0));
+    const B base = largest ? line.number(largest + j) : total, rest = largest ? total : B(T(0));
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate,
-            B(adjoint * ops::exp(load(x + j + at, left, total) - origin - total)));
+            B(adjoint * ops::exp(relative_to(load(x + j + at, left, total), base) - rest)));
     });
   });
 }
@@ -230,11 +279,10 @@ void extreme_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y
   const B zero(T(0)), one(T(1)), rest(std::numeric_limits<T>::quiet_NaN());
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     const B best = line.number(y + j);
-    B count = zero;
-    line.each([&](std::size_t at, std::size_t left) {
-      count += ops::where(load(x + j + at, left, rest) == best, one, zero);
+    const B count = line.sum([&](std::size_t at, std::size_t left) {
+      return ops::where(load(x + j + at, left, rest) == best, one, zero);
     });
-    const B share = one / line.total(count), adjoint = line.number(g + j);
+    const B share = one / count, adjoint = line.number(g + j);
     line.each([&](std::size_t at, std::size_t left) {
       const B chosen = ops::where(load(x + j + at, left, rest) == best, one, zero);
       store(dx + j + at, left, accumulate, B(adjoint * (chosen * share)));
@@ -260,11 +308,9 @@ template <class B, class T>
 void softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
   const B zero(T(0));
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
-    B sums = zero;
-    line.each([&](std::size_t at, std::size_t left) {
-      sums += load(g + j + at, left, zero) * load(y + j + at, left, zero);
+    const B total = line.sum([&](std::size_t at, std::size_t left) {
+      return B(load(g + j + at, left, zero) * load(y + j + at, left, zero));
     });
-    const B total = line.total(sums);
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate,
             B(load(y + j + at, left, zero) * (load(g + j + at, left, zero) - total)));
@@ -276,9 +322,7 @@ template <class B, class T>
 void log_softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
   const B zero(T(0));
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
-    B sums = zero;
-    line.each([&](std::size_t at, std::size_t left) { sums += load(g + j + at, left, zero); });
-    const B total = line.total(sums);
+    const B total = line.sum([&](std::size_t at, std::size_t left) { return load(g + j + at, left, zero); });
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate,
             B(load(g + j + at, left, zero) - ops::exp(load(y + j + at, left, zero)) * total));

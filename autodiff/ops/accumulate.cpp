@@ -23,7 +23,7 @@ void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
   for (std::size_t i = 0; i < shape.size(); ++i)
     if (shape[i] == 1) mask |= 1u << (i + new_axes);
   if (!y.accumulate) std::fill_n(y.data, element_count(shape, "sum"), T(0));
-  add_sum(y.data, x.data(), x.shape(), mask, T(1));
+  add_sum(y.data, x.data(), x.shape(), mask);
 }
 
 template <class T>
@@ -36,10 +36,23 @@ Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
   return reshape(sum(x, axes), Dims(shape));
 }
 
+template <class T>
+Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
+  const Tensor<T> seed = mask * equal(adjoint, 0);
+  if (adjoint.requires_grad() && contains(seed, 1)) {
+    Pass pass(true, true, std::vector<Pass::Target>{{&node_, {}}});
+    pass.replay(*adjoint.handle().node.get(), seed.handle());
+    if (Handle& slope = pass.find(node_)->gradient; slope.value)
+      return seed * Tensor<T>(std::move(slope));
+  }
+  return zeros<T>(adjoint.shape());
+}
+
 #define XTAPE_INSTANTIATE(T)                                              \
   template Tensor<T> sum_of_adjoints(const Tensor<T>&, const Tensor<T>&); \
   template void sum_to_shape(Target<T>, const Shape&, const Tensor<T>&);  \
-  template Tensor<T> sum_to_shape(const Tensor<T>&, const Shape&);
+  template Tensor<T> sum_to_shape(const Tensor<T>&, const Shape&);        \
+  template Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

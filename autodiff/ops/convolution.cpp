@@ -111,13 +111,13 @@ struct Conv2d {
         gemm(false, true, out, K, n * L, adjoint(part), part.columns, true, to_sums + part.group * out * K);
       });
       if (!dw.accumulate) std::fill_n(dw.data, out * K, T(0));
-      kernels<T>().add_rows(dw.data, sums.data(), tiles.groups, out * K, T(1));
+      kernels<T>().add_rows(dw.data, sums.data(), tiles.groups, out * K);
     });
     // db (out) = Σ g over samples and places
     if (d.input_count() == 3)
       d.accumulate(2, [&](Target<T> db) {
         if (!db.accumulate) std::fill_n(db.data, out, T(0));
-        add_sum(db.data, d.adjoint.data(), to, 0b1101, T(1));
+        add_sum(db.data, d.adjoint.data(), to, 0b1101);
       });
   }
 

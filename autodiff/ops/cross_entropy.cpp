@@ -35,7 +35,8 @@ struct SoftmaxCrossEntropy {
       for (std::size_t i = first; i < last; ++i) {
         const T* const row = z.data() + i * C;
         kernels<T>().logsumexp(rest() + i, largest() + i, row, C, 1);
-        y.data[i] = largest()[i] - row[label(i)] + rest()[i];
+        const T logit = row[label(i)];
+        y.data[i] = (std::isinf(logit) && logit > 0 ? T(0) : largest()[i] - logit) + rest()[i];
       }
     });
   }
@@ -52,8 +53,8 @@ struct SoftmaxCrossEntropy {
       const auto row_gradient = [&](std::size_t i) {
         const T* const g = d.adjoint.data() + i;
         const T* const row = z.data() + i * C;
-        // Where the largest is infinite there is no distribution, and the gradient is NaN.
-        const T sum = std::isinf(largest()[i]) ? std::numeric_limits<T>::quiet_NaN() : rest()[i];
+        // Where all are −∞ there is no distribution, and the gradient is NaN.
+        const T sum = std::isinf(rest()[i]) ? std::numeric_limits<T>::quiet_NaN() : rest()[i];
         kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &sum, largest() + i, C, 1);
         dz.data[i * C + label(i)] -= *g;
       };
@@ -71,8 +72,10 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) 
   const Shape& z = logits.shape();
   if (z.size() != 2) throw Error("cross_entropy", "logits of shape " + to_string(z) + " are not (N, C)");
   if (!(labels.shape() == Shape{z[0]}))
-    throw Error("cross_entropy", "labels of shape " + to_string(labels.shape()) + " for logits of shape " +
-                                     to_string(z) + ": one label for each row is needed");
+    throw Error("cross_entropy",
+                "labels of shape " + to_string(labels.shape()) + " for logits of shape " + to_string(z) +
+                    ": one label for each row is needed" +
+                    (labels.size() == z[0] ? ": reshape them to " + to_string(Shape{z[0]}) : ""));
   for (std::size_t i = 0; i < labels.size(); ++i)
     if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::ptrdiff_t>(z[1]))
       throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " +

@@ -76,7 +76,15 @@ struct Elementwise {
     if (!d.needs(I)) return;
     const bool last = !((K > I && d.needs(K)) || ...);
     if (passes_adjoint<Rule>(I)) return last ? d.add(I, std::move(d.adjoint)) : d.add(I, d.adjoint);
-    if (d.creates_graph()) return d.add(I, recorded_gradient<I>(rule, d, d.adjoint, all));
+    if (d.creates_graph()) {
+      Tensor<T> gradient = recorded_gradient<I>(rule, d, d.adjoint, all);
+      if constexpr (requires { Rule::is_length; }) {
+        const Tensor<T> zero = equal(kept_by<Rule>(I) & keep_output ? d.output() : d.input(I), T(0));
+        // What its rule takes for 0 there is x times the limit of the adjoint / length.
+        if (contains(zero, T(1))) gradient = gradient + where(zero, d.input(I), T(0)) * d.adjoint_slope(zero);
+      }
+      return d.add(I, std::move(gradient));
+    }
     const Shape& wide = d.adjoint.shape();
     const auto run = [&](Target<T> to) {
       fused_gradient<I>(rule, d, operand(d.adjoint), to, wide, d.adjoint.size(), all);
@@ -88,10 +96,10 @@ struct Elementwise {
   }
 };
 
-/// y = scale Σ of an elementwise operation on two tensors of one shape, whose own array is never made.
+/// y = Σ / divisor of an elementwise operation on two tensors of one shape, whose own array is never made.
 template <class T, class Rule>
 struct ElementwiseSum {
-  T scale;
+  T divisor;
   static constexpr const char* name = Rule::name;
 
   Shape shape(const Shape&, const Shape&) const { return {}; }
@@ -105,9 +113,9 @@ struct ElementwiseSum {
       kernels<T>().value[op_number<Rule>](&rule, values.data(), false, n, x.data(), strides.data());
       return kernels<T>().sum(values.data(), n);
     };
-    *y.data = scale * sum_in_parallel<T>(a.size(), [&](std::size_t start, std::size_t n) {
-                return sum_of_parts<T>(n, tile, part, start);
-              });
+    const T sum = sum_in_parallel<T>(
+        a.size(), [&](std::size_t start, std::size_t n) { return sum_of_parts<T>(n, tile, part, start); });
+    *y.data = sum / divisor;
   }
   static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
   void backward(Gradients<T>& d) const {
@@ -120,8 +128,8 @@ struct ElementwiseSum {
   void add_gradient(Gradients<T>& d) const {
     constexpr std::make_index_sequence<2> all;
     if (!d.needs(I)) return;
-    if (d.creates_graph()) return d.add(I, recorded_gradient<I>(Rule{}, d, scale * d.adjoint, all));
-    const T g = scale * *d.adjoint.data();
+    if (d.creates_graph()) return d.add(I, recorded_gradient<I>(Rule{}, d, d.adjoint / divisor, all));
+    const T g = *d.adjoint.data() / divisor;
     const Shape to = d.shape(I);
     d.accumulate(I, [&](Target<T> y) {
       const Shape one;
@@ -157,8 +165,8 @@ Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <template <class> class Op, class T>
-Tensor<T> elementwise_sum(const Tensor<T>& a, const Tensor<T>& b, std::type_identity_t<T> scale) {
-  return apply<T>(ElementwiseSum<T, Op<T>>{scale}, a, b);
+Tensor<T> elementwise_sum(const Tensor<T>& a, const Tensor<T>& b, std::type_identity_t<T> divisor) {
+  return apply<T>(ElementwiseSum<T, Op<T>>{divisor}, a, b);
 }
 
 template <template <class> class Op, class T>

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "../base/pool_vector.hpp"
 #include "../base/text.hpp"
 #include "../elementwise.hpp"
 #include "../layout.hpp"
@@ -67,12 +68,20 @@ struct ScatterBlocks {
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
     if (!y.accumulate) std::fill_n(y.data, element_count(to, name), T(0));
-    const T* from_block = x.data();
-    for (std::ptrdiff_t offset : *offsets) {
-      for (std::size_t i = 0; i < block; ++i)
-        y.data[offset + static_cast<std::ptrdiff_t>(i)] += from_block[i];
-      from_block += block;
-    }
+    const auto add = [&](auto* sums) {
+      const T* from_block = x.data();
+      for (std::ptrdiff_t offset : *offsets) {
+        for (std::size_t i = 0; i < block; ++i)
+          sums[offset + static_cast<std::ptrdiff_t>(i)] += from_block[i];
+        from_block += block;
+      }
+    };
+    // Where thousands may meet at one place, their sum is computed in more digits, if it is not mostly zeros.
+    const std::size_t size = element_count(to, name);
+    if (offsets->size() < 1024 || size > 8 * x.size()) return add(y.data);
+    PoolVector<Wider<T>> sums(size, Wider<T>(0));
+    add(sums.data());
+    for (std::size_t i = 0; i < size; ++i) y.data[i] = static_cast<T>(y.data[i] + sums[i]);
   }
   void backward(Gradients<T>& d) const { d.add(0, GatherBlocks<T>{name, from, offsets, block}, d.adjoint); }
 };

@@ -108,7 +108,7 @@ struct Linear {
     // db (out) = Σ g
     d.accumulate(2, [&](Target<T> db) {
       if (!db.accumulate) std::fill_n(db.data, out, T(0));
-      add_sum(db.data, g.data(), g.shape(), 1u, T(1));
+      add_sum(db.data, g.data(), g.shape(), 1u);
     });
   }
 };

@@ -13,11 +13,24 @@ namespace xtape {
 namespace detail {
 namespace {
 
+std::size_t rows_of_block(std::size_t F) {
+  return std::max<std::size_t>(64, part_size / std::max<std::size_t>(F, 1));
+}
+
+/// f(i, first, rows) for each block i of the rows of a matrix (N, F), which threads share out.
+template <class Function>
+void for_row_blocks(std::size_t N, std::size_t F, const Function& f) {
+  const std::size_t block = rows_of_block(F);
+  for_blocks(quotient_up(N, block), N * F, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) f(i, i * block, std::min(block, N - i * block));
+  });
+}
+
 /// x (N, F); the moments are of columns (batch) or of rows (layer).
 template <class T, bool batch>
 struct Normalize {
   T epsilon;
-  Tensor<T> mean, inverse;  ///< inverse = 1/√(variance + epsilon)
+  Tensor<T> moments;  ///< as Kernels::batch_norm and layer_norm write them
   static constexpr const char* name = batch ? "batch_norm" : "layer_norm";
 
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
@@ -25,9 +38,12 @@ struct Normalize {
   void backward(Gradients<T>& d) const {
     if (d.creates_graph()) {
       replay_through<T>(name, d, [&] {
-        const Tensor<T> x = d.recorded_input(0), centered = x - xtape::mean(x, batch ? 0 : 1, true);
-        const Tensor<T> deviation = sqrt(xtape::mean(square(centered), batch ? 0 : 1, true) + epsilon);
-        return d.recorded_input(1) * (centered / deviation);
+        // By deviations from a constant next to the mean, which lose no digits.
+        const int axis = batch ? 0 : 1;
+        const Tensor<T> near = d.recorded_input(0) - unsqueeze(slice(moments, 0), axis);
+        const Tensor<T> centered = near - mean(near, axis, true);
+        const Tensor<T> variance = mean(square(centered), axis, true) + epsilon, none = equal(variance, 0);
+        return d.recorded_input(1) * where(none, 0, centered / sqrt(where(none, 1, variance)));
       });
       return d.add(2, d.adjoint);
     }
@@ -38,24 +54,20 @@ struct Normalize {
     const auto run = [&](T* dx, bool accumulate) {
       if constexpr (batch) {
         kernels<T>().batch_norm_gradient(dx, accumulate, dgamma.mutable_data(), dbeta.mutable_data(),
-                                         d.adjoint.data(), data(0), data(1), mean.data(), inverse.data(), N,
-                                         F);
+                                         d.adjoint.data(), data(0), data(1), moments.data(), N, F);
       } else {
-        // Blocks of rows, each with its own part of dgamma and of dbeta.
-        const std::size_t block = std::max<std::size_t>(64, part_size / F), blocks = quotient_up(N, block);
+        // Each block of rows has its own part of dgamma and of dbeta.
+        const std::size_t blocks = quotient_up(N, rows_of_block(F));
         Tensor<T> parts = zeros<T>({2 * blocks, F});
         T *const gammas = parts.mutable_data(), *const betas = gammas + blocks * F;
-        for_blocks(blocks, N * F, [&](std::size_t begin, std::size_t end) {
-          for (std::size_t i = begin; i < end; ++i) {
-            const std::size_t first = i * block, at = first * F;
-            kernels<T>().layer_norm_gradient(dx ? dx + at : nullptr, accumulate, gammas + i * F,
-                                             betas + i * F, d.adjoint.data() + at, data(0) + at, data(1),
-                                             mean.data() + first, inverse.data() + first,
-                                             std::min(block, N - first), F);
-          }
+        for_row_blocks(N, F, [&](std::size_t i, std::size_t first, std::size_t rows) {
+          const std::size_t at = first * F;
+          kernels<T>().layer_norm_gradient(dx ? dx + at : nullptr, accumulate, gammas + i * F, betas + i * F,
+                                           d.adjoint.data() + at, data(0) + at, data(1),
+                                           moments.data() + 4 * first, rows, F);
         });
-        kernels<T>().add_rows(dgamma.mutable_data(), gammas, blocks, F, T(1));
-        kernels<T>().add_rows(dbeta.mutable_data(), betas, blocks, F, T(1));
+        kernels<T>().add_rows(dgamma.mutable_data(), gammas, blocks, F);
+        kernels<T>().add_rows(dbeta.mutable_data(), betas, blocks, F);
       }
     };
     if (d.needs(0))
@@ -73,23 +85,27 @@ Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>&
   constexpr const char* name = Normalize<T, batch>::name;
   Observed observed(name);
   const std::size_t N = x.shape()[0], F = x.shape()[1];
-  const Shape reduced{batch ? F : N};
-  Tensor<T> y = make_result(x.shape(), name, x), mean = Tensor<T>::uninitialized(reduced),
-            inverse = Tensor<T>::uninitialized(reduced);
-  T *const to = y.mutable_data(), *const centers = mean.mutable_data(),
-           *const factors = inverse.mutable_data();
+  Tensor<T> y = make_result(x.shape(), name, x), all = Tensor<T>::uninitialized({4, batch ? F : N});
   if constexpr (batch)
-    kernels<T>().batch_norm(to, centers, factors, x.data(), gamma.data(), beta.data(), N, F, epsilon);
+    kernels<T>().batch_norm(y.mutable_data(), all.mutable_data(), x.data(), gamma.data(), beta.data(), N, F,
+                            epsilon);
   else
-    for_blocks(N, N * F, [&](std::size_t first, std::size_t last) {
-      kernels<T>().layer_norm(to + first * F, centers + first, factors + first, x.data() + first * F,
-                              gamma.data(), beta.data(), last - first, F, epsilon);
-    });
+    for_row_blocks(N, F,
+                   [&, to = y.mutable_data(), found = all.mutable_data()](std::size_t, std::size_t first,
+                                                                          std::size_t rows) {
+                     kernels<T>().layer_norm(to + first * F, found + 4 * first, x.data() + first * F,
+                                             gamma.data(), beta.data(), rows, F, epsilon);
+                   });
+  if (moments) {
+    *moments = {Tensor<T>::uninitialized({F}), Tensor<T>::uninitialized({F})};
+    for (std::size_t i = 0; i < F; ++i) {
+      moments->mean.mutable_data()[i] = all.data()[i] + all.data()[F + i];
+      moments->variance.mutable_data()[i] = all.data()[2 * F + i] / static_cast<T>(N);
+    }
+  }
   const std::array<const Handle*, 3> inputs{&x.handle(), &gamma.handle(), &beta.handle()};
-  Tensor<T> recorded =
-      record<T>(Normalize<T, batch>{epsilon, std::move(mean), std::move(inverse)}, std::move(y), inputs);
+  Tensor<T> recorded = record<T>(Normalize<T, batch>{epsilon, std::move(all)}, std::move(y), inputs);
   observed.result(recorded.handle(), inputs);
-  if (moments) *moments = {xtape::mean(x.detach(), 0), var(x.detach(), 0)};
   return recorded;
 }
 

@@ -33,39 +33,37 @@ struct AxisRun {
 template <class T>
 struct Expand;
 
-/// y = scale Σ x over the masked axes.
+/// y = Σ x over the masked axes.
 template <class T>
 struct Sum {
   static constexpr bool accumulates = true;
   unsigned mask;
   bool keepdims;
-  T scale;
-  const char* name = "sum";
+  static constexpr const char* name = "sum";
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
     if (!y.accumulate) std::fill_n(y.data, element_count(shape(x.shape()), name), T(0));
-    add_sum(y.data, x.data(), x.shape(), mask, scale);
+    add_sum(y.data, x.data(), x.shape(), mask);
   }
-  void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims, scale}, d.adjoint); }
+  void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims}, d.adjoint); }
 };
 
-/// y = scale x, repeated along the masked axes of the shape `to`.
+/// y = x, repeated along the masked axes of the shape `to`.
 template <class T>
 struct Expand {
   static constexpr bool accumulates = true;
   Shape to;
   unsigned mask;
   bool keepdims;
-  T scale;
   static constexpr const char* name = "expand";
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
     copy_from_strided(y.data, y.accumulate, x.data(), to,
-                      broadcast_strides(reduced_shape(to, mask, true), to), scale);
+                      broadcast_strides(reduced_shape(to, mask, true), to));
   }
-  void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims, scale}, d.adjoint); }
+  void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims}, d.adjoint); }
 };
 
 /// The largest or smallest element over the masked axes.
@@ -109,7 +107,7 @@ struct Extreme {
                       });
       });
     const Tensor<T> best = equal(x, with_axes(y, x.shape(), mask));
-    const Tensor<T> share = best / apply<T>(Sum<T>{mask, true, T(1)}, best);
+    const Tensor<T> share = best / apply<T>(Sum<T>{mask, true}, best);
     d.add(0, with_axes(d.adjoint, x.shape(), mask) * share);
   }
 };
@@ -124,20 +122,8 @@ struct Norm {
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
     const std::size_t n = element_count(shape(x.shape()), name);
-    const Kernels<T>& k = kernels<T>();
     std::fill_n(y.data, n, T(0));
-    reduce(
-        y.data, x.data(), x.shape(), mask,
-        [&](T* to, const T* from, std::size_t m) {
-          *to += sum_in_parallel<T>(
-              m, [&](std::size_t start, std::size_t size) { return k.sum_of_squares(from + start, size); });
-        },
-        [&](T* to, const T* from, std::size_t rows, std::size_t m) {
-          fold_rows(to, from, rows, m, T(0), k.add_squared_rows,
-                    [&](T* all, const T* parts, std::size_t count, std::size_t width) {
-                      k.add_rows(all, parts, count, width, T(1));
-                    });
-        });
+    add_sum(y.data, x.data(), x.shape(), mask, kernels<T>().sum_of_squares, kernels<T>().add_squared_rows);
     constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
     const bool normal = std::all_of(y.data, y.data + n, [](T s) { return s >= low && std::isfinite(s); });
     if (normal || x.size() == 0) {
@@ -147,7 +133,7 @@ struct Norm {
     const Tensor<T> largest = apply<T>(Extreme<T, true>{mask, true}, abs(x.detach()));
     const Tensor<T> unit =
         where(equal(largest, 0) + equal(largest, std::numeric_limits<T>::infinity()), 1, largest);
-    const Tensor<T> scaled = unit * sqrt(apply<T>(Sum<T>{mask, true, T(1)}, square(x.detach() / unit)));
+    const Tensor<T> scaled = unit * sqrt(apply<T>(Sum<T>{mask, true}, square(x.detach() / unit)));
     std::copy_n(scaled.data(), n, y.data);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
@@ -168,9 +154,31 @@ struct Norm {
                           part(0, n);
                       });
       });
-    const Tensor<T> length = with_axes(y, x.shape(), mask);
     // x / y first: g / y could leave the normal range.
-    d.add(0, with_axes(d.adjoint, x.shape(), mask) * (x / where(equal(length, 0), 1, length)));
+    const auto wide = [&](const Tensor<T>& reduced) { return with_axes(reduced, x.shape(), mask); };
+    if (!contains(y, 0)) return d.add(0, wide(d.adjoint) * (x / wide(y)));
+    const Tensor<T> at_zero = equal(y, 0), zero = wide(at_zero);
+    const Tensor<T> limit = where(zero, x, 0) * wide(d.adjoint_slope(at_zero));
+    d.add(0, where(zero, limit, wide(d.adjoint) * (x / wide(where(at_zero, 1, y)))));
+  }
+};
+
+/// Σ x² over the masked axes.
+template <class T>
+struct SquaredNorm {
+  unsigned mask;
+  bool keepdims;
+  static constexpr const char* name = "squared_norm";
+
+  Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    std::fill_n(y.data, element_count(shape(x.shape()), name), T(0));
+    add_sum(y.data, x.data(), x.shape(), mask, kernels<T>().sum_of_squares, kernels<T>().add_squared_rows);
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0); }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> x = d.input(0);
+    d.add(0, with_axes(2 * d.adjoint, x.shape(), mask) * x);
   }
 };
 
@@ -199,11 +207,17 @@ struct LogSumExp {
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
     const Tensor<T> x = d.input(0), y = d.output();
-    if (d.creates_graph()) {
-      // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
-      const Tensor<T> finite = where(equal(y, -std::numeric_limits<T>::infinity()), 0, y);
-      return d.add(0,
-                   with_axes(d.adjoint, x.shape(), mask()) * exp(x - with_axes(finite, x.shape(), mask())));
+    constexpr T infinity = std::numeric_limits<T>::infinity();
+    const bool infinite = contains(y, infinity);
+    if (d.creates_graph() || infinite) {
+      const auto wide = [&](const Tensor<T>& reduced) { return with_axes(reduced, x.shape(), mask()); };
+      // Where all of a line is −∞ the difference would be NaN; its gradient is 0. A single +∞ takes all of
+      // it.
+      const Tensor<T> difference = x - wide(where(equal(y, -infinity), 0, y));
+      if (!infinite) return d.add(0, wide(d.adjoint) * exp(difference));
+      const Tensor<T> largest = equal(x, infinity), count = apply<T>(Sum<T>{mask(), true}, largest);
+      const Tensor<T> share = where(count > 1, std::numeric_limits<T>::quiet_NaN(), wide(d.adjoint));
+      return d.add(0, share * exp(where(largest, 0, difference)));
     }
     d.accumulate(0, [&](Target<T> dx) {
       for_each_slab(x.shape(), axis, axes,
@@ -283,11 +297,11 @@ struct CumulativeSum {
   void compute(Target<T> y, const Tensor<T>& x) const {
     for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       for (std::size_t column = first; column < first + inner; ++column) {
-        T total = 0;
+        Wider<T> total = 0;  // each sum is rounded once, and none is built on rounded ones
         for (std::size_t k = 0; k < n; ++k) {
           const std::size_t i = column + (reverse ? n - 1 - k : k) * inner;
           total += x.data()[i];
-          y.data[i] = y.accumulate ? y.data[i] + total : total;
+          y.data[i] = static_cast<T>(y.accumulate ? y.data[i] + total : total);
         }
       }
     });

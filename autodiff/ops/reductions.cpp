@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "moment_ops.hpp"
 #include "reduction_ops.hpp"
 
 namespace xtape {
@@ -25,10 +26,7 @@ std::size_t reduced_count(const Tensor<T>& x, unsigned mask) {
 
 template <class T>
 Tensor<T> mean(const Tensor<T>& x, unsigned mask, bool keepdims) {
-  const std::size_t n = reduced_count(x, mask);
-  if (n == 0)
-    return apply<T>(detail::Sum<T>{mask, keepdims, T(1), "mean"}, x) * std::numeric_limits<T>::quiet_NaN();
-  return apply<T>(detail::Sum<T>{mask, keepdims, T(1) / static_cast<T>(n), "mean"}, x);
+  return apply<T>(detail::Mean<T>{mask, keepdims, static_cast<T>(reduced_count(x, mask))}, x);
 }
 
 // Halves are multiplied until one is left: no division, so zeros need no care, to any order.
@@ -62,18 +60,19 @@ Tensor<T> extreme(const Tensor<T>& x, unsigned mask, bool keepdims) {
 
 template <class T>
 Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdims, std::size_t ddof) {
-  const Tensor<T> deviation = x - mean(x, mask, true);
   const std::size_t count = reduced_count(x, mask);
   if (count == 0) return mean(x, mask, keepdims);
-  const T n = static_cast<T>(count) - static_cast<T>(ddof);
-  return apply<T>(detail::Sum<T>{mask, keepdims, T(1) / std::max(n, T(0)), "var"}, square(deviation));
-}
-
-/// √v with the derivative 0 where v = 0.
-template <class T>
-Tensor<T> root(const Tensor<T>& v) {
-  const Tensor<T> is_zero = equal(v, 0);
-  return sqrt(where(is_zero, 1, v)) * (1 - is_zero);
+  if (mask != 0 && detail::AxisRun(mask).axes == 0) {  // with what is reduced at the end
+    Axes order;
+    for (const unsigned reduced : {0u, 1u})
+      for (std::size_t i = 0; i < x.rank(); ++i)
+        if ((mask >> i & 1u) == reduced) order.push_back(static_cast<std::ptrdiff_t>(i));
+    const unsigned last = all_axes(x) & ~((1u << (x.rank() - detail::bit_count(mask))) - 1u);
+    return reshape(var(transpose(x, order), last, false, ddof),
+                   Dims(detail::reduced_shape(x.shape(), mask, keepdims)));
+  }
+  const T divisor = std::max(static_cast<T>(count) - static_cast<T>(ddof), T(0));
+  return apply<T>(detail::Variance<T>(x.shape(), mask, keepdims, divisor), x);
 }
 
 template <class T>
@@ -93,11 +92,11 @@ Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
 
 template <class T>
 Tensor<T> sum(Tensor<T> x) {
-  return apply<T>(detail::Sum<T>{all_axes(x), false, T(1)}, x);
+  return apply<T>(detail::Sum<T>{all_axes(x), false}, x);
 }
 template <class T>
 Tensor<T> sum(Tensor<T> x, const Axes& axes, bool keepdims) {
-  return apply<T>(detail::Sum<T>{detail::axis_mask(axes, x.rank(), "sum"), keepdims, T(1)}, x);
+  return apply<T>(detail::Sum<T>{detail::axis_mask(axes, x.rank(), "sum"), keepdims}, x);
 }
 
 template <class T>
@@ -147,11 +146,12 @@ Tensor<T> var(Tensor<T> x, const Axes& axes, bool keepdims, std::size_t ddof) {
 
 template <class T>
 Tensor<T> std(Tensor<T> x) {
-  return root(var(x));
+  return apply<T>(detail::StandardDeviation<T>{}, var(x));
 }
 template <class T>
 Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims, std::size_t ddof) {
-  return root(var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
+  return apply<T>(detail::StandardDeviation<T>{},
+                  var(x, detail::axis_mask(axes, x.rank(), "std"), keepdims, ddof));
 }
 
 template <class T>
@@ -161,6 +161,15 @@ Tensor<T> norm(Tensor<T> x) {
 template <class T>
 Tensor<T> norm(Tensor<T> x, const Axes& axes, bool keepdims) {
   return apply<T>(detail::Norm<T>{detail::axis_mask(axes, x.rank(), "norm"), keepdims}, x);
+}
+
+template <class T>
+Tensor<T> squared_norm(Tensor<T> x) {
+  return apply<T>(detail::SquaredNorm<T>{all_axes(x), false}, x);
+}
+template <class T>
+Tensor<T> squared_norm(Tensor<T> x, const Axes& axes, bool keepdims) {
+  return apply<T>(detail::SquaredNorm<T>{detail::axis_mask(axes, x.rank(), "squared_norm"), keepdims}, x);
 }
 
 template <class T>
@@ -194,21 +203,22 @@ Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis) {
 #define XTAPE_INSTANTIATE_AXES(T, f) \
   template Tensor<T> f(Tensor<T>);   \
   template Tensor<T> f(Tensor<T>, const Axes&, bool);
-#define XTAPE_INSTANTIATE(T)                                                     \
-  XTAPE_INSTANTIATE_AXES(T, sum)                                                 \
-  XTAPE_INSTANTIATE_AXES(T, mean)                                                \
-  XTAPE_INSTANTIATE_AXES(T, prod)                                                \
-  XTAPE_INSTANTIATE_AXES(T, max)                                                 \
-  XTAPE_INSTANTIATE_AXES(T, min)                                                 \
-  XTAPE_INSTANTIATE_AXES(T, norm)                                                \
-  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                           \
-  template Tensor<T> var(Tensor<T>);                                             \
-  template Tensor<T> var(Tensor<T>, const Axes&, bool, std::size_t);             \
-  template Tensor<T> std(Tensor<T>);                                             \
-  template Tensor<T> std(Tensor<T>, const Axes&, bool, std::size_t);             \
-  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);                  \
-  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);              \
-  template Tensor<T> cumsum(Tensor<T>);                                          \
+#define XTAPE_INSTANTIATE(T)                                         \
+  XTAPE_INSTANTIATE_AXES(T, sum)                                     \
+  XTAPE_INSTANTIATE_AXES(T, mean)                                    \
+  XTAPE_INSTANTIATE_AXES(T, prod)                                    \
+  XTAPE_INSTANTIATE_AXES(T, max)                                     \
+  XTAPE_INSTANTIATE_AXES(T, min)                                     \
+  XTAPE_INSTANTIATE_AXES(T, norm)                                    \
+  XTAPE_INSTANTIATE_AXES(T, squared_norm)                            \
+  XTAPE_INSTANTIATE_AXES(T, logsumexp)                               \
+  template Tensor<T> var(Tensor<T>);                                 \
+  template Tensor<T> var(Tensor<T>, const Axes&, bool, std::size_t); \
+  template Tensor<T> std(Tensor<T>);                                 \
+  template Tensor<T> std(Tensor<T>, const Axes&, bool, std::size_t); \
+  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);      \
+  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);  \
+  template Tensor<T> cumsum(Tensor<T>);                              \
   template Tensor<T> cumsum(Tensor<T>, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

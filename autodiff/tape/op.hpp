@@ -10,6 +10,7 @@
 //     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
 //   };
 #pragma once
+#include <algorithm>
 #include <array>
 #include <new>
 #include <span>
@@ -27,6 +28,15 @@ constexpr unsigned keep_input(unsigned i) { return 1u << i; }
 
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
+
+/// What long sums in sequence are computed in.
+template <class T>
+using Wider = std::conditional_t<sizeof(T) == sizeof(float), double, long double>;
+
+template <class T>
+bool contains(const Tensor<T>& x, std::type_identity_t<T> number) {
+  return std::find(x.data(), x.data() + x.size(), number) != x.data() + x.size();
+}
 
 /// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
 template <class T>
@@ -51,6 +61,10 @@ class Gradients {
   /// A kept input with its place on the tape, for a rule that records and replays.
   Tensor<T> recorded_input(std::size_t i) const { return tensor(i, node_.inputs()[i]); }
   bool creates_graph() const { return pass_.creates_graph(); }
+  /// d(adjoint)/d(output) at the elements of the output that `mask` marks and where the adjoint is 0, and 0
+  /// at others. Where the output is 0 and g(y) / y is wanted, as at the origin of a norm, this is its limit,
+  /// by l'Hôpital: so ‖x‖² has its second derivative there. Only a pass that creates a graph has it.
+  Tensor<T> adjoint_slope(const Tensor<T>& mask);
   Pass& pass() const { return pass_; }
   /// For inputs of another element type, without the adjoint.
   template <class From>

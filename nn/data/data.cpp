@@ -69,11 +69,11 @@ template <class T>
 Standardizer<T>::Standardizer(const Dataset<T>& training, bool per_feature) {
   if (training.size() == 0) throw Error("Standardizer", "there are no samples to take a mean of");
   const Tensor<T>& x = training.inputs;
-  mean = per_feature ? xtape::mean(x, 0) : xtape::mean(x);
+  const auto average = [&](const Tensor<T>& a) { return per_feature ? xtape::mean(a, 0) : xtape::mean(a); };
+  mean = average(x);
+  mean = mean + average(x - mean);  // what the sum has rounded off: so equal numbers are their mean
   const Tensor<T> deviation = per_feature ? xtape::std(x, 0) : xtape::std(x);
-  // The deviation of equal numbers may be their rounding, so it does not tell that they are equal.
-  const Tensor<T> range = per_feature ? max(x, 0) - min(x, 0) : max(x) - min(x);
-  sd = where((range > T(0)) * (deviation > T(0)), deviation, ones<T>(deviation.shape()));
+  sd = where(deviation > T(0), deviation, ones<T>(deviation.shape()));
 }
 
 template <class T>

@@ -10,15 +10,14 @@
 namespace xtape::nn {
 namespace {
 
-/// What a sum of losses is multiplied by.
+/// What a sum of losses is divided by.
 template <class T>
-T factor(Reduction reduction, const Shape& losses) {
-  const auto over = [](std::size_t n) { return T(1) / static_cast<T>(n); };
+T divisor(Reduction reduction, const Shape& losses) {
   switch (reduction) {
     case Reduction::mean:
-      return over(xtape::detail::element_count(losses, "loss"));
+      return static_cast<T>(xtape::detail::element_count(losses, "loss"));
     case Reduction::batch_mean:
-      return losses.empty() ? T(1) : over(losses[0]);
+      return losses.empty() ? T(1) : static_cast<T>(losses[0]);
     case Reduction::sum:
     case Reduction::none:
       return T(1);
@@ -30,15 +29,15 @@ template <class T>
 Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
   if (reduction == Reduction::none) return losses;
   if (reduction == Reduction::mean) return mean(losses);
-  const T scale = factor<T>(reduction, losses.shape());
-  return scale == T(1) ? sum(losses) : sum(losses) * scale;
+  const T n = divisor<T>(reduction, losses.shape());
+  return n == T(1) ? sum(losses) : sum(losses) / n;
 }
 
-/// weight · Op(a, b), reduced as one node.
+/// weight · Op(a, b), reduced as one node; the weight is a power of two.
 template <template <class> class Op, class T>
 Tensor<T> elementwise_loss(const Tensor<T>& a, const Tensor<T>& b, Reduction reduction, T weight = 1) {
   if (reduction != Reduction::none)
-    return xtape::detail::elementwise_sum<Op>(a, b, weight * factor<T>(reduction, a.shape()));
+    return xtape::detail::elementwise_sum<Op>(a, b, divisor<T>(reduction, a.shape()) / weight);
   const Tensor<T> losses = xtape::detail::elementwise<Op>(a, b);
   return weight == T(1) ? losses : weight * losses;
 }
@@ -49,6 +48,19 @@ void require_same_shape(const char* op, const Tensor<T>& prediction, const Tenso
     throw Error(op, "shapes " + to_string(prediction.shape()) + " of the prediction and " +
                         to_string(target.shape()) + " of the target differ" +
                         (prediction.size() == target.size() ? ": reshape the target" : ""));
+}
+
+void require_one_hot(const Indices& rows) {
+  const std::size_t C = rows.shape()[1];
+  for (std::size_t i = 0; i < rows.size(); i += C) {
+    const auto row = rows.values().begin() + static_cast<std::ptrdiff_t>(i);
+    const auto end = row + static_cast<std::ptrdiff_t>(C);
+    if (std::count(row, end, 1) != 1 || std::count(row, end, 0) + 1 != end - row)
+      throw Error("cross_entropy",
+                  "row " + std::to_string(i / C) + " of the integers of shape " + to_string(rows.shape()) +
+                      " is not one-hot: give one label for each row of the logits, or a distribution as " +
+                      "floating-point numbers");
+  }
 }
 
 }  // namespace
@@ -83,7 +95,8 @@ Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& z, const Tensor<std:
 
 template <class T>
 Tensor<T> cross_entropy(const Tensor<T>& logits, const Indices& labels, Reduction reduction) {
-  if (labels.shape().size() == 2) {
+  if (labels.shape().size() == 2 && labels.shape() == logits.shape()) {
+    require_one_hot(labels);
     Tensor<T> rows = Tensor<T>::uninitialized(labels.shape());
     std::ranges::transform(labels.values(), rows.mutable_data(), [](auto i) { return static_cast<T>(i); });
     return detail::cross_entropy_of_rows(logits, rows, reduction);
@@ -102,7 +115,7 @@ Tensor<T> detail::cross_entropy_of_rows(const Tensor<T>& logits, const Tensor<T>
     throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");
   Tensor<T> logs = log_softmax(logits, 1);
   const T impossible = -std::numeric_limits<T>::infinity();
-  if (std::ranges::find(logs.data(), logs.data() + logs.size(), impossible) != logs.data() + logs.size())
+  if (std::find(logs.data(), logs.data() + logs.size(), impossible) != logs.data() + logs.size())
     logs = where(equal(rows, T(0)) * equal(logs, impossible), T(0), logs);  // 0 ln 0 = 0
   return reduce(-sum(rows * logs, 1), reduction);
 }

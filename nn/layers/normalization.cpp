@@ -41,9 +41,9 @@ Tensor<T> BatchNorm1d<T>::forward(const Tensor<T>& x) {
                                    " has no variance between rows: train with two at least, or call eval()");
   Moments<T> batch;
   Tensor<T> y = batch_norm(x, weight, bias, epsilon, &batch);
-  const T m = static_cast<T>(options_.momentum), unbiased = static_cast<T>(N) / static_cast<T>(N - 1);
+  const T m = static_cast<T>(options_.momentum), n = static_cast<T>(N);
   const Tensor<T> mean = (1 - m) * running_mean + m * batch.mean;
-  const Tensor<T> variance = (1 - m) * running_var + m * unbiased * batch.variance;
+  const Tensor<T> variance = (1 - m) * running_var + m * (batch.variance * n / (n - 1));
   running_mean.assign(mean);  // both or none
   running_var.assign(variance);
   return y;

@@ -73,18 +73,18 @@ void require_loss(const Names& names, const Tensor<T>& y, Activation output, Los
   }
 }
 
-/// s, what the sum of the losses of N rows and `outputs` columns is multiplied by.
+/// 1/s, what the sum of the losses of N rows and `outputs` columns is divided by.
 template <class T>
-T scale(const Names& names, Loss loss, std::optional<Reduction> reduction, std::size_t N,
-        std::size_t outputs) {
+T divisor(const Names& names, Loss loss, std::optional<Reduction> reduction, std::size_t N,
+          std::size_t outputs) {
   const bool of_rows = loss == Loss::softmax_cross_entropy;
   switch (reduction.value_or(loss == Loss::half_squared_error ? Reduction::sum : Reduction::mean)) {
     case Reduction::sum:
       return T(1);
     case Reduction::batch_mean:
-      return T(1) / static_cast<T>(N);
+      return static_cast<T>(N);
     case Reduction::mean:
-      return T(1) / static_cast<T>(of_rows ? N : N * outputs);
+      return static_cast<T>(of_rows ? N : N * outputs);
     case Reduction::none:
       break;
   }
@@ -92,34 +92,34 @@ T scale(const Names& names, Loss loss, std::optional<Reduction> reduction, std::
 }
 
 template <class T>
-Tensor<T> loss_value(Loss loss, const Tensor<T>& z, const Tensor<T>& a, const Tensor<T>& y, T s) {
+Tensor<T> loss_value(Loss loss, const Tensor<T>& z, const Tensor<T>& a, const Tensor<T>& y, T n) {
   // As in PyTorch, logarithms of the binary cross-entropy end at −100.
   const auto ln = [](const Tensor<T>& p) { return maximum(log(p), T(-100)); };
   switch (loss) {
     case Loss::half_squared_error:
-      return s * sum(T(0.5) * square(a - y));
+      return sum(T(0.5) * square(a - y)) / n;
     case Loss::mean_squared_error:
-      return s * sum(square(a - y));
+      return sum(square(a - y)) / n;
     case Loss::binary_cross_entropy:
-      return -s * sum(y * ln(a) + (1 - y) * ln(1 - a));
+      return -sum(y * ln(a) + (1 - y) * ln(1 - a)) / n;
     case Loss::softmax_cross_entropy:  // 0 ln 0 = 0
-      return -s * sum(where(equal(y, T(0)), T(0), y * log_softmax(z, 1)));
+      return -sum(where(equal(y, T(0)), T(0), y * log_softmax(z, 1))) / n;
   }
   throw Error("hand", "the loss is none of those of Loss");
 }
 
 /// Step 1: dJ/da.
 template <class T>
-Tensor<T> output_error(Loss loss, const Tensor<T>& a, const Tensor<T>& y, T s) {
+Tensor<T> output_error(Loss loss, const Tensor<T>& a, const Tensor<T>& y, T n) {
   switch (loss) {
     case Loss::half_squared_error:
-      return s * (a - y);
+      return (a - y) / n;
     case Loss::mean_squared_error:
-      return s * 2 * (a - y);
+      return 2 * (a - y) / n;
     case Loss::binary_cross_entropy:  // −y/a + (1 − y)/(1 − a), over one denominator that stays above 0
-      return s * (a - y) / maximum(a * (1 - a), T(1e-12));
+      return (a - y) / maximum(a * (1 - a), T(1e-12)) / n;
     case Loss::softmax_cross_entropy:  // 0 where y is, also for an a that has underflowed
-      return -s * where(equal(y, T(0)), T(0), y / a);
+      return -where(equal(y, T(0)), T(0), y / a) / n;
   }
   throw Error("hand", "the loss is none of those of Loss");
 }
@@ -127,10 +127,10 @@ Tensor<T> output_error(Loss loss, const Tensor<T>& a, const Tensor<T>& y, T s) {
 /// Step 2: δ of the output layer.
 template <class T>
 Tensor<T> output_delta(Loss loss, Activation g, const Tensor<T>& error, const Tensor<T>& z,
-                       const Tensor<T>& a, const Tensor<T>& y, T s) {
+                       const Tensor<T>& a, const Tensor<T>& y, T n) {
   // With its own activation a cross-entropy leaves the difference alone: dJ/da · a (1 − a) = a − y for the
   // sigmoid, and Σ_k dJ/da_k · a_k (1[k = i] − a_i) = a_i − y_i for the softmax.
-  if (loss == Loss::binary_cross_entropy || loss == Loss::softmax_cross_entropy) return s * (a - y);
+  if (loss == Loss::binary_cross_entropy || loss == Loss::softmax_cross_entropy) return (a - y) / n;
   return error * derivative(g, z, a);
 }
 
@@ -143,7 +143,7 @@ Layers<T> backpropagate(const Names& names, const Tensor<T>& x, const Tensor<T>&
   const bool one_sample = x.rank() == 1;
   const auto rows = [&](const Tensor<T>& t) { return one_sample ? unsqueeze(t.detach(), 0) : t.detach(); };
   const Tensor<T> input = rows(x), target = rows(y);
-  const T s = scale<T>(names, loss, reduction, target.shape()[0], target.shape()[1]);
+  const T n = divisor<T>(names, loss, reduction, target.shape()[0], target.shape()[1]);
 
   Layers<T> r{x.detach(), y.detach(), given, {}, {}, {}, {}, {}, {}, {}};
   for (Layer<T>& layer : r.layers) layer = {layer.W.detach(), layer.b.detach(), layer.activation};
@@ -156,11 +156,11 @@ Layers<T> backpropagate(const Names& names, const Tensor<T>& x, const Tensor<T>&
     r.z.push_back(matmul(l == 0 ? input : r.a[l - 1], transpose(layer.W)) + layer.b);
     r.a.push_back(is_softmax ? softmax(r.z[l], 1) : activate(layer.activation, r.z[l]));
   }
-  r.J = loss_value(loss, r.z.back(), r.a.back(), target, s);
+  r.J = loss_value(loss, r.z.back(), r.a.back(), target, n);
 
-  r.error.back() = output_error(loss, r.a.back(), target, s);
+  r.error.back() = output_error(loss, r.a.back(), target, n);
   r.delta.back() =
-      output_delta(loss, r.layers.back().activation, r.error.back(), r.z.back(), r.a.back(), target, s);
+      output_delta(loss, r.layers.back().activation, r.error.back(), r.z.back(), r.a.back(), target, n);
   // Step 3: error = Wᵀ δ of the layer above, δ = error · g'(z).
   for (std::size_t l = L - 1; l-- > 0;) {
     r.error[l] = matmul(r.delta[l + 1], r.layers[l + 1].W);

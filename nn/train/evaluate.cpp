@@ -45,10 +45,13 @@ Evaluation evaluate(Module<T>& model, const Dataset<T>& data, const std::type_id
   DataLoader<T> batches(data, {.batch_size = batch_size, .shuffle = false});
   for (const Dataset<T>& batch : batches) {
     const Tensor<T> output = model(batch.inputs);
-    const double share = static_cast<double>(batch.size()) / static_cast<double>(data.size());
-    sum.loss += share * static_cast<double>(loss(output, batch).item());
-    sum.accuracy += share * (data.labels.empty() ? std::nan("") : accuracy(output, batch.labels));
+    const double n = static_cast<double>(batch.size());
+    sum.loss += n * static_cast<double>(loss(output, batch).item());
+    // A whole number, which the product may miss: so 49 of 49 right are 1.
+    sum.accuracy += data.labels.empty() ? std::nan("") : std::round(n * accuracy(output, batch.labels));
   }
+  sum.loss /= static_cast<double>(data.size());
+  sum.accuracy /= static_cast<double>(data.size());
   return sum;
 }
 

@@ -18,8 +18,7 @@ from mutants import Rewriter
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # They run, schedule or check derivatives, and define none.
-NOT_RULES = {"audit.cpp", "audit_run.hpp", "check_gradients.cpp", "compare_gradients.cpp", "grad.cpp", "gradient_hints.cpp",
-             "map_plan.cpp"}
+NOT_RULES = {"audit.cpp", "audit_run.hpp", "check_gradients.cpp", "compare_gradients.cpp", "grad.cpp", "gradient_hints.cpp"}
 # They call what has the arithmetic, and do none of their own.
 NOTHING_TO_MUTATE = {("elementwise.cpp", "recorded_gradient"), ("elementwise.cpp", "Elementwise::backward")}
 # Mutants that compute the same: file, function, and what they change, with the reason.

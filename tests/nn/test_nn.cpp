@@ -386,3 +386,30 @@ TEST_CASE("a network learns XOR") {
   check_close((model(x) > 0.5), y, 0);
   CHECK(nn::binary_cross_entropy(model(x), y).item() < 0.01);
 }
+
+TEST_CASE("labels of two axes are one-hot rows only where they have the shape of the logits") {
+  const Tensor<double> z = zeros<double>({6, 5});
+  CHECK_THROWS_WITH_AS(
+      nn::cross_entropy(z, xt::xarray<int>{{0, 1, 2}, {3, 4, 0}}),
+      "[cross_entropy] labels of shape (2, 3) for logits of shape (6, 5): one label for each "
+      "row is needed: reshape them to (6,)",
+      Error);
+  CHECK_THROWS_WITH_AS(
+      nn::cross_entropy(z, xt::xarray<int>(xt::zeros<int>({6, 1}))),
+      "[cross_entropy] labels of shape (6, 1) for logits of shape (6, 5): one label for each "
+      "row is needed: reshape them to (6,)",
+      Error);
+  CHECK_THROWS_WITH_AS(
+      nn::cross_entropy(z, xt::xarray<int>{{0, 1, 0}, {1, 0, 0}}),
+      "[cross_entropy] labels of shape (2, 3) for logits of shape (6, 5): one label for each "
+      "row is needed: reshape them to (6,)",
+      Error);
+  const Tensor<double> square = zeros<double>({2, 3});
+  CHECK_THROWS_WITH_AS(
+      nn::cross_entropy(square, xt::xarray<int>{{1, 0, 0}, {0, 1, 2}}),
+      "[cross_entropy] row 1 of the integers of shape (2, 3) is not one-hot: give one label for "
+      "each row of the logits, or a distribution as floating-point numbers",
+      Error);
+  CHECK(nn::cross_entropy(square, xt::xarray<int>{{1, 0, 0}, {0, 0, 1}}).item() ==
+        doctest::Approx(std::log(3.0)));
+}

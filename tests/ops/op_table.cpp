@@ -164,6 +164,7 @@ void add_reductions(std::vector<OpRow>& rows) {
   XTAPE_REDUCTION(min, Range{}, false);
   XTAPE_REDUCTION(logsumexp, Range{}, true);
   XTAPE_REDUCTION(norm, Range{}, true);
+  XTAPE_REDUCTION(squared_norm, Range{}, true);
 #undef XTAPE_REDUCTION
   rows.push_back(row(
       "var", "", [](const Tensors& x) { return var(x[0]); }, any_shape));
@@ -176,6 +177,11 @@ void add_reductions(std::vector<OpRow>& rows) {
       "std", "", [](const Tensors& x) { return xtape::std(x[0]); }, any_shape));
   rows.push_back(row("std", "axes", [](const Tensors& x) { return xtape::std(x[0], -1, false, 1); },
                      {{{2, 3}}, {{4}}, {{2, 2, 3}}}));
+  rows.push_back(row("var", "axes apart",
+                     [](const Tensors& x) {
+                       return var(x[0], {0, 2}, true) * x[0];
+                     },
+                     {{{2, 3, 2}}, {{3, 1, 2}}}));
   const Sets rank_1_up{{{1}}, {{4}}, {{2, 3}}, {{2, 1, 3}}, {{2, 1, 2, 2}}, {{2, 0}}, {{0, 2}}};
   rows.push_back(row(
       "softmax", "", [](const Tensors& x) { return softmax(x[0]) * x[0]; }, rank_1_up));

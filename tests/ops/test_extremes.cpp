@@ -171,6 +171,7 @@ std::map<std::string, Function<T>> list_operations() {
   XTAPE_CALL(var);
   all["std"] = [](X x, N) { return xtape::std(x[0]); };
   XTAPE_CALL(norm);
+  XTAPE_CALL(squared_norm);
   XTAPE_CALL(logsumexp);
   XTAPE_CALL(softmax);
   XTAPE_CALL(log_softmax);
@@ -225,6 +226,7 @@ std::map<std::string, Function<T>> column_operations() {
   XTAPE_COLUMNS(var);
   XTAPE_COLUMNS(std);
   XTAPE_COLUMNS(norm);
+  XTAPE_COLUMNS(squared_norm);
   XTAPE_COLUMNS(logsumexp);
   XTAPE_COLUMNS(softmax);
   XTAPE_COLUMNS(log_softmax);

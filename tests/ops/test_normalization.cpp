@@ -45,11 +45,17 @@ struct Problem {
     Results<T> r{std::vector<T>(rows * n + 1), std::vector<T>(lines + 1),      std::vector<T>(lines + 1),
                  std::vector<T>(rows * n + 1), std::vector<T>(n + 1, T(0.25)), std::vector<T>(n + 1, T(0.5))};
     const T* const from = x.data() + 1;
-    (batch ? k.batch_norm : k.layer_norm)(r.y.data() + 1, r.mean.data() + 1, r.inverse.data() + 1, from,
-                                          gamma.data() + 1, beta.data() + 1, rows, n, epsilon);
-    (batch ? k.batch_norm_gradient : k.layer_norm_gradient)(
-        r.dx.data() + 1, false, r.dgamma.data() + 1, r.dbeta.data() + 1, g.data() + 1, from, gamma.data() + 1,
-        r.mean.data() + 1, r.inverse.data() + 1, rows, n);
+    std::vector<T> moments(4 * lines + 1);
+    T* const all = moments.data() + 1;
+    (batch ? k.batch_norm : k.layer_norm)(r.y.data() + 1, all, from, gamma.data() + 1, beta.data() + 1, rows,
+                                          n, epsilon);
+    for (std::size_t i = 0; i < lines; ++i) {
+      r.mean[i + 1] = all[i] + all[lines + i];
+      r.inverse[i + 1] = all[3 * lines + i];
+    }
+    (batch ? k.batch_norm_gradient : k.layer_norm_gradient)(r.dx.data() + 1, false, r.dgamma.data() + 1,
+                                                            r.dbeta.data() + 1, g.data() + 1, from,
+                                                            gamma.data() + 1, all, rows, n);
     return r;
   }
 

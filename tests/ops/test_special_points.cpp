@@ -126,3 +126,161 @@ TEST_CASE("norm and logsumexp of so many elements that blocks of them are shared
   check_close(grad(norm(x), x), (x / norm(x)).detach(), 1e-14);
   check_close(grad(logsumexp(x, 0), x), softmax(x, 0).detach(), 1e-12);
 }
+
+TEST_CASE("functions of a length have their second derivative where it is 0") {
+  const Tensor<double> none = zeros<double>({3}), identity = eye<double>(3);
+  const auto check = [&](const auto& f, double factor) {
+    check_close(hessian(f, none), factor * identity, 0, 1e-15);
+  };
+  // f''(0) times the identity for f(‖x‖) with f'(0) = 0
+  check([](const auto& x) { return square(norm(x)); }, 2);
+  check(
+      [](const auto& x) {
+        const auto y = norm(x);
+        return y * y;
+      },
+      2);
+  check([](const auto& x) { return pow(norm(x, 0, true), 2); }, 2);
+  check([](const auto& x) { return sum(3 * square(norm(x, 0))); }, 6);
+  check([](const auto& x) { return cosh(norm(x)); }, 1);
+  check([](const auto& x) { return sqrt(1 + square(norm(x))); }, 1);
+  check([](const auto& x) { return sum(square(abs(x))); }, 2);
+  check([](const auto& x) { return sum(square(hypot(x, zeros<double>({3})))); }, 2);
+  check([](const auto& x) { return sum(square(hypot(x, 2 * x))); }, 10);
+  check([](const auto& x) { return squared_norm(x); }, 2);
+  check([](const auto& x) { return sum(squared_norm(x, 0, true)); }, 2);
+  // by convention where there is none
+  check([](const auto& x) { return norm(x); }, 0);
+  check(
+      [](const auto& x) {
+        const auto y = norm(x);
+        return y + square(y);
+      },
+      0);
+  check([](const auto& x) { return sum(abs(x)); }, 0);
+  check([](const auto& x) { return sum(hypot(x, 2 * x)); }, 0);
+}
+
+TEST_CASE("per axis, only the lines whose length is 0 are special") {
+  const Tensor<double> x{{0.0, 0.0}, {3.0, 4.0}};
+  check_close(reshape(hessian([](const auto& a) { return sum(square(norm(a, 1))); }, x), {4, 4}),
+              2 * eye<double>(4), 0, 1e-14);
+  check_close(reshape(hessian([](const auto& a) { return sum(square(norm(a, 0))); }, transpose(x)), {4, 4}),
+              2 * eye<double>(4), 0, 1e-14);
+  const Tensor<double> cube = zeros<double>({2, 2, 2});
+  check_close(reshape(hessian(
+                          [](const auto& a) {
+                            return sum(square(norm(a, {0, 2}, true)));
+                          },
+                          cube),
+                      {8, 8}),
+              2 * eye<double>(8), 0, 1e-15);
+  const Tensor<double> one = sum(hessian([](const auto& a) { return sum(norm(a, 1)); }, x));
+  check_close(one, Tensor<double>((16.0 + 9.0 - 24.0) / 125), 1e-12);  // of the row that is not 0
+}
+
+TEST_CASE("the standard deviation where nothing varies") {
+  const auto variance_of = [](const auto& x) { return square(xtape::std(x)); };
+  const Tensor<double> same = full<double>({4}, 2.5);
+  const Tensor<double> expected = (eye<double>(4) - 0.25) / 2;
+  check_close(hessian([](const auto& x) { return var(x); }, same), expected, 1e-15, 1e-16);
+  check_close(hessian(variance_of, same), expected, 1e-15, 1e-16);
+  check_close(hessian([](const auto& x) { return xtape::std(x); }, same), zeros<double>({4, 4}), 0);
+  const Tensor<double> others{1.0, 2.0, 4.0, 9.0};
+  check_close(hessian(variance_of, others), expected, 1e-13, 1e-14);
+  // Without an epsilon, what does not vary is normalised to beta.
+  const Tensor<double> rows = parameter(full<double>({2, 3}, 0.1)), beta = parameter<double>({1.0, 2.0, 3.0});
+  for (const Tensor<double>& y :
+       {layer_norm(rows, ones<double>({3}), beta, 0), batch_norm(rows, ones<double>({3}), beta, 0)}) {
+    check_close(y.detach(), broadcast_to(beta.detach(), {2, 3}), 0);
+    check_close(grad(sum(y * y), rows, {.create_graph = true}).detach(), zeros<double>({2, 3}), 0);
+    check_close(grad(sum(y * y), rows), zeros<double>({2, 3}), 0);
+  }
+}
+
+namespace {
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+/// Value, gradient and the sum of the Hessian's columns at x.
+template <class F>
+void check_to_second_order(const F& f, const Tensor<double>& x, const Tensor<double>& value,
+                           const Tensor<double>& gradient, const Tensor<double>& second) {
+  CAPTURE(x);
+  check_close(f(x), value, 1e-15);
+  check_gradient(f, x, gradient);
+  const auto slope = [&](const auto& a) { return grad(sum(f(a)), a, {.create_graph = true}); };
+  check_gradient(slope, x, second);
+}
+
+}  // namespace
+
+TEST_CASE("infinities in log-space, by one convention, to second order") {
+  const double inf = infinity;
+  const Tensor<double> zero{0.0, 0.0}, no{not_a_number, not_a_number};
+  const auto pair = [](const auto& a) { return slice(a, 0); };
+  const auto other = [](const auto& a) { return slice(a, 1); };
+  // Both rules, and logaddexp of the two elements
+  const auto both = [&](const Tensor<double>& x, double value, const Tensor<double>& gradient,
+                        const Tensor<double>& second) {
+    check_to_second_order([](const auto& a) { return logsumexp(a); }, x, value, gradient, second);
+    check_to_second_order([](const auto& a) { return slice(logsumexp(unsqueeze(a, 1), 0), 0); }, x, value,
+                          gradient, second);
+    check_to_second_order([&](const auto& a) { return logaddexp(pair(a), other(a)); }, x, value, gradient,
+                          second);
+    check_to_second_order(
+        [&](const auto& a) { return map([](auto p, auto q) { return logaddexp(p, q); }, pair(a), other(a)); },
+        x, value, gradient, second);
+  };
+  both({2.0, inf}, inf, {0.0, 1.0}, zero);
+  both({inf, -inf}, inf, {1.0, 0.0}, zero);
+  both({2.0, -inf}, 2.0, {1.0, 0.0}, zero);
+  both({-inf, -inf}, -inf, zero, zero);
+  const Tensor<double> tops{inf, inf};
+  check_gradient([](const auto& a) { return logsumexp(a); }, tops, no);
+  check_gradient([&](const auto& a) { return logaddexp(pair(a), other(a)); }, tops, no);
+
+  // softmax and its logarithm: the limit, where there is one
+  const auto first = [](const auto& a) { return slice(softmax(a), 0); };
+  const auto first_log = [](const auto& a) { return slice(log_softmax(a), 0); };
+  check_to_second_order(first, {2.0, inf}, Tensor<double>(0.0), zero, zero);
+  check_to_second_order(first, {inf, 2.0}, Tensor<double>(1.0), zero, zero);
+  check_to_second_order(first, {2.0, -inf}, Tensor<double>(1.0), zero, zero);
+  check_to_second_order(first_log, {2.0, inf}, Tensor<double>(-inf), {1.0, -1.0}, zero);
+  check_to_second_order(first_log, {inf, 2.0}, Tensor<double>(0.0), zero, zero);
+  check_to_second_order(first_log, {2.0, -inf}, Tensor<double>(0.0), zero, zero);
+  for (const Tensor<double>& x : {tops, -tops}) {
+    check_close(softmax(x), no, 0);
+    check_close(log_softmax(x), no, 0);
+    check_close(nn::cross_entropy(unsqueeze(x, 0), {0}), Tensor<double>(not_a_number), 0);
+  }
+  const auto loss = [](const auto& a) { return nn::cross_entropy(unsqueeze(a, 0), {0}); };
+  const auto loss_of_rows = [](const auto& a) {
+    return nn::cross_entropy(unsqueeze(a, 0), Tensor<double>{{1.0, 0.0}});
+  };
+  check_to_second_order(loss, {inf, 2.0}, Tensor<double>(0.0), zero, zero);
+  check_to_second_order(loss, {2.0, inf}, Tensor<double>(inf), {-1.0, 1.0}, zero);
+  check_to_second_order(loss, {2.0, -inf}, Tensor<double>(0.0), zero, zero);
+  check_to_second_order(loss_of_rows, {inf, 2.0}, Tensor<double>(0.0), zero, zero);
+
+  check_to_second_order([](const auto& a) { return softplus(a); }, {-inf, inf}, {0.0, inf}, {0.0, 1.0}, zero);
+  check_to_second_order([](const auto& a) { return log_sigmoid(a); }, {-inf, inf}, {-inf, 0.0}, {1.0, 0.0},
+                        zero);
+}
+
+TEST_CASE("many lines, of which some have infinite elements") {
+  // So long and so many that there are whole batches, parts of lines and parts of batches.
+  for (const std::size_t n : {5u, 700u})
+    for (const std::size_t lines : {1u, 19u}) {
+      Tensor<double> x = zeros<double>({n, lines});
+      for (std::size_t j = 0; j < lines; j += 3) x.mutable_data()[(n - 1) * lines + j] = infinity;
+      Tensor<double> expected = full<double>({n, lines}, 1.0 / static_cast<double>(n));
+      for (std::size_t j = 0; j < lines; j += 3)
+        for (std::size_t i = 0; i < n; ++i) expected.mutable_data()[i * lines + j] = i + 1 == n;
+      check_close(softmax(x, 0), expected, 1e-14);
+      check_close(exp(log_softmax(x, 0)), expected, 1e-13);
+      check_gradient([](const auto& a) { return logsumexp(a, 0); }, x, expected);
+      check_close(softmax(transpose(x), 1), transpose(expected), 1e-14);
+      check_close(exp(log_softmax(transpose(x), 1)), transpose(expected), 1e-13);
+    }
+}

@@ -85,7 +85,13 @@ def entropy(type, p, y, value, d):
     return value, [dp, bounded(1 - p) - bounded(p)], because
 
 
+def log_of_sum(type, a, b, value, derivatives):
+    if a.v == b.v == -mp.inf:
+        return value, [0, 0], 'Where both are −∞, no small step changes that: 0 by convention.'
+
+
 RULES = {
+    'logaddexp': log_of_sum,
     'log': logarithm(1),
     'log2': logarithm(mp.log(2)),
     'log10': logarithm(mp.log(10)),

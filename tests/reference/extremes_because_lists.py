@@ -1,7 +1,6 @@
 """Where operations on several elements differ from the mathematics at the ends of the types, and why."""
 from extended import INF, NAN, E, exp, mp, sqrt, total
 
-LOGIT = '∞ − ∞: a logit of +∞ gives NaN, as in PyTorch.'
 ZEROS = 'A product of matrices also multiplies by the zeros of the adjoint: 0 · ∞.'
 SUM = 'The sum leaves the range.'
 SQUARES = 'The squares leave the range.'
@@ -16,8 +15,6 @@ def ends(type):
 
 
 def mean(type, x, value, d):
-    if all(y.v == type.denorm for y in x):
-        return 'column 0', d, 'Along columns each element is divided before the sum.'
     if mp.isinf(type.round(total(x).v)) and mp.isfinite(value.v):
         return E(mp.inf), d, SUM
 
@@ -39,13 +36,15 @@ def spread(root):
 
         n = len(x)
         sums = rounded(total(x))
-        deviations = [rounded(y - sums / n) for y in x]
+        deviations = [rounded(y - rounded(sums / n)) for y in x]
         result = rounded(total(rounded(y * y) for y in deviations) / n)
-        slopes = [rounded(2 * y) / n for y in deviations]
+        slopes = [y * 2 / n for y in deviations]
+        if mp.isinf(sums.v):
+            result, slopes = NAN, [NAN] * n
         if root:
             result = sqrt(result)
             slopes = [E(0) if result.v == 0 else y * rounded(0.5 / result) for y in slopes]
-        return result, [[y - total(slopes) / n for y in slopes]], SUM if mp.isinf(sums.v) else SQUARES
+        return result, [slopes], SUM if mp.isinf(sums.v) else SQUARES
 
     return rule
 
@@ -63,26 +62,8 @@ def logsumexp(type, x, value, d):
     y = E(type.round(value.v))
     if y.v == -mp.inf:
         return value, [[0] * len(x)], 'Where all are −∞, no small step changes that: 0 by convention.'
-    if y.v != value.v or has(x, mp.isinf):
-        because = LOGIT if y.v == mp.inf else 'The derivative eˣ⁻ʸ is of the rounded y.'
-        return value, [[exp(a - y) for a in x]], because
-
-
-def with_infinite_logit(other):
-    def rule(type, x, value, d):
-        if has(x[0] if isinstance(x[0], list) else x, mp.isinf) and max_of(x) == mp.inf:
-            return *other(x), LOGIT
-
-    return rule
-
-
-def max_of(x):
-    return max((max_of(y) if isinstance(y, list) else y.v) for y in x)
-
-
-def log_softmax(x):
-    y = [NAN if a.v == mp.inf else -INF for a in x]
-    return y, [[E(i == 0) - exp(a) for i, a in enumerate(y)]]
+    if y.v != value.v:
+        return value, [[exp(a - y) for a in x]], 'The derivative eˣ⁻ʸ is of the rounded y.'
 
 
 def product(a, b):
@@ -130,9 +111,6 @@ LISTS = {
     'std': spread(True),
     'norm': norm,
     'logsumexp': logsumexp,
-    'softmax': with_infinite_logit(lambda x: ([NAN] * len(x), [[NAN] * len(x)])),
-    'log_softmax': with_infinite_logit(log_softmax),
-    'cross_entropy': with_infinite_logit(lambda x: (NAN if x[0][0].v == mp.inf else INF, [[[NAN] * len(x[0])]])),
     'matmul': matmul,
     'linear': linear,
     'outer': outer,

@@ -44,6 +44,7 @@ def reductions(x):
         yield 'norm', norm, [(E(mp.sign(y.v)) if mp.isinf(y.v) else E(0)) if one else NAN if mp.isinf(y.v) else E(0) for y in x]
     else:
         yield 'norm', norm, [E(0) if norm.v == 0 else y / norm for y in x]
+    yield 'squared_norm', total(y * y for y in x), [y * 2 for y in x]
     yield 'logsumexp', *logsumexp(x)
 
 
@@ -120,7 +121,7 @@ def rearrangements(type):
 def lists(type):
     M, one, d = E(type.max), E(1), E(type.denorm)
     big = E(1000)
-    for x in ([INF, one], [INF, -INF], [-INF, -INF], [-INF, one], [NAN, one], [E(0, True), E(0, True)], [E(0), E(0)],
+    for x in ([INF, one], [INF, INF], [INF, -INF], [-INF, -INF], [-INF, one], [NAN, one], [E(0, True), E(0, True)], [E(0), E(0)],
               [d, d], [d, -d], [big, -big], [big, big], [M, -M], [M, M], [M, one], [E(0), INF], [E(0), M]):
         for name, value, derivatives in reductions(x):
             yield name, [x], value, [derivatives], True

@@ -209,6 +209,11 @@ case("avg_pool2d/overlapping", lambda x: F.avg_pool2d(x, (3, 2), (1, 2), 1) ** 2
 # ---- added later: last, so that the cases before it keep their random numbers
 case("hypot", torch.hypot, PAIR)
 case("logaddexp", torch.logaddexp, PAIR)
+case("squared_norm", lambda x: x.square().sum(), ANY)
+case("squared_norm/axis", lambda x: x.square().sum(1), AXIS1)
+case("squared_norm/negative axis", lambda x: x.square().sum(-1), LAST)
+case("squared_norm/axes", lambda x: x.square().sum((0, 2), keepdim=True) * x, AXES)
+case("var/axes apart", lambda x: x.var((0, 2), unbiased=False, keepdim=True) * x, [[(2, 3, 2)], [(3, 1, 2)]])
 
 
 # ---- 20 steps of a 2-layer network, for each optimiser

@@ -1,0 +1,155 @@
+// Sums that are long, far from 0, or of one number many times over: what rounding must not do to them.
+#include <cmath>
+
+#include <nn/nn.hpp>
+
+#include "../check_close.hpp"
+
+using namespace xtape;
+using namespace xtape::test;
+
+TEST_CASE_TEMPLATE("a mean is a sum divided, not multiplied by a rounded reciprocal", T, float, double) {
+  for (const std::size_t n : {1u, 3u, 7u, 41u, 47u, 49u, 55u, 61u, 98u, 1000u}) {
+    CAPTURE(n);
+    const Tensor<T> column = ones<T>({n, 1}), row = ones<T>({1, n}), cube = ones<T>({n, 1, 1, n});
+    CHECK(mean(column).item() == 1);
+    CHECK(mean(column, 0).item() == 1);
+    CHECK(mean(row, {0, 1}, true).item() == 1);
+    check_close(mean(cube, 0), ones<T>({1, 1, n}), 0);
+    check_close(mean(cube, -1), ones<T>({n, 1, 1}), 0);
+    CHECK(mean(cube, {0, 2, 3}).item() == 1);
+    const Tensor<T> zero = zeros<T>({n, 1});
+    CHECK(nn::mse_loss(column, zero).item() == 1);
+    CHECK(nn::mse_loss(row, transpose(zero), nn::Reduction::batch_mean).item() == static_cast<T>(n));
+    CHECK(nn::mse_loss(column, zero, nn::Reduction::batch_mean).item() == 1);
+    CHECK(nn::half_squared_error(column, zero, nn::Reduction::mean).item() == T(0.5));
+    const Tensor<T> certain = broadcast_to(Tensor<T>{{T(0), T(1)}}, {n, 2}).detach();
+    const std::vector<int> labels(n, 0);
+    CHECK(nn::cross_entropy(certain, labels).item() ==
+          nn::cross_entropy(certain, labels, nn::Reduction::none).data()[0]);
+    CHECK(nn::accuracy(certain, std::vector<int>(n, 1)) == 1);
+    const Tensor<T> x = parameter(column);
+    mean(x).backward({.seed = Tensor<T>(static_cast<T>(n))});
+    check_close(x.grad(), column, 0);
+  }
+  check_close(avg_pool2d(ones<T>({1, 1, 7, 7}), 7), ones<T>({1, 1, 1, 1}), 0);
+  CHECK(var(Tensor<T>{1, 3, 5}).item() == static_cast<T>(8) / 3);
+}
+
+TEST_CASE_TEMPLATE("one number many times over: the variance is 0, and it is normalised to 0", T, float,
+                   double) {
+  for (const T value : {T(1e6), T(0.1), T(20240101), T(-1e-30), T(3e33), T(7)})
+    for (const std::size_t n : {2u, 3u, 7u, 63u, 1000u, 4099u})
+      for (const std::size_t columns : {1u, 5u, 70u}) {
+        CAPTURE(value);
+        CAPTURE(n);
+        CAPTURE(columns);
+        const Tensor<T> x = full<T>({n, columns}, value), none = zeros<T>({n, columns});
+        const Tensor<T> one = ones<T>({columns}), zero = zeros<T>({columns});
+        check_close(var(x, 0), zero, 0);
+        CHECK(var(x).item() == 0);
+        check_close(stddev(x, 0), zero, 0);
+        check_close(variance(transpose(x), 1), zero, 0);
+        Moments<T> moments;
+        check_close(batch_norm(x, one, zero, T(1e-5), &moments), none, 0);
+        check_close(moments.mean, full<T>({columns}, value), 0);
+        check_close(moments.variance, zero, 0);
+        check_close(layer_norm(transpose(x), ones<T>({n}), zeros<T>({n})), transpose(none), 0);
+        const nn::Standardizer<T> standardizer(nn::Dataset<T>(x));
+        check_close(standardizer(nn::Dataset<T>(x)).inputs, none, 0);
+      }
+  // So many that blocks of them are shared out.
+  CHECK(var(full<T>({300'001}, T(0.1))).item() == 0);
+  check_close(var(full<T>({70'001, 3}, T(1e6)), 0), zeros<T>({3}), 0);
+  CHECK(var(full<T>({61, 70, 61}, T(0.1)), {0, 2}).data()[3] == 0);
+}
+
+TEST_CASE("a column whose mean the type cannot hold, next to others") {
+  // Days as numbers such as 20240101, in float: the numbers next to it are 2 away.
+  const std::size_t n = 31;
+  Tensor<float> x = zeros<float>({n, 2});
+  Tensor<double> exact = zeros<double>({n, 2});
+  for (std::size_t i = 0; i < n; ++i) {
+    x.mutable_data()[2 * i] = static_cast<float>(20240101 + i);
+    x.mutable_data()[2 * i + 1] = std::sin(static_cast<float>(i));
+    for (std::size_t j = 2 * i; j < 2 * i + 2; ++j)
+      exact.mutable_data()[j] = static_cast<double>(x.data()[j]);
+  }
+  const auto narrow = [](const Tensor<double>& y) { return Tensor<float>(xt::cast<float>(y.value())); };
+  const Tensor<double> normal = (exact - mean(exact, 0)) / sqrt(var(exact, 0) + 1e-5);
+  const Tensor<float> one = ones<float>({2}), zero = zeros<float>({2});
+  check_close(batch_norm(x, one, zero), narrow(normal), 1e-5f, 1e-5f);
+  check_close(layer_norm(transpose(x), ones<float>({n}), zeros<float>({n})), narrow(transpose(normal)), 1e-5f,
+              1e-5f);
+  check_close(var(x, 0), narrow(var(exact, 0)), 1e-6f);
+  // and the gradients, of both rules
+  const Tensor<double> weights = cos(exact * 3);
+  const auto gradient = [&](auto y, const auto& leaf, const auto& w, bool recorded) {
+    return grad(sum(y * w), leaf, {.create_graph = recorded}).detach();
+  };
+  for (const bool recorded : {false, true}) {
+    const Tensor<float> a = parameter(x), w = narrow(weights);
+    const Tensor<double> b = parameter(exact);
+    const Tensor<double> by_batch =
+        gradient(batch_norm(b, ones<double>({2}), zeros<double>({2})), b, weights, false);
+    check_close(gradient(batch_norm(a, one, zero), a, w, recorded), narrow(by_batch), 1e-4f, 1e-5f);
+    check_close(gradient(square(var(a, 0)) / 1000, a, zero + 1, recorded),
+                narrow(gradient(square(var(b, 0)) / 1000, b, ones<double>({2}), false)), 1e-5f, 1e-5f);
+  }
+}
+
+TEST_CASE("the variance of large tensors, in blocks, is that of all") {
+  random::seed(5);
+  const Tensor<double> x = parameter(random::normal<double>({150'000, 2}, 3, 2));
+  const auto composed = [](const Tensor<double>& a, auto... axes) {
+    return mean(square(a - mean(a, axes..., true)), axes...);
+  };
+  check_close(var(x, 0).detach(), composed(x, 0).detach(), 1e-12);
+  check_close(grad(sum(square(var(x, 0))), x), grad(sum(square(composed(x, 0))), x), 1e-10, 1e-16);
+  const Tensor<double> flat = flatten(x);
+  check_close(var(flat).detach(), composed(flat, 0).detach(), 1e-12);
+}
+
+TEST_CASE("cumulative sums of 20 million float ones are right, as are their gradients") {
+  const std::size_t n = 20'000'000;
+  const Tensor<float> x = parameter(ones<float>({n}));
+  const Tensor<float> y = cumsum(x);
+  CHECK(y.data()[n - 1] == 20'000'000);
+  CHECK(y.data()[16'777'299] == 16'777'300);
+  slice(y, xt::range(n - 1, n)).backward({.seed = ones<float>({1}), .retain_tape = true});
+  CHECK(x.grad().data()[0] == 1);
+  sum(y).backward();
+  CHECK(x.grad().data()[0] == 20'000'001);
+}
+
+TEST_CASE("long sums in sequence keep their digits along either axis") {
+  const std::size_t n = 300'000;
+  for (const bool along : {true, false}) {
+    const Tensor<float> x = full<float>(along ? Shape{2, n} : Shape{n, 2}, 0.1f);
+    const Tensor<float> y = cumsum(x, along ? 1 : 0);
+    const double exact = static_cast<double>(0.1f) * static_cast<double>(n);
+    CHECK(y.data()[y.size() - 1] == static_cast<float>(exact));
+  }
+  const std::size_t all = 20'000'000;
+  const Tensor<float> many = ones<float>({all});
+  CHECK(dot(many, many).item() == 20'000'000);
+  CHECK(norm(many, 0).item() == std::sqrt(20'000'000.0f));
+  CHECK(sum(reshape(many, {all / 2, 1, 2}), {0, 2}).item() == 20'000'000);
+  CHECK(sum(reshape(many, {all / 2, 2}), 0).data()[0] == 10'000'000);
+  CHECK(softmax(zeros<float>({all})).data()[7] == 1 / 20'000'000.0f);
+  const Tensor<float> column = reshape(many, {all, 1}), one = ones<float>({1, 1});
+  CHECK(matmul(transpose(column), column).item() == 20'000'000);
+  const Tensor<float> bias = parameter(zeros<float>({1}));
+  linear(column, one, bias).backward({.seed = column});
+  CHECK(bias.grad().item() == 20'000'000);
+}
+
+TEST_CASE("adding at one place many times loses nothing") {
+  const std::size_t n = 20'000'000;
+  const Tensor<float> table = parameter(zeros<float>({2, 1}));
+  const Tensor<float> y = take(table, std::vector<int>(n, 1), 0);
+  y.backward({.seed = ones<float>({n, 1})});
+  CHECK(table.grad().data()[1] == 20'000'000);
+  const Tensor<float> x = scatter_add(zeros<float>({3}), std::vector<int>(n, 2), ones<float>({n}), 0);
+  CHECK(x.data()[2] == 20'000'000);
+}

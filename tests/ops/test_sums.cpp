@@ -24,9 +24,6 @@ TEST_CASE_TEMPLATE("a mean is a sum divided, not multiplied by a rounded recipro
     CHECK(nn::mse_loss(column, zero, nn::Reduction::batch_mean).item() == 1);
     CHECK(nn::half_squared_error(column, zero, nn::Reduction::mean).item() == T(0.5));
     const Tensor<T> certain = broadcast_to(Tensor<T>{{T(0), T(1)}}, {n, 2}).detach();
-    const std::vector<int> labels(n, 0);
-    CHECK(nn::cross_entropy(certain, labels).item() ==
-          nn::cross_entropy(certain, labels, nn::Reduction::none).data()[0]);
     CHECK(nn::accuracy(certain, std::vector<int>(n, 1)) == 1);
     const Tensor<T> x = parameter(column);
     mean(x).backward({.seed = Tensor<T>(static_cast<T>(n))});
@@ -55,8 +52,9 @@ TEST_CASE_TEMPLATE("one number many times over: the variance is 0, and it is nor
         check_close(moments.mean, full<T>({columns}, value), 0);
         check_close(moments.variance, zero, 0);
         check_close(layer_norm(transpose(x), ones<T>({n}), zeros<T>({n})), transpose(none), 0);
-        const nn::Standardizer<T> standardizer(nn::Dataset<T>(x));
-        check_close(standardizer(nn::Dataset<T>(x)).inputs, none, 0);
+        const nn::Dataset<T> data(x);
+        const nn::Standardizer<T> standardizer(data);
+        check_close(standardizer(data).inputs, none, 0);
       }
   // So many that blocks of them are shared out.
   CHECK(var(full<T>({300'001}, T(0.1))).item() == 0);

@@ -107,8 +107,8 @@ struct Kernels {
   void (*logsumexp)(T* y, T* largest, const T* x, std::size_t n, std::size_t inner);
   void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
   void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
-  /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞. Where
-  /// x and y are +∞ it is g: that there is only one such x in the line is the caller's to see.
+  /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞. Not
+  /// for a y of +∞.
   void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* largest,
                              std::size_t n, std::size_t inner);
   /// dx = g / (how many x are y) where x = y, else 0; NaN where y is.

@@ -63,14 +63,14 @@ void for_column_groups(std::size_t rows, std::size_t n, const F& f) {
 /// dates in float), and Σ (x − mean − rest)².
 template <class B>
 struct LineMoments {
+  using T = typename B::value_type;
   B mean, rest, squares;
 
-  /// From Σ d and Σ d² for d = x − mean. Whether the second is to be computed again, with a mean that has
-  /// moved: where the mean was so far off that the difference would cancel digits, as for a line of one
-  /// number.
-  bool set(const B& sum, const B& square_sum, const B& n, bool may_move) {
-    using T = typename B::value_type;
-    rest = sum / n;
+  /// From Σ d and Σ d² for d = x − mean, and 1/n. Whether the second is to be computed again, with a mean
+  /// that has moved: where the mean was so far off that the difference would cancel digits, as for a line of
+  /// one number.
+  bool set(const B& sum, const B& square_sum, T share, bool may_move) {
+    rest = sum * share;
     const B excess = rest * sum;
     squares = ops::maximum(square_sum - excess, B(T(0)));
     const auto near = excess * B(T(16)) <= square_sum || xsimd::isnan(squares);
@@ -82,10 +82,10 @@ struct LineMoments {
 
 template <class B, std::size_t columns, class T>
 void column_moments(LineMoments<B> (&moments)[columns], const ColumnGroup<B, columns>& group, const T* x) {
-  const B count(static_cast<T>(group.rows));
+  const T share = T(1) / static_cast<T>(group.rows);  // it need not be exact: what the mean lacks is computed
   B sums[2 * columns], means[columns];
   group.sum(means, [&](std::size_t i, std::size_t c) { return group.get(x + i * group.n, c); });
-  for (std::size_t c = 0; c < columns; ++c) moments[c].mean = means[c] / count;
+  for (std::size_t c = 0; c < columns; ++c) moments[c].mean = means[c] * share;
   bool moved = false;
   for (const bool may_move : {true, false}) {
     if (!may_move && !moved) return;
@@ -98,34 +98,31 @@ void column_moments(LineMoments<B> (&moments)[columns], const ColumnGroup<B, col
       }
     });
     for (std::size_t c = 0; c < columns; ++c)
-      moved |= moments[c].set(sums[c], sums[columns + c], count, may_move);
+      moved |= moments[c].set(sums[c], sums[columns + c], share, may_move);
   }
 }
 
 template <class B, class T>
-LineMoments<B> row_moments(const T* x, std::size_t n) {
-  const B count(static_cast<T>(n));
-  LineMoments<B> moments;
-  moments.mean = B(pairwise_sum<B>(x, n, [](const B& a) { return a; })) / count;
-  bool again = true;
+LineMoments<B> row_moments(const T* x, std::size_t n, T share) {
+  T center = pairwise_sum<B>(x, n, [](const B& a) { return a; }) * share;
   for (const bool may_move : {true, false}) {
-    if (!again) break;
-    T sums[2];
-    const auto add = [&](B(&total)[2], const B& a) {
-      const B d = a - moments.mean;
-      total[0] += d;
-      total[1] += d * d;
-    };
-    pairwise_sums<B>(sums, x, n, add, moments.mean.get(0));
-    again = moments.set(B(sums[0]), B(sums[1]), count, may_move);
+    const auto deviation = [center](const B& a) { return a - center; };
+    const T squares = pairwise_sum<B>(
+        x, n, [&](const B& a) { return deviation(a) * deviation(a); }, center);
+    LineMoments<B> moments{center, T(0), squares};
+    // What the mean lacks shows where it is large beside the deviations.
+    if (squares * share * 256 >= center * center) return moments;
+    if (!moments.set(B(pairwise_sum<B>(x, n, deviation, center)), B(squares), share, may_move))
+      return moments;
+    center = moments.mean.get(0);
   }
-  return moments;
+  return {};
 }
 
 template <class B, class T>
 void moments(T* moments, const T* x, std::size_t n, std::size_t inner) {
   if (inner == 1) {
-    const LineMoments<B> line = row_moments<B>(x, n);
+    const LineMoments<B> line = row_moments<B>(x, n, T(1) / static_cast<T>(n));
     moments[0] = line.mean.get(0);
     moments[1] = line.rest.get(0);
     moments[2] = line.squares.get(0);
@@ -152,12 +149,13 @@ B inverse_deviation(const B& variance) {
 template <class B, class T>
 void batch_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows, std::size_t n,
                 T epsilon) {
+  const T share = T(1) / static_cast<T>(rows);
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
     LineMoments<B> lines[columns];
     column_moments(lines, group, x);
     B center[columns], scale[columns], shift[columns];
     for (std::size_t c = 0; c < columns; ++c) {
-      const B inverse = inverse_deviation(lines[c].squares / B(static_cast<T>(rows)) + epsilon);
+      const B inverse = inverse_deviation(B(lines[c].squares * share + epsilon));
       group.set(moments, c, lines[c].mean);
       group.set(moments + n, c, lines[c].rest);
       group.set(moments + 2 * n, c, lines[c].squares);
@@ -175,7 +173,7 @@ void batch_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std
 template <class B, class T>
 void batch_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma,
                          const T* moments, std::size_t rows, std::size_t n) {
-  const B count(static_cast<T>(rows));
+  const T share = T(1) / static_cast<T>(rows);
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
     B center[columns], sums[columns], products[columns];
     for (std::size_t c = 0; c < columns; ++c) center[c] = group.get(moments, c);
@@ -190,8 +188,8 @@ void batch_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
       group.set(dbeta, c, sums[c], true);
       group.set(dgamma, c, products[c] * inverse, true);
       scale[c] = group.get(gamma, c) * inverse;
-      products[c] = products[c] / count * inverse * inverse;
-      sums[c] = sums[c] / count - rest * products[c];
+      products[c] = products[c] * share * inverse * inverse;
+      sums[c] = sums[c] * share - rest * products[c];
     }
     if (dx)
       group.each([&](std::size_t i, std::size_t c) {
@@ -204,18 +202,20 @@ void batch_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
 template <class B, class T>
 void layer_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows, std::size_t n,
                 T epsilon) {
+  const T share = T(1) / static_cast<T>(n);
   const B zero(T(0));
   for (std::size_t i = 0; i < rows; ++i, x += n, y += n) {
-    const LineMoments<B> line = row_moments<B>(x, n);
-    const B inverse = inverse_deviation(line.squares / B(static_cast<T>(n)) + epsilon);
+    const LineMoments<B> line = row_moments<B>(x, n, share);
+    const B inverse = inverse_deviation(B(line.squares * share + epsilon));
     moments[i] = line.mean.get(0);
     moments[rows + i] = line.rest.get(0);
     moments[2 * rows + i] = line.squares.get(0);
     moments[3 * rows + i] = inverse.get(0);
+    const B lack = line.rest * inverse;
     for (std::size_t j = 0; j < n; j += B::size) {
       const std::size_t left = n - j;
       store(y + j, left,
-            B((load(x + j, left, zero) - line.mean - line.rest) * inverse * load(gamma + j, left, zero) +
+            B(((load(x + j, left, zero) - line.mean) * inverse - lack) * load(gamma + j, left, zero) +
               load(beta + j, left, zero)));
     }
   }
@@ -239,15 +239,15 @@ void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
   });
   if (!dx) return;
   constexpr std::size_t part = 64 * B::size;
-  const T count = static_cast<T>(n);
+  const T share = T(1) / static_cast<T>(n);
   const B zero(T(0));
   for (std::size_t i = 0; i < rows; ++i, x += n, g += n, dx += n) {
-    const T center = mean[i], lack = rest[i], inv = inverse[i];
+    const T center = mean[i], inv = inverse[i], lack = rest[i] * inv;
     const auto adjoint = [&](std::size_t j) {
       return B(load(g + j, n - j, zero) * load(gamma + j, n - j, zero));
     };
     const auto normalized = [&](std::size_t j) {
-      return B((load(x + j, n - j, B(center)) - center - lack) * inv);
+      return B((load(x + j, n - j, B(center)) - center) * inv - lack);
     };
     B sums = zero, products = zero;
     for (std::size_t start = 0; start < n; start += part) {
@@ -259,7 +259,7 @@ void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
       sums += some;
       products += some_products;
     }
-    const T mean_sum = xsimd::hadd(sums) / count, mean_product = xsimd::hadd(products) / count;
+    const T mean_sum = xsimd::hadd(sums) * share, mean_product = xsimd::hadd(products) * share;
     for (std::size_t j = 0; j < n; j += B::size)
       store(dx + j, n - j, accumulate, B(inv * (adjoint(j) - mean_sum - normalized(j) * mean_product)));
   }

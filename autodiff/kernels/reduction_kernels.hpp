@@ -6,37 +6,21 @@
 
 namespace xtape::detail {
 
-/// N sums of what add(sums, x) adds, where it adds 0 for `rest`. Halves are added, so the error grows with
-/// log n; where they part depends on n alone.
-template <class B, std::size_t N, class T, class F>
-void pairwise_sums(T (&sums)[N], const T* x, std::size_t n, const F& add, T rest) {
+/// Σ f(x), where f(rest) = 0. Halves are added, so the error grows with log n; where they part depends on n
+/// alone.
+template <class B, class T, class F>
+T pairwise_sum(const T* x, std::size_t n, const F& f, T rest = 0) {
   constexpr std::size_t block = 1024, W = B::size;
   if (n > block) {
     const std::size_t half = (n / 2 + block - 1) / block * block;
-    T second[N];
-    pairwise_sums<B>(sums, x, half, add, rest);
-    pairwise_sums<B>(second, x + half, n - half, add, rest);
-    for (std::size_t j = 0; j < N; ++j) sums[j] += second[j];
-    return;
+    return pairwise_sum<B>(x, half, f, rest) + pairwise_sum<B>(x + half, n - half, f, rest);
   }
-  B total[4][N];
-  for (auto& part : total)
-    for (B& sum : part) sum = T(0);
+  B total[4] = {T(0), T(0), T(0), T(0)};
   std::size_t i = 0;
   for (; i + 4 * W <= n; i += 4 * W)
-    for (std::size_t k = 0; k < 4; ++k) add(total[k], B::load_unaligned(x + i + k * W));
-  for (; i < n; i += W) add(total[0], load(x + i, n - i, B(rest)));
-  for (std::size_t j = 0; j < N; ++j)
-    sums[j] = xsimd::hadd((total[0][j] + total[1][j]) + (total[2][j] + total[3][j]));
-}
-
-/// Σ f(x), where f(rest) = 0.
-template <class B, class T, class F>
-T pairwise_sum(const T* x, std::size_t n, const F& f, T rest = 0) {
-  T sum[1];
-  pairwise_sums<B>(
-      sum, x, n, [&f](B(&total)[1], const B& a) { total[0] += f(a); }, rest);
-  return sum[0];
+    for (std::size_t k = 0; k < 4; ++k) total[k] += f(B::load_unaligned(x + i + k * W));
+  for (; i < n; i += W) total[0] += f(load(x + i, n - i, B(rest)));
+  return xsimd::hadd((total[0] + total[1]) + (total[2] + total[3]));
 }
 
 /// The number that pick chooses from x and `start`.
@@ -174,16 +158,29 @@ inline const B plus_infinity() {
   return B(std::numeric_limits<typename B::value_type>::infinity());
 }
 
-/// x − origin, and 0 for an x of +∞, which is its own largest, so that its exponential is 1.
+/// Whether a line of the batch has +∞.
 template <class B>
-B relative_to(const B& x, const B& origin) {
-  return ops::where(x == plus_infinity<B>(), B(typename B::value_type(0)), x - origin);
+bool any_infinite(const B& largest) {
+  return !xsimd::all(largest < plus_infinity<B>() || xsimd::isnan(largest));
+}
+
+/// f(difference, infinite) with the difference of an x and the largest: 0 for an x of +∞, so that its
+/// exponential is 1. `infinite`: whether a line has it, known to the compiler.
+template <class B, class F>
+void with_difference(const B& largest, const F& f) {
+  if (any_infinite(largest))
+    f(
+        [&](const B& x) {
+          return ops::where(x == plus_infinity<B>(), B(typename B::value_type(0)), x - largest);
+        },
+        std::true_type());
+  else
+    f([&](const B& x) { return x - largest; }, std::false_type());
 }
 
 /// `total` where at most one x of the line is +∞, else NaN.
 template <class B, class L, class T>
-B unless_several_infinite(const L& line, const T* x, const B& largest, const B& total) {
-  if (xsimd::all(largest < plus_infinity<B>() || xsimd::isnan(largest))) return total;
+B unless_several_infinite(const L& line, const T* x, const B& total) {
   const B zero(T(0)), one(T(1));
   const B count = line.sum([&](std::size_t at, std::size_t left) {
     return ops::where(load(x + at, left, zero) == plus_infinity<B>(), one, zero);
@@ -219,8 +216,8 @@ LogTotal<B> line_logsumexp(const L& line, const T* x) {
     max = above;
   });
   const B rest = ops::log(line.total(sums));
-  if (xsimd::all(max < plus_infinity<B>() || xsimd::isnan(max))) return {max, rest};
-  return {max, where(max == plus_infinity<B>(), unless_several_infinite(line, x, max, B(T(0))), rest)};
+  if (!any_infinite(max)) return {max, rest};
+  return {max, where(max == plus_infinity<B>(), unless_several_infinite(line, x, B(T(0))), rest)};
 }
 
 template <class B, class T>
@@ -236,12 +233,15 @@ template <class B, class T>
 void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     const B max = line.max(x + j);
-    const B sum = line.sum([&](std::size_t at, std::size_t left) {
-      const B e = ops::exp(relative_to(load(x + j + at, left, minus_infinity<B>()), max));
-      store(y + j + at, left, e);
-      return e;
+    B total;
+    with_difference(max, [&](const auto& difference, auto infinite) {
+      total = line.sum([&](std::size_t at, std::size_t left) {
+        const B e = ops::exp(difference(load(x + j + at, left, minus_infinity<B>())));
+        store(y + j + at, left, e);
+        return e;
+      });
+      if constexpr (infinite) total = unless_several_infinite(line, x + j, total);
     });
-    const B total = unless_several_infinite(line, x + j, max, sum);
     line.each([&](std::size_t at, std::size_t left) {
       store(y + j + at, left, B(load(y + j + at, left, B(T(0))) / total));
     });
@@ -252,8 +252,10 @@ template <class B, class T>
 void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     const LogTotal<B> total = line_logsumexp<B>(line, x + j);
-    line.each([&](std::size_t at, std::size_t left) {
-      store(y + j + at, left, B(relative_to(load(x + j + at, left, B(T(0))), total.largest) - total.rest));
+    with_difference(total.largest, [&](const auto& difference, auto) {
+      line.each([&](std::size_t at, std::size_t left) {
+        store(y + j + at, left, B(difference(load(x + j + at, left, B(T(0)))) - total.rest));
+      });
     });
   });
 }
@@ -265,10 +267,10 @@ void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T*
     // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
     const B adjoint = line.number(g + j), value = line.number(y + j);
     const B total = ops::where(value == minus_infinity<B>(), B(T(0)), value);
-    const B base = largest ? line.number(largest + j) : total, rest = largest ? total : B(T(0));
+    const B origin = largest ? line.number(largest + j) : B(T(0));
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate,
-            B(adjoint * ops::exp(relative_to(load(x + j + at, left, total), base) - rest)));
+            B(adjoint * ops::exp(load(x + j + at, left, total) - origin - total)));
     });
   });
 }

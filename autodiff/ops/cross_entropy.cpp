@@ -53,10 +53,20 @@ struct SoftmaxCrossEntropy {
       const auto row_gradient = [&](std::size_t i) {
         const T* const g = d.adjoint.data() + i;
         const T* const row = z.data() + i * C;
-        // Where all are −∞ there is no distribution, and the gradient is NaN.
-        const T sum = std::isinf(rest()[i]) ? std::numeric_limits<T>::quiet_NaN() : rest()[i];
-        kernels<T>().logsumexp_gradient(dz.data + i * C, dz.accumulate, g, row, &sum, largest() + i, C, 1);
-        dz.data[i * C + label(i)] -= *g;
+        T* const to = dz.data + i * C;
+        constexpr T nan = std::numeric_limits<T>::quiet_NaN();
+        if (largest()[i] == std::numeric_limits<T>::infinity()) {  // it takes all, unless there are several
+          const T all = rest()[i] == 0 ? *g : nan;
+          for (std::size_t j = 0; j < C; ++j) {
+            const T part = row[j] == largest()[i] ? all : all * 0;
+            to[j] = dz.accumulate ? to[j] + part : part;
+          }
+        } else {
+          // Where all are −∞ there is no distribution, and the gradient is NaN.
+          const T sum = std::isinf(largest()[i]) ? nan : rest()[i];
+          kernels<T>().logsumexp_gradient(to, dz.accumulate, g, row, &sum, largest() + i, C, 1);
+        }
+        to[label(i)] -= *g;
       };
       for_blocks(labels->size, z.size(), [&](std::size_t first, std::size_t last) {
         for (std::size_t i = first; i < last; ++i) row_gradient(i);

@@ -38,7 +38,8 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
 }  // namespace detail
 
 /// The recording of a thread. Operations append to it when an input requires a gradient. It unwinds by
-/// itself: a node that no handle and no later node can reach gives back its memory at once.
+/// itself: a node that no handle and no later node can reach is dead, and gives back what it kept at once.
+/// For the life of a node see tape.md.
 class Tape {
  public:
   /// The calling thread's tape.
@@ -51,7 +52,7 @@ class Tape {
   std::size_t bytes();
   /// Forgets the recording, and destroys the rules that it holds, also those that own their own output.
   /// Tensors keep their values; a backward from them is an error. Called by a rule, or by the destructor of
-  /// what a rule owns, it takes effect when the backward pass, or what was being released, is done.
+  /// what a rule owns, it takes effect when the backward pass has ended, or the dead nodes are consumed.
   void clear();
   /// How many rules the last backward pass ran.
   std::size_t rules_run() const { return rules_run_; }
@@ -79,13 +80,13 @@ class Tape {
   }
   void new_chunk(std::size_t bytes);
   void consume(detail::Node& node) noexcept;
-  void release(detail::Node& node) noexcept;
-  void unuse(detail::Node& node) noexcept;
-  void release_waiting() noexcept;
-  void trim() noexcept;
+  void mark_dead(detail::Node& node) noexcept;
+  void drop_consumer(detail::Node& node) noexcept;
+  void consume_dead() noexcept;
+  void free_tail() noexcept;
   void free_chunk(detail::Chunk* chunk) noexcept;
-  void unlink_dead_chunks() noexcept;
-  void sweep() noexcept;
+  void free_dead_chunks() noexcept;
+  void find_dead() noexcept;
   void restart_surveys() noexcept;
   void drop_from_other_thread(detail::Node& node) noexcept;
   void close();
@@ -98,18 +99,18 @@ class Tape {
   std::size_t rules_run_ = 0;
   std::size_t dead_chunks_ = 0;   ///< chunks before the last whose nodes are all dead
   std::size_t changes_seen_ = 0;  ///< detail::changes when the recording began
-  std::size_t husks_ = 0;         ///< consumed nodes that a handle still holds
+  std::size_t consumed_ = 0;      ///< consumed nodes that are not dead
   std::size_t chunks_ = 0;
   std::uint32_t survey_serial_ = 0;
   std::vector<detail::Node*> leaf_scratch_;  ///< lists that a pass borrows, so that it allocates nothing
   std::vector<detail::Node*> survey_scratch_;
-  detail::Node* to_release_ = nullptr;
-  bool is_releasing_ = false;  ///< nodes stay in place, and those to be released wait in the list
+  detail::Node* dead_ = nullptr;
+  bool is_consuming_ = false;  ///< nodes stay in place, and the dead wait in the list
   bool clear_asked_ = false;   ///< while that could not be done
   std::atomic<bool> dropped_elsewhere_{false};
-  std::mutex mutex_;           ///< guards what other threads touch: the two below
-  bool orphaned_ = false;      ///< its thread has ended; the last handle deletes it
-  std::size_t survivors_ = 0;  ///< nodes with handles at that time
+  std::mutex mutex_;      ///< guards what other threads touch: the two below
+  bool closed_ = false;   ///< its thread has ended; the last handle deletes it
+  std::size_t held_ = 0;  ///< nodes with handles at that time
 };
 
 namespace detail {
@@ -121,7 +122,7 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
              const ValueRef& output, std::size_t op_bytes) {
   constexpr std::size_t word = sizeof(void*);
   Tape& tape = Tape::current();
-  if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.sweep();
+  if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.find_dead();
   for (const Handle* input : inputs) {
     const Node* const from = input->node.get();
     if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);

@@ -31,7 +31,7 @@ void require_replayable(Node& node) {
 /// Keeps a node, also from a rule that drops its last handle.
 struct Pass::Hold {
   Hold(Tape& t, Node& n) : tape(t), node(n) { ++node.consumers; }
-  ~Hold() { tape.unuse(node); }
+  ~Hold() { tape.drop_consumer(node); }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
   Tape& tape;
@@ -44,7 +44,7 @@ struct Pass::Running {
       : hold(pass.tape_, root), outer(std::exchange(pass.tape_.running_, &pass)) {}
   ~Running() {
     hold.tape.running_ = outer;
-    hold.tape.trim();
+    hold.tape.free_tail();
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
@@ -194,10 +194,10 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
   if (tape_of(root) != &tape_)
     throw Error("backward",
                 "the tensor was recorded by another thread: call backward() where it was recorded");
-  if (tape_.dropped_elsewhere_.load(std::memory_order_relaxed)) tape_.sweep();
+  if (tape_.dropped_elsewhere_.load(std::memory_order_relaxed)) tape_.find_dead();
   if (!tape_.running_) tape_.rules_run_ = 0;
   if (tape_.survey_serial_ > std::numeric_limits<std::uint32_t>::max() / 2) tape_.restart_surveys();
-  if (targeted_ || outer_ || tape_.husks_ != 0 ||
+  if (targeted_ || outer_ || tape_.consumed_ != 0 ||
       tape_.changes_seen_ != changes.load(std::memory_order_relaxed))
     survey(root);
   if (!wants(root)) return;
@@ -210,7 +210,7 @@ void Pass::replay(Node& root, Handle seed, Node* stop) {
   } catch (...) {
     for (Node* node = &root; node; node = node->previous)
       if (is_mine(*node)) node->adjoint = {};
-    tape_.sweep();
+    tape_.find_dead();
     throw;
   }
 }

@@ -17,7 +17,7 @@ struct Chunk;
 struct Node;
 class Pass;
 
-/// One handle on `node` is gone: releases what nothing else can reach.
+/// One handle on `node` is gone: with the last one it is dead, unless a recorded node uses it.
 void drop_handle(Node* node) noexcept;
 
 /// Owning pointer to a node, one user handle.
@@ -82,9 +82,9 @@ struct Operation {
 struct Node {
   const Operation* operation = nullptr;  ///< null for a leaf, and once the recording is consumed
   const char* name = "";
-  Chunk* chunk = nullptr;    ///< null for a leaf
-  Node* previous = nullptr;  ///< the node recorded before this one
-  Node* next_to_release = nullptr;
+  Chunk* chunk = nullptr;                 ///< null for a leaf
+  Node* previous = nullptr;               ///< the node recorded before this one
+  Node* next_dead = nullptr;              ///< of the list of those to be consumed
   Handle adjoint;                         ///< of the pass that is running
   std::atomic<std::uint32_t> handles{1};  ///< Tensors, and for a leaf also the nodes that use it
   std::uint32_t consumers = 0;            ///< recorded nodes that have this one as input
@@ -93,7 +93,7 @@ struct Node {
   std::uint32_t input_count = 0;
   std::uint8_t kept_count = 0;
   std::uint8_t rank = 0;    ///< of a recorded node
-  bool dead : 1 = false;    ///< no handle and no consumer: waits for the tail of the tape to reach it
+  bool dead : 1 = false;    ///< no handle and no consumer: is consumed, and freed with the tail
   bool needed : 1 = false;  ///< scratch of a pass: an input that was asked for lies below
   bool opaque : 1 = false;  ///< its rule may reach leaves that are not among its inputs (checkpoint)
 

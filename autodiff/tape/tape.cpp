@@ -1,4 +1,4 @@
-// The arena of nodes: appending, releasing what nothing can reach, and trimming the tail.
+// The life of nodes (tape.md): consuming, finding the dead, freeing the tail.
 #include "../tape.hpp"
 
 #include <algorithm>
@@ -48,7 +48,7 @@ void drop_handle(Node* node) noexcept {
     node->handles.store(0, std::memory_order_relaxed);
   else if (node->handles.fetch_sub(1, std::memory_order_acq_rel) != 1)
     return;
-  if (unreachable(*node)) tape->release(*node);
+  if (unreachable(*node)) tape->mark_dead(*node);
 }
 
 }  // namespace detail
@@ -78,7 +78,7 @@ Tape::~Tape() {
 void Tape::new_chunk(std::size_t bytes) {
   constexpr std::size_t header = sizeof(Chunk);
   if (last_chunk_ && last_chunk_->live == 0) ++dead_chunks_;  // possible only while nodes stay in place
-  if (dead_chunks_ * 4 > chunks_ && !running_ && !is_releasing_) unlink_dead_chunks();
+  if (dead_chunks_ * 4 > chunks_ && !running_ && !is_consuming_) free_dead_chunks();
   Chunk* chunk = nullptr;
   if (spare_chunk_ && header + bytes <= spare_chunk_->capacity) {
     chunk = std::exchange(spare_chunk_, nullptr);
@@ -105,7 +105,7 @@ void Tape::free_chunk(Chunk* chunk) noexcept { detail::deallocate(chunk, chunk->
 // A handle that is replaced in a loop (`loss = step()`) always leaves a live tail, so the tail alone would
 // never let the earlier nodes go: whole chunks of dead nodes are taken out of the middle. The last chunk
 // holds the tail, which is live unless nodes stay in place.
-void Tape::unlink_dead_chunks() noexcept {
+void Tape::free_dead_chunks() noexcept {
   for (Chunk* chunk = last_chunk_; chunk;) {
     Chunk* const previous = chunk->previous;
     if (chunk->live == 0) {
@@ -127,48 +127,47 @@ void Tape::consume(Node& node) noexcept {
   const detail::Operation* const operation = std::exchange(node.operation, nullptr);
   if (!operation) return;
   --size_;
-  ++husks_;
+  ++consumed_;
   ++node.consumers;
   void* const op = node.op();
   for (Kept& kept : node.kept()) kept.~Kept();
   node.kept_count = 0;
   if (operation->destroy) operation->destroy(op);
   for (Node*& slot : node.inputs())
-    if (Node* const input = std::exchange(slot, nullptr)) unuse(*input);
+    if (Node* const input = std::exchange(slot, nullptr)) drop_consumer(*input);
   node.input_count = 0;
-  unuse(node);
+  drop_consumer(node);
 }
 
-void Tape::unuse(Node& node) noexcept {
+void Tape::drop_consumer(Node& node) noexcept {
   if (node.is_leaf()) return drop_handle(&node);
   --node.consumers;
-  if (detail::unreachable(node)) release(node);
+  if (detail::unreachable(node)) mark_dead(node);
 }
 
-// Releasing a node drops handles and uses, which leads back here: a list instead of recursion.
-void Tape::release(Node& node) noexcept {
+// To consume a dead node drops handles and consumers, which leads back here: a list instead of recursion.
+void Tape::mark_dead(Node& node) noexcept {
   if (node.dead) return;
   node.dead = true;
-  node.next_to_release = std::exchange(to_release_, &node);
-  if (!is_releasing_) release_waiting();
+  node.next_dead = std::exchange(dead_, &node);
+  if (!is_consuming_) consume_dead();
 }
 
-void Tape::release_waiting() noexcept {
-  is_releasing_ = true;
-  while (to_release_) {
-    Node& node = *to_release_;
-    to_release_ = node.next_to_release;
+void Tape::consume_dead() noexcept {
+  is_consuming_ = true;
+  while (dead_) {
+    Node& node = *dead_;
+    dead_ = node.next_dead;
     consume(node);
-    // What is left of the node waits for the tail.
-    --husks_;
+    --consumed_;
     if (--node.chunk->live == 0 && node.chunk != last_chunk_) ++dead_chunks_;
   }
-  is_releasing_ = false;
-  trim();
+  is_consuming_ = false;
+  free_tail();
 }
 
-void Tape::trim() noexcept {
-  if (is_releasing_) return;
+void Tape::free_tail() noexcept {
+  if (is_consuming_) return;
   if (clear_asked_ && !running_) return clear();
   while (tail_ && tail_->dead) {
     Node* const node = tail_;
@@ -189,12 +188,12 @@ void Tape::trim() noexcept {
   }
 }
 
-void Tape::sweep() noexcept {
+void Tape::find_dead() noexcept {
   dropped_elsewhere_.store(false, std::memory_order_relaxed);
-  const bool is_within = std::exchange(is_releasing_, true);  // no node is consumed while they are visited
+  const bool is_within = std::exchange(is_consuming_, true);  // no node is consumed while they are visited
   for (Node* node = tail_; node; node = node->previous)
-    if (detail::unreachable(*node)) release(*node);
-  if (!is_within) release_waiting();
+    if (detail::unreachable(*node)) mark_dead(*node);
+  if (!is_within) consume_dead();
 }
 
 void Tape::restart_surveys() noexcept {
@@ -209,7 +208,7 @@ void Tape::drop_from_other_thread(Node& node) noexcept {
     const std::scoped_lock lock(mutex_);
     if (node.handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     dropped_elsewhere_.store(true, std::memory_order_relaxed);
-    last = orphaned_ && --survivors_ == 0;
+    last = closed_ && --held_ == 0;
   }
   if (last) delete this;
 }
@@ -220,16 +219,16 @@ void Tape::close() {
   detail::current_tape = nullptr;
   {
     const std::scoped_lock lock(mutex_);
-    orphaned_ = true;
+    closed_ = true;
     for (Node* node = tail_; node; node = node->previous)
-      if (node->handles.load(std::memory_order_acquire) != 0) ++survivors_;
-    if (survivors_ != 0) return;
+      if (node->handles.load(std::memory_order_acquire) != 0) ++held_;
+    if (held_ != 0) return;
   }
   delete this;
 }
 
 std::size_t Tape::size() {
-  if (dropped_elsewhere_.load(std::memory_order_relaxed)) sweep();
+  if (dropped_elsewhere_.load(std::memory_order_relaxed)) find_dead();
   return size_;
 }
 
@@ -248,11 +247,11 @@ std::size_t Tape::bytes() {
 }
 
 void Tape::clear() {
-  clear_asked_ = running_ || is_releasing_;
+  clear_asked_ = running_ || is_consuming_;
   if (clear_asked_) return;
-  is_releasing_ = true;
+  is_consuming_ = true;
   for (Node* node = tail_; node; node = node->previous) consume(*node);
-  release_waiting();
+  consume_dead();
 }
 
 }  // namespace xtape

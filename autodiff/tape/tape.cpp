@@ -121,14 +121,13 @@ void Tape::free_dead_chunks() noexcept {
 }
 
 // A rule of the user's owns whatever it likes, so that its destructor may drop handles (the last one of this
-// very node, too), record, replay and clear. Before it runs, the node is one that has no operation and that
-// something uses; each input is taken off before it is let go.
+// very node, too), record, replay and clear. The node is dead, or held by the caller, and has lost its
+// operation before that is destroyed; each input is taken off before it is let go.
 void Tape::consume(Node& node) noexcept {
   const detail::Operation* const operation = std::exchange(node.operation, nullptr);
   if (!operation) return;
   --size_;
   ++consumed_;
-  ++node.consumers;
   void* const op = node.op();
   for (Kept& kept : node.kept()) kept.~Kept();
   node.kept_count = 0;
@@ -136,7 +135,6 @@ void Tape::consume(Node& node) noexcept {
   for (Node*& slot : node.inputs())
     if (Node* const input = std::exchange(slot, nullptr)) drop_consumer(*input);
   node.input_count = 0;
-  drop_consumer(node);
 }
 
 void Tape::drop_consumer(Node& node) noexcept {
@@ -250,7 +248,11 @@ void Tape::clear() {
   clear_asked_ = running_ || is_consuming_;
   if (clear_asked_) return;
   is_consuming_ = true;
-  for (Node* node = tail_; node; node = node->previous) consume(*node);
+  for (Node* node = tail_; node; node = node->previous) {
+    ++node->consumers;
+    consume(*node);
+    drop_consumer(*node);
+  }
   consume_dead();
 }
 

@@ -63,11 +63,10 @@ class Workers {
     spins_.store(threads <= cores_, std::memory_order_relaxed);
     work_ = work;
     context_ = context;
-    count_ = count;
-    next_.store(0, std::memory_order_relaxed);
+    parts_ = {0, static_cast<std::uint32_t>(count)};
     state_ = static_cast<std::uint32_t>(helpers);
     for (std::size_t awake = spinning_; awake < helpers; ++awake) state_.notify_one();
-    take_part();
+    take_part(true);
     state_ &= ~most;  // who has not come yet is not needed any more
     const auto finished = [this] { return state_ < one_working; };
     if (!spins_ || !spin(finished))
@@ -109,7 +108,7 @@ class Workers {
       if (!is_called && !called()) state_.wait(state);
       while ((state & most) != 0)
         if (state_.compare_exchange_weak(state, state - 1 + one_working)) {
-          take_part();
+          take_part(false);
           helpers_products_ += std::exchange(detail::multiply_adds, 0);
           if ((state_ -= one_working) < one_working) ++left_, left_.notify_one();
           break;
@@ -118,9 +117,16 @@ class Workers {
     }
   }
 
-  void take_part() {
+  /// Takes parts from the front, or from the back: so that in one operation after the other a thread reads
+  /// what it has written itself.
+  void take_part(bool front) {
     takes_part = true;
-    for (std::size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) work_(context_, i);
+    for (Parts left = parts_; left.first != left.end;) {
+      const Parts rest = front ? Parts{left.first + 1, left.end} : Parts{left.first, left.end - 1};
+      if (!parts_.compare_exchange_weak(left, rest, std::memory_order_relaxed)) continue;
+      work_(context_, front ? left.first : rest.end);
+      left = parts_;
+    }
     takes_part = false;
   }
 
@@ -128,14 +134,16 @@ class Workers {
   std::vector<pthread_t> threads_;  ///< a forked process drops them, which a std::thread would not allow
   void (*work_)(const void*, std::size_t) = nullptr;
   const void* context_ = nullptr;
-  std::size_t count_ = 0;
   std::atomic<std::size_t> helpers_products_ = 0;  ///< multiplications that count for who has brought the job
   std::atomic<bool> spins_ = false;                ///< there is a core for each thread
   std::atomic<std::uint32_t> left_ = 0;            ///< changes when the last thread has left a job
   std::atomic<std::uint32_t> spinning_ = 0;        ///< threads that look out for a job
   /// Threads that may still join the job, whether the program ends, and threads that have joined.
   alignas(64) std::atomic<std::uint32_t> state_ = 0;
-  alignas(64) std::atomic<std::size_t> next_ = 0;  ///< the part of the job that is to be done next
+  struct Parts {
+    std::uint32_t first, end;
+  };
+  alignas(64) std::atomic<Parts> parts_{};  ///< of the job that are to be done
 };
 
 Workers& workers() {  // with job_mutex held

@@ -43,7 +43,11 @@ struct ScatterStrided {
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    if (!y.accumulate) std::fill_n(y.data, element_count(to, name), T(0));
+    const std::size_t size = element_count(to, name);
+    if (!y.accumulate)
+      for_blocks(size, size, [&](std::size_t first, std::size_t last) {
+        std::fill(y.data + first, y.data + last, T(0));
+      });
     add_to_strided(y.data + offset, x.data(), from, strides);
   }
   void backward(Gradients<T>& d) const { d.add(0, Strided<T>{name, from, offset, strides}, d.adjoint); }

@@ -35,10 +35,17 @@ bool closed = false;             ///< the workers have ended with the program
 constinit thread_local bool takes_part = false;
 
 /// Calls until() again and again until it is true, or for as long as an operation of middle size takes:
-/// waking a thread that sleeps takes longer. Yielding leaves the core to whoever has work for it.
+/// waking a thread that sleeps takes longer. After some µs, as between small operations, it leaves the core
+/// to whoever has work for it.
 template <class F>
 bool spin(const F& until) {
   using Clock = std::chrono::steady_clock;
+  for (int i = 0; i < 200; ++i) {
+    if (until()) return true;
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
   for (const auto end = Clock::now() + std::chrono::microseconds(50); !until(); std::this_thread::yield())
     if (Clock::now() > end) return false;
   return true;

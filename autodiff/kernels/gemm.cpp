@@ -26,8 +26,6 @@ constexpr std::size_t plain_work = 16, small_work = 512;
 // float: 32x784x128 45 and 42, 784x32x128 46 and 60, 650x3x400 30 and 50, 128x784x128 206 and 161,
 // 512x512x512 1518 and 1455; on one core the worst is the fourth, 330 and 265.
 constexpr std::size_t piece_rows = 128;
-// Below this, OpenBLAS does not share out (it begins at 2^18), and switching its threads off, 30 ns, shows.
-constexpr std::size_t serial_work = std::size_t(1) << 15;
 
 template <class T>
 void plain_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, const T* B,
@@ -97,7 +95,7 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   if (M * N * K <= small_work) return kernels<T>().gemm(ta, tb, M, N, K, A, B, accumulate, C);
   const std::size_t lda = ta ? M : K, ldb = tb ? K : N;
   const T beta = accumulate ? T(1) : T(0);
-  if (M * N * K <= serial_work) return blas_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta, C, N);
+  if (M * N * K <= gemm_serial_work) return blas_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta, C, N);
   const SerialBlas serial;
   // Pieces of rows of C, or of columns if it has more of these.
   const bool rows = M >= N;

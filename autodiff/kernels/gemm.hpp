@@ -11,8 +11,9 @@ namespace xtape::detail {
 /// The multiplications with an addition that gemm() has run for this thread since its start.
 XTAPE_THREAD_LOCAL std::size_t multiply_adds = 0;
 
-/// A part of a product that is shared out has so many multiplications.
-inline constexpr std::size_t gemm_piece_work = std::size_t(1) << 18;
+/// A part of a product that is shared out has so many multiplications. Up to gemm_serial_work, OpenBLAS does
+/// not share out (it begins at 2^18), and switching its threads off, 30 ns, shows.
+inline constexpr std::size_t gemm_piece_work = std::size_t(1) << 18, gemm_serial_work = std::size_t(1) << 15;
 
 /// C (M,N) = op(A) (M,K) op(B) (K,N), or C += …; a transposed A is stored (K,M), a transposed B (N,K).
 /// Error when a dimension exceeds what CBLAS counts with.
@@ -24,9 +25,9 @@ void gemm(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std:
 /// cut are shared out whole. They are independent, and their dimensions are such as gemm takes.
 template <class F>
 void gemm_batch(std::size_t count, std::size_t multiplications, const F& product) {
-  const std::size_t each = std::max<std::size_t>(1, multiplications);
-  const std::size_t group = std::max<std::size_t>(1, gemm_piece_work / each);
-  if (count * each < 2 * gemm_piece_work || each >= 4 * gemm_piece_work) {
+  const std::size_t each = multiplications, group = std::max<std::size_t>(1, gemm_piece_work / (each + 1));
+  // In small products, threads would wait for the lock that OpenBLAS takes for each.
+  if (each <= gemm_serial_work || each >= 4 * gemm_piece_work || count * each < 2 * gemm_piece_work) {
     for (std::size_t i = 0; i < count; ++i) product(i);
     return;
   }

@@ -30,13 +30,6 @@ void for_blocks(std::size_t count, std::size_t elements, const F& f) {
                [&](std::size_t i) { f(i * block, std::min(count, (i + 1) * block)); });
 }
 
-/// f(i) for each part i < count of `elements` numbers that are only read: twice as many are worth it.
-template <class F>
-void for_read_parts(std::size_t count, std::size_t elements, const F& f) {
-  if (elements >= 2 * parallel_size) return parallel_for(count, f);
-  for (std::size_t i = 0; i < count; ++i) f(i);
-}
-
 /// Dimensions and strides of N arrays walked together, with neighbouring dimensions merged where all allow.
 template <std::size_t N>
 struct Walk {
@@ -224,9 +217,8 @@ template <class T, class Part>
 T sum_in_parallel(std::size_t n, const Part& part) {
   if (n < parallel_size) return sum_of_parts<T>(n, part_size, part);
   PoolVector<T> sums(quotient_up(n, part_size));
-  for_read_parts(sums.size(), n, [&](std::size_t i) {
-    sums[i] = part(i * part_size, std::min(part_size, n - i * part_size));
-  });
+  parallel_for(sums.size(),
+               [&](std::size_t i) { sums[i] = part(i * part_size, std::min(part_size, n - i * part_size)); });
   return sum_of_parts<T>(sums.size(), 1, [&](std::size_t i, std::size_t) { return sums[i]; });
 }
 
@@ -238,7 +230,7 @@ void fold_rows(T* y, const T* x, std::size_t rows, std::size_t n, T start, const
   const std::size_t block = std::max<std::size_t>(64, part_size / n), blocks = quotient_up(rows, block);
   if (rows * n < parallel_size || blocks < 2) return fold(y, x, rows, n);
   PoolVector<T> parts(blocks * n, start);
-  for_read_parts(blocks, rows * n, [&](std::size_t i) {
+  parallel_for(blocks, [&](std::size_t i) {
     fold(parts.data() + i * n, x + i * block * n, std::min(block, rows - i * block), n);
   });
   join(y, parts.data(), blocks, n);

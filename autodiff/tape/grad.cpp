@@ -43,7 +43,10 @@ detail::Handle own(detail::Handle handle) {
   if (handle.node || handle.value.unique()) return handle;
   Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
   const T* from = handle.value->elements<T>();
-  std::copy_n(from, copy.size(), copy.mutable_data());
+  T* const to = copy.mutable_data();
+  detail::for_blocks(copy.size(), copy.size(), [&](std::size_t first, std::size_t last) {
+    std::copy(from + first, from + last, to + first);
+  });
   return copy.handle();
 }
 

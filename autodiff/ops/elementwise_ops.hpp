@@ -9,58 +9,12 @@ namespace xtape::detail {
 
 namespace ops {
 
-// clang-format off
-template <class T> struct Add;
-template <class T> struct Subtract;
-template <class T> struct Multiply;
-template <class T> struct Divide;
-template <class T> struct Negative;
-template <class T> struct Reciprocal;
-template <class T> struct Power;
-template <class T> struct PowerScalar;
-template <class T> struct Square;
-template <class T> struct Sqrt;
-template <class T> struct Cbrt;
-template <class T> struct Exp;
-template <class T> struct Expm1;
-template <class T> struct Log;
-template <class T> struct Log1p;
-template <class T> struct LogAddExp;
-template <class T> struct Log2;
-template <class T> struct Log10;
-template <class T> struct Sin;
-template <class T> struct Cos;
-template <class T> struct Tan;
-template <class T> struct Asin;
-template <class T> struct Acos;
-template <class T> struct Atan;
-template <class T> struct Atan2;
-template <class T> struct Hypot;
-template <class T> struct Sinh;
-template <class T> struct Cosh;
-template <class T> struct Tanh;
-template <class T> struct Erf;
-template <class T> struct Sigmoid;
-template <class T> struct LogSigmoid;
-template <class T> struct Softplus;
-template <class T> struct Relu;
-template <class T> struct LeakyRelu;
-template <class T> struct Elu;
-template <class T> struct Gelu;
-template <class T> struct Silu;
-template <class T> struct Abs;
-template <class T> struct Sign;
-template <class T> struct Maximum;
-template <class T> struct Minimum;
-template <class T> struct Clamp;
-template <class T> struct Where;
-template <class T> struct Greater;
-template <class T> struct GreaterEqual;
-template <class T> struct Equal;
-template <class T> struct SquaredDifference;
-template <class T> struct BinaryCrossEntropy;
-template <class T> struct BinaryCrossEntropyWithLogits;
-// clang-format on
+#define XTAPE_UNARY(Op) \
+  template <class T>    \
+  struct Op;
+#define XTAPE_BINARY XTAPE_UNARY
+#define XTAPE_TERNARY XTAPE_UNARY
+#include "../kernels/elementwise_list.inc"
 
 }  // namespace ops
 

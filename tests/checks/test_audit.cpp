@@ -46,7 +46,7 @@ TEST_CASE("every operation of the table passes an audit") {
       REQUIRE(!report.rows.empty());
       checked = checked || report.rows.back().checked;
     }
-    CHECK(checked != row.zero_derivative);
+    CHECK(checked);
   }
   CHECK(Tape::current().size() == 0);
 }

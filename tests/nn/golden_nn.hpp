@@ -1,4 +1,4 @@
-// The numbers of tests/reference/make_golden_nn.py.
+// The numbers of tests/reference/golden_nn.py.
 #pragma once
 #include <fstream>
 #include <string>

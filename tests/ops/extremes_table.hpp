@@ -1,5 +1,5 @@
 // The rows of tests/reference/extremes.csv, and whether a number is what a row says.
-// tests/reference/make_extremes.py makes the table, and says how it is read.
+// tests/reference/extremes.py makes the table, and says how it is read.
 #pragma once
 #include <algorithm>
 #include <array>

@@ -22,118 +22,47 @@ const Sets broadcasting{
 
 const Sets matrices{{{1, 1}}, {{2, 3}}, {{3, 2}}, {{3, 3}}, {{0, 2}}, {{2, 0}}};
 
-template <class F>
-OpRow unary(const char* op, F f, Range range = {}, int order = 2) {
-  return {op, "", [f](const Tensors& x) { return f(x[0]); }, any_shape, {range}, order};
-}
-
-template <class F>
-OpRow binary(const char* op, F f, std::vector<Range> ranges = {{}}, int order = 2) {
-  return {op, "", [f](const Tensors& x) { return f(x[0], x[1]); }, broadcasting, std::move(ranges), order};
-}
-
 OpRow row(const char* op, const char* variant, std::function<Tensor(const Tensors&)> f, Sets shapes,
           std::vector<Range> ranges = {{}}, int order = 2) {
   return {op, variant, std::move(f), std::move(shapes), std::move(ranges), order};
 }
 
-#define XTAPE_UNARY(name, ...) \
-  unary(#name, [](const Tensor& x) { return name(x); } __VA_OPT__(, ) __VA_ARGS__)
-#define XTAPE_BINARY(name, ...) \
-  binary(#name, [](const Tensor& a, const Tensor& b) { return name(a, b); } __VA_OPT__(, ) __VA_ARGS__)
-
+/// The lines of elementwise.inc, and what is called in another way.
 void add_elementwise(std::vector<OpRow>& rows) {
-  const Range positive{0.3, 3}, unit{-0.9, 0.9};
-  rows.push_back(binary("operator+", [](const Tensor& a, const Tensor& b) { return a + b; }));
-  rows.push_back(binary("operator-", [](const Tensor& a, const Tensor& b) { return a - b; }));
-  rows.push_back(binary("operator*", [](const Tensor& a, const Tensor& b) { return a * b; }));
-  rows.push_back(binary("operator/", [](const Tensor& a, const Tensor& b) { return a / b; }, {{}, {0.5, 2}}));
-  rows.push_back(row(
-      "operator-", "unary", [](const Tensors& x) { return -x[0]; }, any_shape));
-  rows.push_back(row(
-      "operator+", "scalar", [](const Tensors& x) { return (x[0] + 2) * 3.0 + (4 - x[0]) / 5.0f; },
-      any_shape));
-  rows.push_back(row("operator/", "scalar", [](const Tensors& x) { return 1 / x[0] - x[0] * 2; }, any_shape,
-                     {{0.5, 2}}));
-  rows.push_back(XTAPE_UNARY(exp));
-  rows.push_back(XTAPE_UNARY(expm1));
-  rows.push_back(XTAPE_UNARY(log, positive));
-  rows.push_back(XTAPE_UNARY(log1p, Range{-0.5, 2}));
-  rows.push_back(XTAPE_UNARY(log2, positive));
-  rows.push_back(XTAPE_UNARY(log10, positive));
-  rows.push_back(XTAPE_UNARY(square));
-  rows.push_back(XTAPE_UNARY(sqrt, positive));
-  rows.push_back(XTAPE_UNARY(cbrt, positive));
-  rows.push_back(XTAPE_UNARY(reciprocal, positive));
-  rows.push_back(XTAPE_UNARY(abs, positive));
-  rows.push_back(
-      row("abs", "negative", [](const Tensors& x) { return abs(x[0]) * x[0]; }, any_shape, {{-2, -0.5}}));
-  rows.push_back(XTAPE_UNARY(sign));
-  rows.back().zero_derivative = true;
-  rows.push_back(XTAPE_UNARY(sin));
-  rows.push_back(XTAPE_UNARY(cos));
-  rows.push_back(XTAPE_UNARY(tan, Range{-1.2, 1.2}));
-  rows.push_back(XTAPE_UNARY(asin, unit));
-  rows.push_back(XTAPE_UNARY(acos, unit));
-  rows.push_back(XTAPE_UNARY(atan));
-  rows.push_back(XTAPE_UNARY(sinh));
-  rows.push_back(XTAPE_UNARY(cosh));
-  rows.push_back(XTAPE_UNARY(tanh));
-  rows.push_back(XTAPE_UNARY(erf));
-  rows.push_back(XTAPE_UNARY(sigmoid, Range{-4, 4}));
-  rows.push_back(XTAPE_UNARY(log_sigmoid, Range{-4, 4}));
-  rows.push_back(XTAPE_UNARY(softplus, Range{-4, 4}));
-  rows.push_back(row("relu", "", [](const Tensors& x) { return relu(x[0]) * x[0]; }, any_shape, {{0.1, 2}}));
-  rows.push_back(
-      row("relu", "negative", [](const Tensors& x) { return relu(x[0]) + x[0]; }, any_shape, {{-2, -0.1}}));
-  rows.push_back(row("leaky_relu", "", [](const Tensors& x) { return leaky_relu(x[0], 0.2) * x[0]; },
-                     any_shape, {{0.1, 2}}));
-  rows.push_back(row("leaky_relu", "negative", [](const Tensors& x) { return leaky_relu(x[0]) * x[0]; },
-                     any_shape, {{-2, -0.1}}));
-  rows.push_back(row("elu", "", [](const Tensors& x) { return elu(x[0]) * x[0]; }, any_shape, {{0.1, 2}}));
-  rows.push_back(
-      row("elu", "negative", [](const Tensors& x) { return elu(x[0], 1.5); }, any_shape, {{-2, -0.1}}));
-  rows.push_back(XTAPE_UNARY(gelu));
-  rows.push_back(XTAPE_UNARY(silu));
-  rows.push_back(row("clamp", "", [](const Tensors& x) { return clamp(x[0], -1, 1.5) * x[0]; }, any_shape,
-                     {{-0.9, 1.4}}));
-  rows.push_back(row("clamp", "outside", [](const Tensors& x) { return clamp(x[0], -1, 1.5) * x[0]; },
-                     any_shape, {{1.6, 3}}));
-  rows.push_back(XTAPE_BINARY(pow, {positive, {}}));
-  rows.push_back(row("pow", "scalar", [](const Tensors& x) { return pow(x[0], 3) + pow(x[0], -1.5); },
-                     any_shape, {positive}));
-  rows.push_back(row("pow", "negative base", [](const Tensors& x) { return pow(x[0], 3) + pow(x[0], 2.0); },
-                     any_shape, {{-2, -0.3}}));
-  rows.push_back(row(
-      "pow", "scalar base", [](const Tensors& x) { return pow(2.0, x[0]); }, any_shape));
-  rows.push_back(XTAPE_BINARY(atan2, {{0.5, 2}, {}}));
-  rows.push_back(XTAPE_BINARY(hypot, {{0.5, 2}, {}}));
-  rows.push_back(XTAPE_BINARY(logaddexp));
-  rows.push_back(XTAPE_BINARY(maximum));
-  rows.push_back(XTAPE_BINARY(minimum));
-  rows.push_back(row("maximum", "scalar",
-                     [](const Tensors& x) { return maximum(x[0], 0.123) * minimum(2.5, x[0]); }, any_shape,
-                     {{0.2, 2}}));
-  rows.push_back(
-      binary("where", [](const Tensor& a, const Tensor& b) { return where(a > b, a * b, b * b); }));
+  using Call = Tensor (*)(const Tensor&, const Tensor&);
+  const auto add = [&](const std::string& id, const Sets& shapes, Call guard, Call f) {
+    const std::size_t slash = id.find('/', id.starts_with("operator/") ? 9 : 0);
+    const std::string variant = slash == std::string::npos ? "" : id.substr(slash + 1);
+    const auto on_list = [](Call call) { return [call](const Tensors& x) { return call(x[0], x.back()); }; };
+    rows.push_back({id.substr(0, slash), variant, on_list(f), shapes, {{-4, 4}}, 2, on_list(guard)});
+  };
+  const Sets &unary = any_shape, &binary = broadcasting;
+#define CALL(expression)                                                             \
+  []([[maybe_unused]] const Tensor& a, [[maybe_unused]] const Tensor& b) -> Tensor { \
+    [[maybe_unused]] const Tensor none = 1;                                          \
+    return expression;                                                               \
+  }
+#define ELEMENTWISE(name, form, guard, repair, expression, torch) \
+  add(name, form, CALL(guard), CALL(expression));
+#define VARIANT(name, form, guard, expression, torch) add(name, form, CALL(guard), CALL(expression));
+#include "elementwise.inc"
+#undef CALL
   rows.push_back(row("where", "expression",
                      [](const Tensors& x) {
                        const xt::xarray<bool> mask{{true, false, true}, {false, false, true}};
                        return where(mask, x[0] * x[0], 1.5);
                      },
                      {{{2, 3}}, {{3}}, {{}}, {{2, 1}}}));
-  rows.push_back(binary("operator>", [](const Tensor& a, const Tensor& b) { return a * (a > b); }));
-  rows.push_back(binary("operator<", [](const Tensor& a, const Tensor& b) { return a + (a < b); }));
-  rows.push_back(binary("operator>=", [](const Tensor& a, const Tensor& b) { return a * b * (a >= b); }));
-  rows.push_back(binary("operator<=", [](const Tensor& a, const Tensor& b) { return a + (a <= b); }));
-  rows.push_back(binary("equal", [](const Tensor& a, const Tensor& b) { return a * b + equal(a, b); }));
   rows.push_back(row(
       "map", "", [](const Tensors& x) { return map([](auto a) { return exp(a) * sin(a) + a * a; }, x[0]); },
       any_shape));
-  rows.push_back(binary("map", [](const Tensor& a, const Tensor& b) {
-    return map([](auto p, auto q) { return where(p > q, p * tanh(q), 2 * q - p / 3) * sigmoid(p); }, a, b);
-  }));
-  rows.back().variant = "two";
+  rows.push_back(row(
+      "map", "two",
+      [](const Tensors& x) {
+        return map([](auto p, auto q) { return where(p > q, p * tanh(q), 2 * q - p / 3) * sigmoid(p); }, x[0],
+                   x[1]);
+      },
+      broadcasting));
 }
 
 void add_reductions(std::vector<OpRow>& rows) {
@@ -417,14 +346,29 @@ const std::vector<OpRow>& op_table() {
 
 Tensors sample(const OpRow& row, std::size_t shape_set) {
   std::mt19937_64 engine(std::hash<std::string>()(row.id()) + shape_set);
-  Tensors inputs;
-  for (std::size_t i = 0; i < row.shapes[shape_set].size(); ++i) {
-    const Range range = row.ranges.size() == 1 ? row.ranges[0] : row.ranges[i];
-    Tensor x = Tensor::uninitialized(row.shapes[shape_set][i]);
-    for (std::size_t k = 0; k < x.size(); ++k)
-      x.mutable_data()[k] =
-          range.low + (range.high - range.low) * static_cast<double>(engine() >> 11) * 0x1p-53;
-    inputs.push_back(x);
+  Tensors inputs, again;  // which elements are to be drawn: not 0
+  for (const Shape& shape : row.shapes[shape_set]) {
+    inputs.push_back(zeros<double>(shape));
+    again.push_back(ones<double>(shape));
+  }
+  for (bool drawn = true; drawn;) {
+    drawn = false;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const Range range = row.ranges.size() == 1 ? row.ranges[0] : row.ranges[i];
+      for (std::size_t k = 0; k < inputs[i].size(); ++k) {
+        if (again[i].data()[k] == 0) continue;
+        drawn = true;
+        inputs[i].mutable_data()[k] =
+            range.low + (range.high - range.low) * static_cast<double>(engine() >> 11) * 0x1p-53;
+      }
+    }
+    if (!row.guard) break;
+    // The gradient of an input counts the results that it is broadcast to and whose guard does not hold.
+    const Tensor fails = row.guard(inputs) < 0.02;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const Tensor x = parameter(inputs[i]);
+      again[i] = grad(sum((x - x.detach()) * fails), {x})[0];
+    }
   }
   return inputs;
 }

@@ -19,10 +19,10 @@ struct OpRow {
   std::string op;       ///< the name in the public header
   std::string variant;  ///< tells rows of one op apart
   std::function<Tensor<double>(const Tensors&)> f;
-  std::vector<std::vector<Shape>> shapes;  ///< each a set of input shapes to check
-  std::vector<Range> ranges;               ///< one for each input, or one for all
-  int order = 2;                           ///< up to which it is checked
-  bool zero_derivative = false;
+  std::vector<std::vector<Shape>> shapes;                 ///< each a set of input shapes to check
+  std::vector<Range> ranges;                              ///< one for each input, or one for all
+  int order = 2;                                          ///< up to which it is checked
+  std::function<Tensor<double>(const Tensors&)> guard{};  ///< inputs are drawn where it is above a margin
 
   std::string id() const { return variant.empty() ? op : op + "/" + variant; }
 };

@@ -153,7 +153,10 @@ void check_elementwise() {
     for (const Row* row : rows) check_elementwise<T>(found->second.call, n, {row}, "alone");
   }
   for (const auto& entry : operations)
-    CHECK_MESSAGE(seen.contains(entry.first), entry.first << " has no row");
+    CHECK_MESSAGE(
+        seen.contains(entry.first),
+        entry.first << " has no row: ./dev reference, and where mpmath has no such function, a line in "
+                       "tests/reference/extremes_elementwise.py");
 }
 
 /// The other operations of op_table.cpp, and cross_entropy.

@@ -22,7 +22,7 @@ TEST_CASE("every operation agrees with differences, to the order it is smooth, f
       CHECK_MESSAGE(report.kinks.empty(), report);
       says_something |= report.compared != 0 && !report.all_zero;
     }
-    CHECK(says_something == !row.zero_derivative);
+    CHECK(says_something);
     CHECK(Tape::current().size() == 0);
   }
 }
@@ -78,7 +78,7 @@ TEST_CASE("every function of the public headers has a row") {
       if (!std::regex_search(line, match, declaration)) continue;
       ++found;
       CHECK_MESSAGE(rows.contains(match[1].str()),
-                    header << ": " << match[1].str() << " has no row in op_table.cpp");
+                    header << ": " << match[1].str() << " has no row in elementwise.inc or op_table.cpp");
     }
   }
   CHECK(found > 60);

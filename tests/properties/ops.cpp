@@ -44,7 +44,8 @@ const std::vector<Row>& rows() {
                     [[maybe_unused]] const X none = 1;                                              \
                     return condition;                                                               \
                   }});
-#define ELEMENTWISE(form, guard, repair, expression, torch) ROW(true, false, form, guard, repair, expression)
+#define ELEMENTWISE(name, form, guard, repair, expression, torch) \
+  ROW(true, false, form, guard, repair, expression)
 #define PLANTED(form, guard, repair, expression, torch) ROW(false, true, form, guard, repair, expression)
 #define OP(form, guard, repair, expression, torch) ROW(false, false, form, guard, repair, expression)
 #include "ops.inc"
@@ -80,7 +81,7 @@ namespace {
 template <class X>
 std::vector<Function<X>> elementwise_functions() {
   std::vector<Function<X>> list;
-#define ELEMENTWISE(form, guard, repair, expression, torch) FUNCTION(expression)
+#define ELEMENTWISE(name, form, guard, repair, expression, torch) FUNCTION(expression)
 #define OP(form, guard, repair, expression, torch) list.push_back(nullptr);
 #include "ops.inc"
   return list;

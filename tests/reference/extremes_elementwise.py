@@ -1,6 +1,7 @@
 """Elementwise operations at the ends of a type: value and derivatives as exact functions, with their limits by hand."""
 import itertools
 
+import table
 from extended import INF, NAN, E, log, mp, pow, sqrt
 
 PI, LN2 = mp.pi, mp.log(2)
@@ -46,7 +47,8 @@ def derivative_of_pow(p):
 
 
 nan, inf = 'nan', 'inf'
-# name: value and derivative at finite x ≠ 0, then (value, derivative) at −∞, −0, 0, ∞ and other places.
+# What mpmath has no function of this name for: another function, or, where the limits need thought, value and derivative at
+# finite x ≠ 0, then (value, derivative) at −∞, −0, 0, ∞ and other places.
 UNARY = {
     'negative': (lambda x: -x, lambda x: -1, (inf, -1), (0, -1), ('-0', -1), ('-inf', -1), {nan: (nan, -1)}),
     'reciprocal': (lambda x: 1 / x, lambda x: -1 / x**2, ('-0', 0), ('-inf', '-inf'), (inf, '-inf'), (0, 0)),
@@ -55,29 +57,7 @@ UNARY = {
              (0, inf), (inf, 0)),
     'cbrt': (lambda x: mp.sign(x) * mp.cbrt(abs(x)), lambda x: 1 / (3 * mp.cbrt(abs(x))**2), ('-inf', 0), ('-0', inf),
              (0, inf), (inf, 0)),
-    'exp': (e, e, (0, 0), (1, 1), (1, 1), (inf, inf)),
-    'expm1': (lambda x: mp.expm1(clip(x)), e, (-1, 0), ('-0', 1), (0, 1), (inf, inf)),
-    'log': (inside(mp.log, 0, mp.inf), inside(lambda x: 1 / x, 0, mp.inf), (nan, nan), ('-inf', inf), ('-inf', inf),
-            (inf, 0)),
-    'log1p': (inside(mp.log1p, -1, mp.inf), inside(lambda x: 1 / (1 + x), -1, mp.inf), (nan, nan), ('-0', 1), (0, 1),
-              (inf, 0), {-1: ('-inf', inf)}),
-    'log2': (inside(lambda x: mp.log(x) / LN2, 0, mp.inf), inside(lambda x: 1 / (x * LN2), 0, mp.inf), (nan, nan),
-             ('-inf', inf), ('-inf', inf), (inf, 0)),
-    'log10': (inside(lambda x: mp.log(x) / mp.log(10), 0, mp.inf), inside(lambda x: 1 / (x * mp.log(10)), 0, mp.inf),
-              (nan, nan), ('-inf', inf), ('-inf', inf), (inf, 0)),
-    'sin': (mp.sin, mp.cos, (nan, nan), ('-0', 1), (0, 1), (nan, nan)),
-    'cos': (mp.cos, lambda x: -mp.sin(x), (nan, nan), (1, 0), (1, 0), (nan, nan)),
-    'tan': (mp.tan, lambda x: 1 + mp.tan(x)**2, (nan, nan), ('-0', 1), (0, 1), (nan, nan)),
-    'asin': (inside(mp.asin, -1, 1), inside(lambda x: 1 / mp.sqrt(1 - x * x), -1, 1), (nan, nan), ('-0', 1), (0, 1),
-             (nan, nan), {-1: (-PI / 2, inf), 1: (PI / 2, inf)}),
-    'acos': (inside(mp.acos, -1, 1), inside(lambda x: -1 / mp.sqrt(1 - x * x), -1, 1), (nan, nan), (PI / 2, -1),
-             (PI / 2, -1), (nan, nan), {-1: (PI, '-inf'), 1: (0, '-inf')}),
-    'atan': (mp.atan, lambda x: 1 / (1 + x * x), (-PI / 2, 0), ('-0', 1), (0, 1), (PI / 2, 0)),
-    'sinh': (lambda x: mp.sinh(clip(x)), lambda x: mp.cosh(clip(x)), ('-inf', inf), ('-0', 1), (0, 1), (inf, inf)),
-    'cosh': (lambda x: mp.cosh(clip(x)), lambda x: mp.sinh(clip(x)), (inf, '-inf'), (1, 0), (1, 0), (inf, inf)),
-    'tanh': (lambda x: mp.tanh(clip(x)), lambda x: 1 / mp.cosh(clip(x))**2, (-1, 0), ('-0', 1), (0, 1), (1, 0)),
-    'erf': (lambda x: mp.erf(clip(x)), lambda x: 2 / mp.sqrt(PI) * e(-x * x), (-1, 0), ('-0', 2 / mp.sqrt(PI)),
-            (0, 2 / mp.sqrt(PI)), (1, 0)),
+    'log2': lambda x: mp.log(x) / LN2,
     'sigmoid': (sigmoid, lambda x: sigmoid(x) * sigmoid(-x), (0, 0), (0.5, 0.25), (0.5, 0.25), (1, 0)),
     'log_sigmoid': (lambda x: -softplus(-x), lambda x: sigmoid(-x), ('-inf', 1), (-LN2, 0.5), (-LN2, 0.5), ('-0', 0)),
     'softplus': (softplus, sigmoid, (0, 0), (LN2, 0.5), (LN2, 0.5), (inf, 1)),
@@ -108,12 +88,61 @@ def number(x):
     return E(x)
 
 
+NEAR, FAR = mp.mpf(10)**-700, mp.mpf(10)**700  # beyond both types by so much that roots of them are, too
+
+
+def real(f, x):
+    """f(x), NaN where that is no real number."""
+    try:
+        y = f(x)
+    except (ValueError, ZeroDivisionError):
+        return mp.nan
+    return mp.re(y) if mp.im(y) == 0 else mp.nan
+
+
+def slope(type, f, x):
+    """The limit of the derivative at x, where the mathematics has one, from the side with numbers; one below −0, where it can."""
+    if mp.isinf(x.v):
+        first, second = (real(lambda y: mp.diff(f, y), mp.sign(x.v) * far) for far in (FAR, 3 * FAR))
+        return first if type.round(first) == type.round(second) else mp.nan
+    sides = [-NEAR, NEAR] if x.negative and x.v == 0 else [NEAR, -NEAR]
+    for place in [x.v] * (x.v != 0) + [x.v + side for side in sides]:
+        if all(mp.isfinite(real(f, place + step)) for step in [-NEAR / 2, 0, NEAR / 2]):
+            return real(lambda y: mp.diff(f, y), place)
+    return mp.nan
+
+
+def derived(type, f, x):
+    """Value and derivative of a function that is given alone."""
+    value = real(f, x.v)
+    d = mp.nan if mp.isnan(value) else slope(type, f, x)
+    below = value == 0 and x.v == 0 and real(f, -NEAR if x.negative else NEAR) < 0
+    return E(value, below) if value == 0 else E(value), E(d)
+
+
+def functions():
+    """Those of UNARY, and those that mpmath has for other lines of the table."""
+    yield from UNARY.items()
+    known = {name.split('(')[0] for name in UNARY}
+    for line in table.lines():
+        if line.operands == 1 and line.name not in known and not line.is_variant() and hasattr(mp, line.name):
+            yield line.name, getattr(mp, line.name)
+
+
 def unary(type):
-    for name, (f, derivative, *limits) in UNARY.items():
+    sizes = [type.max, mp.mpf(1000), mp.mpf(1), type.min, type.min / 2, type.denorm]
+    line = [-mp.inf, *[-s for s in sizes], '-0', mp.mpf(0), *reversed(sizes), mp.inf]
+    for name, rule in functions():
+        if callable(rule):
+            for x in map(number, line):
+                value, d = derived(type, rule, x)
+                yield name, [x], value, [d], False
+            yield name, [NAN], NAN, [NAN], False
+            continue
+        f, derivative, *limits = rule
         places = dict(zip([-mp.inf, '-0', mp.mpf(0), mp.inf], limits))
         places |= {nan: (nan, nan)} | (limits[4] if len(limits) > 4 else {})
-        sizes = [type.max, mp.mpf(1000), mp.mpf(1), type.min, type.min / 2, type.denorm]
-        for x in [-mp.inf, *[-s for s in sizes], '-0', mp.mpf(0), *reversed(sizes), mp.inf, nan]:
+        for x in [*line, nan]:
             if x in places:
                 value, d = places[x]
                 yield name, [number(x)], number(value), [number(d)], value == '±0'

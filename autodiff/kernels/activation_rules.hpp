@@ -30,6 +30,7 @@ struct Softplus {
 template <class T>
 struct Relu {
   static constexpr const char* name = "relu";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{y_};
   static auto value(auto x) { return where(x <= T(0), T(0), x); }
   template <int I>
@@ -42,6 +43,7 @@ template <class T>
 struct LeakyRelu : Parameters<T> {
   using Parameters<T>::p;  // the slope for x < 0
   static constexpr const char* name = "leaky_relu";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{a_};
   auto value(auto x) const { return where(x > T(0), x, p * x); }
   template <int I>
@@ -94,6 +96,7 @@ template <class T>
 struct Abs {
   static constexpr const char* name = "abs";
   static constexpr bool is_length = true;
+  static constexpr bool is_cheap = true;
   static auto value(auto x) { return abs(x); }
   static auto derivative(auto x) { return sign(x); }
 };
@@ -101,6 +104,7 @@ struct Abs {
 template <class T>
 struct Sign {
   static constexpr const char* name = "sign";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{none};
   static auto value(auto x) { return sign(x); }
   template <int I>
@@ -112,6 +116,7 @@ struct Sign {
 template <class T>
 struct Maximum {
   static constexpr const char* name = "maximum";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{a_ | b_, a_ | b_};
   static auto value(auto a, auto b) { return maximum(a, b); }
   template <int I>
@@ -126,6 +131,7 @@ struct Maximum {
 template <class T>
 struct Minimum {
   static constexpr const char* name = "minimum";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{a_ | b_, a_ | b_};
   static auto value(auto a, auto b) { return minimum(a, b); }
   template <int I>
@@ -142,6 +148,7 @@ struct Clamp : Parameters<T> {
   using Parameters<T>::p;  // low
   using Parameters<T>::q;  // high
   static constexpr const char* name = "clamp";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{a_};
   auto value(auto x) const { return where(x < p, p, where(x > q, q, x)); }
   template <int I>
@@ -153,6 +160,7 @@ struct Clamp : Parameters<T> {
 template <class T>
 struct Where {
   static constexpr const char* name = "where";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{none, a_, a_};
   static auto value(auto m, auto a, auto b) { return where(equal(m, T(0)), b, a); }
   template <int I>
@@ -171,6 +179,7 @@ struct Where {
 template <class T>
 struct SquaredDifference {
   static constexpr const char* name = "squared_difference";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{a_ | b_, a_ | b_};
   static auto value(auto a, auto b) { return square(a - b); }
   template <int I>
@@ -222,16 +231,19 @@ struct BinaryCrossEntropyWithLogits {
 template <class T>
 struct Greater {
   static constexpr const char* name = "greater";
+  static constexpr bool is_cheap = true;
   static auto value(auto a, auto b) { return where(a > b, T(1), T(0)); }
 };
 template <class T>
 struct GreaterEqual {
   static constexpr const char* name = "greater_equal";
+  static constexpr bool is_cheap = true;
   static auto value(auto a, auto b) { return where(a >= b, T(1), T(0)); }
 };
 template <class T>
 struct Equal {
   static constexpr const char* name = "equal";
+  static constexpr bool is_cheap = true;
   static auto value(auto a, auto b) { return where(equal(a, b), T(1), T(0)); }
 };
 

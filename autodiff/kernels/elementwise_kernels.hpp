@@ -9,21 +9,16 @@
 
 namespace xtape::detail {
 
-/// Rules that are a few instructions: their loops are worth more code than those that call functions.
-template <template <class> class... Op>
-struct OpSet {
-  template <class Rule>
-  static constexpr bool contains = (std::is_same_v<Rule, Op<typename ElementOf<Rule>::type>> || ...);
-};
-using CheapValues =
-    OpSet<ops::Add, ops::Subtract, ops::Multiply, ops::Divide, ops::Negative, ops::Reciprocal, ops::Square,
-          ops::Sqrt, ops::Relu, ops::LeakyRelu, ops::Abs, ops::Sign, ops::Maximum, ops::Minimum, ops::Clamp,
-          ops::Where, ops::Greater, ops::GreaterEqual, ops::Equal, ops::SquaredDifference>;
-using CheapDerivatives = OpSet<ops::Log, ops::Log1p, ops::Log2, ops::Log10, ops::Asin, ops::Acos, ops::Atan,
-                               ops::Atan2, ops::Hypot>;
+/// Rules say where they are a few instructions, without exp, log or sin: their loops are worth more code than
+/// those that call functions.
 template <class Rule>
-inline constexpr bool has_cheap_gradient =
-    derives_from_output<Rule> || CheapValues::contains<Rule> || CheapDerivatives::contains<Rule>;
+inline constexpr bool is_cheap = requires {
+  Rule::is_cheap;
+};
+template <class Rule>
+inline constexpr bool has_cheap_gradient = is_cheap<Rule> || derives_from_output<Rule> || requires {
+  Rule::has_cheap_gradient;
+};
 
 /// y = f(x…) on a row; operands outside of `used` are not read. What an element becomes does not depend on
 /// where the row ends: lanes beyond it repeat a number that is there, which takes no other path and raises no
@@ -98,7 +93,7 @@ constexpr RowKernel<T> value_kernel() {
   return [](const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
             const std::ptrdiff_t* stride) {
     const Rule rule = *static_cast<const Rule*>(op);
-    run_row<CheapValues::contains<Rule>, (1u << N) - 1u, xsimd::batch<T, Arch>>(
+    run_row<is_cheap<Rule>, (1u << N) - 1u, xsimd::batch<T, Arch>>(
         y, accumulate, n, x, stride, [&rule](const auto&... in) { return rule.value(in...); },
         std::make_index_sequence<N>());
   };

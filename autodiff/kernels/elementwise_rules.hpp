@@ -67,6 +67,7 @@ inline constexpr unsigned none = 0, a_ = 1, b_ = 2, c_ = 4, y_ = 1u << 31;
 template <class T>
 struct Add {
   static constexpr const char* name = "add";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{none, none};
   static constexpr std::array passes_adjoint{true, true};
   static auto value(auto a, auto b) { return a + b; }
@@ -79,6 +80,7 @@ struct Add {
 template <class T>
 struct Subtract {
   static constexpr const char* name = "subtract";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{none, none};
   static constexpr std::array passes_adjoint{true, false};
   static auto value(auto a, auto b) { return a - b; }
@@ -94,6 +96,7 @@ struct Subtract {
 template <class T>
 struct Multiply {
   static constexpr const char* name = "multiply";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{b_, a_};
   static auto value(auto a, auto b) { return a * b; }
   template <int I>
@@ -108,6 +111,7 @@ struct Multiply {
 template <class T>
 struct Divide {
   static constexpr const char* name = "divide";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{b_, b_ | y_};
   static auto value(auto a, auto b) { return a / b; }
   template <int I>
@@ -122,6 +126,7 @@ struct Divide {
 template <class T>
 struct Negative {
   static constexpr const char* name = "negative";
+  static constexpr bool is_cheap = true;
   static constexpr std::array keeps{none};
   static auto value(auto x) { return T(-1) * x; }  // xsimd's −x is 0 − x for AVX-512: 0 where x = 0, not −0
   template <int I>
@@ -133,6 +138,7 @@ struct Negative {
 template <class T>
 struct Reciprocal {
   static constexpr const char* name = "reciprocal";
+  static constexpr bool is_cheap = true;
   static auto value(auto x) { return reciprocal(x); }
   static auto derivative_from_output(auto y) { return -square(y); }
 };
@@ -169,6 +175,7 @@ struct PowerScalar : Parameters<T> {
 template <class T>
 struct Square {
   static constexpr const char* name = "square";
+  static constexpr bool is_cheap = true;
   static auto value(auto x) { return x * x; }
   static auto derivative(auto x) { return T(2) * x; }
 };
@@ -176,6 +183,7 @@ struct Square {
 template <class T>
 struct Sqrt {
   static constexpr const char* name = "sqrt";
+  static constexpr bool is_cheap = true;
   static auto value(auto x) { return sqrt(x); }
   static auto derivative_from_output(auto y) { return T(0.5) / y; }
 };
@@ -204,6 +212,7 @@ struct Expm1 {
 template <class T>
 struct Log {
   static constexpr const char* name = "log";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return log(x); }
   static auto derivative(auto x) { return reciprocal(x); }
 };
@@ -211,6 +220,7 @@ struct Log {
 template <class T>
 struct Log1p {
   static constexpr const char* name = "log1p";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return log1p(x); }
   static auto derivative(auto x) { return reciprocal(T(1) + x); }
 };
@@ -236,6 +246,7 @@ struct LogAddExp {
 template <class T>
 struct Log2 {
   static constexpr const char* name = "log2";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return log2(x); }
   static auto derivative(auto x) { return std::numbers::log2e_v<T> / x; }
 };
@@ -243,6 +254,7 @@ struct Log2 {
 template <class T>
 struct Log10 {
   static constexpr const char* name = "log10";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return log10(x); }
   static auto derivative(auto x) { return std::numbers::log10e_v<T> / x; }
 };
@@ -273,6 +285,7 @@ struct Tan {
 template <class T>
 struct Asin {
   static constexpr const char* name = "asin";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return asin(x); }
   static auto derivative(auto x) { return reciprocal(sqrt((T(1) - x) * (T(1) + x))); }
 };
@@ -280,6 +293,7 @@ struct Asin {
 template <class T>
 struct Acos {
   static constexpr const char* name = "acos";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return acos(x); }
   static auto derivative(auto x) { return -reciprocal(sqrt((T(1) - x) * (T(1) + x))); }
 };
@@ -287,6 +301,7 @@ struct Acos {
 template <class T>
 struct Atan {
   static constexpr const char* name = "atan";
+  static constexpr bool has_cheap_gradient = true;
   static auto value(auto x) { return atan(x); }
   static auto derivative(auto x) { return reciprocal(T(1) + square(x)); }
 };
@@ -294,6 +309,7 @@ struct Atan {
 template <class T>
 struct Atan2 {
   static constexpr const char* name = "atan2";
+  static constexpr bool has_cheap_gradient = true;
   static constexpr std::array keeps{a_ | b_, a_ | b_};
   static auto value(auto a, auto b) { return atan2(a, b); }
   // b / (a² + b²) and −a / (a² + b²), with both divided by the larger one, so that no square leaves the range
@@ -309,6 +325,7 @@ template <class T>
 struct Hypot {
   static constexpr const char* name = "hypot";
   static constexpr bool is_length = true;
+  static constexpr bool has_cheap_gradient = true;
   static constexpr std::array keeps{a_ | y_, b_ | y_};
   // Beyond these limits squares would leave the range of T; powers of two, so that scaling by them is exact.
   static constexpr T large = T(sizeof(T) == 4 ? 0x1p48 : 0x1p384), small = 1 / large;

@@ -1,49 +1,50 @@
-// What the main functions of the examples share: the option --out, what a rate may be, and errors as one
-// line.
+// What the main functions of the examples share: options of the command line, and errors as one line. CLI11
+// is behind program.cpp, so that it is compiled once.
 #pragma once
-#include <cmath>
-#include <cstdlib>
-#include <exception>
 #include <filesystem>
-#include <iostream>
+#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+}
 
 namespace examples {
 
-/// The option for the folder that files are written to, which must be there.
-inline void add_out_option(CLI::App& app, std::filesystem::path& out) {
-  app.add_option("--out", out, "folder for the files that are written")
-      ->capture_default_str()
-      ->check(CLI::Validator(CLI::ExistingDirectory).description(""))
-      ->type_name("DIR");
-}
+/// What an option takes; anything when nothing is set.
+struct Allowed {
+  int low = 0, high = 0;             ///< a number from low to high
+  bool positive = false;             ///< a finite number above 0
+  std::vector<std::string> words{};  ///< one of these
+};
 
-/// For options that take a finite number above 0. CLI11's own validator says it with all 309 digits of the
-/// largest double.
-inline CLI::Validator positive_number() {
-  const auto complaint = [](const std::string& text) {
-    char* end = nullptr;
-    const double number = std::strtod(text.c_str(), &end);
-    const bool good = end != text.c_str() && *end == '\0' && number > 0 && std::isfinite(number);
-    return good ? std::string() : "'" + text + "' is not a finite number above 0";
-  };
-  return CLI::Validator(complaint, "POSITIVE");
-}
+/// An example's command line.
+///
+///     Program program("train", "Trains a network.");
+///     program.option("--epochs", epochs, "passes over the data", {.low = 1, .high = 1000});
+///     return program.run(argc, argv, [&] { train(epochs); });
+class Program {
+ public:
+  Program(const std::string& name, const std::string& description);
+  ~Program();
 
-/// Reads the options and runs the program. Gives the exit status: 0, or 1 after an error, which is one line
-/// on the standard error: "NAME: what is wrong".
-template <class Run>
-int main_function(CLI::App& app, int argc, char** argv, Run run) {
-  try {
-    app.parse(argc, argv);
-    run();
-    return 0;
-  } catch (const CLI::CallForHelp& help) { return app.exit(help); } catch (const CLI::ParseError& error) {
-    std::cerr << app.get_name() << ": " << error.what() << " (--help names the options)\n";
-  } catch (const std::exception& error) { std::cerr << app.get_name() << ": " << error.what() << '\n'; }
-  return 1;
-}
+  /// An option whose value goes to `value`, which holds the default: a string, a path, an int, a std::size_t
+  /// or a double.
+  template <class T>
+  void option(const std::string& name, T& value, const std::string& help, const Allowed& allowed = {});
+  /// An option without a value, which makes sense beside another option only.
+  void flag(const std::string& name, bool& value, const std::string& help, const std::string& needed);
+  /// --out, the folder that files are written to, which must be there.
+  void out_option(std::filesystem::path& out);
+
+  /// Reads the options and calls `body`. Gives the exit status: 0, or 1 after an error, which is one line on
+  /// the standard error: "NAME: what is wrong".
+  int run(int argc, char** argv, const std::function<void()>& body);
+
+ private:
+  std::unique_ptr<CLI::App> app_;
+};
 
 }  // namespace examples

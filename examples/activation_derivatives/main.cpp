@@ -165,10 +165,10 @@ void shrinking(const std::filesystem::path& out) {
 
 int main(int argc, char** argv) {
   std::filesystem::path out = ".";
-  CLI::App app("Activations, their derivatives, and products of derivatives over layers.",
-               "activation_derivatives");
-  examples::add_out_option(app, out);
-  return examples::main_function(app, argc, argv, [&] {
+  examples::Program program("activation_derivatives",
+                            "Activations, their derivatives, and products of derivatives over layers.");
+  program.out_option(out);
+  return program.run(argc, argv, [&] {
     key_values();
     table();
     draw_activations(out);

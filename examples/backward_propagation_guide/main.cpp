@@ -212,9 +212,10 @@ bool insights() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Backpropagation step by step: by hand and by tape, with mistakes and how they are found.",
-               "backward_propagation_guide");
-  return examples::main_function(app, argc, argv, [] {
+  examples::Program program(
+      "backward_propagation_guide",
+      "Backpropagation step by step: by hand and by tape, with mistakes and how they are found.");
+  return program.run(argc, argv, [] {
     bool agrees = step_by_step();
     agrees = batches_and_depth() && agrees;
     agrees = wrong_step() && agrees;

@@ -244,13 +244,13 @@ void run(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app("A neural differential equation learns the motion of a pendulum.", "custom_model");
-  app.add_option("--steps", o.steps, "of Adam")->capture_default_str()->check(CLI::Range(1, 100000));
-  app.add_option("--hidden", o.hidden, "hidden neurons")->capture_default_str()->check(CLI::Range(1, 1000));
-  app.add_option("--method", o.method, "adjoint, or tape: how gradients pass through the solver")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"adjoint", "tape"}));
-  app.add_option("--seed", o.seed, "of noise and first weights")->capture_default_str();
-  examples::add_out_option(app, o.out);
-  return examples::main_function(app, argc, argv, [&] { run(o); });
+  examples::Program program("custom_model",
+                            "A neural differential equation learns the motion of a pendulum.");
+  program.option("--steps", o.steps, "of Adam", {.low = 1, .high = 100000});
+  program.option("--hidden", o.hidden, "hidden neurons", {.low = 1, .high = 1000});
+  program.option("--method", o.method, "adjoint, or tape: how gradients pass through the solver",
+                 {.words = {"adjoint", "tape"}});
+  program.option("--seed", o.seed, "of noise and first weights");
+  program.out_option(o.out);
+  return program.run(argc, argv, [&] { run(o); });
 }

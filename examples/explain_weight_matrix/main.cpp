@@ -196,11 +196,9 @@ void run(double learning_rate, const std::filesystem::path& out) {
 int main(int argc, char** argv) {
   std::filesystem::path out = ".";
   double learning_rate = 0.5;
-  CLI::App app("What each entry of each weight matrix receives in one training step.",
-               "explain_weight_matrix");
-  app.add_option("--learning-rate", learning_rate, "alpha, of the update")
-      ->capture_default_str()
-      ->check(examples::positive_number());
-  examples::add_out_option(app, out);
-  return examples::main_function(app, argc, argv, [&] { run(learning_rate, out); });
+  examples::Program program("explain_weight_matrix",
+                            "What each entry of each weight matrix receives in one training step.");
+  program.option("--learning-rate", learning_rate, "alpha, of the update", {.positive = true});
+  program.out_option(out);
+  return program.run(argc, argv, [&] { run(learning_rate, out); });
 }

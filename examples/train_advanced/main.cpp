@@ -114,34 +114,24 @@ void train(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app("Trains a network on Fashion-MNIST, with what a serious training has.", "train_advanced");
-  app.add_option("--data", o.data,
+  examples::Program program("train_advanced",
+                            "Trains a network on Fashion-MNIST, with what a serious training has.");
+  program.option("--data", o.data,
                  "folder with the four IDX files of MNIST or its like; without it Fashion-MNIST is used "
                  "where it is installed, else handwritten digits");
-  app.add_option("--model", o.model, "dense or conv")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"dense", "conv"}));
-  app.add_option("--epochs", o.epochs, "passes over the training pictures, also for the schedule")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10000));
-  app.add_option("--batch", o.batch, "pictures in a mini-batch")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 100000));
-  app.add_option("--samples", o.samples, "use so many training pictures; 0: all")->capture_default_str();
-  app.add_option("--learning-rate", o.learning_rate, "of AdamW, after the warm-up")
-      ->capture_default_str()
-      ->check(examples::positive_number());
-  app.add_option("--clip", o.clip, "largest norm of all gradients together")
-      ->capture_default_str()
-      ->check(examples::positive_number());
-  app.add_option("--patience", o.patience,
-                 "stop after so many epochs without a lower validation loss; 0: never")
-      ->capture_default_str();
-  app.add_option("--seed", o.seed, "of split, weights, shuffling and dropout")->capture_default_str();
-  auto* checkpoint = app.add_option("--checkpoint", o.checkpoint, "file to save to after each epoch");
-  app.add_flag("--resume", o.resume, "go on from the checkpoint")->needs(checkpoint);
-  app.add_option("--at-least", o.at_least, "fail below this test accuracy, in percent")
-      ->capture_default_str();
-  examples::add_out_option(app, o.out);
-  return examples::main_function(app, argc, argv, [&] { train(o); });
+  program.option("--model", o.model, "dense or conv", {.words = {"dense", "conv"}});
+  program.option("--epochs", o.epochs, "passes over the training pictures, also for the schedule",
+                 {.low = 1, .high = 10000});
+  program.option("--batch", o.batch, "pictures in a mini-batch", {.low = 2, .high = 100000});
+  program.option("--samples", o.samples, "use so many training pictures; 0: all");
+  program.option("--learning-rate", o.learning_rate, "of AdamW, after the warm-up", {.positive = true});
+  program.option("--clip", o.clip, "largest norm of all gradients together", {.positive = true});
+  program.option("--patience", o.patience,
+                 "stop after so many epochs without a lower validation loss; 0: never");
+  program.option("--seed", o.seed, "of split, weights, shuffling and dropout");
+  program.option("--checkpoint", o.checkpoint, "file to save to after each epoch");
+  program.flag("--resume", o.resume, "go on from the checkpoint", "--checkpoint");
+  program.option("--at-least", o.at_least, "fail below this test accuracy, in percent");
+  program.out_option(o.out);
+  return program.run(argc, argv, [&] { train(o); });
 }

@@ -228,17 +228,14 @@ void train(const Dataset& data, const Options& o, const Dataset* fresh = nullptr
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app("Trains a network on XOR and on two moons: by hand, by the tape, by nn.", "train_beginner");
-  app.add_option("--steps", o.steps, "of gradient descent")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--learning-rate", o.learning_rate, "alpha")
-      ->capture_default_str()
-      ->check(examples::positive_number());
-  app.add_option("--hidden", o.hidden, "hidden neurons")->capture_default_str()->check(CLI::Range(1, 1000));
-  app.add_option("--seed", o.seed, "of points and first weights")->capture_default_str();
-  examples::add_out_option(app, o.out);
-  return examples::main_function(app, argc, argv, [&] {
+  examples::Program program("train_beginner",
+                            "Trains a network on XOR and on two moons: by hand, by the tape, by nn.");
+  program.option("--steps", o.steps, "of gradient descent", {.low = 1, .high = 100000});
+  program.option("--learning-rate", o.learning_rate, "alpha", {.positive = true});
+  program.option("--hidden", o.hidden, "hidden neurons", {.low = 1, .high = 1000});
+  program.option("--seed", o.seed, "of points and first weights");
+  program.out_option(o.out);
+  return program.run(argc, argv, [&] {
     xtape::random::seed(o.seed);
     const Dataset moons = two_moons(100),
                   fresh = two_moons(500);  // before any weights, whose number may change

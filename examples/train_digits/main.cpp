@@ -120,20 +120,12 @@ void train(const Options& o) {
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app("Trains a 64-32-10 network on handwritten digits.", "train_digits");
-  app.add_option("--data", o.data, "CSV file, plain or gzip: 64 pixels and a label a line")
-      ->capture_default_str();
-  app.add_option("--epochs", o.epochs, "passes over the training digits")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--batch", o.batch, "digits in a mini-batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--learning-rate", o.learning_rate, "of Adam")
-      ->capture_default_str()
-      ->check(examples::positive_number());
-  app.add_option("--seed", o.seed, "of split, weights and shuffling")->capture_default_str();
-  app.add_option("--at-least", o.at_least, "exit with 1 below this test accuracy, in percent")
-      ->capture_default_str();
-  return examples::main_function(app, argc, argv, [&] { train(o); });
+  examples::Program program("train_digits", "Trains a 64-32-10 network on handwritten digits.");
+  program.option("--data", o.data, "CSV file, plain or gzip: 64 pixels and a label a line");
+  program.option("--epochs", o.epochs, "passes over the training digits", {.low = 1, .high = 100000});
+  program.option("--batch", o.batch, "digits in a mini-batch", {.low = 1, .high = 100000});
+  program.option("--learning-rate", o.learning_rate, "of Adam", {.positive = true});
+  program.option("--seed", o.seed, "of split, weights and shuffling");
+  program.option("--at-least", o.at_least, "exit with 1 below this test accuracy, in percent");
+  return program.run(argc, argv, [&] { train(o); });
 }

@@ -110,19 +110,15 @@ int main(int argc, char** argv) {
   std::filesystem::path out = ".";
   int training_steps = 200;
   FlowOptions flow;
-  CLI::App app(
-      "Writes a page that walks through backpropagation, and shows the gradient's way through 20 layers.",
-      "visualize_backpropagation");
-  app.add_option("--training-steps", training_steps, "of the small network")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10000));
-  app.add_option("--flow-steps", flow.steps, "training steps of the deep networks")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--seed", flow.seed, "of the deep networks' points and first weights")
-      ->capture_default_str();
-  examples::add_out_option(app, out);
-  return examples::main_function(app, argc, argv, [&] {
+  examples::Program program(
+      "visualize_backpropagation",
+      "Writes a page that walks through backpropagation, and shows the gradient's way through 20 layers.");
+  program.option("--training-steps", training_steps, "of the small network", {.low = 1, .high = 10000});
+  program.option("--flow-steps", flow.steps, "training steps of the deep networks",
+                 {.low = 1, .high = 100000});
+  program.option("--seed", flow.seed, "of the deep networks' points and first weights");
+  program.out_option(out);
+  return program.run(argc, argv, [&] {
     flow.every = std::max(1, flow.steps / 100);
     make_page(out, training_steps, flow);
   });

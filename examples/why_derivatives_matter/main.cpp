@@ -214,10 +214,10 @@ void check_and_nudge() {
 
 int main(int argc, char** argv) {
   std::filesystem::path out = ".";
-  CLI::App app("What a derivative says about a weight; numerical and analytic derivatives.",
-               "why_derivatives_matter");
-  examples::add_out_option(app, out);
-  return examples::main_function(app, argc, argv, [&] {
+  examples::Program program("why_derivatives_matter",
+                            "What a derivative says about a weight; numerical and analytic derivatives.");
+  program.out_option(out);
+  return program.run(argc, argv, [&] {
     chain_rule();
     prediction();
     sign_and_size();

@@ -26,50 +26,21 @@ inline constexpr bool has_cheap_gradient = is_cheap<Rule> || derives_from_output
 template <bool cheap, unsigned used, class B, class T, class F, std::size_t... K>
 void run_row(T* y, bool accumulate, std::size_t n, const T* const* operands, const std::ptrdiff_t* stride,
              const F& f, std::index_sequence<K...>) {
-  constexpr std::size_t W = B::size;
+  constexpr std::size_t W = B::size, N = sizeof...(K), unrolled = cheap ? 4 : 1;
   // Of our own: a store of a batch might change what the caller's array holds, for all that the compiler
   // knows.
-  const std::array<const T*, sizeof...(K)> x{operands[K]...};
+  const std::array<const T*, N> x{operands[K]...};
   std::size_t i = 0;
-  if constexpr (cheap) {
-    // Whole batches, where at most one operand is a number: known at compile time, it stays in a register.
-    const auto batches = [&]<bool accumulates, std::size_t number>(
-                             std::bool_constant<accumulates>, std::integral_constant<std::size_t, number>) {
-      const B constant = number < sizeof...(K) ? B(*x[number < sizeof...(K) ? number : 0]) : B(T(0));
-      const auto read = [&](std::size_t k, std::size_t at) {
-        if (!(used >> k & 1u)) return B(T(0));
-        return k == number ? constant : B::load_unaligned(x[k] + at);
-      };
-      const auto write = [&](std::size_t at) {
-        B result = f(read(K, at)...);
-        if constexpr (accumulates) result += B::load_unaligned(y + at);
-        result.store_unaligned(y + at);
-      };
-      for (; i + 4 * W <= n; i += 4 * W) write(i), write(i + W), write(i + 2 * W), write(i + 3 * W);
-      for (; i + W <= n; i += W) write(i);
-    };
-    const auto choose = [&](auto number) {
-      accumulate ? batches(std::true_type(), number) : batches(std::false_type(), number);
-    };
-    const unsigned numbers = ((used >> K & 1u && stride[K] == 0 ? 1u << K : 0u) | ...);
-    const auto if_alone = [&]<std::size_t k>(std::integral_constant<std::size_t, k> number) {
-      if constexpr ((used >> k & 1u) != 0)
-        if (numbers == 1u << k) choose(number);
-    };
-    if (n >= W) {
-      if (numbers == 0) choose(std::integral_constant<std::size_t, sizeof...(K)>());
-      (if_alone(std::integral_constant<std::size_t, K>()), ...);
-    }
-  }
-  // One number is read again and again from a batch of copies, so that reading does not branch.
-  alignas(B) T copies[sizeof...(K)][W];
-  std::array<const T*, sizeof...(K)> from{};
-  std::array<std::size_t, sizeof...(K)> mask{};
+  // One number is read again and again from batches of copies, so that reading does not branch.
+  alignas(B) T copies[N][unrolled * W];
+  std::array<const T*, N> from{};
+  std::array<std::size_t, N> mask{};
   const auto start = [&](std::size_t k) {
     if (!(used >> k & 1u)) return;
     from[k] = stride[k] == 0 ? copies[k] : x[k];
     mask[k] = stride[k] == 0 ? 0 : ~std::size_t(0);
-    if (stride[k] == 0) B(*x[k]).store_aligned(copies[k]);
+    if (stride[k] == 0)
+      for (std::size_t u = 0; u < unrolled; ++u) B(*x[k]).store_aligned(copies[k] + u * W);
   };
   const auto whole = [&](std::size_t k) {
     return used >> k & 1u ? B::load_unaligned(from[k] + (i & mask[k])) : B(T(0));
@@ -78,8 +49,19 @@ void run_row(T* y, bool accumulate, std::size_t n, const T* const* operands, con
     if (!(used >> k & 1u)) return B(T(0));
     return stride[k] == 0 ? B(*x[k]) : load_part(x[k] + i, n - i, B(x[k][i]));
   };
-  if (n - i >= W) (start(K), ...);
+  if (n >= W) (start(K), ...);
   if constexpr (cheap) {
+    const auto batches = [&]<bool accumulates>(std::bool_constant<accumulates>) {
+      for (; i + unrolled * W <= n; i += unrolled * W) {
+        const std::array<const T*, N> at{from[K] + (i & mask[K])...};
+        for (std::size_t u = 0; u < unrolled; ++u) {
+          B result = f((used >> K & 1u ? B::load_unaligned(at[K] + u * W) : B(T(0)))...);
+          if constexpr (accumulates) result += B::load_unaligned(y + i + u * W);
+          result.store_unaligned(y + i + u * W);
+        }
+      }
+    };
+    accumulate ? batches(std::true_type()) : batches(std::false_type());
     for (; i + W <= n; i += W) store(y + i, W, accumulate, B(f(whole(K)...)));
     if (i < n) store(y + i, n - i, accumulate, B(f(part(K)...)));
   } else {

@@ -1,4 +1,6 @@
 // The choice of the architecture whose kernels run.
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string>
 #include <type_traits>
@@ -7,8 +9,7 @@
 #include "../version.hpp"
 #include "kernel_table.hpp"
 
-#if !defined(XTAPE_WITHOUT_XSIMD) && (defined(__x86_64__) || defined(__i386__))
-#define XTAPE_X86_KERNELS
+#ifndef XTAPE_WITHOUT_XSIMD
 #include <xsimd/xsimd.hpp>
 #endif
 
@@ -16,44 +17,46 @@ namespace xtape::detail {
 
 namespace {
 
-#ifdef XTAPE_X86_KERNELS
-constexpr const char* limits[] = {"avx512", "avx2", "sse2"};
+// The build says for which architectures it has tables: XTAPE_HAS_avx2 and the like; -Dkernels chooses them.
+#ifdef XTAPE_HAS_generic
+constexpr std::array names{"generic"};
+constexpr const char* allowed = "this build has generic alone";
 
-/// What xsimd::dispatch calls with the best architecture of a list that the machine has.
 template <class T>
-struct TableOf {
+std::array<const Kernels<T>*, 3> tables_of_machine() {
+  return {&table<arch::generic, T>()};
+}
+#else
+constexpr std::array names{"avx512", "avx2", "sse2"};
+constexpr const char* allowed = "it may be sse2, avx2 or avx512";
+
+template <class Wanted>
+struct IsWanted {
   template <class Arch>
-  const Kernels<T>* operator()(Arch) const {
-    if constexpr (std::is_same_v<Arch, xsimd::avx512bw>)
-      return &table<arch::avx512, T>();
-    else if constexpr (std::is_same_v<Arch, xsimd::fma3<xsimd::avx2>>)
-      return &table<arch::avx2, T>();
-    else
-      return &table<arch::sse2, T>();
+  bool operator()(Arch) const {
+    return std::is_same_v<Arch, Wanted>;
   }
 };
 
-template <class T, class... Arch>
-const Kernels<T>* best_of(xsimd::arch_list<Arch...>) {
-  return xsimd::dispatch<xsimd::arch_list<Arch...>>(TableOf<T>{})();
+template <class Arch>
+[[maybe_unused]] bool machine_has() {
+  return xsimd::dispatch<xsimd::arch_list<Arch, xsimd::sse2> >(IsWanted<Arch>{})();
 }
 
+/// By the order of the names, null where this build or this machine has no such kernels.
 template <class T>
-const Kernels<T>* best_within(const std::string& limit) {
-  using xsimd::arch_list, xsimd::avx512bw, xsimd::sse2;
-  using avx2 = xsimd::fma3<xsimd::avx2>;
-  if (limit.empty() || limit == "avx512") return best_of<T>(arch_list<avx512bw, avx2, sse2>{});
-  if (limit == "avx2") return best_of<T>(arch_list<avx2, sse2>{});
-  if (limit == "sse2") return best_of<T>(arch_list<sse2>{});
-  throw Error("XTAPE_ARCH", "the environment variable is \"" + limit + "\": it may be sse2, avx2 or avx512");
-}
-#else
-constexpr const char* limits[] = {"generic"};
-
-template <class T>
-const Kernels<T>* best_within(const std::string& limit) {
-  if (limit.empty() || limit == limits[0]) return &table<arch::generic, T>();
-  throw Error("XTAPE_ARCH", "the environment variable is \"" + limit + "\": this build has generic alone");
+std::array<const Kernels<T>*, 3> tables_of_machine() {
+  std::array<const Kernels<T>*, 3> tables{};
+#ifdef XTAPE_HAS_avx512
+  if (machine_has<xsimd::avx512bw>()) tables[0] = &table<arch::avx512, T>();
+#endif
+#ifdef XTAPE_HAS_avx2
+  if (machine_has<xsimd::fma3<xsimd::avx2> >()) tables[1] = &table<arch::avx2, T>();
+#endif
+#ifdef XTAPE_HAS_sse2
+  tables[2] = &table<arch::sse2, T>();
+#endif
+  return tables;
 }
 #endif
 
@@ -62,19 +65,27 @@ const Kernels<T>* best_within(const std::string& limit) {
 template <class T>
 AvailableKernels<T> available_kernels() {
   AvailableKernels<T> all;
-  for (const char* const limit : limits) {
-    const Kernels<T>* const best = best_within<T>(limit);
-    if (all.count == 0 || all.tables[all.count - 1] != best) all.tables[all.count++] = best;
-  }
+  for (const Kernels<T>* const table : tables_of_machine<T>())
+    if (table) all.tables[all.count++] = table;
   return all;
 }
 
 template <class T>
 const Kernels<T>& choose_kernels() {
-  const char* const limit = std::getenv("XTAPE_ARCH");
-  const Kernels<T>* const best = best_within<T>(limit ? limit : "");
-  chosen_kernels<T>.store(best, std::memory_order_release);
-  return *best;
+  const char* const given = std::getenv("XTAPE_ARCH");
+  const std::string limit = given ? given : "";
+  const auto highest = limit.empty() ? names.begin() : std::find(names.begin(), names.end(), limit);
+  if (highest == names.end())
+    throw Error("XTAPE_ARCH", "the environment variable is \"" + limit + "\": " + allowed);
+  const auto tables = tables_of_machine<T>();
+  for (auto i = static_cast<std::size_t>(highest - names.begin()); i < tables.size(); ++i)
+    if (tables[i]) {
+      chosen_kernels<T>.store(tables[i], std::memory_order_release);
+      return *tables[i];
+    }
+  throw Error("XTAPE_ARCH", "this build has no kernels that this machine can run" +
+                                (limit.empty() ? "" : " within " + limit) +
+                                ": configure it with -Dkernels=all");
 }
 
 template AvailableKernels<float> available_kernels();

@@ -1,6 +1,9 @@
-// Precompiled for the files of the library: what nearly all of them read. Each of them still includes what it
-// uses; a build with -Db_pch=false shows it.
-#pragma once
-#include <nn/nn.hpp>
+// Precompiled for the files of the library: what nearly all of them read. Each still includes what it uses, which a
+// build with -Db_pch=false shows.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
 
-#include "../op.hpp"
+#include "../elementwise.hpp"
+#include "../tape/op.hpp"

@@ -22,7 +22,7 @@ Pictures read_pictures(std::filesystem::path folder, std::size_t samples, std::u
     p.name = "handwritten digits";
     p.side = 8;
     const auto all =
-        Dataset<float>::from_csv(XTAPE_EXAMPLE_DIR "/../train_digits/digits.csv.gz", {.classes = 10});
+        Dataset<float>::from_csv(XTAPE_EXAMPLES_DIR "/train_digits/digits.csv.gz", {.classes = 10});
     std::tie(p.test, training) = all.split(0.2, seed);
   }
   if (samples != 0 && samples < training.size()) {

@@ -20,7 +20,7 @@ constexpr std::size_t classes = 10;
 constexpr double brightest = 16;  // pixel counts go from 0 to 16
 
 struct Options {
-  std::string data = XTAPE_EXAMPLE_DIR "/digits.csv.gz";
+  std::string data = XTAPE_EXAMPLES_DIR "/train_digits/digits.csv.gz";
   std::size_t epochs = 60;
   std::size_t batch = 32;
   double learning_rate = 0.005;

@@ -71,7 +71,7 @@ void print_flows(const std::vector<GradientFlow>& flows) {
 }
 
 void make_page(const std::filesystem::path& out, int training_steps, const FlowOptions& options) {
-  const std::string folder = XTAPE_EXAMPLE_DIR;
+  const std::string folder = XTAPE_EXAMPLES_DIR "/visualize_backpropagation";
   const NetworkTrace trace = trace_network(training_steps);
   const json steps = json::parse(read_file(folder + "/steps.json"));
   // At once, for without Graphviz there is no page.

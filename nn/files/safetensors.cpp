@@ -24,7 +24,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "the format stores numbers with the low byte first");
 
-using Header = std::uint64_t;  // its length
+using HeaderLength = std::uint64_t;
 constexpr const char* metadata_key = "__metadata__";
 constexpr const char* own_notes = "xtape.";  // what the names of the two below begin with
 constexpr const char* version_note = "xtape.version";
@@ -142,7 +142,7 @@ void save_tensors(const std::string& path, const NamedTensors<T>& content) {
   }
   text += "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that elements are aligned
-  const Header length = text.size();
+  const HeaderLength length = text.size();
   Checksum sum;
   sum.add(text.data(), text.size());
   for (const auto& entry : content.tensors) sum.add(entry.second.data(), entry.second.size() * sizeof(T));
@@ -166,7 +166,7 @@ NamedTensors<T> load_tensors(const std::string& path) {
     if (!file.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes)))
       fail("load", path, "the file could not be read to its end");
   };
-  Header length = 0;
+  HeaderLength length = 0;
   if (size < sizeof length)
     fail("load", path, "the file of " + std::to_string(size) + " bytes has no header");
   file.seekg(0);

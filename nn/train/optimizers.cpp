@@ -10,7 +10,7 @@
 
 namespace xtape::nn {
 
-using detail::kernels;
+using xtape::detail::kernels;
 
 namespace {
 

@@ -42,8 +42,7 @@ Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
   if (adjoint.requires_grad() && contains(seed, 1)) {
     Pass pass(true, true, std::vector<Pass::Target>{{&node_, {}}});
     pass.replay(*adjoint.handle().node.get(), seed.handle());
-    if (Handle& slope = pass.find(node_)->gradient; slope.value)
-      return seed * Tensor<T>(std::move(slope));
+    if (Handle& slope = pass.find(node_)->gradient; slope.value) return seed * Tensor<T>(std::move(slope));
   }
   return zeros<T>(adjoint.shape());
 }

@@ -4,22 +4,11 @@
 #include <mutex>
 #include <vector>
 
+#include "base/thread_local.hpp"
 #include "tape/node.hpp"
 
 namespace xtape {
 namespace detail {
-
-/// A piece of the arena. Nodes lie one behind the other and never move.
-struct Chunk {
-  Tape* tape;
-  Chunk* previous;
-  Chunk* next;
-  Node* first;
-  std::size_t used;      ///< bytes, this header included
-  std::size_t capacity;  ///< bytes
-  std::size_t live;      ///< nodes that are not dead
-  std::uint32_t size_class;
-};
 
 /// How many times any value has been assigned anew: while it stands, no kept value can have changed.
 inline std::atomic<std::size_t> changes{0};
@@ -29,8 +18,6 @@ XTAPE_THREAD_LOCAL bool recording = true;
 /// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
 XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
 
-/// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and names the
-/// operation of. Inputs without a node are constants. Error when an input was recorded by another thread.
 template <class Inputs>
 Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
              const ValueRef& output, std::size_t op_bytes);
@@ -72,12 +59,7 @@ class Tape {
   ~Tape();
 
   static Tape& open();
-  void* reserve(std::size_t bytes) {
-    if (!last_chunk_ || last_chunk_->used + bytes > last_chunk_->capacity) new_chunk(bytes);
-    void* const place = reinterpret_cast<std::byte*>(last_chunk_) + last_chunk_->used;
-    last_chunk_->used += bytes;
-    return place;
-  }
+  void* reserve(std::size_t bytes);
   void new_chunk(std::size_t bytes);
   void consume(detail::Node& node) noexcept;
   void mark_dead(detail::Node& node) noexcept;
@@ -114,57 +96,6 @@ class Tape {
 };
 
 namespace detail {
-
-[[noreturn]] void throw_foreign(const char* op);
-
-template <class Inputs>
-Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
-             const ValueRef& output, std::size_t op_bytes) {
-  constexpr std::size_t word = sizeof(void*);
-  Tape& tape = Tape::current();
-  if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.find_dead();
-  for (const Handle* input : inputs) {
-    const Node* const from = input->node.get();
-    if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);
-  }
-  const unsigned kept_count = bit_count(kept_mask);
-  const std::size_t bytes = sizeof(Node) + (shape.size() + inputs.size()) * word + kept_count * sizeof(Kept) +
-                            (op_bytes + word - 1) / word * word;
-  auto* node = ::new (tape.reserve(bytes)) Node;
-  if (tape.size_ == 0) tape.changes_seen_ = changes.load(std::memory_order_relaxed);
-
-  node->name = name;
-  node->chunk = tape.last_chunk_;
-  node->rank = static_cast<std::uint8_t>(shape.size());
-  node->input_count = static_cast<std::uint32_t>(inputs.size());
-  node->kept_count = static_cast<std::uint8_t>(kept_count);
-  node->kept_mask = kept_mask;
-  std::size_t* dimension = node->dimensions().data();
-  for (const std::size_t d : shape) *dimension++ = d;
-  Node** to = node->inputs().data();
-  Kept* kept = node->kept().data();
-  const auto keep = [&](const ValueRef& value) {
-    ::new (kept++) Kept{value, value->owner().version.load(std::memory_order_relaxed)};
-  };
-  std::uint32_t kept_inputs = kept_mask & ~keep_output;
-  for (std::size_t i = 0; i < inputs.size(); ++i, kept_inputs >>= 1) {
-    Node* const input = inputs[i]->node.get();
-    to[i] = input;
-    if (input && input->is_leaf())
-      input->handles.fetch_add(1, std::memory_order_relaxed);
-    else if (input)
-      ++input->consumers;
-    if (kept_inputs & 1u) keep(inputs[i]->value);
-  }
-  if (kept_mask & keep_output) keep(output);
-
-  node->previous = tape.tail_;
-  if (!node->chunk->first) node->chunk->first = node;
-  ++node->chunk->live;
-  tape.tail_ = node;
-  ++tape.size_;
-  return node;
-}
 
 /// Sets the recording flag for a scope.
 class RecordingScope {

@@ -8,6 +8,9 @@
 #include <span>
 #include <utility>
 
+#include "pool.hpp"
+#include "pool_vector.hpp"
+
 #include "../threads.hpp"
 
 namespace xtape {
@@ -224,6 +227,10 @@ void deallocate(void* block, std::uint32_t size_class) noexcept {
     leave(block, size_class);
   }
 }
+
+void* allocate_bytes(std::size_t bytes) { return allocate(size_class_of(bytes)); }
+
+void deallocate_bytes(void* place, std::size_t bytes) noexcept { deallocate(place, size_class_of(bytes)); }
 
 }  // namespace detail
 

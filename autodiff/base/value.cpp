@@ -1,5 +1,5 @@
 // Making and destroying values; header and elements are one block of the pool.
-#include "value.hpp"
+#include "make_like.hpp"
 
 #include <type_traits>
 

@@ -6,7 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "../memory.hpp"
 #include "../shape.hpp"
 
 namespace xtape::detail {
@@ -32,8 +31,6 @@ struct Value {
     return reinterpret_cast<const T*>(data);
   }
 };
-
-inline constexpr std::size_t value_header_bytes = (sizeof(Value) + alignment - 1) / alignment * alignment;
 
 /// Drops a reference; with the last one the value is freed.
 void drop_reference(Value* value) noexcept;
@@ -75,17 +72,6 @@ class ValueRef {
 
 /// A value with uninitialised elements of `item_size` bytes. Error, naming `op`, when the size overflows.
 ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op);
-
-/// The same for the shape and the element size of another value.
-inline ValueRef make_like(const Value& value) {
-  if (value.base) return make_value(value.shape, value.item_size, "Tensor");
-  auto* like = ::new (allocate(value.size_class)) Value(value.shape);
-  like->size_class = value.size_class;
-  like->data = reinterpret_cast<std::byte*>(like) + value_header_bytes;
-  like->size = value.size;
-  like->item_size = value.item_size;
-  return ValueRef(like);
-}
 
 /// A value that shows the elements of another under a shape of as many elements.
 ValueRef make_view(const ValueRef& value, const Shape& shape);

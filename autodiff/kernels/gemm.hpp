@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "../memory.hpp"
+#include "../base/thread_local.hpp"
 #include "../threads.hpp"
 
 namespace xtape::detail {

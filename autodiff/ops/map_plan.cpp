@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../base/pool.hpp"
 #include "../kernels/kernels.hpp"
 #include "../kernels/rule_traits.hpp"
 

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "../tape.hpp"
+#include "arena.hpp"
 
 namespace xtape::detail {
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "../base/thread_local.hpp"
 #include "node.hpp"
 
 namespace xtape::detail {

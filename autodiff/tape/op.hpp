@@ -16,6 +16,7 @@
 #include <span>
 #include <type_traits>
 
+#include "../base/make_like.hpp"
 #include "accumulate.hpp"
 #include "backward.hpp"
 #include "observer.hpp"

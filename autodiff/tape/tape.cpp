@@ -1,10 +1,11 @@
 // The life of nodes (tape.md): consuming, finding the dead, freeing the tail.
-#include "../tape.hpp"
+#include "arena.hpp"
 
 #include <algorithm>
 #include <new>
 #include <unordered_set>
 
+#include "../base/pool.hpp"
 #include "backward.hpp"
 
 namespace xtape {

@@ -94,7 +94,15 @@ FreeBlock* cut_slab(std::size_t bytes) {
 void leave(void* block, std::uint32_t size_class) {
   if (size_class >= small_classes) {
     const auto bytes = static_cast<std::ptrdiff_t>(detail::bytes_of(size_class));
-    if (large_orphans + bytes > orphan_limit) return std::free(&large_of(block));
+    if (bytes > orphan_limit) return std::free(&large_of(block));
+    // Where there is no room, the largest make it.
+    for (std::uint32_t c = detail::size_classes; large_orphans + bytes > orphan_limit;) {
+      if (!orphans[c - 1])
+        --c;
+      else
+        std::free(&large_of(pop(orphans[c - 1]))),
+            large_orphans -= static_cast<std::ptrdiff_t>(detail::bytes_of(c - 1));
+    }
     large_orphans += bytes;
   }
   push(orphans[size_class], block);

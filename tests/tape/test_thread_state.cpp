@@ -23,6 +23,15 @@ using test::same_bits, test::Threads;
 
 namespace {
 
+// The thread sanitizer does not follow a process that has forked with threads.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool follows_forks = false;
+#elif defined(__has_feature)
+constexpr bool follows_forks = !__has_feature(thread_sanitizer);
+#else
+constexpr bool follows_forks = true;
+#endif
+
 /// Runs f in a forked process, which then ends as a program does. What f returned, or -1 where the process
 /// has not ended by itself.
 template <class F>
@@ -60,7 +69,7 @@ std::size_t resident() {
 
 }  // namespace
 
-TEST_CASE("a forked process computes, with threads of its own, and ends") {
+TEST_CASE("a forked process computes, with threads of its own, and ends" * doctest::skip(!follows_forks)) {
   const Threads two(2);
   const auto expected = shared_work();
   CHECK(in_child([] { return 0; }) == 0);
@@ -87,7 +96,7 @@ TEST_CASE("a forked process computes, with threads of its own, and ends") {
   CHECK(num_threads() == 2);
 }
 
-TEST_CASE("a process forks while other threads compute and draw") {
+TEST_CASE("a process forks while other threads compute and draw" * doctest::skip(!follows_forks)) {
   const Threads two(2);
   const auto expected = shared_work();
   std::atomic<bool> stop = false, right = true;

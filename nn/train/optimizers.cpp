@@ -110,7 +110,8 @@ typename Optimizer<T>::State Optimizer<T>::read(const Named& names, const Named&
   result.steps.resize(own.size());
   for (const auto& memory : state_.memories)
     result.memories.emplace_back(memory.first, std::vector<Tensor<T>>(own.size()));
-  for (const auto& [entry, value] : state) {
+  for (const auto& [key, value] : state) {
+    const std::string& entry = key;  // Clang 14 captures no binding
     const std::string which = entry.substr(0, entry.find('.'));
     const std::string name = entry.substr(std::min(entry.size(), which.size() + 1));
     const auto fail = [&](const std::string& what) { throw Error("optimizer", "'" + entry + "' " + what); };

@@ -59,7 +59,7 @@ TEST_CASE("a training that is saved anywhere and loaded goes on to the same bits
 
   struct Killed {};
   for (std::size_t epoch = 1; epoch <= epochs.size(); ++epoch)
-    for (const std::size_t batch : {0, 1, 3, 5}) {  // 0: at the end of the epoch; 5: after its last batch
+    for (const std::size_t batch : {0u, 1u, 3u, 5u}) {  // 0: at the end of the epoch; 5: after its last batch
       CAPTURE(epoch);
       CAPTURE(batch);
       random::seed(8);

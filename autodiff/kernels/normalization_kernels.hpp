@@ -73,7 +73,7 @@ struct LineMoments {
     rest = sum * share;
     const B excess = rest * sum;
     squares = ops::maximum(square_sum - excess, B(T(0)));
-    const auto near = excess * B(T(16)) <= square_sum || xsimd::isnan(squares);
+    const auto near = excess * B(T(16)) < square_sum || xsimd::isnan(squares);
     if (!may_move || xsimd::all(near)) return false;
     mean = ops::where(near, mean, mean + rest);
     return true;
@@ -111,7 +111,7 @@ LineMoments<B> row_moments(const T* x, std::size_t n, T share) {
         x, n, [&](const B& a) { return deviation(a) * deviation(a); }, center);
     LineMoments<B> moments{center, T(0), squares};
     // What the mean lacks shows where it is large beside the deviations.
-    if (squares * share * 256 >= center * center) return moments;
+    if (squares * share * 256 > center * center) return moments;
     if (!moments.set(B(pairwise_sum<B>(x, n, deviation, center)), B(squares), share, may_move))
       return moments;
     center = moments.mean.get(0);

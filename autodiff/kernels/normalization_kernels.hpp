@@ -73,7 +73,7 @@ struct LineMoments {
     rest = sum * share;
     const B excess = rest * sum;
     squares = ops::maximum(square_sum - excess, B(T(0)));
-    const auto near = excess * B(T(16)) < square_sum || xsimd::isnan(squares);
+    const auto near = excess * B(T(16)) < square_sum;  // not where these leave the range
     if (!may_move || xsimd::all(near)) return false;
     mean = ops::where(near, mean, mean + rest);
     return true;

@@ -51,23 +51,27 @@ Tensor<T> std(Tensor<T> x);
 template <class T>
 Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
-/// var and std by the names that xtensor gives them; std::variance and std::stddev do not exist.
-template <class T>
-Tensor<T> variance(const Tensor<T>& x) {
-  return var(x);
-}
-template <class T>
-Tensor<T> variance(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0) {
-  return var(x, axes, keepdims, ddof);
-}
-template <class T>
-Tensor<T> stddev(const Tensor<T>& x) {
-  return xtape::std(x);
-}
-template <class T>
-Tensor<T> stddev(const Tensor<T>& x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0) {
-  return xtape::std(x, axes, keepdims, ddof);
-}
+// The names that xtensor has, too, take axes as XTAPE_ANY_AXES says, and ddof.
+#define XTAPE_MOMENT(name, f)                                                                           \
+  template <class T>                                                                                    \
+  Tensor<T> name(Tensor<T> x) {                                                                         \
+    return f(std::move(x));                                                                             \
+  }                                                                                                     \
+  template <class T, detail::AxesLike A, std::integral... D>                                            \
+  requires(sizeof...(D) <= 1) Tensor<T> name(Tensor<T> x, A&& axes, bool keepdims = false, D... ddof) { \
+    const Axes all(axes);                                                                               \
+    return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof)...);                           \
+  }                                                                                                     \
+  template <class T, std::integral I, std::integral... D>                                               \
+  requires(sizeof...(D) <= 1) Tensor<T> name(Tensor<T> x, std::initializer_list<I> axes,                \
+                                             bool keepdims = false, D... ddof) {                        \
+    const Axes all(axes);                                                                               \
+    return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof)...);                           \
+  }
+/// var and std by the names that xtensor gives them; the standard library has neither.
+XTAPE_MOMENT(variance, xtape::var)
+XTAPE_MOMENT(stddev, xtape::std)
+#undef XTAPE_MOMENT
 
 /// √Σ x², the Euclidean (Frobenius) norm, without overflow; derivative x / norm, 0 where the norm is 0. It
 /// has no second derivative there (0 by convention), but a function f of it with f′(0) = 0 has: f″(0) times

@@ -1,12 +1,13 @@
 // The windows of an image from the sizes that a user gives, checked.
 #include "windows.hpp"
 
+#include <array>
 #include <string>
 
 namespace xtape::detail {
 
 std::string text(Size2 size) {
-  return "(" + std::to_string(size.height) + ", " + std::to_string(size.width) + ")";
+  return tuple_text<std::ptrdiff_t>(std::array<std::ptrdiff_t, 2>{size.height, size.width});
 }
 
 void require_size(const char* op, const char* what, Size2 size, std::ptrdiff_t least) {

@@ -127,12 +127,16 @@ TEST_CASE("reductions of both namespaces") {
   REDUCED(max);
   REDUCED(min);
   REDUCED(var);
+  REDUCED(variance);
+  REDUCED(stddev);
   REDUCED(norm);
   REDUCED(logsumexp);
   EACH(cumsum(FORWARDED));
   EACH(cumsum(FORWARDED, 0));
   EACH(cumsum(FORWARDED, -1));
   EACH(var(FORWARDED, 0, false, 1));
+  EACH(variance(FORWARDED, 0, false, 1));
+  EACH(stddev(FORWARDED, {0, 1}, true, 1));
   EACH(softmax(FORWARDED, 0));
 }
 

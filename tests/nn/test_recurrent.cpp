@@ -158,3 +158,12 @@ TEST_CASE_TEMPLATE("Embedding: rows for integers, gradients that add up, errors 
                        Error);
   CHECK(var(nn::Embedding<T>(200, 50).weight).item() == doctest::Approx(1).epsilon(0.05));
 }
+
+TEST_CASE("an LSTM over 65,536 steps") {
+  nn::LSTM<float> lstm(1, 1);
+  auto state = lstm.cell.initial_state(1);
+  const auto x = parameter<float>(random::normal<float>({65536, 1, 1}));
+  sum(lstm(x, state)).backward();
+  CHECK(x.has_grad());
+  CHECK(state.h.requires_grad());
+}

@@ -358,15 +358,6 @@ TEST_CASE("100,000 inputs of one operation, and of grad(), some of them twice") 
   CHECK(grad(second[n - 1], parts[n - 1]).item() == 2);
 }
 
-TEST_CASE("an LSTM over 65,536 steps") {
-  nn::LSTM<float> lstm(1, 1);
-  auto state = lstm.cell.initial_state(1);
-  const auto x = parameter<float>(random::normal<float>({65536, 1, 1}));
-  sum(lstm(x, state)).backward();
-  CHECK(x.has_grad());
-  CHECK(state.h.requires_grad());
-}
-
 TEST_CASE("threads record at once, each on its own tape, and share leaves as constants of the moment") {
   const auto w = parameter<double>({1.0, 2.0, 3.0});
   std::vector<double> results(4);

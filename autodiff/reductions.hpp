@@ -52,21 +52,30 @@ template <class T>
 Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t ddof = 0);
 
 // The names that xtensor has, too, take axes as XTAPE_ANY_AXES says, and ddof.
-#define XTAPE_MOMENT(name, f)                                                                           \
-  template <class T>                                                                                    \
-  Tensor<T> name(Tensor<T> x) {                                                                         \
-    return f(std::move(x));                                                                             \
-  }                                                                                                     \
-  template <class T, detail::AxesLike A, std::integral... D>                                            \
-  requires(sizeof...(D) <= 1) Tensor<T> name(Tensor<T> x, A&& axes, bool keepdims = false, D... ddof) { \
-    const Axes all(axes);                                                                               \
-    return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof)...);                           \
-  }                                                                                                     \
-  template <class T, std::integral I, std::integral... D>                                               \
-  requires(sizeof...(D) <= 1) Tensor<T> name(Tensor<T> x, std::initializer_list<I> axes,                \
-                                             bool keepdims = false, D... ddof) {                        \
-    const Axes all(axes);                                                                               \
-    return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof)...);                           \
+#define XTAPE_MOMENT(name, f)                                                         \
+  template <class T>                                                                  \
+  Tensor<T> name(Tensor<T> x) {                                                       \
+    return f(std::move(x));                                                           \
+  }                                                                                   \
+  template <class T, detail::AxesLike A>                                              \
+  Tensor<T> name(Tensor<T> x, A&& axes, bool keepdims = false) {                      \
+    const Axes all(axes);                                                             \
+    return f(std::move(x), all, keepdims);                                            \
+  }                                                                                   \
+  template <class T, std::integral I>                                                 \
+  Tensor<T> name(Tensor<T> x, std::initializer_list<I> axes, bool keepdims = false) { \
+    const Axes all(axes);                                                             \
+    return f(std::move(x), all, keepdims);                                            \
+  }                                                                                   \
+  template <class T, detail::AxesLike A, std::integral D>                             \
+  Tensor<T> name(Tensor<T> x, A&& axes, bool keepdims, D ddof) {                      \
+    const Axes all(axes);                                                             \
+    return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof));            \
+  }                                                                                   \
+  template <class T, std::integral I, std::integral D>                                \
+  Tensor<T> name(Tensor<T> x, std::initializer_list<I> axes, bool keepdims, D ddof) { \
+    const Axes all(axes);                                                             \
+    return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof));            \
   }
 /// var and std by the names that xtensor gives them; the standard library has neither.
 XTAPE_MOMENT(variance, xtape::var)

@@ -30,7 +30,7 @@ class Program {
   explicit Program(std::size_t arguments);
 
   /// The place of an instruction, of an equal earlier one where there is one.
-  std::int32_t append(const Instruction<T>& instruction);
+  std::int32_t add(const Instruction<T>& instruction);
   /// Where a symbol's value is; that of a number is made. Error for a symbol of another program.
   std::int32_t place_of(const Symbol<T>& symbol);
   void finish(const Symbol<T>& result) { result_ = place_of(result); }

@@ -10,7 +10,7 @@ namespace xtape::nn {
 /// The mean loss of a model's output on a batch, a tensor of one element:
 /// `[](const auto& output, const auto& batch) { return nn::cross_entropy(output, batch.labels); }`.
 template <class T>
-using Loss = std::function<Tensor<T>(const Tensor<T>& output, const Dataset<T>& batch)>;
+using LossFunction = std::function<Tensor<T>(const Tensor<T>& output, const Dataset<T>& batch)>;
 
 /// A scope in which a module and those within are in training or in evaluation mode; then each is as before.
 template <class T>
@@ -38,7 +38,7 @@ struct Evaluation {
 
 /// In evaluation mode and without recording, batch by batch. Error for no samples.
 template <class T>
-Evaluation evaluate(Module<T>& model, const Dataset<T>& data, const std::type_identity_t<Loss<T>>& loss,
-                    std::size_t batch_size = 256);
+Evaluation evaluate(Module<T>& model, const Dataset<T>& data,
+                    const std::type_identity_t<LossFunction<T>>& loss, std::size_t batch_size = 256);
 
 }  // namespace xtape::nn

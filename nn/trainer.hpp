@@ -36,7 +36,7 @@ struct TrainerOptions {
 template <class T>
 class Trainer {
  public:
-  Trainer(Module<T>& model, Optimizer<T>& optimizer, Loss<T> loss, TrainerOptions options = {});
+  Trainer(Module<T>& model, Optimizer<T>& optimizer, LossFunction<T> loss, TrainerOptions options = {});
 
   /// Trains for options.epochs epochs, in training mode, and evaluates the validation data, if there are any,
   /// after each. With patience p it ends after p epochs without a lower validation loss, and leaves the
@@ -77,7 +77,7 @@ class Trainer {
 
   Module<T>& model_;
   Optimizer<T>& optimizer_;
-  Loss<T> loss_;
+  LossFunction<T> loss_;
   State state_;
   bool goes_on_ = false;  ///< the next fit() is the rest of a saved one
 };

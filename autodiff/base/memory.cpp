@@ -145,7 +145,7 @@ void free_whole_slabs() {
 }
 
 /// Leaves all free blocks of a thread.
-void release(Pool& pool) {
+void give_back(Pool& pool) {
   const std::scoped_lock lock(orphan_mutex);
   for (std::uint32_t c = 0; c < detail::size_classes; ++c) {
     while (pool.lists[c]) {
@@ -166,7 +166,7 @@ Pool* open_pool() {
       detail::pool = &pool;
     }
     ~Owner() {
-      release(pool);
+      give_back(pool);
       detail::pool = nullptr;
     }
   };
@@ -253,7 +253,7 @@ void reset_peak_memory() {
 }
 
 void release_cached_memory() {
-  if (detail::pool) release(*detail::pool);
+  if (detail::pool) give_back(*detail::pool);
   const std::scoped_lock lock(orphan_mutex);
   for (FreeBlock*& list : std::span(orphans).subspan<small_classes>())
     while (list) std::free(&large_of(pop(list)));

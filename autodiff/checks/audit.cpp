@@ -67,7 +67,7 @@ class Auditor {
 
  private:
   struct Side {
-    std::vector<typename Run<T>::Operation> operations;
+    std::vector<typename Recording<T>::Operation> operations;
     std::unordered_map<Node*, std::vector<T>> leaves;
   };
 
@@ -120,7 +120,7 @@ class Auditor {
   /// Those that are the same at a second call: one that the function makes itself cannot be moved. What
   /// that call computes must be the same, or every difference would be the function's own.
   void find_leaves() {
-    const Run<T> again = run_again();
+    const Recording<T> again = run_again();
     for (std::size_t i = 0; i < base_.operations.size(); ++i)
       if (const auto& a = base_.operations[i].value, &b = again.operations[i].value;
           hash_of(a.data(), a.size()) != hash_of(b.data(), b.size()))
@@ -133,16 +133,16 @@ class Auditor {
         leaves_.emplace_back(leaf);
   }
 
-  Run<T> run_again() {
+  Recording<T> run_again() {
     random::generator() = generator_;
-    Run<T> again = run<T>(f_);
+    Recording<T> again = run<T>(f_);
     for (std::size_t i = 0; i < std::max(again.operations.size(), base_.operations.size()); ++i)
       require_same(again, i);
     return again;
   }
 
-  void require_same(const Run<T>& again, std::size_t i) const {
-    const auto text = [i](const Run<T>& r) {
+  void require_same(const Recording<T>& again, std::size_t i) const {
+    const auto text = [i](const Recording<T>& r) {
       return i < r.operations.size() ? "'" + std::string(r.operations[i].node->name) + "' of shape " +
                                            to_string(r.operations[i].node->shape())
                                      : std::string("no more");
@@ -369,7 +369,7 @@ class Auditor {
   std::mt19937_64 engine_;
   std::uint64_t weights_seed_ = 0;
   std::mt19937_64 generator_;  ///< as it was before the function ran
-  Run<T> base_;
+  Recording<T> base_;
   std::vector<MovedLeaf<T>> leaves_;
   std::unordered_map<Node*, std::size_t> number_;  ///< of the recorded operations
   std::vector<std::size_t> rows_;                  ///< the numbers of those under the loss

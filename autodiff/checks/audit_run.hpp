@@ -38,7 +38,7 @@ struct Given {
 
 /// One run of the function: its operations in order, with their values, and the leaves that they use.
 template <class T>
-struct Run {
+struct Recording {
   struct Operation {
     NodeRef node;
     std::vector<T> value;
@@ -51,9 +51,9 @@ struct Run {
 
 /// Notes what is recorded while it lives.
 template <class T>
-class Recorder : public Observer {
+class AuditObserver : public Observer {
  public:
-  explicit Recorder(Run<T>& run) : run_(run) {}
+  explicit AuditObserver(Recording<T>& run) : run_(run) {}
   void forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) override {
     if (!y.node) return;
     if (y.value->item_size != sizeof(T) || std::ranges::any_of(inputs, [](const Handle* input) {
@@ -72,14 +72,14 @@ class Recorder : public Observer {
   }
 
  private:
-  Run<T>& run_;
+  Recording<T>& run_;
   std::unordered_set<Node*> seen_;
 };
 
 template <class T>
-Run<T> run(const std::function<Tensor<T>()>& f) {
-  Run<T> result;
-  const Recorder<T> recorder(result);
+Recording<T> run(const std::function<Tensor<T>()>& f) {
+  Recording<T> result;
+  const AuditObserver<T> recorder(result);
   result.loss = f();
   return result;
 }

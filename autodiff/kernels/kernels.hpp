@@ -108,8 +108,8 @@ struct Operand {
 
 /// Runs a row kernel over y, contiguous and of `shape`, to which every operand broadcasts.
 template <class T, std::size_t N>
-void elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, RowKernel<T> kernel,
-                 const void* op, const std::array<Operand<T>, N>& operands) {
+void run_elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, RowKernel<T> kernel,
+                     const void* op, const std::array<Operand<T>, N>& operands) {
   if (size == 0) return;
   bool flat = true;
   std::array<const T*, N> x;

@@ -33,8 +33,8 @@ void fused_gradient(const Rule& rule, const Gradients<T>& d, const Operand<T>& g
     return Operand<T>{value.template elements<T>(), &value.shape, value.size};
   };
   constexpr std::size_t N = sizeof...(K);
-  elementwise<T, N + 2>(y.data, y.accumulate, wide, n, kernels<T>().gradient[op_number<Rule>][I], &rule,
-                        {g, used(K, keep_input(K))..., used(N, keep_output)});
+  run_elementwise<T, N + 2>(y.data, y.accumulate, wide, n, kernels<T>().gradient[op_number<Rule>][I], &rule,
+                            {g, used(K, keep_input(K))..., used(N, keep_output)});
 }
 
 /// An elementwise operation as an operation of the tape.
@@ -53,8 +53,8 @@ struct Elementwise {
   template <class... X>
   void compute(Target<T> y, const Tensor<T>& first, const X&... rest) const {
     const auto run = [&](const Shape& to, std::size_t size) {
-      elementwise<T, N>(y.data, y.accumulate, to, size, kernels<T>().value[op_number<Rule>], &rule,
-                        {operand(first), operand(rest)...});
+      run_elementwise<T, N>(y.data, y.accumulate, to, size, kernels<T>().value[op_number<Rule>], &rule,
+                            {operand(first), operand(rest)...});
     };
     if ((... && (rest.shape() == first.shape()))) return run(first.shape(), first.size());
     const Shape to = shape(first.shape(), rest.shape()...);

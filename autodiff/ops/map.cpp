@@ -22,7 +22,7 @@ Program<T>::Program(std::size_t arguments) : arguments_(arguments) {
 }
 
 template <class T>
-std::int32_t Program<T>::append(const Instruction<T>& instruction) {
+std::int32_t Program<T>::add(const Instruction<T>& instruction) {
   constexpr std::size_t looked_at = 64;  // so that long programs do not take the square of their length
   const std::size_t size = instructions_.size();
   for (std::size_t k = size; k > 0 && size - k < looked_at; --k)
@@ -39,7 +39,7 @@ std::int32_t Program<T>::place_of(const Symbol<T>& symbol) {
     throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
   Instruction<T> number{op_count};
   ::new (number.rule.data()) T(symbol.number());
-  return append(number);
+  return add(number);
 }
 
 template class Program<float>;
@@ -63,7 +63,7 @@ Symbol<T> trace_op(const Op<T>& rule, const S&... operands) {
   }
   Instruction<T> i{op_number<Op<T>>, sizeof...(S), {program->place_of(operands)...}};
   if constexpr (!std::is_empty_v<Op<T>>) ::new (i.rule.data()) Op<T>(rule);
-  return Symbol<T>(program, program->append(i));
+  return Symbol<T>(program, program->add(i));
 }
 
 /// Arguments that are neither of the common shape nor one number are widened first.

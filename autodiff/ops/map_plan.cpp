@@ -64,7 +64,7 @@ std::int32_t Plan<T>::take_register() {
 }
 
 template <class T>
-void Plan<T>::release(std::int32_t slot) {
+void Plan<T>::free_register(std::int32_t slot) {
   if (at(slots_, slot).register_ >= 0) free_.push_back(at(slots_, slot).register_);
 }
 
@@ -124,7 +124,7 @@ Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, T* y) : p
     for (std::size_t a = 0; a < program.at(k).operand_count; ++a) {
       const std::int32_t from = program.at(k).operands[a];
       if (at(last_use, from) != k) continue;
-      release(from);
+      free_register(from);
       at(last_use, from) = 0;
     }
     slots_[k] = k == result ? Slot<T>{y} : Slot<T>{nullptr, 1, take_register()};
@@ -228,7 +228,7 @@ void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) 
     call.to = adjoint_[to];
     calls_.push_back(call);
   }
-  if (owned_[place]) release(own);
+  if (owned_[place]) free_register(own);
 }
 
 template <class T>

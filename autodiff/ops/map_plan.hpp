@@ -56,7 +56,7 @@ class Plan {
   void place_inputs(std::span<const Tensor<T>> x);
   std::int32_t add_slot(const Slot<T>& slot);
   std::int32_t take_register();
-  void release(std::int32_t slot);
+  void free_register(std::int32_t slot);
   void require_operands(PoolVector<char>& required) const;
   void call_value(std::size_t place, std::int32_t to);
   void call_gradients(std::size_t place, const PoolVector<char>& active);

@@ -37,9 +37,9 @@ std::size_t count_parameters(Module<T>& module, std::set<const void*>& seen) {
 
 /// Notes shapes and operations in the rows of the modules that are called.
 template <class T>
-class Recorder : public CallObserver<T> {
+class SummaryObserver : public CallObserver<T> {
  public:
-  explicit Recorder(const std::map<Module<T>*, Summary::Row*>& rows) : rows_(rows) {}
+  explicit SummaryObserver(const std::map<Module<T>*, Summary::Row*>& rows) : rows_(rows) {}
   void begin(Module<T>&) override { running_.push_back({xtape::detail::multiply_adds, 0}); }
   void end(Module<T>& module, const Tensor<T>& output) override {
     const std::size_t all = xtape::detail::multiply_adds - running_.back().start;
@@ -112,7 +112,7 @@ Summary summary(Module<T>& model, const Shape& input_shape) {
   const ModeScope<T> evaluated(model, false);
   const RandomScope random;
   const NoGrad no_grad;
-  Recorder<T> recorder(rows);
+  SummaryObserver<T> recorder(rows);
   const UsedParameters used;
   model(zeros<T>(input_shape));
   for (const auto& [value, version] : used.values)

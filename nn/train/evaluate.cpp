@@ -36,8 +36,8 @@ double accuracy(const Tensor<T>& logits, const Indices& labels) {
 }
 
 template <class T>
-Evaluation evaluate(Module<T>& model, const Dataset<T>& data, const std::type_identity_t<Loss<T>>& loss,
-                    std::size_t batch_size) {
+Evaluation evaluate(Module<T>& model, const Dataset<T>& data,
+                    const std::type_identity_t<LossFunction<T>>& loss, std::size_t batch_size) {
   if (data.size() == 0) throw Error("evaluate", "there are no samples");
   const ModeScope<T> mode(model, false);
   const NoGrad no_grad;
@@ -58,7 +58,7 @@ Evaluation evaluate(Module<T>& model, const Dataset<T>& data, const std::type_id
 #define XTAPE_INSTANTIATE(T)                                  \
   template class ModeScope<T>;                                \
   template double accuracy(const Tensor<T>&, const Indices&); \
-  template Evaluation evaluate(Module<T>&, const Dataset<T>&, const Loss<T>&, std::size_t);
+  template Evaluation evaluate(Module<T>&, const Dataset<T>&, const LossFunction<T>&, std::size_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

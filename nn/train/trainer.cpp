@@ -45,7 +45,7 @@ class Reader {
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(Module<T>& model, Optimizer<T>& optimizer, Loss<T> loss, TrainerOptions o)
+Trainer<T>::Trainer(Module<T>& model, Optimizer<T>& optimizer, LossFunction<T> loss, TrainerOptions o)
     : options(std::move(o)), model_(model), optimizer_(optimizer), loss_(std::move(loss)) {
   if (!loss_) throw Error("Trainer", "the loss is no function");
 }

@@ -16,7 +16,7 @@ using Trainer = nn::Trainer<double>;
 
 namespace {
 
-const nn::Loss<double> cross_entropy = [](const Tensor<double>& logits, const Data& batch) {
+const nn::LossFunction<double> cross_entropy = [](const Tensor<double>& logits, const Data& batch) {
   return nn::cross_entropy(logits, batch.labels);
 };
 

@@ -138,7 +138,7 @@ struct Forgetful : nn::Module<double> {
 TEST_CASE("a layer that members() leaves out is an error where it is called, and in summary and Trainer") {
   const Tensor<double> x = random::normal<double>({5, 3});
   const nn::Dataset<double> data(x, zeros<double>({5, 2}));
-  const nn::Loss<double> loss = [](const auto& y, const auto& batch) {
+  const nn::LossFunction<double> loss = [](const auto& y, const auto& batch) {
     return nn::mse_loss(y, batch.targets);
   };
   const auto fit = [&](nn::Module<double>& model, const std::vector<Tensor<double>>& trained) {

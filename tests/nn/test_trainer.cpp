@@ -16,10 +16,10 @@ namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-const nn::Loss<double> cross_entropy = [](const Tensor<double>& logits, const Data& batch) {
+const nn::LossFunction<double> cross_entropy = [](const Tensor<double>& logits, const Data& batch) {
   return nn::cross_entropy(logits, batch.labels);
 };
-const nn::Loss<double> squared_error = [](const Tensor<double>& prediction, const Data& batch) {
+const nn::LossFunction<double> squared_error = [](const Tensor<double>& prediction, const Data& batch) {
   return nn::mse_loss(prediction, batch.targets);
 };
 

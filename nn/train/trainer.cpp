@@ -25,12 +25,12 @@ std::string text_of(std::initializer_list<double> numbers) {
   return text;
 }
 
-class Reader {
+class StateReader {
  public:
-  explicit Reader(const std::string& text) : at_(text.data()), end_(text.data() + text.size()) {}
+  explicit StateReader(const std::string& text) : at_(text.data()), end_(text.data() + text.size()) {}
   bool ended() const { return at_ == end_; }
   template <class X>
-  Reader& operator>>(X& x) {
+  StateReader& operator>>(X& x) {
     const auto [rest, code] = std::from_chars(at_, end_, x);
     if (code != std::errc()) throw Error("Trainer", "'" + std::string(at_, end_) + "' is no saved state");
     at_ = rest;
@@ -162,12 +162,12 @@ typename Trainer<T>::State Trainer<T>::read(const NamedTensors<T>& saved) const 
     return found->second;
   };
   State state;
-  Reader(text("early_stopping")) >> state.lowest >> state.waited;
-  Reader(text("epoch")) >> state.total >> state.samples;
-  Reader(text("place")) >> state.place.seed >> state.place.epoch >> state.place.batch;
+  StateReader(text("early_stopping")) >> state.lowest >> state.waited;
+  StateReader(text("epoch")) >> state.total >> state.samples;
+  StateReader(text("place")) >> state.place.seed >> state.place.epoch >> state.place.batch;
   std::istringstream generator(text("generator"));
   if (!(generator >> state.generator)) throw Error("Trainer", "the saved random generator is damaged");
-  for (Reader epochs(text("history")); !epochs.ended();) {
+  for (StateReader epochs(text("history")); !epochs.ended();) {
     Epoch& e = state.history.epochs.emplace_back();
     epochs >> e.number >> e.train_loss >> e.validation_loss >> e.validation_accuracy >> e.learning_rate >>
         e.seconds;

@@ -164,11 +164,11 @@ Tensor<T> norm(Tensor<T> x, const Axes& axes, bool keepdims) {
 }
 
 template <class T>
-Tensor<T> squared_norm(Tensor<T> x) {
+Tensor<T> squared_norm(const Tensor<T>& x) {
   return apply<T>(detail::SquaredNorm<T>{all_axes(x), false}, x);
 }
 template <class T>
-Tensor<T> squared_norm(Tensor<T> x, const Axes& axes, bool keepdims) {
+Tensor<T> squared_norm(const Tensor<T>& x, const Axes& axes, bool keepdims) {
   return apply<T>(detail::SquaredNorm<T>{detail::axis_mask(axes, x.rank(), "squared_norm"), keepdims}, x);
 }
 
@@ -203,22 +203,23 @@ Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis) {
 #define XTAPE_INSTANTIATE_AXES(T, f) \
   template Tensor<T> f(Tensor<T>);   \
   template Tensor<T> f(Tensor<T>, const Axes&, bool);
-#define XTAPE_INSTANTIATE(T)                                         \
-  XTAPE_INSTANTIATE_AXES(T, sum)                                     \
-  XTAPE_INSTANTIATE_AXES(T, mean)                                    \
-  XTAPE_INSTANTIATE_AXES(T, prod)                                    \
-  XTAPE_INSTANTIATE_AXES(T, max)                                     \
-  XTAPE_INSTANTIATE_AXES(T, min)                                     \
-  XTAPE_INSTANTIATE_AXES(T, norm)                                    \
-  XTAPE_INSTANTIATE_AXES(T, squared_norm)                            \
-  XTAPE_INSTANTIATE_AXES(T, logsumexp)                               \
-  template Tensor<T> var(Tensor<T>);                                 \
-  template Tensor<T> var(Tensor<T>, const Axes&, bool, std::size_t); \
-  template Tensor<T> std(Tensor<T>);                                 \
-  template Tensor<T> std(Tensor<T>, const Axes&, bool, std::size_t); \
-  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);      \
-  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);  \
-  template Tensor<T> cumsum(Tensor<T>);                              \
+#define XTAPE_INSTANTIATE(T)                                            \
+  XTAPE_INSTANTIATE_AXES(T, sum)                                        \
+  XTAPE_INSTANTIATE_AXES(T, mean)                                       \
+  XTAPE_INSTANTIATE_AXES(T, prod)                                       \
+  XTAPE_INSTANTIATE_AXES(T, max)                                        \
+  XTAPE_INSTANTIATE_AXES(T, min)                                        \
+  XTAPE_INSTANTIATE_AXES(T, norm)                                       \
+  template Tensor<T> squared_norm(const Tensor<T>&);                    \
+  template Tensor<T> squared_norm(const Tensor<T>&, const Axes&, bool); \
+  XTAPE_INSTANTIATE_AXES(T, logsumexp)                                  \
+  template Tensor<T> var(Tensor<T>);                                    \
+  template Tensor<T> var(Tensor<T>, const Axes&, bool, std::size_t);    \
+  template Tensor<T> std(Tensor<T>);                                    \
+  template Tensor<T> std(Tensor<T>, const Axes&, bool, std::size_t);    \
+  template Tensor<T> softmax(const Tensor<T>&, std::ptrdiff_t);         \
+  template Tensor<T> log_softmax(const Tensor<T>&, std::ptrdiff_t);     \
+  template Tensor<T> cumsum(Tensor<T>);                                 \
   template Tensor<T> cumsum(Tensor<T>, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

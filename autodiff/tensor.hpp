@@ -245,10 +245,12 @@ template <class T>
 Tensor<T> full(const Shape& shape, std::type_identity_t<T> v) {
   return detail::filled<T>(shape, v, "full");
 }
+/// All elements 0.
 template <class T>
 Tensor<T> zeros(const Shape& shape) {
   return detail::filled<T>(shape, T(0), "zeros");
 }
+/// All elements 1.
 template <class T>
 Tensor<T> ones(const Shape& shape) {
   return detail::filled<T>(shape, T(1), "ones");
@@ -258,10 +260,12 @@ template <class T>
 Tensor<T> full_like(const Tensor<T>& x, std::type_identity_t<T> v) {
   return detail::filled<T>(x.shape(), v, "full_like");
 }
+/// A constant of the shape of x, all elements 0.
 template <class T>
 Tensor<T> zeros_like(const Tensor<T>& x) {
   return detail::filled<T>(x.shape(), T(0), "zeros_like");
 }
+/// A constant of the shape of x, all elements 1.
 template <class T>
 Tensor<T> ones_like(const Tensor<T>& x) {
   return detail::filled<T>(x.shape(), T(1), "ones_like");

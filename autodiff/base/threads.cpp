@@ -147,7 +147,7 @@ class Workers {
   std::atomic<std::uint32_t> spinning_ = 0;        ///< threads that look out for a job
   /// Threads that may still join the job, whether the program ends, and threads that have joined.
   alignas(64) std::atomic<std::uint32_t> state_ = 0;
-  struct Parts {
+  struct alignas(std::uint64_t) Parts {  // so that Clang, too, takes it for one word
     std::uint32_t first, end;
   };
   alignas(64) std::atomic<Parts> parts_{};  ///< of the job that are to be done

@@ -13,7 +13,17 @@ Operand<T> operand(const Tensor<T>& x) {
   return {x.data(), &x.shape(), x.size()};
 }
 
-/// The gradient of input I for the adjoint g, from what the node keeps: as recorded operations.
+/// What a rule says of itself, so that one function serves all rules of N operands.
+template <class T, std::size_t N>
+struct Description {
+  std::size_t number = 0;
+  bool is_length = false;
+  std::array<unsigned, N> kept{};
+  std::array<bool, N> passes_adjoint{};
+  /// The gradient of each input for the adjoint g, from what the node keeps: as recorded operations.
+  std::array<Tensor<T> (*)(const void* rule, const Gradients<T>& d, const Tensor<T>& g), N> recorded{};
+};
+
 template <std::size_t I, class T, class Rule, std::size_t... K>
 Tensor<T> recorded_gradient(const Rule& rule, const Gradients<T>& d, const Tensor<T>& g,
                             std::index_sequence<K...>) {
@@ -22,19 +32,89 @@ Tensor<T> recorded_gradient(const Rule& rule, const Gradients<T>& d, const Tenso
   return gradient<I>(rule, g, kept & keep_output ? d.output() : Tensor<T>(), x[K]...);
 }
 
-/// The same by one kernel, into y of the shape `wide` and the size n.
-template <std::size_t I, class T, class Rule, std::size_t... K>
-void fused_gradient(const Rule& rule, const Gradients<T>& d, const Operand<T>& g, Target<T> y,
-                    const Shape& wide, std::size_t n, std::index_sequence<K...>) {
-  constexpr unsigned kept = kept_by<Rule>(I);
-  const auto used = [&](std::size_t k, unsigned bit) {
-    if (!(kept & bit)) return Operand<T>{};
+template <class Rule>
+inline constexpr bool is_length = requires {
+  Rule::is_length;
+};
+
+template <class T, class Rule, std::size_t... I>
+constexpr Description<T, sizeof...(I)> describe(std::index_sequence<I...>) {
+  Description<T, sizeof...(I)> of{
+      op_number<Rule>, is_length<Rule>, {kept_by<Rule>(I)...}, {passes_adjoint<Rule>(I)...}};
+  if constexpr (is_differentiable<Rule>)
+    ((of.recorded[I] =
+          [](const void* rule, const Gradients<T>& d, const Tensor<T>& g) {
+            return recorded_gradient<I>(*static_cast<const Rule*>(rule), d, g,
+                                        std::make_index_sequence<sizeof...(I)>());
+          }),
+     ...);
+  return of;
+}
+template <class T, class Rule, std::size_t N>
+inline constexpr Description<T, N> description = describe<T, Rule>(std::make_index_sequence<N>());
+
+/// The gradient of input i by one kernel, into y of the shape `wide` and the size n.
+template <class T, std::size_t N>
+void fused_gradient(const Description<T, N>& of, const void* rule, std::size_t i, const Gradients<T>& d,
+                    const Operand<T>& g, Target<T> y, const Shape& wide, std::size_t n) {
+  std::array<Operand<T>, N + 2> operands{g};
+  for (std::size_t k = 0; k <= N; ++k) {
+    if (!(of.kept[i] & (k < N ? keep_input(static_cast<unsigned>(k)) : keep_output))) continue;
     const Value& value = d.kept_value(k);
-    return Operand<T>{value.template elements<T>(), &value.shape, value.size};
+    operands[k + 1] = {value.template elements<T>(), &value.shape, value.size};
+  }
+  run_elementwise<T, N + 2>(y.data, y.accumulate, wide, n, kernels<T>().gradient[of.number][i], rule,
+                            operands);
+}
+
+template <class T, std::size_t N>
+void add_gradient(const Description<T, N>& of, const void* rule, std::size_t i, const char* name,
+                  Gradients<T>& d) {
+  if (!d.needs(i)) return;
+  bool last = true;
+  for (std::size_t k = i + 1; k < N; ++k) last = last && !d.needs(k);
+  if (of.passes_adjoint[i]) return last ? d.add(i, std::move(d.adjoint)) : d.add(i, d.adjoint);
+  if (d.creates_graph()) {
+    Tensor<T> gradient = of.recorded[i](rule, d, d.adjoint);
+    if (of.is_length) {
+      const Tensor<T> zero = equal(of.kept[i] & keep_output ? d.output() : d.input(i), T(0));
+      // What its rule takes for 0 there is x times the limit of the adjoint / length.
+      if (contains(zero, T(1))) gradient = gradient + where(zero, d.input(i), T(0)) * d.adjoint_slope(zero);
+    }
+    return d.add(i, std::move(gradient));
+  }
+  const Shape& wide = d.adjoint.shape();
+  const auto run = [&](Target<T> to) {
+    fused_gradient(of, rule, i, d, operand(d.adjoint), to, wide, d.adjoint.size());
   };
-  constexpr std::size_t N = sizeof...(K);
-  run_elementwise<T, N + 2>(y.data, y.accumulate, wide, n, kernels<T>().gradient[op_number<Rule>][I], &rule,
-                            {g, used(K, keep_input(K))..., used(N, keep_output)});
+  if (d.has_shape(i, wide)) return last ? d.accumulate_in_place(i, run) : d.accumulate(i, run);
+  Tensor<T> whole = Tensor<T>::uninitialized(wide, name);
+  run({whole.mutable_data(), false});
+  d.add(i, std::move(whole));
+}
+
+template <std::size_t N>
+Shape broadcast_all(const std::array<const Shape*, N>& shapes, const char* name) {
+  Shape result = *shapes[0];
+  for (std::size_t k = 1; k < N; ++k) result = broadcast(result, *shapes[k], name);
+  return result;
+}
+
+template <class T, std::size_t N>
+void compute_value(RowKernel<T> kernel, const void* rule, const char* name, Target<T> y,
+                   const std::array<const Tensor<T>*, N>& x) {
+  std::array<Operand<T>, N> operands;
+  std::array<const Shape*, N> shapes;
+  bool same = true;
+  for (std::size_t k = 0; k < N; ++k) {
+    operands[k] = operand(*x[k]);
+    shapes[k] = operands[k].shape;
+    same = same && *shapes[k] == *shapes[0];
+  }
+  if (same)
+    return run_elementwise<T, N>(y.data, y.accumulate, *shapes[0], x[0]->size(), kernel, rule, operands);
+  const Shape to = broadcast_all(shapes, name);
+  run_elementwise<T, N>(y.data, y.accumulate, to, element_count(to, name), kernel, rule, operands);
 }
 
 /// An elementwise operation as an operation of the tape.
@@ -43,56 +123,14 @@ struct Elementwise {
   Rule rule;
   static constexpr const char* name = Rule::name;
 
-  template <class... X>
-  Shape shape(const Shape& first, const X&... rest) const {
-    Shape result = first;
-    ((result = broadcast(result, rest, name)), ...);
-    return result;
+  Shape shape(const auto&... x) const { return broadcast_all<N>({&x...}, name); }
+  void compute(Target<T> y, const auto&... x) const {
+    compute_value<T, N>(kernels<T>().value[op_number<Rule>], &rule, name, y, {&x...});
   }
-
-  template <class... X>
-  void compute(Target<T> y, const Tensor<T>& first, const X&... rest) const {
-    const auto run = [&](const Shape& to, std::size_t size) {
-      run_elementwise<T, N>(y.data, y.accumulate, to, size, kernels<T>().value[op_number<Rule>], &rule,
-                            {operand(first), operand(rest)...});
-    };
-    if ((... && (rest.shape() == first.shape()))) return run(first.shape(), first.size());
-    const Shape to = shape(first.shape(), rest.shape()...);
-    run(to, element_count(to, name));
-  }
-
   static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
-
   void backward(Gradients<T>& d) const {
-    if constexpr (is_differentiable<Rule>) [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (add_gradient<I>(d, std::make_index_sequence<N>()), ...);
-      }
-    (std::make_index_sequence<N>());
-  }
-
- private:
-  template <std::size_t I, std::size_t... K>
-  void add_gradient(Gradients<T>& d, std::index_sequence<K...> all) const {
-    if (!d.needs(I)) return;
-    const bool last = !((K > I && d.needs(K)) || ...);
-    if (passes_adjoint<Rule>(I)) return last ? d.add(I, std::move(d.adjoint)) : d.add(I, d.adjoint);
-    if (d.creates_graph()) {
-      Tensor<T> gradient = recorded_gradient<I>(rule, d, d.adjoint, all);
-      if constexpr (requires { Rule::is_length; }) {
-        const Tensor<T> zero = equal(kept_by<Rule>(I) & keep_output ? d.output() : d.input(I), T(0));
-        // What its rule takes for 0 there is x times the limit of the adjoint / length.
-        if (contains(zero, T(1))) gradient = gradient + where(zero, d.input(I), T(0)) * d.adjoint_slope(zero);
-      }
-      return d.add(I, std::move(gradient));
-    }
-    const Shape& wide = d.adjoint.shape();
-    const auto run = [&](Target<T> to) {
-      fused_gradient<I>(rule, d, operand(d.adjoint), to, wide, d.adjoint.size(), all);
-    };
-    if (d.has_shape(I, wide)) return last ? d.accumulate_in_place(I, run) : d.accumulate(I, run);
-    Tensor<T> whole = Tensor<T>::uninitialized(wide, name);
-    run({whole.mutable_data(), false});
-    d.add(I, std::move(whole));
+    if constexpr (is_differentiable<Rule>)
+      for (std::size_t i = 0; i < N; ++i) add_gradient(description<T, Rule, N>, &rule, i, name, d);
   }
 };
 
@@ -119,22 +157,20 @@ struct ElementwiseSum {
   }
   static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
   void backward(Gradients<T>& d) const {
-    add_gradient<0>(d);
-    add_gradient<1>(d);
-  }
-
- private:
-  template <std::size_t I>
-  void add_gradient(Gradients<T>& d) const {
-    constexpr std::make_index_sequence<2> all;
-    if (!d.needs(I)) return;
-    if (d.creates_graph()) return d.add(I, recorded_gradient<I>(Rule{}, d, d.adjoint / divisor, all));
-    const T g = *d.adjoint.data() / divisor;
-    const Shape to = d.shape(I);
-    d.accumulate(I, [&](Target<T> y) {
-      const Shape one;
-      fused_gradient<I>(Rule{}, d, Operand<T>{&g, &one, 1}, y, to, element_count(to, name), all);
-    });
+    constexpr auto& of = description<T, Rule, 2>;
+    const Rule rule{};
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (!d.needs(i)) continue;
+      if (d.creates_graph()) {
+        d.add(i, of.recorded[i](&rule, d, d.adjoint / divisor));
+        continue;
+      }
+      const T g = *d.adjoint.data() / divisor;
+      const Shape one, to = d.shape(i);
+      d.accumulate(i, [&](Target<T> y) {
+        fused_gradient(of, &rule, i, d, Operand<T>{&g, &one, 1}, y, to, element_count(to, name));
+      });
+    }
   }
 };
 

@@ -52,7 +52,7 @@ bool looks_like_header(std::string_view line, char separator) {
 }
 
 template <class T>
-struct Reader {
+struct CsvReader {
   detail::GzipFile& file;
   const CsvOptions& options;
   std::size_t line_number = 0;
@@ -117,7 +117,7 @@ Dataset<T> Dataset<T>::from_csv(const std::string& path, const CsvOptions& optio
   std::string_view left = text;
   left = left.substr(0, left.find_last_not_of("\r\n") + 1);     // lines without anything may end the file
   if (left.starts_with("\xEF\xBB\xBF")) left.remove_prefix(3);  // the mark that Excel puts before UTF-8
-  Reader<T> reader{file, options};
+  CsvReader<T> reader{file, options};
   std::vector<Role> role;
   std::vector<T> x, y;
   Dataset data;

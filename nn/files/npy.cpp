@@ -1,28 +1,28 @@
-// xtensor writes and reads the format; its reader believes what a file says, so that is checked here before.
+// The format of NumPy: magic bytes, a dictionary as text, the elements. What a file says is checked before it
+// is believed.
 #include "../npy.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <fstream>
 #include <limits>
-#include <new>
-#include <regex>
-#include <sstream>
-
-#if __has_include(<xtensor/io/xnpy.hpp>)
-#include <xtensor/io/xnpy.hpp>
-#else
-#include <xtensor/xnpy.hpp>
-#endif
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include <autodiff/base/text_stream.hpp>
+#include <autodiff/layout.hpp>
 
 #include "new_file.hpp"
 
 namespace xtape::nn {
 namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "elements are written and read with the low byte first");
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw Error("load_npy", path + ": " + what);
@@ -57,24 +57,68 @@ Header header_of(const std::string& path, const std::string& bytes) {
   return {start + length, bytes.substr(start, length)};
 }
 
-/// Checks that the header is of elements of type T, and that they fill the file.
+/// Reads a header's text from the front; spaces may stand before each part.
+struct Scanner {
+  std::string_view rest;
+
+  std::string_view take_while(auto&& wanted) {
+    const auto n = std::find_if_not(rest.begin(), rest.end(), wanted) - rest.begin();
+    const std::string_view taken = rest.substr(0, static_cast<std::size_t>(n));
+    rest.remove_prefix(taken.size());
+    return taken;
+  }
+  std::string_view digits() {
+    take_while([](char c) { return c == ' '; });
+    return take_while([](char c) { return '0' <= c && c <= '9'; });
+  }
+  bool take(std::string_view part) {
+    take_while([](char c) { return c == ' '; });
+    if (!rest.starts_with(part)) return false;
+    rest.remove_prefix(part.size());
+    return true;
+  }
+};
+
+/// What the text of a header says: {'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }
+struct Description {
+  std::string type, shape;  ///< <f8 and 2, 3
+  bool is_fortran = false;  ///< the first axis runs fastest
+};
+
+std::optional<Description> description_of(const std::string& text) {
+  Scanner scan{text};
+  const auto key = [&](std::string_view name) { return scan.take(name) && scan.take(":"); };
+  if (!text.starts_with('{') || !scan.take("{") || !key("'descr'") || !scan.take("'")) return {};
+  const std::string_view type = scan.take_while([](char c) { return c != '\''; });
+  if (!scan.take("'") || !scan.take(",") || !key("'fortran_order'")) return {};
+  const bool is_fortran = scan.take("True");
+  if ((!is_fortran && !scan.take("False")) || !scan.take(",")) return {};
+  if (!key("'shape'") || !scan.take("(")) return {};
+  const char* const shape = scan.rest.data();
+  while (!scan.digits().empty() && scan.take(",")) continue;
+  const std::string list(shape, scan.rest.data());
+  if (!scan.take(")")) return {};
+  scan.take(",");
+  if (!scan.take("}") || !scan.take("\n") || !scan.rest.empty()) return {};
+  return Description{std::string(type), list, is_fortran};
+}
+
+/// The array in the bytes of a file, once it is sure that its header is of elements of type T, which fill the
+/// file.
 template <class T>
-void check(const std::string& path, const std::string& bytes) {
+Tensor<T> array_of(const std::string& path, const std::string& bytes) {
   const Header header = header_of(path, bytes);
   if (header.text.size() > 1000)
     fail(path, "has a header of " + std::to_string(header.text.size()) + " bytes");
-  static const std::regex form(
-      R"(\{ *'descr' *: *'([<>|=][A-Za-z][0-9]+)' *, *'fortran_order' *: *(True|False) *, *)"
-      R"('shape' *: *\(((?: *[0-9]+ *,)* *[0-9]* *)\) *,? *\} *\n)");
-  std::smatch found;
-  if (!std::regex_match(header.text, found, form))
+  const auto described = description_of(header.text);
+  if (!described)
     fail(path,
          "its header is not that of an array of numbers, with descr, fortran_order and shape in this order");
-  const std::string type = "<f" + std::to_string(sizeof(T));
-  if (found[1] != type) fail(path, "holds elements of type " + found[1].str() + ", not " + type);
+  const std::string type = "<f" + std::to_string(sizeof(T)), &list = described->shape;
+  if (described->type != type) fail(path, "holds elements of type " + described->type + ", not " + type);
 
-  const std::string list = found[3];
-  std::size_t size = sizeof(T), axes = 0;
+  std::size_t size = sizeof(T);
+  std::vector<std::size_t> shape;
   bool is_empty = false;  // the other dimensions make strides all the same
   for (const char *at = list.data(), *const end = at + list.size(); at != end;) {
     std::size_t d = 1;  // stays where a space or a comma is
@@ -83,25 +127,32 @@ void check(const std::string& path, const std::string& bytes) {
     if (code == std::errc::result_out_of_range || __builtin_mul_overflow(size, d == 0 ? 1 : d, &size) ||
         size > std::numeric_limits<std::ptrdiff_t>::max())
       fail(path, "its shape (" + list + ") is too large");
-    axes += rest != at;
+    if (rest != at) shape.push_back(d);
     at = std::max(rest, at + 1);
   }
   if (is_empty) size = 0;
-  if (axes > max_rank)
-    fail(path,
-         "has " + std::to_string(axes) + " axes, and at most " + std::to_string(max_rank) + " are possible");
+  if (shape.size() > max_rank)
+    fail(path, "has " + std::to_string(shape.size()) + " axes, and at most " + std::to_string(max_rank) +
+                   " are possible");
   if (bytes.size() - header.end != size)
     fail(path, "its shape (" + list + ") takes " + std::to_string(size) + " bytes, and the file has " +
                    std::to_string(bytes.size() - header.end) + ": it is cut short, or has more than it says");
+
+  if (described->is_fortran) std::reverse(shape.begin(), shape.end());
+  Tensor<T> x = Tensor<T>::uninitialized(shape, "load_npy");
+  if (size != 0) std::memcpy(x.mutable_data(), bytes.data() + header.end, size);
+  return described->is_fortran ? transpose(x) : x;
 }
 
-/// The file of a tensor. Where xtensor's stream has no memory for more, it ends and says nothing.
+/// What stands before the elements: version 1.0, filled up with spaces to a multiple of 64 bytes.
 template <class T>
-std::string content_of(const Tensor<T>& x) {
-  std::string bytes = xt::dump_npy(x.value());
-  const std::size_t elements = x.size() * sizeof(T);
-  if (bytes.size() <= elements || bytes[bytes.size() - elements - 1] != '\n') throw std::bad_alloc();
-  return bytes;
+std::string header_for(const Shape& shape) {
+  std::string text = "{'descr': '<f" + std::to_string(sizeof(T)) +
+                     "', 'fortran_order': False, 'shape': " + to_string(shape) + ", }";
+  text.append(63 - (10 + text.size()) % 64, ' ');
+  text += '\n';
+  return std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(text.size() & 255u) +
+         static_cast<char>(text.size() >> 8) + text;
 }
 
 }  // namespace
@@ -109,18 +160,16 @@ std::string content_of(const Tensor<T>& x) {
 template <class T>
 void save_npy(const std::string& path, const Tensor<T>& x) {
   if (!x.defined()) throw Error("save_npy", path + ": the tensor is empty");
-  const std::string bytes = content_of(x);
+  const std::string header = header_for<T>(x.shape());
   detail::NewFile file("save_npy", path);
-  file.write(bytes.data(), bytes.size());
+  file.write(header.data(), header.size());
+  file.write(x.data(), x.size() * sizeof(T));
   file.commit();
 }
 
 template <class T>
 Tensor<T> load_npy(const std::string& path) {
-  const std::string bytes = content_of(path);
-  check<T>(path, bytes);
-  std::istringstream stream(bytes);
-  return Tensor<T>(xt::xarray<T>(xt::load_npy<T>(stream)));
+  return array_of<T>(path, content_of(path));
 }
 
 #define XTAPE_INSTANTIATE(T)                                    \

@@ -14,9 +14,9 @@ namespace {
 using Json = nlohmann::json;
 
 /// Keeps what a header is made of; of the rest, that it is there.
-class Reader final : public nlohmann::json_sax<Json> {
+class HeaderReader final : public nlohmann::json_sax<Json> {
  public:
-  explicit Reader(const std::string& path) : path_(path) {}
+  explicit HeaderReader(const std::string& path) : path_(path) {}
 
   std::vector<HeaderItem> items;
 
@@ -78,7 +78,7 @@ class Reader final : public nlohmann::json_sax<Json> {
 }  // namespace
 
 std::vector<HeaderItem> parse_header(const std::string& path, const std::string& text) {
-  Reader reader(path);
+  HeaderReader reader(path);
   if (!Json::sax_parse(text, &reader)) reader.fail("the header is not a JSON object");
   return std::move(reader.items);
 }

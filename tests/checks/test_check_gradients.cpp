@@ -147,7 +147,7 @@ TEST_CASE("a comparison in which everything is zero is called out and does not p
 TEST_CASE("the step fits the size of the input, however large or small") {
   const auto check = [](const auto& f, double x, int order = 2) {
     CAPTURE(x);
-    for (const std::size_t full_limit : {10000, 0}) {  // entry by entry, and along a direction
+    for (const std::size_t full_limit : {10'000u, 0u}) {  // entry by entry, and along a direction
       const GradientReport report =
           check_gradients(f, Tensor<double>{x, 1.5 * x}, {.order = order, .full_limit = full_limit});
       CHECK_MESSAGE(report.passed, report);

@@ -212,12 +212,11 @@ void layer_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std
     moments[2 * rows + i] = line.squares.get(0);
     moments[3 * rows + i] = inverse.get(0);
     const B lack = line.rest * inverse;
-    for (std::size_t j = 0; j < n; j += B::size) {
-      const std::size_t left = n - j;
+    Line<B, true>(n, 1, 1).each([&](std::size_t j, std::size_t left) {
       store(y + j, left,
             B(((load(x + j, left, zero) - line.mean) * inverse - lack) * load(gamma + j, left, zero) +
               load(beta + j, left, zero)));
-    }
+    });
   }
 }
 
@@ -227,41 +226,38 @@ void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g
   const T *const mean = moments, *const rest = mean + rows, *const inverse = mean + 3 * rows;
   // First the columns: dx may take the place of g.
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
-    B sums[columns], products[columns];
-    group.sum(sums, [&](std::size_t i, std::size_t c) { return group.get(g + i * n, c); });
-    group.sum(products, [&](std::size_t i, std::size_t c) {
-      return group.get(g + i * n, c) * ((group.get(x + i * n, c) - mean[i] - rest[i]) * inverse[i]);
+    B totals[2 * columns];
+    group.add_rows(totals, [&](std::size_t i, B(&total)[2 * columns]) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        const B adjoint = group.get(g + i * n, c);
+        total[c] += adjoint;
+        total[columns + c] += adjoint * ((group.get(x + i * n, c) - mean[i] - rest[i]) * inverse[i]);
+      }
     });
     for (std::size_t c = 0; c < columns; ++c) {
-      group.set(dbeta, c, sums[c], true);
-      group.set(dgamma, c, products[c], true);
+      group.set(dbeta, c, totals[c], true);
+      group.set(dgamma, c, totals[columns + c], true);
     }
   });
   if (!dx) return;
-  constexpr std::size_t part = 64 * B::size;
+  const Line<B, true> line(n, 1, 1);
   const T share = T(1) / static_cast<T>(n);
   const B zero(T(0));
   for (std::size_t i = 0; i < rows; ++i, x += n, g += n, dx += n) {
     const T center = mean[i], inv = inverse[i], lack = rest[i] * inv;
-    const auto adjoint = [&](std::size_t j) {
-      return B(load(g + j, n - j, zero) * load(gamma + j, n - j, zero));
+    const auto adjoint = [&](std::size_t j, std::size_t left) {
+      return B(load(g + j, left, zero) * load(gamma + j, left, zero));
     };
-    const auto normalized = [&](std::size_t j) {
-      return B((load(x + j, n - j, B(center)) - center) * inv - lack);
+    const auto normalized = [&](std::size_t j, std::size_t left) {
+      return B((load(x + j, left, B(center)) - center) * inv - lack);
     };
-    B sums = zero, products = zero;
-    for (std::size_t start = 0; start < n; start += part) {
-      B some = zero, some_products = zero;
-      for (std::size_t j = start; j < n && j < start + part; j += B::size) {
-        some += adjoint(j);
-        some_products += adjoint(j) * normalized(j);
-      }
-      sums += some;
-      products += some_products;
-    }
-    const T mean_sum = xsimd::hadd(sums) * share, mean_product = xsimd::hadd(products) * share;
-    for (std::size_t j = 0; j < n; j += B::size)
-      store(dx + j, n - j, accumulate, B(inv * (adjoint(j) - mean_sum - normalized(j) * mean_product)));
+    const B sum = line.sum(adjoint) * share;
+    const B product = line.sum([&](std::size_t j, std::size_t left) {
+      return B(adjoint(j, left) * normalized(j, left));
+    }) * share;
+    line.each([&](std::size_t j, std::size_t left) {
+      store(dx + j, left, accumulate, B(inv * (adjoint(j, left) - sum - normalized(j, left) * product)));
+    });
   }
 }
 

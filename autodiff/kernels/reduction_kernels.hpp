@@ -34,9 +34,11 @@ T contiguous_extreme(const T* x, std::size_t n, T start, const Pick& pick) {
   for (; i < n; i += W) best[0] = pick(best[0], load(x + i, n - i, B(start)));
   alignas(B) T lanes[W];
   pick(pick(best[0], best[1]), pick(best[2], best[3])).store_aligned(lanes);
-  T result = lanes[0];
-  for (std::size_t k = 1; k < W; ++k) result = pick(B(result), B(lanes[k])).get(0);
-  return result;
+  constexpr std::size_t chains = W < 4 ? W : 4;  // so that few wait for each other
+  for (std::size_t k = 0; k < chains; ++k) best[k] = lanes[k];
+  for (std::size_t k = chains; k < W; ++k) best[k % chains] = pick(best[k % chains], B(lanes[k]));
+  for (std::size_t k = 1; k < chains; ++k) best[0] = pick(best[0], best[k]);
+  return best[0].get(0);
 }
 
 /// y (n) = take(y, f(row)) for the rows of x (rows, n); four rows at a time are joined first.
@@ -90,11 +92,16 @@ class Line {
 
   /// Calls f(place, left) for each batch.
   template <class F>
-  void each(const F& f) const {
-    if constexpr (along)
-      for (std::size_t i = 0; i < n_; i += B::size) f(i, n_ - i);
-    else
+  [[gnu::flatten]] void each(const F& f) const {
+    if constexpr (along) {
+      std::size_t i = 0;
+      for (; i + B::size <= n_; i += B::size) f(i, whole());
+      if (i < n_) f(i, n_ - i);
+    } else if (lanes_ >= B::size) {
+      for (std::size_t i = 0; i < n_; ++i) f(i * step_, whole());
+    } else {
       for (std::size_t i = 0; i < n_; ++i) f(i * step_, lanes_);
+    }
   }
   /// Calls f(part, place) for parts of the line that stay within the first-level cache.
   template <class F>
@@ -138,6 +145,8 @@ class Line {
   }
 
  private:
+  /// What is left where a whole batch is: known to the compiler.
+  static constexpr std::size_t whole() { return B::size; }
   std::size_t n_, step_, lanes_;
 };
 
@@ -242,8 +251,9 @@ void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
       });
       if constexpr (infinite) total = unless_several_infinite(line, x + j, total);
     });
+    const B share = T(1) / total;
     line.each([&](std::size_t at, std::size_t left) {
-      store(y + j + at, left, B(load(y + j + at, left, B(T(0))) / total));
+      store(y + j + at, left, B(load(y + j + at, left, B(T(0))) * share));
     });
   });
 }

@@ -46,6 +46,33 @@ struct CompareOptions {
   std::shared_ptr<const DerivationHints<T>> derivation{};  ///< for hints that need more than the two arrays
 };
 
+/// When two arrays count as the same: every difference at most atol + rtol · the largest element. Hints are
+/// tested by it.
+struct Tolerance {
+  double rtol, atol;
+
+  /// A match of k numbers is evidence when chance would not bring it about: with `fitted` constants chosen to
+  /// make it hold, k − fitted of them have agreed to rtol.
+  template <class T>
+  bool is_evidence(const Tensor<T>& x, std::size_t fitted = 0) const;
+  /// Of the same shape, and |a − factor · b| of every element within the limit.
+  template <class T>
+  bool same(const Tensor<T>& a, const Tensor<T>& b, double factor = 1) const;
+};
+
+/// That of the options, or the default of the type, by which rows are judged.
+template <class T>
+Tolerance tolerance_of(const CompareOptions<T>& options);
+
+/// A factor by which a formula is often off, and what it comes from.
+struct UsualFactor {
+  double value;
+  std::string text;
+};
+/// −1, 2, ½, and those of the batch, the output and the learning rate, where they are known.
+template <class T>
+std::vector<UsualFactor> usual_factors(const CompareOptions<T>& options);
+
 /// The result of a comparison.
 struct GradientTable {
   struct Row {

@@ -21,8 +21,9 @@ struct Anomaly {
   bool began_here() const { return bad_before.empty(); }
 };
 
-/// In a sentence: "forward gave -inf at (1,) of its result (2,), from inputs (2,): all finite, so it began
+/// A sentence: "forward gave -inf at (1,) of its result (2,), from inputs (2,): all finite, so it began
 /// here".
+std::string to_string(const Anomaly& anomaly);
 std::ostream& operator<<(std::ostream& out, const Anomaly& anomaly);
 
 /// What DetectAnomaly throws.

@@ -109,6 +109,16 @@ class RecordingScope {
   bool before_;
 };
 
+/// While it lives, receives the inputs of operations that would be recorded, were it not for NoGrad.
+struct SkippedInputs {
+  std::vector<Kept> values;
+  std::vector<Kept>* const outer = std::exchange(skipped_inputs, &values);
+  SkippedInputs() = default;
+  SkippedInputs(const SkippedInputs&) = delete;
+  SkippedInputs& operator=(const SkippedInputs&) = delete;
+  ~SkippedInputs() { skipped_inputs = outer; }
+};
+
 }  // namespace detail
 
 /// Whether operations of this thread are recorded, where an input requires a gradient.

@@ -1,7 +1,7 @@
 // Activations as layers.
 #pragma once
-#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/reductions.hpp>
 
 #include "module.hpp"
@@ -56,7 +56,7 @@ struct LeakyReLU : Module<T> {
   explicit LeakyReLU(T negative_slope = T(0.01)) : slope(negative_slope) {}
   Tensor<T> forward(const Tensor<T>& x) override { return leaky_relu(x, slope); }
   std::string describe() const override {
-    return "LeakyReLU(" + xtape::detail::number_text(static_cast<double>(slope)) + ")";
+    return "LeakyReLU(" + engine::number_text(static_cast<double>(slope)) + ")";
   }
 
   T slope;
@@ -68,7 +68,7 @@ struct ELU : Module<T> {
   explicit ELU(T a = 1) : alpha(a) {}
   Tensor<T> forward(const Tensor<T>& x) override { return elu(x, alpha); }
   std::string describe() const override {
-    return "ELU(" + xtape::detail::number_text(static_cast<double>(alpha)) + ")";
+    return "ELU(" + engine::number_text(static_cast<double>(alpha)) + ")";
   }
 
   T alpha;

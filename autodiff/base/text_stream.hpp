@@ -2,8 +2,6 @@
 #pragma once
 #include <ios>
 #include <sstream>
-#include <string>
-#include <utility>
 
 namespace xtape::detail {
 
@@ -11,13 +9,5 @@ namespace xtape::detail {
 struct TextStream : std::ostringstream {
   TextStream() { exceptions(std::ios::badbit); }
 };
-
-/// What is written of x.
-template <class X>
-std::string text_of(const X& x) {
-  TextStream text;
-  text << x;
-  return std::move(text).str();
-}
 
 }  // namespace xtape::detail

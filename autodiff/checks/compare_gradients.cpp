@@ -13,7 +13,7 @@ namespace xtape {
 namespace {
 
 template <class T>
-GradientTable::Row compare(const GradientPair<T>& pair, const detail::Tolerance& tolerance) {
+GradientTable::Row compare(const GradientPair<T>& pair, const Tolerance& tolerance) {
   GradientTable::Row row;
   row.name = pair.name;
   const Tensor<T>&a = pair.gradient, &b = pair.other;
@@ -37,7 +37,7 @@ GradientTable::Row compare(const GradientPair<T>& pair, const detail::Tolerance&
 template <class T>
 GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
                                 const CompareOptions<std::type_identity_t<T>>& options) {
-  const detail::Tolerance tolerance = detail::tolerance_of(options);
+  const Tolerance tolerance = tolerance_of(options);
   const NoGrad no_grad;
 
   GradientTable table;

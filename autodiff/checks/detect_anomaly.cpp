@@ -7,7 +7,6 @@
 #include <ostream>
 
 #include "../base/text.hpp"
-#include "../base/text_stream.hpp"
 #include "../tape/backward.hpp"
 
 namespace xtape {
@@ -113,19 +112,19 @@ void AnomalyObserver::backward(Node& node, const Pass& pass) {
 
 }  // namespace detail
 
-AnomalyError::AnomalyError(Anomaly found)
-    : Error(found.op, detail::text_of(found)), anomaly(std::move(found)) {}
+AnomalyError::AnomalyError(Anomaly found) : Error(found.op, to_string(found)), anomaly(std::move(found)) {}
 
-std::ostream& operator<<(std::ostream& out, const Anomaly& a) {
-  out << (a.is_backward ? "backward gave " : "forward gave ") << detail::number_text(a.value) << " at "
-      << a.index << " of ";
-  if (a.is_backward)
-    out << "the gradient " << a.shape << " of input " << a.input;
-  else
-    out << "its result " << a.shape;
-  out << ", from inputs " << a.inputs << ": ";
-  if (a.began_here()) return out << "what went in was finite, so it began here";
-  return out << a.bad_before << ", so it began before";
+std::string to_string(const Anomaly& a) {
+  const std::string shape = to_string(a.shape);
+  return std::string(a.is_backward ? "backward" : "forward") + " gave " + detail::number_text(a.value) +
+         " at " + to_string(a.index) + " of " +
+         (a.is_backward ? "the gradient " + shape + " of input " + std::to_string(a.input)
+                        : "its result " + shape) +
+         ", from inputs " + a.inputs + ": " +
+         (a.began_here() ? "what went in was finite, so it began here"
+                         : a.bad_before + ", so it began before");
 }
+
+std::ostream& operator<<(std::ostream& out, const Anomaly& a) { return out << to_string(a); }
 
 }  // namespace xtape

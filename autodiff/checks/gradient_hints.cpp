@@ -84,7 +84,7 @@ std::string hint_of_factor(const std::vector<GradientPair<T>>& pairs, const Grad
   const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
   if (!tolerance.is_evidence(other)) return {};
   const double n = static_cast<double>(options.batch_size);
-  for (const Factor& factor : usual_factors(options)) {
+  for (const UsualFactor& factor : usual_factors(options)) {
     if (!tolerance.same(other, gradient, factor.value)) continue;
     if (!only_the_bias(pairs, table, i, options)) return factor.text;
     const std::string batch = std::to_string(options.batch_size);
@@ -175,78 +175,6 @@ Products scaled_products(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <class T>
-Tolerance tolerance_of(const CompareOptions<T>& options) {
-  const bool is_float = std::is_same_v<T, float>;
-  return {options.rtol >= 0 ? options.rtol
-          : is_float        ? 1e-4
-                            : 1e-9,
-          options.atol >= 0 ? options.atol
-          : is_float        ? 1e-6
-                            : 1e-12};
-}
-
-template <class T>
-bool Tolerance::same(const Tensor<T>& a, const Tensor<T>& b, double factor) const {
-  if (!(a.shape() == b.shape())) return false;
-  const double largest = std::max(largest_element(a), std::abs(factor) * largest_element(b));
-  return largest_difference(a, b, factor) <= atol + rtol * largest;
-}
-
-template <class T>
-bool Tolerance::is_evidence(const Tensor<T>& x, std::size_t fitted) const {
-  constexpr double chance = 1e-7;  // that the numbers agree all the same; hundreds of hypotheses are tested
-  const double least = atol + rtol * largest_element(x);
-  std::size_t k = 0;
-  for (std::size_t i = 0; i < x.size() && k < 16; ++i) k += std::abs(at(x, i)) > least;
-  return k > fitted && std::pow(rtol, static_cast<double>(k - fitted)) <= chance;
-}
-
-template <class T>
-std::vector<Factor> usual_factors(const CompareOptions<T>& options) {
-  std::vector<Factor> factors{
-      {-1,
-       "the sign is reversed: the error is a − y, not y − a; or this is the update −α dW, not the gradient "
-       "dW"},
-      {2, "twice too large: the loss has a ½ or a mean that the formula leaves out"},
-      {0.5,
-       "half of the gradient: the formula has a ½, or takes a mean, that the loss does not have; d(a − y)² "
-       "is 2 (a − y)"}};
-  const auto add = [&](double value, const std::string& text) {
-    const auto is_same = [&](const Factor& known) { return known.value == value; };
-    if (value != 1 && std::ranges::none_of(factors, is_same)) factors.push_back({value, text});
-  };
-  const std::string n = std::to_string(options.batch_size);
-  const auto add_mean = [&](double count, const std::string& size, const std::string& over) {
-    add(count, size + " times too large: the loss takes the mean over " + over +
-                   ", your formula sums; divide by " + size);
-    add(1 / count, "1/" + size + " of the gradient: the loss sums over " + over +
-                       ", your formula takes the mean; leave out the division");
-    add(2 * count, "2 · " + size + " times too large: the loss takes the mean over " + over +
-                       ", your formula sums; and one of both has a ½ that the other lacks");
-    add(1 / (2 * count), "1/(2 · " + size + ") of the gradient: the loss sums over " + over +
-                             ", your formula takes the mean; and one of both has a ½ that the other lacks");
-    add(count / 2, size + "/2 times too large: the loss takes the mean over " + over +
-                       ", your formula sums, and has a ½ that the loss does not have");
-    add(2 / count, "2/" + size + " of the gradient: the loss sums over " + over +
-                       " and has a ½, your formula takes the mean and lacks the ½");
-  };
-  if (options.batch_size > 1) add_mean(static_cast<double>(options.batch_size), n, "the batch of " + n);
-  const std::size_t outputs = options.derivation ? options.derivation->output_size() : 0;
-  if (outputs > 1) {
-    const std::string size = std::to_string(outputs);
-    add_mean(static_cast<double>(outputs), size, "all " + size + " elements of the output");
-  }
-  if (options.learning_rate > 0) {
-    const std::string alpha = number_text(options.learning_rate);
-    add(options.learning_rate, "multiplied by the learning rate " + alpha +
-                                   " already: that is the step α dW; compare the gradient dW");
-    add(-options.learning_rate, "multiplied by −α, the learning rate " + alpha +
-                                    ": that is the update ΔW = −α dW; compare the gradient dW");
-  }
-  return factors;
-}
-
-template <class T>
 std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const GradientTable& table,
                              std::size_t i, const CompareOptions<T>& options, const Tolerance& tolerance) {
   const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
@@ -261,7 +189,7 @@ std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const Gr
   if (gradient.rank() != 2 || gradient.shape()[0] != gradient.shape()[1]) return {};
   const Tensor<T> turned = transpose(gradient.detach());
   if (tolerance.same(other, turned)) return "transposed: dW = δ aᵀ, not a δᵀ";
-  for (const Factor& factor : usual_factors(options))
+  for (const UsualFactor& factor : usual_factors(options))
     if (tolerance.same(other, turned, factor.value))
       return "transposed (dW = δ aᵀ, not a δᵀ); besides, " + factor.text;
   return {};
@@ -296,10 +224,6 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
   template double largest_element(const Tensor<T>&);                                               \
   template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                  \
   template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                           \
-  template bool Tolerance::same(const Tensor<T>&, const Tensor<T>&, double) const;                 \
-  template bool Tolerance::is_evidence(const Tensor<T>&, std::size_t) const;                       \
-  template Tolerance tolerance_of(const CompareOptions<T>&);                                       \
-  template std::vector<Factor> usual_factors(const CompareOptions<T>&);                            \
   template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&, \
                                         std::size_t, const CompareOptions<T>&, const Tolerance&);  \
   template std::string hint_from_numbers(const Tensor<T>&, const Tensor<T>&, const Tolerance&);
@@ -308,3 +232,89 @@ XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::detail
+
+namespace xtape {
+
+template <class T>
+Tolerance tolerance_of(const CompareOptions<T>& options) {
+  const bool is_float = std::is_same_v<T, float>;
+  return {options.rtol >= 0 ? options.rtol
+          : is_float        ? 1e-4
+                            : 1e-9,
+          options.atol >= 0 ? options.atol
+          : is_float        ? 1e-6
+                            : 1e-12};
+}
+
+template <class T>
+bool Tolerance::same(const Tensor<T>& a, const Tensor<T>& b, double factor) const {
+  if (!(a.shape() == b.shape())) return false;
+  const double largest = std::max(detail::largest_element(a), std::abs(factor) * detail::largest_element(b));
+  return detail::largest_difference(a, b, factor) <= atol + rtol * largest;
+}
+
+template <class T>
+bool Tolerance::is_evidence(const Tensor<T>& x, std::size_t fitted) const {
+  constexpr double chance = 1e-7;  // that the numbers agree all the same; hundreds of hypotheses are tested
+  const double least = atol + rtol * detail::largest_element(x);
+  std::size_t k = 0;
+  for (std::size_t i = 0; i < x.size() && k < 16; ++i)
+    k += std::abs(static_cast<double>(x.data()[i])) > least;
+  return k > fitted && std::pow(rtol, static_cast<double>(k - fitted)) <= chance;
+}
+
+template <class T>
+std::vector<UsualFactor> usual_factors(const CompareOptions<T>& options) {
+  std::vector<UsualFactor> factors{
+      {-1,
+       "the sign is reversed: the error is a − y, not y − a; or this is the update −α dW, not the gradient "
+       "dW"},
+      {2, "twice too large: the loss has a ½ or a mean that the formula leaves out"},
+      {0.5,
+       "half of the gradient: the formula has a ½, or takes a mean, that the loss does not have; d(a − y)² "
+       "is 2 (a − y)"}};
+  const auto add = [&](double value, const std::string& text) {
+    const auto is_same = [&](const UsualFactor& known) { return known.value == value; };
+    if (value != 1 && std::ranges::none_of(factors, is_same)) factors.push_back({value, text});
+  };
+  const std::string n = std::to_string(options.batch_size);
+  const auto add_mean = [&](double count, const std::string& size, const std::string& over) {
+    add(count, size + " times too large: the loss takes the mean over " + over +
+                   ", your formula sums; divide by " + size);
+    add(1 / count, "1/" + size + " of the gradient: the loss sums over " + over +
+                       ", your formula takes the mean; leave out the division");
+    add(2 * count, "2 · " + size + " times too large: the loss takes the mean over " + over +
+                       ", your formula sums; and one of both has a ½ that the other lacks");
+    add(1 / (2 * count), "1/(2 · " + size + ") of the gradient: the loss sums over " + over +
+                             ", your formula takes the mean; and one of both has a ½ that the other lacks");
+    add(count / 2, size + "/2 times too large: the loss takes the mean over " + over +
+                       ", your formula sums, and has a ½ that the loss does not have");
+    add(2 / count, "2/" + size + " of the gradient: the loss sums over " + over +
+                       " and has a ½, your formula takes the mean and lacks the ½");
+  };
+  if (options.batch_size > 1) add_mean(static_cast<double>(options.batch_size), n, "the batch of " + n);
+  const std::size_t outputs = options.derivation ? options.derivation->output_size() : 0;
+  if (outputs > 1) {
+    const std::string size = std::to_string(outputs);
+    add_mean(static_cast<double>(outputs), size, "all " + size + " elements of the output");
+  }
+  if (options.learning_rate > 0) {
+    const std::string alpha = detail::number_text(options.learning_rate);
+    add(options.learning_rate, "multiplied by the learning rate " + alpha +
+                                   " already: that is the step α dW; compare the gradient dW");
+    add(-options.learning_rate, "multiplied by −α, the learning rate " + alpha +
+                                    ": that is the update ΔW = −α dW; compare the gradient dW");
+  }
+  return factors;
+}
+
+#define XTAPE_INSTANTIATE(T)                                                       \
+  template bool Tolerance::same(const Tensor<T>&, const Tensor<T>&, double) const; \
+  template bool Tolerance::is_evidence(const Tensor<T>&, std::size_t) const;       \
+  template Tolerance tolerance_of(const CompareOptions<T>&);                       \
+  template std::vector<UsualFactor> usual_factors(const CompareOptions<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape

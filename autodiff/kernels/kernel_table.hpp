@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstddef>
 
+#include "update_steps.hpp"
+
 namespace xtape::detail {
 
 namespace ops {
@@ -46,32 +48,6 @@ using RowKernel = void (*)(const void* op, T* y, bool accumulate, std::size_t n,
 
 /// How many arrays an elementwise operation reads at most: the adjoint, three inputs and the output.
 inline constexpr std::size_t max_operands = 5;
-
-/// The coefficients of one step of gradient descent; see nn::SGD.
-template <class T>
-struct SgdStep {
-  T rate, momentum, decay;
-  bool nesterov;
-};
-
-/// The coefficients of one step of Adam with the corrections of the bias in `rate` and `root`; see nn::Adam.
-/// `decay` is added to the gradient, `shrink` multiplies the weight (nn::AdamW).
-template <class T>
-struct AdamStep {
-  T rate, root, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon, decay, shrink;
-};
-
-/// The coefficients of one step of RMSprop; see nn::RMSprop.
-template <class T>
-struct RmspropStep {
-  T rate, alpha, one_minus_alpha, epsilon, momentum, decay;
-};
-
-/// The coefficients of one step of Adagrad; see nn::Adagrad.
-template <class T>
-struct AdagradStep {
-  T rate, epsilon, decay;
-};
 
 /// How many elements of a transposed right operand Kernels::gemm can take.
 inline constexpr std::size_t gemm_packed_limit = 2048;
@@ -148,10 +124,10 @@ struct Kernels {
                     std::size_t cols, T scale);
 
   // Updates of parameters w by gradients g; v may be null without momentum, m where nothing is centered.
-  void (*sgd)(T* w, T* v, const T* g, std::size_t n, const SgdStep<T>& step);
-  void (*adam)(T* w, T* m, T* v, const T* g, std::size_t n, const AdamStep<T>& step);
-  void (*rmsprop)(T* w, T* square, T* m, T* v, const T* g, std::size_t n, const RmspropStep<T>& step);
-  void (*adagrad)(T* w, T* square, const T* g, std::size_t n, const AdagradStep<T>& step);
+  void (*sgd)(T* w, T* v, const T* g, std::size_t n, const engine::SgdStep<T>& step);
+  void (*adam)(T* w, T* m, T* v, const T* g, std::size_t n, const engine::AdamStep<T>& step);
+  void (*rmsprop)(T* w, T* square, T* m, T* v, const T* g, std::size_t n, const engine::RmspropStep<T>& step);
+  void (*adagrad)(T* w, T* square, const T* g, std::size_t n, const engine::AdagradStep<T>& step);
 };
 
 /// The table of an architecture, whether this machine has it or not; defined by kernels_arch.cpp.

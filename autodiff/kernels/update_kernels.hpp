@@ -6,7 +6,7 @@
 namespace xtape::detail {
 
 template <class B, class T>
-void sgd(T* w, T* v, const T* g, std::size_t n, const SgdStep<T>& step) {
+void sgd(T* w, T* v, const T* g, std::size_t n, const engine::SgdStep<T>& step) {
   const B zero(T(0));
   for (std::size_t i = 0; i < n; i += B::size) {
     const std::size_t left = n - i;
@@ -22,7 +22,7 @@ void sgd(T* w, T* v, const T* g, std::size_t n, const SgdStep<T>& step) {
 }
 
 template <class B, class T>
-void adam(T* w, T* m, T* v, const T* g, std::size_t n, const AdamStep<T>& step) {
+void adam(T* w, T* m, T* v, const T* g, std::size_t n, const engine::AdamStep<T>& step) {
   const B zero(T(0));
   for (std::size_t i = 0; i < n; i += B::size) {
     const std::size_t left = n - i;
@@ -38,7 +38,7 @@ void adam(T* w, T* m, T* v, const T* g, std::size_t n, const AdamStep<T>& step) 
 }
 
 template <class B, class T>
-void rmsprop(T* w, T* square, T* m, T* v, const T* g, std::size_t n, const RmspropStep<T>& step) {
+void rmsprop(T* w, T* square, T* m, T* v, const T* g, std::size_t n, const engine::RmspropStep<T>& step) {
   const B zero(T(0));
   for (std::size_t i = 0; i < n; i += B::size) {
     const std::size_t left = n - i;
@@ -61,7 +61,7 @@ void rmsprop(T* w, T* square, T* m, T* v, const T* g, std::size_t n, const Rmspr
 }
 
 template <class B, class T>
-void adagrad(T* w, T* square, const T* g, std::size_t n, const AdagradStep<T>& step) {
+void adagrad(T* w, T* square, const T* g, std::size_t n, const engine::AdagradStep<T>& step) {
   const B zero(T(0));
   for (std::size_t i = 0; i < n; i += B::size) {
     const std::size_t left = n - i;

@@ -1,7 +1,5 @@
 // Keeps the logits and ln Σ exp of each row, in two parts; the exponentials are computed again for the
 // gradient.
-#include "cross_entropy.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "../elementwise.hpp"
+#include "../engine.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../reductions.hpp"
@@ -77,6 +76,10 @@ struct SoftmaxCrossEntropy {
 
 }  // namespace
 
+}  // namespace xtape::detail
+
+namespace xtape::engine {
+
 template <class T>
 Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
   const Shape& z = logits.shape();
@@ -91,13 +94,13 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) 
       throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " +
                                        std::to_string(i) + " is not one of the " + std::to_string(z[1]) +
                                        " classes from 0");
-  ValueRef kept = make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy");
+  detail::ValueRef kept = detail::make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy");
   std::ranges::copy(labels.values(), reinterpret_cast<std::ptrdiff_t*>(kept->data));
-  ValueRef totals = make_value({2, labels.size()}, sizeof(T), "cross_entropy");
-  return apply<T>(SoftmaxCrossEntropy<T>{std::move(kept), std::move(totals)}, logits);
+  detail::ValueRef totals = detail::make_value({2, labels.size()}, sizeof(T), "cross_entropy");
+  return detail::apply<T>(detail::SoftmaxCrossEntropy<T>{std::move(kept), std::move(totals)}, logits);
 }
 
 template Tensor<float> softmax_cross_entropy(const Tensor<float>&, const Indices&);
 template Tensor<double> softmax_cross_entropy(const Tensor<double>&, const Indices&);
 
-}  // namespace xtape::detail
+}  // namespace xtape::engine

@@ -85,17 +85,14 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
   }
   Checkpoint<T> op{std::move(f), {}, std::make_unique<std::mt19937_64>(random::generator())};
 
-  std::vector<Kept>* const outer = std::exchange(skipped_inputs, &op.captured);
   Tensor<T> y;
-  try {
+  {
     const NoGrad no_grad;
+    SkippedInputs used;
     y = op.f(x);
-  } catch (...) {
-    skipped_inputs = outer;
-    throw;
+    op.captured = std::move(used.values);
   }
-  skipped_inputs = outer;
-  if (outer) outer->insert(outer->end(), op.captured.begin(), op.captured.end());
+  if (skipped_inputs) skipped_inputs->insert(skipped_inputs->end(), op.captured.begin(), op.captured.end());
   // f may have recorded what it computed in a scope of EnableGrad; it will do so again.
   const bool recorded_within = y.requires_grad();
   y = y.detach();

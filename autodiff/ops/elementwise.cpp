@@ -1,6 +1,7 @@
 // Elementwise operations on tensors: value, fused gradient and recorded gradient, all from the op's rule.
 #include "../elementwise.hpp"
 
+#include "../engine.hpp"
 #include "../kernels/kernels.hpp"
 #include "../kernels/rule_traits.hpp"
 #include "../tape/op.hpp"
@@ -201,11 +202,6 @@ Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <template <class> class Op, class T>
-Tensor<T> elementwise_sum(const Tensor<T>& a, const Tensor<T>& b, std::type_identity_t<T> divisor) {
-  return apply<T>(ElementwiseSum<T, Op<T>>{divisor}, a, b);
-}
-
-template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c) {
   return apply<T>(Elementwise<T, Op<T>, 3>{}, a, b, c);
 }
@@ -223,16 +219,48 @@ Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c
                                                const Tensor<double>&);
 #include "../kernels/elementwise_list.inc"
 
-// The losses that nn offers summed and as means.
-#define XTAPE_SUM(Op)                                                                                 \
-  template Tensor<float> elementwise_sum<ops::Op>(const Tensor<float>&, const Tensor<float>&, float); \
-  template Tensor<double> elementwise_sum<ops::Op>(const Tensor<double>&, const Tensor<double>&, double);
-XTAPE_SUM(SquaredDifference)
-XTAPE_SUM(BinaryCrossEntropy)
-XTAPE_SUM(BinaryCrossEntropyWithLogits)
-#undef XTAPE_SUM
-
 }  // namespace xtape::detail
+
+namespace xtape::engine {
+namespace {
+
+/// f(rule), of the loss.
+template <class T, class F>
+Tensor<T> with_rule(ElementwiseLoss loss, const F& f) {
+  switch (loss) {
+    case ElementwiseLoss::squared_difference:
+      return f(detail::ops::SquaredDifference<T>{});
+    case ElementwiseLoss::binary_cross_entropy:
+      return f(detail::ops::BinaryCrossEntropy<T>{});
+    case ElementwiseLoss::binary_cross_entropy_with_logits:
+      break;
+  }
+  return f(detail::ops::BinaryCrossEntropyWithLogits<T>{});
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> losses(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b) {
+  return with_rule<T>(loss, [&]<class Rule>(Rule rule) {
+    return detail::apply<T>(detail::Elementwise<T, Rule, 2>{rule}, a, b);
+  });
+}
+
+template <class T>
+Tensor<T> loss_sum(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b,
+                   std::type_identity_t<T> divisor) {
+  return with_rule<T>(loss, [&]<class Rule>(Rule) {
+    return detail::apply<T>(detail::ElementwiseSum<T, Rule>{divisor}, a, b);
+  });
+}
+
+template Tensor<float> losses(ElementwiseLoss, const Tensor<float>&, const Tensor<float>&);
+template Tensor<double> losses(ElementwiseLoss, const Tensor<double>&, const Tensor<double>&);
+template Tensor<float> loss_sum(ElementwiseLoss, const Tensor<float>&, const Tensor<float>&, float);
+template Tensor<double> loss_sum(ElementwiseLoss, const Tensor<double>&, const Tensor<double>&, double);
+
+}  // namespace xtape::engine
 
 namespace xtape {
 

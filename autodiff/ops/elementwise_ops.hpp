@@ -66,9 +66,6 @@ template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b);
 template <template <class> class Op, class T>
 Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c);
-/// scale Σ Op(a, b) as one node, for tensors of one shape.
-template <template <class> class Op, class T>
-Tensor<T> elementwise_sum(const Tensor<T>& a, const Tensor<T>& b, std::type_identity_t<T> divisor);
 template <template <class> class Op, class T>
 Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
 template <template <class> class Op, class T>

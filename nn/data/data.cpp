@@ -4,8 +4,8 @@
 #include <cmath>
 #include <span>
 
-#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/indexing.hpp>
 #include <autodiff/random.hpp>
 #include <autodiff/reductions.hpp>
@@ -58,7 +58,7 @@ Dataset<T> Dataset<T>::select(const Indices& places) const {
 template <class T>
 std::pair<Dataset<T>, Dataset<T>> Dataset<T>::split(double fraction, std::uint64_t seed) const {
   if (!(fraction >= 0 && fraction <= 1))
-    throw Error("Dataset", "a fraction of " + xtape::detail::number_text(fraction) + " is not in [0, 1]");
+    throw Error("Dataset", "a fraction of " + engine::number_text(fraction) + " is not in [0, 1]");
   std::mt19937_64 engine(seed);
   const std::vector<std::size_t> order = random::permutation(size(), engine);
   const auto first = static_cast<std::size_t>(std::llround(fraction * static_cast<double>(size())));

@@ -5,7 +5,7 @@
 #include <limits>
 #include <string_view>
 
-#include <autodiff/base/text.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 
 #include "../data.hpp"
@@ -14,7 +14,7 @@
 namespace xtape::nn {
 namespace {
 
-using xtape::detail::number_text;
+using engine::number_text;
 
 enum class Role { input, target, label };
 

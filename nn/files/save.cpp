@@ -2,7 +2,7 @@
 #include "../save.hpp"
 
 #include <array>
-#include <autodiff/base/text.hpp>
+#include <autodiff/engine.hpp>
 #include <charconv>
 #include <cmath>
 #include <set>
@@ -66,8 +66,8 @@ void save_all(const std::string& path, Module<T>& model, Optimizers<T> optimizer
   const auto named = model.named_parameters();
   for (const auto& [name, optimizer] : optimizers)
     add(prefix_of(name), {optimizer.state(named),
-                          {{rate_note, xtape::detail::exact_text(optimizer.learning_rate())},
-                           {first_rate_note, xtape::detail::exact_text(optimizer.first_learning_rate())}}});
+                          {{rate_note, engine::exact_text(optimizer.learning_rate())},
+                           {first_rate_note, engine::exact_text(optimizer.first_learning_rate())}}});
   if (trainer) add(std::string(trainer_prefix), trainer->state());
   save_tensors(path, content);
 }

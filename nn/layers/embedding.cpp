@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <autodiff/base/text.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/random.hpp>
 
@@ -37,7 +37,7 @@ Tensor<T> Embedding<T>::forward(const Tensor<T>& x) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const T number = x.data()[i];
     if (!(std::abs(number) < T(0x1p53) && std::floor(number) == number))
-      throw Error("Embedding", detail::number_text(static_cast<double>(number)) + " at " + std::to_string(i) +
+      throw Error("Embedding", engine::number_text(static_cast<double>(number)) + " at " + std::to_string(i) +
                                    " is not a whole number: give indices");
     indices.push_back(static_cast<std::ptrdiff_t>(number));
   }

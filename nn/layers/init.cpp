@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include <autodiff/engine.hpp>
+
 namespace xtape::nn::init {
 namespace {
 
@@ -53,8 +55,7 @@ Tensor<T> he_normal(const Shape& shape) {
 template <class T>
 Tensor<T> orthogonal(const Shape& shape, double gain) {
   fans("orthogonal", shape);
-  const std::size_t rows = shape[0],
-                    cols = rows == 0 ? 0 : xtape::detail::element_count(shape, "orthogonal") / rows;
+  const std::size_t rows = shape[0], cols = rows == 0 ? 0 : engine::element_count(shape, "orthogonal") / rows;
   const std::size_t count = std::min(rows, cols), length = std::max(rows, cols);
   Tensor<double> vectors = random::normal<double>({count, length});
   for (std::size_t i = 0; i < count; ++i) {

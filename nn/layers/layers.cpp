@@ -1,8 +1,8 @@
 // Dense, residual and dropout layers.
 #include "../layers.hpp"
 
-#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/linalg.hpp>
 #include <autodiff/random.hpp>
 
@@ -53,7 +53,7 @@ Tensor<T> Residual<T>::forward(const Tensor<T>& x) {
 template <class T>
 Dropout<T>::Dropout(double p) : p_(p) {
   if (!(p >= 0 && p < 1))
-    throw Error("Dropout", "the probability " + xtape::detail::number_text(p) + " is not in [0, 1)");
+    throw Error("Dropout", "the probability " + engine::number_text(p) + " is not in [0, 1)");
 }
 
 template <class T>
@@ -65,7 +65,7 @@ Tensor<T> Dropout<T>::forward(const Tensor<T>& x) {
 
 template <class T>
 std::string Dropout<T>::describe() const {
-  return "Dropout(" + xtape::detail::number_text(p_) + ")";
+  return "Dropout(" + engine::number_text(p_) + ")";
 }
 
 #define XTAPE_INSTANTIATE(T)  \

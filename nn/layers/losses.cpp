@@ -4,18 +4,20 @@
 #include <algorithm>
 
 #include <autodiff/elementwise.hpp>
-#include <autodiff/ops/cross_entropy.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/reductions.hpp>
 
 namespace xtape::nn {
 namespace {
+
+using engine::ElementwiseLoss;
 
 /// What a sum of losses is divided by.
 template <class T>
 T divisor(Reduction reduction, const Shape& losses) {
   switch (reduction) {
     case Reduction::mean:
-      return static_cast<T>(xtape::detail::element_count(losses, "loss"));
+      return static_cast<T>(engine::element_count(losses, "loss"));
     case Reduction::batch_mean:
       return losses.empty() ? T(1) : static_cast<T>(losses[0]);
     case Reduction::sum:
@@ -33,12 +35,13 @@ Tensor<T> reduce(const Tensor<T>& losses, Reduction reduction) {
   return n == T(1) ? sum(losses) : sum(losses) / n;
 }
 
-/// weight · Op(a, b), reduced as one node; the weight is a power of two.
-template <template <class> class Op, class T>
-Tensor<T> elementwise_loss(const Tensor<T>& a, const Tensor<T>& b, Reduction reduction, T weight = 1) {
+/// weight · loss(a, b), reduced as one node; the weight is a power of two.
+template <class T>
+Tensor<T> elementwise_loss(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b, Reduction reduction,
+                           T weight = 1) {
   if (reduction != Reduction::none)
-    return xtape::detail::elementwise_sum<Op>(a, b, divisor<T>(reduction, a.shape()) / weight);
-  const Tensor<T> losses = xtape::detail::elementwise<Op>(a, b);
+    return engine::loss_sum(loss, a, b, divisor<T>(reduction, a.shape()) / weight);
+  const Tensor<T> losses = engine::losses(loss, a, b);
   return weight == T(1) ? losses : weight * losses;
 }
 
@@ -69,28 +72,28 @@ template <class T>
 Tensor<T> mse_loss(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target,
                    Reduction reduction) {
   require_same_shape("mse_loss", prediction, target);
-  return elementwise_loss<xtape::detail::ops::SquaredDifference>(prediction, target, reduction);
+  return elementwise_loss(ElementwiseLoss::squared_difference, prediction, target, reduction);
 }
 
 template <class T>
 Tensor<T> half_squared_error(const Tensor<T>& prediction, const Tensor<std::type_identity_t<T>>& target,
                              Reduction reduction) {
   require_same_shape("half_squared_error", prediction, target);
-  return elementwise_loss<xtape::detail::ops::SquaredDifference>(prediction, target, reduction, T(0.5));
+  return elementwise_loss(ElementwiseLoss::squared_difference, prediction, target, reduction, T(0.5));
 }
 
 template <class T>
 Tensor<T> binary_cross_entropy(const Tensor<T>& p, const Tensor<std::type_identity_t<T>>& y,
                                Reduction reduction) {
   require_same_shape("binary_cross_entropy", p, y);
-  return elementwise_loss<xtape::detail::ops::BinaryCrossEntropy>(p, y, reduction);
+  return elementwise_loss(ElementwiseLoss::binary_cross_entropy, p, y, reduction);
 }
 
 template <class T>
 Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& z, const Tensor<std::type_identity_t<T>>& y,
                                            Reduction reduction) {
   require_same_shape("binary_cross_entropy_with_logits", z, y);
-  return elementwise_loss<xtape::detail::ops::BinaryCrossEntropyWithLogits>(z, y, reduction);
+  return elementwise_loss(ElementwiseLoss::binary_cross_entropy_with_logits, z, y, reduction);
 }
 
 template <class T>
@@ -101,7 +104,7 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Indices& labels, Reductio
     std::ranges::transform(labels.values(), rows.mutable_data(), [](auto i) { return static_cast<T>(i); });
     return detail::cross_entropy_of_rows(logits, rows, reduction);
   }
-  return reduce(xtape::detail::softmax_cross_entropy(logits, labels), reduction);
+  return reduce(engine::softmax_cross_entropy(logits, labels), reduction);
 }
 
 template <class T>

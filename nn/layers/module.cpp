@@ -78,7 +78,7 @@ void Module<T>::require_named(Module& model) {
   const auto own = named_parameters(), known = model.named_parameters();
   if (own.empty() && named_buffers().empty()) training_ = model.training_;
   // A model that names nothing at all is one whose parameters are listed by hand.
-  if (!xtape::detail::recording || (known.empty() && modules.size() == 1)) return;
+  if (!is_recording() || (known.empty() && modules.size() == 1)) return;
   for (const auto& entry : own)
     if (std::ranges::none_of(known, [&](const auto& k) { return elements<T>(k) == elements<T>(entry); }))
       throw Error("Module", describe() + " is called within " + model.describe() +

@@ -1,8 +1,8 @@
 // The parameters and running statistics of normalisation; the formulas are autodiff's.
 #include "../normalization.hpp"
 
-#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/normalization.hpp>
 
 namespace xtape::nn {
@@ -10,7 +10,7 @@ namespace {
 
 void require_settings(const char* op, std::size_t features, double epsilon) {
   if (features == 0) throw Error(op, "0 features: there must be one at least");
-  if (!(epsilon >= 0)) throw Error(op, "epsilon " + xtape::detail::number_text(epsilon) + " is negative");
+  if (!(epsilon >= 0)) throw Error(op, "epsilon " + engine::number_text(epsilon) + " is negative");
 }
 
 }  // namespace
@@ -19,8 +19,7 @@ template <class T>
 BatchNorm1d<T>::BatchNorm1d(std::size_t features, BatchNormOptions options) : options_(options) {
   require_settings("BatchNorm1d", features, options.epsilon);
   if (!(options.momentum >= 0 && options.momentum <= 1))
-    throw Error("BatchNorm1d",
-                "the momentum " + xtape::detail::number_text(options.momentum) + " is not in [0, 1]");
+    throw Error("BatchNorm1d", "the momentum " + engine::number_text(options.momentum) + " is not in [0, 1]");
   weight = parameter(ones<T>({features}));
   bias = parameter(zeros<T>({features}));
   running_mean = zeros<T>({features});

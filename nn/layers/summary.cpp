@@ -8,7 +8,7 @@
 #include <random>
 #include <set>
 
-#include <autodiff/kernels/gemm.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/random.hpp>
 
 #include "../evaluate.hpp"
@@ -40,9 +40,9 @@ template <class T>
 class SummaryObserver : public CallObserver<T> {
  public:
   explicit SummaryObserver(const std::map<Module<T>*, Summary::Row*>& rows) : rows_(rows) {}
-  void begin(Module<T>&) override { running_.push_back({xtape::detail::multiply_adds, 0}); }
+  void begin(Module<T>&) override { running_.push_back({engine::multiply_adds(), 0}); }
   void end(Module<T>& module, const Tensor<T>& output) override {
-    const std::size_t all = xtape::detail::multiply_adds - running_.back().start;
+    const std::size_t all = engine::multiply_adds() - running_.back().start;
     const std::size_t own = all - running_.back().inner;
     running_.pop_back();
     if (!running_.empty()) running_.back().inner += all;
@@ -65,16 +65,6 @@ class SummaryObserver : public CallObserver<T> {
   };
   const std::map<Module<T>*, Summary::Row*>& rows_;
   std::vector<Running> running_;
-};
-
-/// While it lives, notes the parameters that operations use, although nothing is recorded.
-struct UsedParameters {
-  std::vector<xtape::detail::Kept> values;
-  std::vector<xtape::detail::Kept>* const outer = std::exchange(xtape::detail::skipped_inputs, &values);
-  UsedParameters() = default;
-  UsedParameters(const UsedParameters&) = delete;
-  UsedParameters& operator=(const UsedParameters&) = delete;
-  ~UsedParameters() { xtape::detail::skipped_inputs = outer; }
 };
 
 /// Sets the random generator back at its end.
@@ -113,7 +103,7 @@ Summary summary(Module<T>& model, const Shape& input_shape) {
   const RandomScope random;
   const NoGrad no_grad;
   SummaryObserver<T> recorder(rows);
-  const UsedParameters used;
+  const engine::SkippedInputs used;
   model(zeros<T>(input_shape));
   for (const auto& [value, version] : used.values)
     if (!seen.contains(value.get())) {

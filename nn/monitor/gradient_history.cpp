@@ -7,6 +7,8 @@
 #include <ostream>
 #include <string_view>
 
+#include <autodiff/engine.hpp>
+
 namespace xtape::nn {
 namespace detail {
 namespace {
@@ -44,7 +46,7 @@ std::string column(const std::string& text, std::size_t width, bool right = true
 }  // namespace
 
 std::size_t GradientHistory::Parameter::size() const {
-  return xtape::detail::element_count(shape, "GradientMonitor");
+  return engine::element_count(shape, "GradientMonitor");
 }
 
 void GradientHistory::write_csv(std::ostream& out) const {

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <ostream>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
-#include <autodiff/tape/backward.hpp>
+#include <autodiff/engine.hpp>
 
 #include "../train/norm.hpp"
 #include "training_report.hpp"
@@ -17,13 +20,13 @@ namespace {
 /// Whether the operation multiplies by a weight: a matrix product or convolution of tensors that both need a
 /// gradient (W may be computed, as Wᵀ is), another operation with a parameter unless it only adds it, or a
 /// checkpoint, where parameters are out of sight.
-bool uses_weight(xtape::detail::Node& node) {
+bool uses_weight(engine::Node& node) {
   if (node.opaque) return true;
   const std::string_view op = node.name;
   if (op == "add" || op == "subtract") return false;
   const bool is_product = op == "linear" || op == "matmul" || op == "conv2d";
   std::size_t recorded = 0, parameters = 0;
-  for (const xtape::detail::Node* input : node.inputs())
+  for (const engine::Node* input : node.inputs())
     if (input) ++(input->is_leaf() ? parameters : recorded);
   return recorded > 0 && (parameters > 0 || (is_product && recorded > 1));
 }
@@ -34,8 +37,54 @@ std::size_t unit_axis(std::size_t rank) { return rank == 4 ? 1 : rank - 1; }
 }  // namespace
 
 template <class T>
-GradientMonitor<T>::GradientMonitor(std::vector<std::pair<std::string, Tensor<T>>> parameters,
-                                    MonitorOptions options)
+class GradientMonitor<T>::Watch : public engine::AnomalyObserver {
+ public:
+  Watch(std::vector<std::pair<std::string, Tensor<T>>> parameters, MonitorOptions options);
+  void before_step();
+  void after_step(double loss, double learning_rate);
+  void step(Optimizer<T>& optimizer, double loss);
+  const GradientHistory& history() const { return history_; }
+  const MonitorLimits& limits() const { return options_.limits; }
+
+ private:
+  /// An activation layer: what is seen of it in this step, in all forward passes together.
+  struct Layer {
+    std::size_t outputs = 0, zeros = 0, saturated = 0;
+    bool is_hidden = false;
+    std::vector<bool> is_alive{};            ///< of each unit: not 0 for a sample of this step
+    std::vector<std::size_t> quiet_steps{};  ///< of each unit: steps in a row with only zeros
+  };
+
+  void forward(const char* op, const engine::Handle& y,
+               std::span<const engine::Handle* const> inputs) override;
+  void backward(engine::Node& node, const engine::Pass& pass) override;
+  void found(Anomaly anomaly) override { current_.origin = std::move(anomaly); }
+  void begin_forward();
+  void forget();  ///< what was seen since the last step
+  void note_before_update();
+  ActivationStep finish(Layer& layer, bool is_relu) const;
+  void note_activation(const std::string& op, const engine::Handle& y);
+  void note_what_follows(engine::Node& node);
+  bool is_kept() const { return step_ % options_.every == 0; }
+
+  MonitorOptions options_;
+  std::vector<Tensor<T>> parameters_;
+  GradientHistory history_;
+  TrainingStep current_;  ///< the step that is going on
+  std::size_t step_ = 0;
+  bool is_open_ = false;            ///< between before_step() and after_step()
+  bool has_run_since_ = false;      ///< a backward pass, since before_step()
+  bool is_after_backward_ = false;  ///< the next recorded operation begins a forward pass
+  std::vector<std::vector<T>> weights_before_;
+  std::map<std::string, std::size_t> layers_run_;                  ///< in this step, by operation
+  std::unordered_map<const engine::Node*, std::size_t> recorded_;  ///< activations of this step
+  std::unordered_set<const engine::Node*> before_weight_;          ///< what reaches a weight; of this pass
+  std::vector<Layer> layers_;
+};
+
+template <class T>
+GradientMonitor<T>::Watch::Watch(std::vector<std::pair<std::string, Tensor<T>>> parameters,
+                                 MonitorOptions options)
     : AnomalyObserver(options.anomaly), options_(options) {
   if (parameters.empty()) throw Error("GradientMonitor", "there are no parameters to watch");
   if (options.every == 0) throw Error("GradientMonitor", "every must be at least 1");
@@ -53,7 +102,7 @@ GradientMonitor<T>::GradientMonitor(std::vector<std::pair<std::string, Tensor<T>
 }
 
 template <class T>
-void GradientMonitor<T>::before_step() {
+void GradientMonitor<T>::Watch::before_step() {
   if (is_open_ && !has_run_since_)
     throw Error("GradientMonitor", "before_step() was called twice: call after_step() between");
   if (is_kept()) note_before_update();
@@ -62,7 +111,7 @@ void GradientMonitor<T>::before_step() {
 }
 
 template <class T>
-void GradientMonitor<T>::note_before_update() {
+void GradientMonitor<T>::Watch::note_before_update() {
   current_.number = step_;
   current_.parameters.assign(parameters_.size(), {});
   for (std::size_t k = 0; k < parameters_.size(); ++k) {
@@ -84,7 +133,7 @@ void GradientMonitor<T>::note_before_update() {
 }
 
 template <class T>
-void GradientMonitor<T>::after_step(double loss, double learning_rate) {
+void GradientMonitor<T>::Watch::after_step(double loss, double learning_rate) {
   const bool is_cut_short = !is_open_;
   if (is_cut_short && std::isfinite(loss))
     throw Error("GradientMonitor", "after_step() without before_step()");
@@ -116,7 +165,7 @@ void GradientMonitor<T>::after_step(double loss, double learning_rate) {
 }
 
 template <class T>
-ActivationStep GradientMonitor<T>::finish(Layer& layer, bool is_relu) const {
+ActivationStep GradientMonitor<T>::Watch::finish(Layer& layer, bool is_relu) const {
   if (layer.outputs == 0) return {};
   const auto outputs = static_cast<double>(layer.outputs);
   ActivationStep noted{.units = layer.is_alive.size(),
@@ -132,7 +181,7 @@ ActivationStep GradientMonitor<T>::finish(Layer& layer, bool is_relu) const {
 }
 
 template <class T>
-void GradientMonitor<T>::step(Optimizer<T>& optimizer, double loss) {
+void GradientMonitor<T>::Watch::step(Optimizer<T>& optimizer, double loss) {
   before_step();
   try {
     optimizer.step();
@@ -145,7 +194,7 @@ void GradientMonitor<T>::step(Optimizer<T>& optimizer, double loss) {
 }
 
 template <class T>
-void GradientMonitor<T>::begin_forward() {
+void GradientMonitor<T>::Watch::begin_forward() {
   is_after_backward_ = false;
   layers_run_.clear();
   recorded_.clear();
@@ -153,15 +202,15 @@ void GradientMonitor<T>::begin_forward() {
 }
 
 template <class T>
-void GradientMonitor<T>::forget() {
+void GradientMonitor<T>::Watch::forget() {
   begin_forward();
   current_.origin.reset();
   for (Layer& layer : layers_) layer = {.quiet_steps = std::move(layer.quiet_steps)};
 }
 
 template <class T>
-void GradientMonitor<T>::forward(const char* op, const xtape::detail::Handle& y,
-                                 std::span<const xtape::detail::Handle* const> inputs) {
+void GradientMonitor<T>::Watch::forward(const char* op, const engine::Handle& y,
+                                        std::span<const engine::Handle* const> inputs) {
   if (!is_kept()) return;
   if (is_after_backward_ && !is_in_rule()) {
     // Gradients that are still there are those to which the next ones are added; else the step was not taken.
@@ -178,9 +227,9 @@ void GradientMonitor<T>::forward(const char* op, const xtape::detail::Handle& y,
 }
 
 template <class T>
-void GradientMonitor<T>::backward(xtape::detail::Node& node, const xtape::detail::Pass& pass) {
+void GradientMonitor<T>::Watch::backward(engine::Node& node, const engine::Pass& pass) {
   // A pass for grad() alone has no leaves: it leaves the gradients of the parameters as they are.
-  if (!pass.leaves().empty()) is_after_backward_ = has_run_since_ = true;
+  if (engine::reaches_leaves(pass)) is_after_backward_ = has_run_since_ = true;
   if (!is_kept()) return;
   if (options_.find_origin && !current_.origin) AnomalyObserver::backward(node, pass);
   note_what_follows(node);
@@ -188,7 +237,7 @@ void GradientMonitor<T>::backward(xtape::detail::Node& node, const xtape::detail
 
 // A pass comes from the loss down, so what uses the result of a node has been seen before the node.
 template <class T>
-void GradientMonitor<T>::note_what_follows(xtape::detail::Node& node) {
+void GradientMonitor<T>::Watch::note_what_follows(engine::Node& node) {
   const bool is_before_weight = before_weight_.erase(&node) != 0;
   // The place of a node that was dropped may hold another operation now.
   if (const auto at = recorded_.find(&node); at != recorded_.end() && is_before_weight) {
@@ -196,13 +245,13 @@ void GradientMonitor<T>::note_what_follows(xtape::detail::Node& node) {
     if (layer.rfind(node.name, 0) == 0) layers_[at->second].is_hidden = true;
   }
   if (!is_before_weight && !uses_weight(node)) return;
-  for (const xtape::detail::Node* input : node.inputs())
+  for (const engine::Node* input : node.inputs())
     if (input && !input->is_leaf()) before_weight_.insert(input);
 }
 
 template <class T>
-void GradientMonitor<T>::note_activation(const std::string& op, const xtape::detail::Handle& result) {
-  const xtape::detail::Value& y = *result.value.get();
+void GradientMonitor<T>::Watch::note_activation(const std::string& op, const engine::Handle& result) {
+  const Tensor<T> y(result);
   const std::string name = op + " " + std::to_string(++layers_run_[op]);
   auto& names = history_.activations;
   const auto at = static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
@@ -210,18 +259,18 @@ void GradientMonitor<T>::note_activation(const std::string& op, const xtape::det
   if (layers_.size() <= at) layers_.resize(at + 1);
   recorded_[result.node.get()] = at;
 
-  const std::size_t rank = y.shape.size(), axis = rank == 0 ? 0 : unit_axis(rank);
-  const std::size_t units = rank == 0 ? 1 : y.shape[axis];
+  const std::size_t rank = y.rank(), axis = rank == 0 ? 0 : unit_axis(rank);
+  const std::size_t units = rank == 0 ? 1 : y.shape()[axis];
   std::size_t inner = 1;
-  for (std::size_t i = axis + 1; i < rank; ++i) inner *= y.shape[i];
+  for (std::size_t i = axis + 1; i < rank; ++i) inner *= y.shape()[i];
   const double low = op == "tanh" ? -1 : 0, margin = options_.limits.saturation * (1 - low);
 
   Layer& layer = layers_[at];
   if (layer.is_alive.size() != units) layer.is_alive.assign(units, false);
   if (layer.quiet_steps.size() != units) layer.quiet_steps.assign(units, 0);
-  layer.outputs += y.size;
-  const T* const elements = y.elements<T>();
-  for (std::size_t i = 0; i < y.size; ++i) {
+  layer.outputs += y.size();
+  const T* const elements = y.data();
+  for (std::size_t i = 0; i < y.size(); ++i) {
     const auto a = static_cast<double>(elements[i]);
     if (a == 0)
       ++layer.zeros;
@@ -232,8 +281,40 @@ void GradientMonitor<T>::note_activation(const std::string& op, const xtape::det
 }
 
 template <class T>
+GradientMonitor<T>::GradientMonitor(std::vector<std::pair<std::string, Tensor<T>>> parameters,
+                                    MonitorOptions options)
+    : watch_(std::make_unique<Watch>(std::move(parameters), options)) {}
+template <class T>
+GradientMonitor<T>::~GradientMonitor() = default;
+
+template <class T>
+void GradientMonitor<T>::before_step() {
+  watch_->before_step();
+}
+
+template <class T>
+void GradientMonitor<T>::after_step(double loss, double learning_rate) {
+  watch_->after_step(loss, learning_rate);
+}
+
+template <class T>
+void GradientMonitor<T>::step(Optimizer<T>& optimizer, double loss) {
+  watch_->step(optimizer, loss);
+}
+
+template <class T>
+const GradientHistory& GradientMonitor<T>::history() const {
+  return watch_->history();
+}
+
+template <class T>
+std::vector<Verdict> GradientMonitor<T>::verdicts() const {
+  return find_verdicts(history(), watch_->limits());
+}
+
+template <class T>
 void GradientMonitor<T>::write_html(std::ostream& out, const std::string& title) const {
-  detail::write_report(out, title, history_, verdicts(), options_.limits);
+  detail::write_report(out, title, history(), verdicts(), watch_->limits());
 }
 
 template <class T>

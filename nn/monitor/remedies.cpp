@@ -5,6 +5,8 @@
 #include <cmath>
 #include <initializer_list>
 
+#include <autodiff/engine.hpp>
+
 namespace xtape::nn::detail {
 namespace {
 
@@ -47,7 +49,7 @@ std::vector<std::string> without_empty(std::initializer_list<std::string> all) {
 }  // namespace
 
 double initial_deviation(const Shape& shape, bool he) {
-  const auto size = static_cast<double>(xtape::detail::element_count(shape, "initial_deviation"));
+  const auto size = static_cast<double>(engine::element_count(shape, "initial_deviation"));
   if (size == 0) return 0;
   const double fan_in = shape.size() < 2 ? size : size / static_cast<double>(shape[0]);
   const double fan_out = shape.size() < 2 ? 1 : size / static_cast<double>(shape[1]);

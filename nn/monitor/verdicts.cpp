@@ -7,8 +7,6 @@
 #include <ostream>
 #include <utility>
 
-#include <autodiff/base/text_stream.hpp>
-
 #include "remedies.hpp"
 
 namespace xtape::nn {
@@ -103,7 +101,7 @@ class Judge {
       if (what.empty()) continue;
       std::string advice = "const DetectAnomaly scope; stops at the operation that begins it";
       if (step.origin) {
-        what += "; the first operation: " + step.origin->op + ": " + xtape::detail::text_of(*step.origin);
+        what += "; the first operation: " + step.origin->op + ": " + to_string(*step.origin);
         advice =
             "Keep the operands of '" + step.origin->op +
             "' in its domain: add a small number to them, clamp() them, or use the function that is made for "

@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
-#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/linalg.hpp>
 #include <autodiff/reductions.hpp>
@@ -68,7 +68,7 @@ void require_loss(const Names& names, const Tensor<T>& y, Activation output, Los
     for (std::size_t k = 0; k < C; ++k) total += static_cast<double>(y.data()[i + k]);
     if (!(std::abs(total - 1) < 1e-5))
       throw Error(names.function, "row " + std::to_string(i / C) + " of y sums to " +
-                                      xtape::detail::number_text(total) +
+                                      engine::number_text(total) +
                                       ": the softmax cross-entropy takes one-hot rows");
   }
 }

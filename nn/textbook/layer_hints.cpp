@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include <autodiff/checks/gradient_hints.hpp>
+#include <autodiff/compare_gradients.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/indexing.hpp>
 #include <autodiff/layout.hpp>
@@ -15,10 +15,6 @@
 
 namespace xtape::nn::hand {
 namespace {
-
-using xtape::detail::Factor;
-using xtape::detail::Tolerance;
-using xtape::detail::usual_factors;
 
 constexpr Activation activations[]{Activation::sigmoid, Activation::tanh, Activation::relu};
 
@@ -274,7 +270,7 @@ auto LayerHints<T>::role(const std::string& row) const -> Role {
 template <class T>
 std::string LayerHints<T>::hint(const std::string& name, const Tensor<T>& gradient, const Tensor<T>& other,
                                 const CompareOptions<T>& options) const {
-  const Tolerance tolerance = xtape::detail::tolerance_of(options);
+  const Tolerance tolerance = tolerance_of(options);
   std::size_t l = 0;
   while (l < W_.size() && layers_[l].weight != name && layers_[l].bias != name) ++l;
   if (l == W_.size() || name.empty() || !tolerance.is_evidence(other)) return {};
@@ -283,12 +279,12 @@ std::string LayerHints<T>::hint(const std::string& name, const Tensor<T>& gradie
     return {};
 
   const Tensor<T> turned = gradient.rank() == 2 ? transpose(gradient) : gradient;
-  const std::vector<Factor> factors = usual_factors(options);
+  const std::vector<UsualFactor> factors = usual_factors(options);
   std::string with_factor;  // told when no mistake alone explains the numbers
   const auto explains = [&](const Tensor<T>& wrong, const std::string& text) {
     if (tolerance.same(wrong, gradient) || tolerance.same(wrong, turned)) return false;
     if (tolerance.same(other, wrong)) return true;
-    for (const Factor& factor : factors)
+    for (const UsualFactor& factor : factors)
       if (with_factor.empty() && !tolerance.same(gradient, wrong, factor.value) &&
           tolerance.same(other, wrong, factor.value))
         with_factor = text + "; besides, " + factor.text;

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string>
 
-#include <autodiff/base/text.hpp>
 #include <autodiff/elementwise.hpp>
+#include <autodiff/engine.hpp>
 
 #include "norm.hpp"
 
@@ -14,7 +14,7 @@ namespace {
 
 template <class T>
 void require_leaves(const char* op, const std::vector<Tensor<T>>& parameters, double max) {
-  if (!(max >= 0)) throw Error(op, "the limit " + xtape::detail::number_text(max) + " is not at least 0");
+  if (!(max >= 0)) throw Error(op, "the limit " + engine::number_text(max) + " is not at least 0");
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].is_leaf())
       throw Error(op, "tensor " + std::to_string(i) + " is no parameter: make it with parameter()");
@@ -24,11 +24,8 @@ void require_leaves(const char* op, const std::vector<Tensor<T>>& parameters, do
 /// replaced; all copies are made before the first change, as there may be no memory for one.
 template <class T, class F>
 void change_gradients(const std::vector<Tensor<T>>& parameters, const F& f) {
-  for (Tensor<T> p : parameters) {  // a handle
-    if (!p.has_grad()) continue;
-    const auto& held = static_cast<const xtape::detail::Leaf*>(p.handle().node.get())->grad;
-    if (held.node || !held.value.unique()) p.set_grad(p.grad().detach() + T(0));
-  }
+  for (Tensor<T> p : parameters)  // a handle
+    if (p.has_grad() && engine::shares_gradient(p)) p.set_grad(p.grad().detach() + T(0));
   for (const Tensor<T>& p : parameters)
     if (p.has_grad()) f(p.grad().begin_update(), p.size());
 }

@@ -7,12 +7,10 @@
 #include <ostream>
 #include <string>
 
-#include <autodiff/base/text.hpp>
+#include <autodiff/engine.hpp>
 #include <autodiff/error.hpp>
 
 namespace xtape::nn {
-
-using xtape::detail::exact_text;
 
 void History::write_csv(std::ostream& out) const {
   out << "epoch,train_loss,validation_loss,validation_accuracy,learning_rate,seconds\n";
@@ -20,7 +18,7 @@ void History::write_csv(std::ostream& out) const {
     out << std::to_string(e.number);
     for (const double x :
          {e.train_loss, e.validation_loss, e.validation_accuracy, e.learning_rate, e.seconds})
-      out << ',' << (std::isnan(x) ? "" : exact_text(x));
+      out << ',' << (std::isnan(x) ? "" : engine::exact_text(x));
     out << '\n';
   }
 }

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include <autodiff/kernels/kernel_table.hpp>
+#include <autodiff/engine.hpp>
 
 namespace xtape::nn::detail {
 namespace {
@@ -13,7 +13,7 @@ constexpr double scale = 0x1p+600;  // a power of 2 rounds nothing
 }  // namespace
 
 void Norm::add_block(double* x, std::size_t n) {
-  const auto squares = [&] { return xtape::detail::kernels<double>().sum_of_squares(x, n); };
+  const auto squares = [&] { return engine::sum_of_squares(x, n); };
   const auto times = [&](double factor) {
     for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
     return squares();

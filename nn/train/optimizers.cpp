@@ -5,18 +5,14 @@
 #include <cmath>
 #include <map>
 
-#include <autodiff/base/text.hpp>
-#include <autodiff/kernels/kernel_table.hpp>
+#include <autodiff/engine.hpp>
 
 namespace xtape::nn {
-
-using xtape::detail::kernels;
 
 namespace {
 
 void require_not_negative(const char* op, const char* what, double value) {
-  if (!(value >= 0))
-    throw Error(op, std::string(what) + " " + xtape::detail::number_text(value) + " is negative");
+  if (!(value >= 0)) throw Error(op, std::string(what) + " " + engine::number_text(value) + " is negative");
 }
 
 }  // namespace
@@ -161,9 +157,9 @@ template <class T>
 void SGD<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   // A velocity of 0 makes the first step that of the gradient alone.
   T* const velocity = options.momentum != 0 ? this->memory(0, i) : nullptr;
-  kernels<T>().sgd(w, velocity, g, n,
-                   {static_cast<T>(options.learning_rate), static_cast<T>(options.momentum),
-                    static_cast<T>(options.weight_decay), options.nesterov});
+  engine::sgd_update(w, velocity, g, n,
+                     {static_cast<T>(options.learning_rate), static_cast<T>(options.momentum),
+                      static_cast<T>(options.weight_decay), options.nesterov});
 }
 
 template <class T>
@@ -173,8 +169,8 @@ Adam<T>::Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o
   require_not_negative(name, "epsilon", o.epsilon);
   require_not_negative(name, "the weight decay", o.weight_decay);
   if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
-    throw Error(name, "beta1 " + xtape::detail::number_text(o.beta1) + " and beta2 " +
-                          xtape::detail::number_text(o.beta2) + " must be in [0, 1)");
+    throw Error(name, "beta1 " + engine::number_text(o.beta1) + " and beta2 " + engine::number_text(o.beta2) +
+                          " must be in [0, 1)");
 }
 
 template <class T>
@@ -188,7 +184,7 @@ void Adam<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   const auto t = static_cast<double>(this->steps(i));
   const double correction1 = 1 - std::pow(options.beta1, t), correction2 = 1 - std::pow(options.beta2, t);
   const double shrink = decoupled_ ? 1 - options.learning_rate * options.weight_decay : 1;
-  const xtape::detail::AdamStep<T> step{
+  const engine::AdamStep<T> step{
       .rate = static_cast<T>(options.learning_rate / correction1),
       .root = static_cast<T>(1 / std::sqrt(correction2)),
       .beta1 = static_cast<T>(options.beta1),
@@ -199,7 +195,7 @@ void Adam<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
       .decay = decoupled_ ? T(0) : static_cast<T>(options.weight_decay),
       .shrink = static_cast<T>(shrink),
   };
-  kernels<T>().adam(w, this->memory(0, i), this->memory(1, i), g, n, step);
+  engine::adam_update(w, this->memory(0, i), this->memory(1, i), g, n, step);
 }
 
 template <class T>
@@ -210,7 +206,7 @@ RMSprop<T>::RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions o)
   require_not_negative("RMSprop", "the momentum", o.momentum);
   require_not_negative("RMSprop", "the weight decay", o.weight_decay);
   if (!(o.alpha >= 0 && o.alpha < 1))
-    throw Error("RMSprop", "alpha " + xtape::detail::number_text(o.alpha) + " must be in [0, 1)");
+    throw Error("RMSprop", "alpha " + engine::number_text(o.alpha) + " must be in [0, 1)");
 }
 
 template <class T>
@@ -224,10 +220,10 @@ template <class T>
 void RMSprop<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   T* const mean = options.centered ? this->memory(1, i) : nullptr;
   T* const velocity = options.momentum != 0 ? this->memory(2, i) : nullptr;
-  kernels<T>().rmsprop(w, this->memory(0, i), mean, velocity, g, n,
-                       {static_cast<T>(options.learning_rate), static_cast<T>(options.alpha),
-                        static_cast<T>(1 - options.alpha), static_cast<T>(options.epsilon),
-                        static_cast<T>(options.momentum), static_cast<T>(options.weight_decay)});
+  engine::rmsprop_update(w, this->memory(0, i), mean, velocity, g, n,
+                         {static_cast<T>(options.learning_rate), static_cast<T>(options.alpha),
+                          static_cast<T>(1 - options.alpha), static_cast<T>(options.epsilon),
+                          static_cast<T>(options.momentum), static_cast<T>(options.weight_decay)});
 }
 
 template <class T>
@@ -249,7 +245,7 @@ template <class T>
 void Adagrad<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   const double rate =
       options.learning_rate / (1 + static_cast<double>(this->steps(i) - 1) * options.rate_decay);
-  kernels<T>().adagrad(
+  engine::adagrad_update(
       w, this->memory(0, i), g, n,
       {static_cast<T>(rate), static_cast<T>(options.epsilon), static_cast<T>(options.weight_decay)});
 }

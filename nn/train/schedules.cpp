@@ -1,7 +1,7 @@
 // The formulas of schedules, in closed form.
 #include "../schedules.hpp"
 
-#include <autodiff/base/text.hpp>
+#include <autodiff/engine.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -40,7 +40,7 @@ WarmupLR::WarmupLR(HasLearningRate& optimizer, WarmupOptions options, std::share
   require_steps("WarmupLR", options.steps);
   if (!(options.start_factor >= 0 && options.start_factor <= 1))
     throw Error("WarmupLR",
-                "the start_factor " + xtape::detail::number_text(options.start_factor) + " is not in [0, 1]");
+                "the start_factor " + engine::number_text(options.start_factor) + " is not in [0, 1]");
   set_count(0);
 }
 
@@ -54,7 +54,7 @@ ReduceOnPlateau::ReduceOnPlateau(HasLearningRate& optimizer, PlateauOptions opti
     : optimizer_(&optimizer), options_(options) {
   if (!(options.factor > 0 && options.factor < 1))
     throw Error("ReduceOnPlateau",
-                "the factor " + xtape::detail::number_text(options.factor) + " is not between 0 and 1");
+                "the factor " + engine::number_text(options.factor) + " is not between 0 and 1");
   constexpr double infinity = std::numeric_limits<double>::infinity();
   state.best = options.maximize ? -infinity : infinity;
 }

@@ -8,9 +8,9 @@
 #include <sstream>
 #include <string_view>
 
+#include <autodiff/engine.hpp>
 #include <autodiff/random.hpp>
 
-#include <autodiff/base/text.hpp>
 #include "../progress.hpp"
 
 namespace xtape::nn {
@@ -21,7 +21,7 @@ constexpr std::string_view best_prefix = "best.";
 /// Numbers as a text, which reads back to the same ones, and from it.
 std::string text_of(std::initializer_list<double> numbers) {
   std::string text;
-  for (const double x : numbers) text += (text.empty() ? "" : " ") + xtape::detail::exact_text(x);
+  for (const double x : numbers) text += (text.empty() ? "" : " ") + engine::exact_text(x);
   return text;
 }
 
@@ -101,7 +101,7 @@ const History& Trainer<T>::fit(DataLoader<T>& training, const Dataset<T>& valida
 
 template <class T>
 void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
-  using Node = xtape::detail::Node;
+  using engine::Node;
   std::set<const Node*> named, trained;
   for (const Tensor<T>& p : model_.parameters()) named.insert(p.handle().node.get());
   for (const Tensor<T>& p : optimizer_.parameters()) trained.insert(p.handle().node.get());
@@ -200,7 +200,7 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
     const double value = static_cast<double>(loss.item());
     if (!std::isfinite(value)) {
       if (options.on_batch_end) options.on_batch_end(epoch, number, value);
-      throw Error("Trainer", "the loss is " + xtape::detail::number_text(value) + " in epoch " +
+      throw Error("Trainer", "the loss is " + engine::number_text(value) + " in epoch " +
                                  std::to_string(epoch) + ", batch " + std::to_string(number) +
                                  ": the weights are those before it; look at the inputs, lower the "
                                  "learning rate, or clip the gradients");

@@ -14,6 +14,7 @@
 namespace xtape::test {
 
 using namespace xtape::detail;
+using namespace xtape::engine;
 
 using Real = long double;
 inline constexpr std::size_t guard = 20;

@@ -1,0 +1,84 @@
+// What a library of layers needs of the engine beyond its operations: nn uses nothing else of it. Losses and
+// updates as one pass over their numbers, a look at what is recorded and run, and texts for messages.
+#pragma once
+#include <string>
+#include <type_traits>
+
+#include "base/text.hpp"
+#include "detect_anomaly.hpp"
+#include "indices.hpp"
+#include "kernels/update_steps.hpp"
+#include "tensor.hpp"
+
+/// For libraries of layers; models and their training have no use for it.
+namespace xtape::engine {
+
+/// A number as a message shows it, the same in every locale: "2", "0.5", "1e-08".
+inline std::string number_text(double number) { return detail::number_text(number); }
+/// The shortest text that is read as exactly this number.
+inline std::string exact_text(double number) { return detail::exact_text(number); }
+/// The number of elements, 1 for rank 0. Error, naming `op`, when it is more than memory can have.
+inline std::size_t element_count(const Shape& shape, const char* op) {
+  return detail::element_count(shape, op);
+}
+
+/// A loss of each element a and its target b.
+enum class ElementwiseLoss {
+  squared_difference,               ///< (a − b)²
+  binary_cross_entropy,             ///< −b ln a − (1 − b) ln(1 − a)
+  binary_cross_entropy_with_logits  ///< the same of sigmoid(a)
+};
+/// The losses of all elements as one node, of the shape that a and b broadcast to.
+template <class T>
+Tensor<T> losses(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b);
+/// Σ losses / divisor as one node, for a and b of one shape.
+template <class T>
+Tensor<T> loss_sum(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b,
+                   std::type_identity_t<T> divisor);
+/// ln Σ exp(z) − z[label] for each row of z (N, C), as one node of shape (N,); dz = g (softmax(z) −
+/// onehot(label)). Error unless there are N labels from 0 to C − 1.
+template <class T>
+Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels);
+
+/// A step of gradient descent for w (n) with the gradient g; the velocity (n) is null without momentum.
+template <class T>
+void sgd_update(T* w, T* velocity, const T* g, std::size_t n, const SgdStep<T>& step);
+/// A step of Adam, with the running means of g and g².
+template <class T>
+void adam_update(T* w, T* mean, T* square, const T* g, std::size_t n, const AdamStep<T>& step);
+/// A step of RMSprop, with the running mean of g²; that of g is null where nothing is centered, the velocity
+/// without momentum.
+template <class T>
+void rmsprop_update(T* w, T* square, T* mean, T* velocity, const T* g, std::size_t n,
+                    const RmspropStep<T>& step);
+/// A step of Adagrad, with the sum of g².
+template <class T>
+void adagrad_update(T* w, T* square, const T* g, std::size_t n, const AdagradStep<T>& step);
+/// Σx² of n numbers.
+template <class T>
+T sum_of_squares(const T* x, std::size_t n);
+
+/// A leaf, or an operation on the tape: its `name`, its `inputs()`, null for constants, whether it
+/// `is_leaf()`, its `shape()`, and whether it is `opaque`: as a checkpoint is, which may use leaves that are
+/// no inputs.
+using Node = detail::Node;
+/// What a Tensor holds, Tensor::handle(): the `node`, null for a constant, and the `value`, whose `item_size`
+/// is sizeof(T). Tensor<T>(handle) is the tensor.
+using Handle = detail::Handle;
+/// A backward pass that is running.
+using Pass = detail::Pass;
+/// Whether a pass has reached leaves, and will add to their gradients; that of grad() does not.
+bool reaches_leaves(const Pass& pass);
+/// Sees the operations of this thread while it lives, and tests them as DetectAnomaly does: a class derives
+/// from it and overrides forward(), backward() and found().
+using AnomalyObserver = detail::AnomalyObserver;
+/// While it lives under NoGrad, its `values` are the inputs that require a gradient, of all operations that
+/// run.
+using SkippedInputs = detail::SkippedInputs;
+/// The multiplications with an addition that matrix products have taken on this thread since its start.
+std::size_t multiply_adds();
+/// Whether a leaf's gradient is recorded, or somebody else's too: it must not be written in place then.
+template <class T>
+bool shares_gradient(const Tensor<T>& leaf);
+
+}  // namespace xtape::engine

@@ -1,4 +1,4 @@
-// Checks every recorded operation by itself, so that a wrong derivative is named where it is.
+// Audit: every recorded operation is checked by itself, so that a wrong derivative is named where it is.
 #pragma once
 #include <concepts>
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 namespace xtape {
 
+/// How audit() moves the leaves, and what it forgives.
 struct AuditOptions {
   /// Half the distance of central differences, for an element x times max(1, |x|); 0: 1e-6 for double,
   /// refused for float. Where it shows nothing, it is tried times |x|, wider and narrower; blame is confirmed
@@ -24,6 +25,7 @@ struct AuditOptions {
 
 /// What an audit found, one row for each operation under the loss, in the order of recording.
 struct AuditReport {
+  /// One recorded operation.
   struct Row {
     std::size_t place = 0;  ///< counted from 1, the first operation recorded under the loss
     std::string op;
@@ -43,7 +45,7 @@ std::ostream& operator<<(std::ostream& out, const AuditReport& report);
 namespace detail {
 template <class T>
 AuditReport audit(const std::function<Tensor<T>()>& loss, const AuditOptions& options);
-}
+}  // namespace detail
 
 /// Checks the derivative of every operation that `loss()` records and depends on, each by itself: with random
 /// w it compares <w, J v>, from central differences of that operation's output, with <Jᵀ w, v>, from that

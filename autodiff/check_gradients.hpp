@@ -1,4 +1,4 @@
-// Checks gradients against differences of the function.
+// Checking gradients, against differences of the function.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -38,6 +38,7 @@ struct GradientReport {
   double factor =
       1;  ///< analytic ≈ factor · numeric, by least squares, of the input where it is farthest from 1
 
+  /// One number that was compared.
   struct Entry {
     std::size_t input = 0;
     std::string index;   ///< "(1, 2)" in the input, or the number of a projection
@@ -57,7 +58,7 @@ namespace detail {
 template <class T>
 GradientReport check_gradients(const Function<T>& f, const std::vector<Tensor<T>>& x,
                                const CheckOptions& options);
-}
+}  // namespace detail
 
 /// Compares the gradients that the tape gives for f at x with central differences: every entry of the
 /// Jacobian, or random projections where it is large. f is called many times and must return the same for the

@@ -1,4 +1,4 @@
-// Computing again instead of keeping: less memory for a second forward pass.
+// Checkpoints: computing again instead of keeping, less memory for a second forward pass.
 #pragma once
 #include <functional>
 #include <string>

@@ -1,4 +1,4 @@
-// Compares gradients of two origins, such as the tape's and hand-derived ones, as a table with hints.
+// Comparing gradients of two origins, such as the tape's and hand-derived ones, as a table with hints.
 #pragma once
 #include <iosfwd>
 #include <memory>
@@ -37,6 +37,7 @@ class DerivationHints {
                            const CompareOptions<T>& options) const = 0;
 };
 
+/// Tolerances of compare_gradients(), and what its hints know of the computation.
 template <class T>
 struct CompareOptions {
   std::size_t batch_size = 0;  ///< known to the hints: a factor of the batch size is named as such
@@ -75,6 +76,7 @@ std::vector<UsualFactor> usual_factors(const CompareOptions<T>& options);
 
 /// The result of a comparison.
 struct GradientTable {
+  /// One pair of gradients.
   struct Row {
     std::string name;
     std::string shape;

@@ -17,6 +17,7 @@ struct Size2 {
   std::ptrdiff_t height, width;
 };
 
+/// Stride and padding of conv2d().
 struct Conv2dOptions {
   Size2 stride = 1;
   Size2 padding = 0;  ///< rows and columns of zeros on each side
@@ -39,17 +40,18 @@ template <class T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& b, const Conv2dOptions& options);
 }  // namespace detail
 
-/// y[n, o, oy, ox] = b[o] + Σ w[o, c, ky, kx] x[n, c, oy·stride + ky − padding, ox·stride + kx − padding], as
-/// one node: x (N, C, H, W), w (out, C, kh, kw), b (out), y (N, out, Ho, Wo); a cross-correlation, as
-/// everywhere in deep learning (Goodfellow et al., Deep Learning, 9.1). Written as y = W unfold(x) + b with
-/// W (out, C·kh·kw), the derivatives are dx = fold(Wᵀ g), dW = Σ g unfold(x)ᵀ, db = Σ g. Error for shapes
-/// that do not agree, and for a kernel larger than the padded image.
+/// Convolution of images x (N, C, H, W) by w (out, C, kh, kw) with a bias b (out), as one node. It gives
+/// y (N, out, Ho, Wo), y[n, o, oy, ox] = b[o] + Σ w[o, c, ky, kx] x[n, c, oy·stride + ky − padding,
+/// ox·stride + kx − padding]: a cross-correlation, as everywhere in deep learning (Goodfellow et al., Deep
+/// Learning, 9.1). Written as y = W unfold(x) + b with W (out, C·kh·kw), the derivatives are
+/// dx = fold(Wᵀ g), dW = Σ g unfold(x)ᵀ, db = Σ g. Error for shapes that do not agree, and for a kernel
+/// larger than the padded image.
 template <class T, std::convertible_to<Tensor<T>> Bias>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& w, const Bias& b,
                  const Conv2dOptions& options = {}) {
   return detail::conv2d<T>(x, w, b, options);
 }
-/// Without a bias.
+/// The same without a bias.
 template <class T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& w,
                  const Conv2dOptions& options = {});

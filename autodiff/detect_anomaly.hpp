@@ -33,6 +33,7 @@ class __attribute__((visibility("default"))) AnomalyError : public Error {
   Anomaly anomaly;
 };
 
+/// What counts as an anomaly.
 struct AnomalyOptions {
   bool infinity = true;  ///< infinities count too; without it NaN alone, for models that mask by −∞
 };

@@ -55,12 +55,16 @@ X operator-(const X& x) {
 // x op= y rebinds x to the new tensor, which has the broadcast shape: no operation changes a value, and what
 // x was before stays as it is. A leaf gets new values by assign().
 
+/// x becomes x + y.
 template <detail::Traceable X, class B>
 requires detail::Mixed<X, B> X& operator+=(X& x, B&& y) { return x = x + std::forward<B>(y); }
+/// x becomes x − y.
 template <detail::Traceable X, class B>
 requires detail::Mixed<X, B> X& operator-=(X& x, B&& y) { return x = x - std::forward<B>(y); }
+/// x becomes x · y, element by element.
 template <detail::Traceable X, class B>
 requires detail::Mixed<X, B> X& operator*=(X& x, B&& y) { return x = x * std::forward<B>(y); }
+/// x becomes x / y, element by element.
 template <detail::Traceable X, class B>
 requires detail::Mixed<X, B> X& operator/=(X& x, B&& y) { return x = x / std::forward<B>(y); }
 

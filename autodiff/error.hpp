@@ -1,4 +1,4 @@
-// The one exception type, with messages of the form "[op] what is wrong: hint".
+// Error: the one exception type, with messages of the form "[op] what is wrong: hint".
 #pragma once
 #include <stdexcept>
 #include <string>

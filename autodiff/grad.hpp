@@ -1,4 +1,4 @@
-// Gradients as a function of an output, without touching the leaves.
+// Gradients, as a function of an output, without touching the leaves.
 #pragma once
 #include <concepts>
 #include <vector>

@@ -1,4 +1,4 @@
-// Reading and adding by integer positions.
+// Indexing: reading and adding by integer positions.
 #pragma once
 #include "indices.hpp"
 #include "tensor.hpp"

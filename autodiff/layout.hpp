@@ -1,4 +1,4 @@
-// Operations that move elements without computing: reshaping, transposing, slicing, joining, diagonals.
+// Layout: reshaping, transposing, slicing, joining, diagonals; elements move, nothing is computed.
 #pragma once
 #include <array>
 #include <span>

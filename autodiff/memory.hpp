@@ -1,4 +1,4 @@
-// What the memory pool holds; see memory.md.
+// Memory: what the pool holds; see memory.md.
 #pragma once
 #include <cstddef>
 

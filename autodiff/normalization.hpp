@@ -19,7 +19,8 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& 
                      const Tensor<std::type_identity_t<T>>& beta, std::type_identity_t<T> epsilon = T(1e-5),
                      Moments<T>* moments = nullptr);
 
-/// The same with the mean and variance of each row of features, the last axis of x (…, F) (Ba et al., 2016).
+/// As batch_norm, with the mean and variance of each row of features, the last axis of x (…, F) (Ba et al.,
+/// 2016).
 template <class T>
 Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
                      const Tensor<std::type_identity_t<T>>& beta, std::type_identity_t<T> epsilon = T(1e-5));

@@ -1,4 +1,4 @@
-// A cost ledger: what each kind of operation takes in time and memory.
+// Profile: what each kind of operation takes in time and memory.
 #pragma once
 #include <algorithm>
 #include <chrono>

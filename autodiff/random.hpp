@@ -1,4 +1,4 @@
-// Reproducible random numbers: the same seed gives the same bits on every machine with IEEE 754 arithmetic.
+// Random numbers: the same seed gives the same bits on every machine with IEEE 754 arithmetic.
 #pragma once
 #include <random>
 #include <vector>

@@ -1,4 +1,4 @@
-// Operations that combine the elements of an axis: sums, extremes, moments, norms, softmax, cumulative sums.
+// Reductions: sums, extremes, moments, norms, softmax, cumulative sums along axes.
 //
 // Without axes they reduce all; with axes (one number or a list in braces, negative ones count from the end)
 // those, which leave the shape, or stay in it with the size 1 for keepdims. An axis out of range or named
@@ -77,8 +77,9 @@ Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims = false, std::size_t 
     const Axes all(axes);                                                             \
     return f(std::move(x), all, keepdims, static_cast<std::size_t>(ddof));            \
   }
-/// var and std by the names that xtensor gives them; the standard library has neither.
+/// var by the name that xtensor gives it, which the standard library has not.
 XTAPE_MOMENT(variance, xtape::var)
+/// std by the name that xtensor gives it, which the standard library has not.
 XTAPE_MOMENT(stddev, xtape::std)
 #undef XTAPE_MOMENT
 

@@ -164,9 +164,9 @@ class Axes : public detail::SmallVector<std::ptrdiff_t> {
 std::string to_string(const Shape& shape);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
-/// Functions with the name f take Tensors by value, and by these also axes as they are written: a number, a
-/// list in braces or a container, with `keepdims` where the macro says so. In a file that uses namespace xt,
-/// too, its templates of `E&&` under the same names would otherwise fit better.
+// Functions with the name f take Tensors by value, and by these also axes as they are written: a number, a
+// list in braces or a container, with `keepdims` where the macro says so. In a file that uses namespace xt,
+// too, its templates of `E&&` under the same names would otherwise fit better.
 #define XTAPE_ANY_AXES(f, ...)                                                                     \
   template <class T, detail::AxesLike A>                                                           \
   Tensor<T> f(Tensor<T> x, A&& axes __VA_OPT__(, bool __VA_ARGS__ = false)) {                      \

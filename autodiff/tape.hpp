@@ -1,4 +1,4 @@
-// The recording of one thread: nodes in the order of their creation, and the scopes that switch it.
+// Tape: the recording of one thread, nodes in the order of their creation, and the scopes that switch it.
 #pragma once
 #include <atomic>
 #include <mutex>

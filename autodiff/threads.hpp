@@ -1,4 +1,4 @@
-// How many threads compute, and the work that is split among them.
+// Threads: how many compute, and the work that is split among them.
 #pragma once
 #include <pthread.h>
 

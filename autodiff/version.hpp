@@ -1,4 +1,4 @@
-// What runs: the version, the same as in meson.build, and the kernels that were chosen for this machine.
+// Version: the same as in meson.build, and the kernels that were chosen for this machine.
 #pragma once
 
 #define XTAPE_VERSION "0.1.0"

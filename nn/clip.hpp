@@ -1,4 +1,4 @@
-// Limits on gradients, between backward() and the optimiser's step.
+// Clipping: limits on gradients, between backward() and the optimiser's step.
 #pragma once
 #include <vector>
 

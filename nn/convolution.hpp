@@ -7,6 +7,7 @@
 
 namespace xtape::nn {
 
+/// Settings of Conv2d.
 struct ConvolutionOptions {
   Size2 stride = 1;
   Size2 padding = 0;

@@ -6,6 +6,7 @@
 
 namespace xtape::nn {
 
+/// How a DataLoader cuts and orders its batches.
 struct DataLoaderOptions {
   std::size_t batch_size = 32;
   bool shuffle = true;     ///< each pass in an order of its own
@@ -30,6 +31,7 @@ class DataLoader {
     bool operator==(const State&) const = default;
   };
 
+  /// What a range-for holds.
   class Iterator {
    public:
     using value_type = Dataset<T>;

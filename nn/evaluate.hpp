@@ -1,4 +1,4 @@
-// What a model reaches on data: loss and accuracy, in evaluation mode.
+// Evaluation: what a model reaches on data, loss and accuracy, in evaluation mode.
 #pragma once
 #include <functional>
 

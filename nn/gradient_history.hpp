@@ -1,4 +1,4 @@
-// What was seen of a training run, step by step, as plain numbers: for verdicts and reports.
+// GradientHistory: what was seen of a training run, step by step, as numbers for verdicts and reports.
 #pragma once
 #include <cstddef>
 #include <iosfwd>
@@ -31,6 +31,7 @@ struct ActivationStep {
   bool is_hidden = false;      ///< a backward pass came to it from a weight that is used after it
 };
 
+/// What was seen of one training step.
 struct TrainingStep {
   std::size_t number = 0;
   double loss = 0;
@@ -40,7 +41,9 @@ struct TrainingStep {
   std::optional<Anomaly> origin{};  ///< the first operation of the step that gave a NaN or infinity
 };
 
+/// What was seen of a training run: its parameters, its activations and its steps.
 struct GradientHistory {
+  /// A parameter of the model.
   struct Parameter {
     std::string name;
     Shape shape;

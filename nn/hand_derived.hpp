@@ -27,6 +27,7 @@ enum class Loss {
   softmax_cross_entropy  ///< −s Σ y ln a, the mean over the batch (s = 1/N); a = softmax(z), y one-hot rows
 };
 
+/// Settings of layers() and two_layer().
 struct Options {
   std::optional<Activation> output_activation{};  ///< of the last layer; that of the others when absent
   std::optional<Reduction> reduction{};           ///< of the losses; mean, sum or batch_mean

@@ -15,6 +15,7 @@ struct NumpyForward {
   Tensor<T> final_output;   ///< a2 = sigmoid(z2)
 };
 
+/// The textbook's network of two sigmoid layers.
 template <class T>
 struct NumpyNetwork {
   Tensor<T> weights_input_to_hidden;   ///< (in, hidden)

@@ -17,6 +17,7 @@ struct Epoch {
   double seconds = 0;  ///< with the validation
 };
 
+/// What training reached, epoch by epoch.
 struct History {
   std::vector<Epoch> epochs;
 

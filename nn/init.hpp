@@ -1,4 +1,4 @@
-// First values of weights. Shapes are (out, in); further axes multiply the fan-in and fan-out.
+// Initialisers: first values of weights. Shapes are (out, in); further axes multiply the fan-in and fan-out.
 #pragma once
 #include <autodiff/random.hpp>
 

@@ -31,7 +31,7 @@ template <class T>
 Tensor<T> binary_cross_entropy(const Tensor<T>& p, const Tensor<std::type_identity_t<T>>& y,
                                Reduction reduction = Reduction::mean);
 
-/// The same for p = sigmoid(z), exact for all z; d/dz = sigmoid(z) − y.
+/// binary_cross_entropy for p = sigmoid(z), exact for all z; d/dz = sigmoid(z) − y.
 template <class T>
 Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& z, const Tensor<std::type_identity_t<T>>& y,
                                            Reduction reduction = Reduction::mean);
@@ -45,7 +45,7 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Indices& labels,
 namespace detail {
 template <class T>
 Tensor<T> cross_entropy_of_rows(const Tensor<T>& logits, const Tensor<T>& rows, Reduction reduction);
-}
+}  // namespace detail
 
 /// −Σ y ln softmax(z) for each row, with one-hot rows or other distributions y (N, C): a tensor or an xtensor
 /// expression of floating-point numbers.

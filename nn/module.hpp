@@ -82,7 +82,7 @@ class Module {
   /// share. A parameter that several modules share is listed once, where it comes first; so are its name and
   /// the buffers. Virtual only so that a class that defines it, instead of members(), does not compile.
   virtual std::vector<Tensor<T>> parameters() final;
-  /// The same with dotted paths, such as "hidden.weight".
+  /// The parameters with dotted paths, such as "hidden.weight".
   virtual std::vector<std::pair<std::string, Tensor<T>>> named_parameters() final;
   /// The buffers with dotted paths, such as "norm.running_mean".
   std::vector<std::pair<std::string, Tensor<T>>> named_buffers();

@@ -9,6 +9,7 @@
 
 namespace xtape::nn {
 
+/// What a GradientMonitor looks at, and how often.
 struct MonitorOptions {
   std::size_t every = 1;     ///< looks at every so many steps, the first included; others cost nothing
   bool find_origin = true;   ///< tests every operation's results for the first NaN or infinity

@@ -4,6 +4,7 @@
 
 namespace xtape::nn {
 
+/// Settings of BatchNorm1d.
 struct BatchNormOptions {
   double epsilon = 1e-5;
   double momentum = 0.1;  ///< the weight of a new batch in the running statistics

@@ -1,4 +1,4 @@
-// One array in a file of NumPy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+// NumPy files: one array, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 #pragma once
 #include <string>
 

@@ -95,6 +95,7 @@ class Optimizer : public HasLearningRate {
   State state_;  ///< for each parameter; arrays are empty until they are used
 };
 
+/// Settings of SGD.
 struct SGDOptions {
   double learning_rate = 0.1;
   double momentum = 0;
@@ -118,6 +119,7 @@ class SGD : public Optimizer<T> {
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 
+/// Settings of Adam; weight_decay is added to the gradient.
 struct AdamOptions {
   double learning_rate = 1e-3;
   double beta1 = 0.9;
@@ -147,6 +149,7 @@ class Adam : public Optimizer<T> {
   bool decoupled_;  ///< the decay shrinks w instead of being added to g
 };
 
+/// Settings of AdamW; weight_decay shrinks the weights themselves.
 struct AdamWOptions {
   double learning_rate = 1e-3;
   double beta1 = 0.9;
@@ -165,6 +168,7 @@ class AdamW : public Adam<T> {
                 {o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay}, true) {}
 };
 
+/// Settings of RMSprop.
 struct RMSpropOptions {
   double learning_rate = 0.01;
   double alpha = 0.99;
@@ -190,6 +194,7 @@ class RMSprop : public Optimizer<T> {
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 };
 
+/// Settings of Adagrad.
 struct AdagradOptions {
   double learning_rate = 0.01;
   double rate_decay = 0;

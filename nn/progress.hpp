@@ -8,6 +8,7 @@
 
 namespace xtape::nn {
 
+/// Tells how far training is.
 class Progress {
  public:
   /// Whether std::cout, std::cerr and std::clog are a terminal, and how wide it is, is found out; any other

@@ -44,6 +44,7 @@ class RecurrentCell : public Module<T> {
 template <class T>
 class LSTMCell : public RecurrentCell<T> {
  public:
+  /// What a step hands to the next.
   struct State {
     Tensor<T> h, c;
   };
@@ -101,8 +102,10 @@ class Recurrent : public Module<typename Cell::value_type> {
   Cell cell;
 };
 
+/// A layer of long short-term memory: an LSTMCell over a sequence.
 template <class T>
 using LSTM = Recurrent<LSTMCell<T>>;
+/// A layer of gated recurrent units: a GRUCell over a sequence.
 template <class T>
 using GRU = Recurrent<GRUCell<T>>;
 

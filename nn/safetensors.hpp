@@ -1,4 +1,4 @@
-// Arrays in files, in the safetensors format: https://github.com/huggingface/safetensors#format
+// Safetensors: arrays in files of this format, https://github.com/huggingface/safetensors#format
 #pragma once
 #include <map>
 #include <string>

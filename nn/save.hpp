@@ -1,4 +1,4 @@
-// A model in a file, alone, with its optimisers or with its trainer, to be used or to be trained further.
+// Saving: a model in a file, alone, with its optimisers or its trainer, to be used or to be trained further.
 #pragma once
 #include <initializer_list>
 

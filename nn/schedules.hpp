@@ -1,4 +1,4 @@
-// Learning rates that change with the steps. A step here is what the caller counts: an epoch, or an update.
+// Schedules: learning rates that change with the steps, which the caller counts: epochs, or updates.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -37,6 +37,7 @@ class Schedule {
   std::size_t count_ = 0;
 };
 
+/// Settings of StepLR.
 struct StepOptions {
   std::size_t step_size = 1;
   double gamma = 0.1;
@@ -52,6 +53,7 @@ class StepLR : public Schedule {
   StepOptions options_;
 };
 
+/// Settings of CosineLR.
 struct CosineOptions {
   std::size_t steps = 1;
   double minimum = 0;
@@ -68,6 +70,7 @@ class CosineLR : public Schedule {
   CosineOptions options_;
 };
 
+/// Settings of WarmupLR.
 struct WarmupOptions {
   std::size_t steps = 5;
   double start_factor = 1.0 / 3;
@@ -93,6 +96,7 @@ class WarmupLR : public Schedule {
 /// What a threshold is measured by: the best metric, or itself.
 enum class ThresholdMode { relative, absolute };
 
+/// Settings of ReduceOnPlateau.
 struct PlateauOptions {
   double factor = 0.1;
   std::size_t patience = 10;

@@ -1,4 +1,4 @@
-// A model as a table: layers, shapes of their outputs, parameters and operations.
+// Summary: a model as a table of layers, shapes of their outputs, parameters and operations.
 #pragma once
 #include <cstddef>
 #include <iosfwd>

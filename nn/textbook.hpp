@@ -45,6 +45,7 @@ struct LayerContext {
   Tensor<T> W{};
 };
 
+/// The layers whose derivation is checked, and where its derivatives begin.
 template <class T>
 struct DerivationContext {
   std::vector<LayerContext<T>> layers{};  ///< all of them, from the input to the output

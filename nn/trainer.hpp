@@ -15,6 +15,7 @@ namespace xtape::nn {
 
 class Progress;
 
+/// How a Trainer trains, and functions that it calls on the way.
 struct TrainerOptions {
   std::size_t epochs = 10;           ///< of one fit()
   std::size_t patience = 0;          ///< early stopping, see fit(); 0: none
@@ -64,11 +65,12 @@ class Trainer {
     std::mt19937_64 generator{};
     History history{};
   };
-  /// It for a file: see save(path, trainer).
+  /// The State as arrays for a file: see save(path, trainer).
   NamedTensors<T> state() const;
-  /// It from a file. Error for what is not as state() gives it, and for arrays that do not fit the model.
+  /// The State from such arrays. Error for what is not as state() gives it, and for arrays that do not fit
+  /// the model.
   State read(const NamedTensors<T>& saved) const;
-  /// Goes on from there with the next fit().
+  /// Goes on from a State with the next fit().
   void adopt(State state) noexcept;
 
  private:

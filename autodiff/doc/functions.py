@@ -1,70 +1,76 @@
 #!/usr/bin/env python3
-"""Writes a page with every public function and class by subject, one line each, from the headers: functions.py HEADER ...
+"""Writes a page of all that is public, by subject, with one sentence each: functions.py HEADER ...
 
-A header is a subject: its first sentence says which one. A line is the first sentence of the name's comment. The headers are
-in the order of the README's table.
+A header is a subject, which the first words of its first comment name. What follows a comment of /// is an entry, whose
+sentence is the comment's first. Members of classes are entries too; namespaces called detail are left out. The headers
+come in the order of the README's table.
 """
 import re
 import sys
 
+DETAIL = re.compile(r"^namespace detail \{.*?^\}  // namespace detail$", re.M | re.S)
+PART = re.compile(r"""
+  ^namespace\ (?P<namespace>\S+)\ \{
+  | ^\}\ \ //\ (?P<end>namespace)
+  | ^(?P<kind>class|struct)\ (?:__attribute__\S+\ )?(?P<type>\w+)\b[^;{]*\{
+  | ^\ (?P<access>public|protected|private):
+  | (?P<comment>(?:^(?P<indent>|\ \ )///.*\n)+)(?P<declaration>[^;{]*)""", re.M | re.X)
+NAME = re.compile(r"""
+  ^\ *(?:class|struct|enum\ class|concept|using)\ (?:__attribute__\S+\ )?(\w+)
+  | XTAPE_\w+\((\w+)
+  | (?<=[\s&*])(operator(?:\(\)|\ *[^\s(]+)|(?!requires)\w+)\(
+  | ^inline\ constexpr\ .*?(\w+)\ =""", re.M | re.X)
 
-def first_sentence(text):
-    return re.split(r"(?<=[^\W_\d]|[0-9)”″′\]])[.:;] ", " ".join(text.split()) + " ", maxsplit=1)[0].strip().rstrip(".")
+
+def sentence(comment):
+    """The first of a comment of // or ///, without its stop; a long one ends at a colon or semicolon."""
+    text = re.sub(r"^ *//+ ?", "", comment, flags=re.M)
+    text = re.split(r"\.\s|[:,]?\n(?:\n|  )", text)[0]  # before what stands by itself, too
+    text = " ".join(text.split())
+    return text if len(text) < 180 else text[: max(text.rfind(stop, 0, 180) for stop in ":;")]
 
 
 def entries(text):
-    """The name, with its namespaces, and the comment of what is declared outside of classes."""
-    scopes, depth, comment, declaration = [], 0, [], ""
-    for line in text.splitlines():
-        code = re.sub(r'"[^"]*"|//.*', "", line)
-        opened = re.match(r"namespace ([\w:]+) \{$", line)
-        if opened:
-            scopes.append((opened[1], depth))
-        elif depth == len(scopes):
-            if line.startswith("///"):
-                comment.append(line[3:])
-            elif line.endswith("\\"):
-                comment = []
-            elif comment and not re.match(r"template|#|requires [^(]*$", line):
-                declaration += " " + re.sub(r"__attribute__\(\(.*?\)\)\)? |^requires \S+ ", "", code)
-        if comment and re.search(r"[({;]", declaration):
-            kind = re.match(r" (?:class|struct|enum class|concept|using) (\w+)", declaration)
-            call = re.search(r"(operator *[^\s(]+|\w+)\(", declaration)
-            made = re.match(r" XTAPE_\w+\((\w+)", declaration)  # by a macro, which Doxygen does not see
-            found = made and ("", f"`{made[1]}`") or kind or call
-            names = [name for name, _ in scopes] + [found[1] if found else "detail"]
-            if names[0].startswith("xtape") and "detail" not in "::".join(names):
-                yield "::".join(names), " ".join(comment)
-        if declaration and re.search(r"[({;]", declaration) or not line:
-            comment, declaration = [], ""
-        depth += code.count("{") - code.count("}")
-        while scopes and depth <= scopes[-1][1]:
-            scopes.pop()
+    """(qualified name, sentence) for each declaration with a comment, in the header's order."""
+    text, namespace, type_name, access, position = DETAIL.sub("", text), "", "", "", 0
+    while part := PART.search(text, position):
+        position = part.end("comment") if part["comment"] else part.end()
+        if part["namespace"] or part["end"]:
+            namespace = part["namespace"] or ""
+        elif part["type"]:
+            type_name, access = part["type"], "public" if part["kind"] == "struct" else "private"
+        elif part["access"]:
+            access = part["access"]
+        elif namespace and (name := NAME.search(part["declaration"])):
+            name = name[name.lastindex]
+            if not part["indent"]:
+                yield f"{namespace}::{name}", sentence(part["comment"])
+            elif access == "public" and name != type_name:
+                yield f"{namespace}::{type_name}::{name}", sentence(part["comment"])
 
 
 def main():
-    print("# Functions by subject\n\n[TOC]\n")
     with open("README.md", encoding="utf-8") as file:
         readme = file.read()
-    order = {path: readme.find(f"`{path.removeprefix('autodiff/')}`") % (len(readme) + 1) for path in sys.argv[1:]}
-    seen = set()
-    for path in sorted(sys.argv[1:], key=order.get):
+
+    def order(path):
+        place = readme.find(f"`{path.removeprefix('autodiff/')}`")
+        return path.split("/")[0], place if place >= 0 else len(readme)
+
+    print("# Functions by subject {#by_subject}\n\n[TOC]")
+    for path in sorted(sys.argv[1:], key=order):
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        rows = []
-        for name, comment in entries(text):
-            if name in seen:
-                continue
-            seen.add(name)
-            shown = name.removeprefix("xtape::")
-            brief = first_sentence(comment).replace("|", "\\|").replace("<", "&lt;")
-            link = f"`{shown.strip('`')}`" if re.search("operator|`", shown) else f'@ref {name} "{shown}"'
-            rows.append(f"| {link} | {brief} |")
+        rows = {}
+        for name, brief in entries(text):
+            rows.setdefault(name, brief)  # the first of several overloads speaks for all
         if rows:
-            head = re.match(r"((?:// .*\n)+)", text)[1].replace("// ", " ")
-            title, name = re.split("[,:]", first_sentence(head))[0], re.sub(r"\W", "_", path)
-            print(f"## {title} {{#{name}}}\n\n`<{path}>`\n\n| name | what it does |\n|:---|:---|")
-            print("\n".join(rows) + "\n")
+            title = re.split("[,:]", sentence(re.match(r"(?://.*\n)+", text)[0]))[0]
+            print(f"\n## {title} {{#{re.sub(r'[/.]', '_', path)}}}\n\n`<{path}>`\n\n| name | what it does |\n|:---|:---|")
+        for name, brief in rows.items():
+            shown = name.removeprefix("xtape::")
+            link = f"`{shown}`" if "operator" in shown else f'@ref {name} "{shown}"'
+            print(f"| {link} | {brief.replace('|', chr(92) + '|').replace('<', '&lt;')} |")
 
 
 main()

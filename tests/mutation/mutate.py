@@ -35,7 +35,7 @@ EQUIVALENT = {
     ("map.cpp", "Map::backward", "T(0) → T(1)"): "the plan assigns every sum",
     ("normalization.cpp", "Normalize::backward", "false → true"): "nothing is written where dx is null",
     ("normalization_kernels.hpp", "layer_norm_gradient",
-     "load(x + j, n - j, B(center)) - center → center - (load(x + j, n - j, B(center)))"):
+     "load(x + j, left, B(center)) - center → center - (load(x + j, left, B(center)))"):
         "occurs twice in a product",
     ("pooling.cpp", "MaxPool2d::backward", "x.size() / parallel_size → x.size()"):
         "more groups of planes, and the same in each",

@@ -87,12 +87,13 @@ Result compare(const Comparison& sides, const std::vector<Target>& targets, cons
   if (has_peer)
     result.difference = check({{"xtape", &sides.xtape},
                                {"hand-written code", &sides.hand_written},
+                               {"tuned hand-written code", &sides.tuned},
                                {"LibTorch", &sides.libtorch},
                                {"xtape's baseline", &sides.baseline}},
                               sides.tolerance);
 
   std::vector<std::function<void()>> works;
-  for (const Side* side : {&sides.xtape, &sides.hand_written, &sides.libtorch, &sides.baseline})
+  for (const Side* side : {&sides.xtape, &sides.hand_written, &sides.tuned, &sides.libtorch, &sides.baseline})
     if (*side) works.push_back(side->run);
   std::vector<std::vector<double>> measured = alternate(works, timing);
   auto next = measured.begin();
@@ -102,12 +103,17 @@ Result compare(const Comparison& sides, const std::vector<Target>& targets, cons
     return *next++;
   };
   const std::vector<double> xtape = times_of(sides.xtape), hand_written = times_of(sides.hand_written),
-                            libtorch = times_of(sides.libtorch), baseline = times_of(sides.baseline);
+                            tuned = times_of(sides.tuned), libtorch = times_of(sides.libtorch),
+                            baseline = times_of(sides.baseline);
 
   result.xtape = spread(xtape).median;
   if (sides.hand_written) {
     result.hand_written = spread(hand_written).median;
     result.xtape_to_hand_written = ratio(xtape, hand_written);
+  }
+  if (sides.tuned) {
+    result.tuned = spread(tuned).median;
+    result.xtape_to_tuned = ratio(xtape, tuned);
   }
   if (sides.libtorch) {
     result.libtorch = spread(libtorch).median;

@@ -36,9 +36,9 @@ std::vector<double> flat(const Range&... ranges) {
 }
 
 struct Comparison {
-  Side xtape, hand_written, libtorch;
-  Side baseline{};          ///< other work of xtape's that a target refers to
-  double tolerance = 1e-4;  ///< of the largest difference between gradients
+  Side xtape, hand_written, tuned, libtorch;  ///< tuned: hand-written too, see tuned_peers.hpp
+  Side baseline{};                            ///< other work of xtape's that a target refers to
+  double tolerance = 1e-4;                    ///< of the largest difference between gradients
 };
 
 enum class Against { hand_written, libtorch, baseline, nothing };
@@ -68,9 +68,10 @@ struct Verdict {
 };
 
 struct Result {
-  std::optional<double> xtape, hand_written, libtorch;  ///< medians
-  std::string unit = "s";                               ///< of these: s, B, or a plain count ""
-  std::optional<Spread> xtape_to_hand_written;          ///< time of the one / time of the other
+  std::optional<double> xtape, hand_written, tuned, libtorch;  ///< medians
+  std::string unit = "s";                                      ///< of these: s, B, or a plain count ""
+  std::optional<Spread> xtape_to_hand_written;                 ///< time of the one / time of the other
+  std::optional<Spread> xtape_to_tuned;
   std::optional<Spread> libtorch_to_xtape;
   std::optional<double> difference;  ///< the largest between the gradients of the sides
   std::vector<Verdict> verdicts;

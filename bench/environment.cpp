@@ -11,6 +11,7 @@
 #endif
 
 #include "torch_peers.hpp"
+#include "tuned_peers.hpp"
 
 // Only OpenBLAS has these.
 extern "C" {
@@ -47,10 +48,11 @@ std::vector<std::pair<std::string, std::string>> environment() {
   const std::string torch = torch_peers::version();
   const auto part = [](int number) { return std::to_string(number); };
   return {{"CPU", cpu()},
-          {"kernels", xtape::kernel_architecture()},
+          {"instruction set", xtape::kernel_architecture()},
           {"BLAS", blas()},
           {"threads", std::to_string(xtape::num_threads())},
           {"compiler", compiler()},
+          {"hand-written, tuned", tuned_peers::chosen().flags},
           {"xtape", xtape::version},
           {"xtensor", part(XTENSOR_VERSION_MAJOR) + "." + part(XTENSOR_VERSION_MINOR) + "." +
                           part(XTENSOR_VERSION_PATCH)},

@@ -3,6 +3,7 @@
 #include "gaussian_mixture.hpp"
 #include "hand_written.hpp"
 #include "torch_peers.hpp"
+#include "tuned_peers.hpp"
 
 namespace bench {
 namespace {
@@ -40,7 +41,7 @@ Side counted(Side side, std::size_t operations) {
 Comparison short_chain() {
   const auto data = chain_data(100);
   return {counted(side<ChainOfSin>(data), data.n), counted(side<hand_written::ChainOfSin>(data), data.n),
-          counted(torch_peers::chain_of_sin(data), data.n)};
+          counted(tuned_peers::side(data), data.n), counted(torch_peers::chain_of_sin(data), data.n)};
 }
 
 Comparison long_chain() {
@@ -49,6 +50,7 @@ Comparison long_chain() {
   of_100.gradients = nullptr;  // of another function
   return {counted(side<ChainOfSin>(data), data.n),
           counted(side<hand_written::ChainOfSin>(data), data.n),
+          counted(tuned_peers::side(data), data.n),
           {},
           of_100};
 }
@@ -84,12 +86,13 @@ hand_written::ExpSin exp_sin_data(std::size_t n) {
 template <auto f>
 Comparison exp_sin() {
   const auto data = exp_sin_data(1'000'000);
-  return {side<ExpSin<f>>(data), side<hand_written::ExpSin>(data), torch_peers::exp_sin(data)};
+  return {side<ExpSin<f>>(data), side<hand_written::ExpSin>(data), tuned_peers::side(data),
+          torch_peers::exp_sin(data)};
 }
 
 Comparison two_threads() {
   const auto data = exp_sin_data(4'000'000);
-  return {side<ExpSin<fused_exp_sin, 2>>(data), {}, {}, side<ExpSin<fused_exp_sin>>(data)};
+  return {side<ExpSin<fused_exp_sin, 2>>(data), {}, {}, {}, side<ExpSin<fused_exp_sin>>(data)};
 }
 
 /// Ten cheap operations, whose result is all that is written: the time of memory is a copy.
@@ -116,7 +119,7 @@ Side without_gradients() {
   const auto work = std::make_shared<Work>();
   return {[work] { work->run(); }, {}};
 }
-Comparison cheap_map() { return {without_gradients<CheapMap>(), {}, {}, without_gradients<Copy>()}; }
+Comparison cheap_map() { return {without_gradients<CheapMap>(), {}, {}, {}, without_gradients<Copy>()}; }
 
 struct HessianVector {
   Tensor<double> A, w, v, product;
@@ -138,6 +141,7 @@ Comparison hessian_vector() {
   data.v = normal<double>(data.n);
   return {side<HessianVector>(data),
           side<hand_written::HessianVector>(data),
+          tuned_peers::side(data),
           torch_peers::hessian_vector(data),
           {},
           1e-9};
@@ -158,8 +162,12 @@ struct LogSumExp {
 Comparison log_sum_exp() {
   hand_written::LogSumExp data{};
   data.x = normal<double>(1'280'000);
-  return {
-      side<LogSumExp>(data), side<hand_written::LogSumExp>(data), torch_peers::log_sum_exp(data), {}, 1e-9};
+  return {side<LogSumExp>(data),
+          side<hand_written::LogSumExp>(data),
+          tuned_peers::side(data),
+          torch_peers::log_sum_exp(data),
+          {},
+          1e-9};
 }
 
 /// The likelihood of gaussian_mixture.hpp. All Q_k stand one below the other, so that Q_k (x_i − μ_k) for all
@@ -220,7 +228,12 @@ Comparison gaussian_mixture() {
   data.mu = uniform<double>(data.K * data.d);
   data.q = normal<double>(data.K * data.d);
   data.l = normal<double>(data.K * data.below_diagonal());
-  return {side<Mixture>(data), side<HandWrittenMixture>(data), torch_peers::gaussian_mixture(data), {}, 1e-9};
+  return {side<Mixture>(data),
+          side<HandWrittenMixture>(data),
+          tuned_peers::side(data),
+          torch_peers::gaussian_mixture(data),
+          {},
+          1e-9};
 }
 
 }  // namespace

@@ -38,6 +38,14 @@ inline void dense(std::size_t batch, std::size_t in, std::size_t out, const floa
   product(false, true, batch, out, in, a, W.data(), true, z);
 }
 
+/// As a loop of arithmetic, which compilers make vectors of.
+template <class T>
+T largest(const T* x, std::size_t n) {
+  T top = x[0];
+  for (std::size_t i = 1; i < n; ++i) top = std::max(top, x[i]);
+  return top;
+}
+
 inline void sum_rows(const std::vector<float>& delta, std::vector<float>& to) {
   std::fill(to.begin(), to.end(), 0.0f);
   for (std::size_t i = 0; i < delta.size(); i += to.size())
@@ -72,12 +80,13 @@ struct Network {
     squash(a2);
 
     const float n = static_cast<float>(a2.size());
-    loss = 0;
+    float squares = 0;
     for (std::size_t i = 0; i < a2.size(); ++i) {
       const float error = a2[i] - y[i];
-      loss += error * error / n;
+      squares += error * error;
       delta2[i] = 2 * error / n * a2[i] * (1 - a2[i]);
     }
+    loss = squares / n;
     product(false, false, batch, hidden, out, delta2.data(), W2.data(), false, delta1.data());
     for (std::size_t i = 0; i < a1.size(); ++i) delta1[i] *= a1[i] * (1 - a1[i]);
     product(true, false, out, hidden, batch, delta2.data(), a1.data(), false, dW2.data());
@@ -142,40 +151,61 @@ struct Convolution {
   std::vector<float> x, W, b;  ///< (batch, in, size, size), (out, in, kernel, kernel), (out)
   std::vector<float> y, dx, dW, db;
 
-  /// Calls f(k, l, from, to, n): for weight k the n numbers at l of a picture below those at from … of x.
+  std::size_t area() const { return size * size; }
+  std::size_t taps() const { return in * kernel * kernel; }  ///< weights of one channel of y
+
+  /// Calls f(to, from, n) for each row of a picture: the n numbers at `to` of a channel of y are those that
+  /// the tap takes from the n at `from` of the picture.
   template <class F>
-  void for_each_row(const F& f) const {
+  void for_each_row(std::size_t tap, const F& f) const {
     const auto extent = static_cast<std::ptrdiff_t>(size), pad = static_cast<std::ptrdiff_t>(kernel / 2);
-    const std::size_t area = size * size;
-    for (std::size_t n = 0; n < batch; ++n)
-      for (std::size_t o = 0; o < out; ++o)
-        for (std::size_t k = o * in * kernel * kernel; k < (o + 1) * in * kernel * kernel; ++k) {
-          const std::size_t channel = k / (kernel * kernel) % in;
-          const std::ptrdiff_t down = static_cast<std::ptrdiff_t>(k / kernel % kernel) - pad,
-                               right = static_cast<std::ptrdiff_t>(k % kernel) - pad;
-          const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, -right);
-          const auto length = static_cast<std::size_t>(extent - std::abs(right));
-          for (std::ptrdiff_t i = std::max<std::ptrdiff_t>(0, -down);
-               i < extent - std::max<std::ptrdiff_t>(0, down); ++i)
-            f(k, (n * out + o) * area + static_cast<std::size_t>(i * extent + first),
-              (n * in + channel) * area + static_cast<std::size_t>((i + down) * extent + first + right),
-              length);
-        }
+    const std::size_t channel = tap / (kernel * kernel);
+    const std::ptrdiff_t down = static_cast<std::ptrdiff_t>(tap / kernel % kernel) - pad,
+                         right = static_cast<std::ptrdiff_t>(tap % kernel) - pad;
+    const std::ptrdiff_t first = std::max<std::ptrdiff_t>(0, -right);
+    const auto length = static_cast<std::size_t>(extent - std::abs(right));
+    for (std::ptrdiff_t i = std::max<std::ptrdiff_t>(0, -down);
+         i < extent - std::max<std::ptrdiff_t>(0, down); ++i)
+      f(static_cast<std::size_t>(i * extent + first),
+        channel * area() + static_cast<std::size_t>((i + down) * extent + first + right), length);
   }
 
-  void run() {
-    const std::size_t area = size * size;
-    y.resize(batch * out * area);
-    for (std::size_t i = 0; i < y.size(); ++i) y[i] = b[i / area % out];
-    for_each_row([this](std::size_t k, std::size_t to, std::size_t from, std::size_t n) {
-      for (std::size_t j = 0; j < n; ++j) y[to + j] += W[k] * x[from + j];
-    });
+  /// Calls f(k, to, from, n) for all weights k, with places in the whole of y and x.
+  template <class F>
+  void for_all_rows(const F& f) const {
+    for (std::size_t n = 0; n < batch; ++n)
+      for (std::size_t o = 0; o < out; ++o)
+        for (std::size_t tap = 0; tap < taps(); ++tap)
+          for_each_row(tap, [&](std::size_t to, std::size_t from, std::size_t length) {
+            f(o * taps() + tap, (n * out + o) * area() + to, n * in * area() + from, length);
+          });
+  }
+
+  void start_with_bias() {
+    y.resize(batch * out * area());
+    for (std::size_t i = 0; i < y.size(); i += area()) std::fill_n(y.data() + i, area(), b[i / area() % out]);
+  }
+
+  /// Makes of y its adjoint y / size, and the sums of that.
+  void adjoint_of_y() {
     const float scale = 1 / static_cast<float>(y.size());
     dx.assign(x.size(), 0);
     dW.assign(W.size(), 0);
     db.assign(out, 0);
-    for (std::size_t i = 0; i < y.size(); ++i) db[i / area % out] += y[i] *= scale;
-    for_each_row([this](std::size_t k, std::size_t to, std::size_t from, std::size_t n) {
+    for (std::size_t i = 0; i < y.size(); i += area()) {
+      float sum = 0;
+      for (std::size_t j = i; j < i + area(); ++j) sum += y[j] *= scale;
+      db[i / area() % out] += sum;
+    }
+  }
+
+  void run() {
+    start_with_bias();
+    for_all_rows([this](std::size_t k, std::size_t to, std::size_t from, std::size_t n) {
+      for (std::size_t j = 0; j < n; ++j) y[to + j] += W[k] * x[from + j];
+    });
+    adjoint_of_y();
+    for_all_rows([this](std::size_t k, std::size_t to, std::size_t from, std::size_t n) {
       for (std::size_t j = 0; j < n; ++j) dx[from + j] += W[k] * y[to + j];
       float sum = 0;
       for (std::size_t j = 0; j < n; ++j) sum += x[from + j] * y[to + j];
@@ -200,7 +230,7 @@ struct SoftmaxCrossEntropy {
     for (std::size_t i = 0; i < rows; ++i) {
       const float* const row = z.data() + i * classes;
       float* const d = dz.data() + i * classes;
-      const float top = *std::max_element(row, row + classes);
+      const float top = largest(row, classes);
       float sum = 0;
       for (std::size_t j = 0; j < classes; ++j) sum += d[j] = std::exp(row[j] - top);
       for (std::size_t j = 0; j < classes; ++j) d[j] /= sum * n;
@@ -274,16 +304,23 @@ struct Adam {
 
 /// A chain of n sines on the elements of x, with the adjoint 1 at its end.
 struct ChainOfSin {
+  static constexpr std::size_t width = 4;  ///< of x: as a constant, it lets the compiler use a vector
+
   std::size_t n;
   std::vector<float> x;
   std::vector<float> values, dx;
 
   void run() {
-    values.resize(x.size() * (n + 1));
+    values.resize(width * (n + 1));
     std::copy(x.begin(), x.end(), values.begin());
-    for (std::size_t i = x.size(); i < values.size(); ++i) values[i] = std::sin(values[i - x.size()]);
-    dx.assign(x.size(), 1);
-    for (std::size_t i = values.size() - x.size(); i-- > 0;) dx[i % x.size()] *= std::cos(values[i]);
+    float* value = values.data();
+    for (std::size_t i = 0; i < n; ++i, value += width)
+      for (std::size_t j = 0; j < width; ++j) value[width + j] = std::sin(value[j]);
+    dx.assign(width, 1);
+    for (std::size_t i = 0; i < n; ++i) {
+      value -= width;
+      for (std::size_t j = 0; j < width; ++j) dx[j] *= std::cos(value[j]);
+    }
   }
   std::vector<double> gradients() const { return bench::flat(dx); }
 };
@@ -335,11 +372,12 @@ struct LogSumExp {
 
   void run() {
     dx.resize(x.size());
-    const double top = *std::max_element(x.begin(), x.end());
+    const double top = largest(x.data(), x.size());
     double sum = 0;
     for (const double one : x) sum += std::exp(one - top);
-    value = top + std::log(sum);
-    for (std::size_t i = 0; i < x.size(); ++i) dx[i] = std::exp(x[i] - value);
+    const double logsumexp = top + std::log(sum);
+    for (std::size_t i = 0; i < x.size(); ++i) dx[i] = std::exp(x[i] - logsumexp);
+    value = logsumexp;
   }
   std::vector<double> gradients() const { return dx; }
 };

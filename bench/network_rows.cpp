@@ -2,6 +2,7 @@
 #include "torch_peers.hpp"
 #include "training_step.hpp"
 #include "transformer.hpp"
+#include "tuned_peers.hpp"
 
 namespace bench {
 namespace {
@@ -16,7 +17,7 @@ Row step(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out,
       [=] {
         const hand_written::Network data = network(batch, in, hidden, out);
         return Comparison{side<TrainingStep>(data), side<hand_written::Network>(data),
-                          torch_peers::step(data)};
+                          tuned_peers::side(data), torch_peers::step(data)};
       },
       std::move(targets));
 }
@@ -55,7 +56,8 @@ Comparison relu_layers() {
     data.W.push_back(normal<float>(data.width * data.width, std::sqrt(2 / static_cast<double>(data.width))));
     data.b.push_back(normal<float>(data.width, 0.1));
   }
-  return {side<ReluLayers>(data), side<hand_written::ReluLayers>(data), torch_peers::relu_layers(data)};
+  return {side<ReluLayers>(data), side<hand_written::ReluLayers>(data), tuned_peers::side(data),
+          torch_peers::relu_layers(data)};
 }
 
 struct Convolution {
@@ -80,7 +82,8 @@ Comparison convolution() {
   data.x = normal<float>(data.batch * data.in * data.size * data.size);
   data.W = normal<float>(data.out * data.in * data.kernel * data.kernel, 0.1);
   data.b = normal<float>(data.out, 0.1);
-  return {side<Convolution>(data), side<hand_written::Convolution>(data), torch_peers::convolution(data)};
+  return {side<Convolution>(data), side<hand_written::Convolution>(data), tuned_peers::side(data),
+          torch_peers::convolution(data)};
 }
 
 struct SoftmaxCrossEntropy {
@@ -102,7 +105,7 @@ Comparison softmax_cross_entropy() {
   data.z = normal<float>(data.rows * data.classes);
   for (std::size_t i = 0; i < data.rows; ++i) data.labels.push_back(i * 37 % data.classes);
   return {side<SoftmaxCrossEntropy>(data), side<hand_written::SoftmaxCrossEntropy>(data),
-          torch_peers::softmax_cross_entropy(data)};
+          tuned_peers::side(data), torch_peers::softmax_cross_entropy(data)};
 }
 
 struct BatchNorm {
@@ -127,7 +130,8 @@ Comparison batch_normalization() {
   data.gamma = uniform<float>(data.features);
   data.beta = normal<float>(data.features);
   data.g = normal<float>(data.x.size());
-  return {side<BatchNorm>(data), side<hand_written::BatchNorm>(data), torch_peers::batch_norm(data)};
+  return {side<BatchNorm>(data), side<hand_written::BatchNorm>(data), tuned_peers::side(data),
+          torch_peers::batch_norm(data)};
 }
 
 struct Adam {
@@ -147,7 +151,7 @@ Comparison adam() {
   hand_written::Adam data{};
   data.w = normal<float>(100'000);
   data.g = normal<float>(data.w.size());
-  return {side<Adam>(data), side<hand_written::Adam>(data), torch_peers::adam(data)};
+  return {side<Adam>(data), side<hand_written::Adam>(data), tuned_peers::side(data), torch_peers::adam(data)};
 }
 
 /// The loss of a training step and its gradient, without the update.
@@ -180,7 +184,7 @@ Comparison value_and_gradient() {
 }
 
 /// Both update their weights, in the same way.
-Comparison transformer_step() { return {side<TransformerStep>(2), {}, {}, side<TransformerStep>(1)}; }
+Comparison transformer_step() { return {side<TransformerStep>(2), {}, {}, {}, side<TransformerStep>(1)}; }
 
 }  // namespace
 

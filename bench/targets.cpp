@@ -67,15 +67,17 @@ void add_lines(std::vector<Cells>& table, const std::string& work, const Result&
   Cells figures{work,
                 quantity(result.xtape, result.unit),
                 quantity(result.hand_written, result.unit),
+                quantity(result.tuned, result.unit),
                 quantity(result.libtorch, result.unit),
                 ratio(result.xtape_to_hand_written),
+                ratio(result.xtape_to_tuned),
                 ratio(result.libtorch_to_xtape),
                 difference};
   for (const Verdict& verdict : result.verdicts) {
     figures.insert(figures.end(),
                    {text(verdict.target, result.unit), measured(verdict, result.unit), met(verdict)});
     table.push_back(figures);
-    figures.assign(7, "");
+    figures.assign(9, "");
   }
 }
 
@@ -111,8 +113,10 @@ nlohmann::json json(const std::string& work, const Result& result) {
                      {"unit", result.unit},
                      {"xtape", number(result.xtape)},
                      {"hand_written", number(result.hand_written)},
+                     {"hand_written_tuned", number(result.tuned)},
                      {"libtorch", number(result.libtorch)},
                      {"xtape_to_hand_written", json(result.xtape_to_hand_written)},
+                     {"xtape_to_hand_written_tuned", json(result.xtape_to_tuned)},
                      {"libtorch_to_xtape", json(result.libtorch_to_xtape)},
                      {"largest_difference", number(result.difference)},
                      {"targets", nlohmann::json::array()}};
@@ -128,7 +132,7 @@ nlohmann::json json(const std::string& work, const Result& result) {
 
 int main(int argc, char** argv) {
   bench::Timing timing;
-  std::string filter, json_path = XTAPE_BUILD_DIR "/bench/targets.json";
+  std::string filter, json_path;
   bool quick = false;
   CLI::App app("Work beside its peers, and what it is to reach");
   app.add_option("--filter", filter, "Only rows whose name contains this");
@@ -136,9 +140,12 @@ int main(int argc, char** argv) {
                                 ->check(CLI::PositiveNumber)
                                 ->capture_default_str();
   app.add_flag("--quick", quick, "Few, short repetitions: for a first look")->excludes(repetitions);
-  app.add_option("--json", json_path, "Where the same is written as JSON")->capture_default_str();
+  app.add_option("--json", json_path,
+                 "Where the same is written as JSON; else bench/targets_ARCH.json in the build");
   CLI11_PARSE(app, argc, argv);
   if (quick) timing = {.repetitions = 3, .batch_seconds = 1e-3};
+  if (json_path.empty())
+    json_path = XTAPE_BUILD_DIR "/bench/targets_" + std::string(xtape::kernel_architecture()) + ".json";
   xtape::set_num_threads(1);
 
   nlohmann::json report{{"environment", nlohmann::json::object()}, {"rows", nlohmann::json::array()}};
@@ -157,8 +164,9 @@ int main(int argc, char** argv) {
     return 2;
   }
 
-  std::vector<Cells> table{{"work", "xtape", "hand-written", "LibTorch", "xtape / hand", "LibTorch / xtape",
-                            "difference", "target", "measured (quartiles)", "met"}};
+  std::vector<Cells> table{{"work", "xtape", "hand-written", "hand-written, tuned", "LibTorch",
+                            "xtape / hand", "xtape / tuned", "LibTorch / xtape", "difference", "target",
+                            "measured (quartiles)", "met"}};
   bool failed = false;
   for (const bench::Row& row : rows) {
     std::cerr << row.work << " …" << std::endl;

@@ -2,6 +2,7 @@
 // that are dropped, not set to zero, are the faster way and PyTorch's present default.
 #include "torch_peers.hpp"
 
+#include <ATen/Version.h>
 #include <torch/torch.h>
 
 namespace torch_peers {
@@ -226,6 +227,15 @@ struct Mixture : Gradients {
   }
 };
 
+/// The instruction set of its own kernels, which ATEN_CPU_CAPABILITY chooses: it tells in a text alone.
+std::string capability() {
+  const std::string text = at::show_config(), before = "CPU capability usage: ";
+  const std::size_t start = text.find(before);
+  if (start == std::string::npos) return "unknown";
+  const std::size_t from = start + before.size();
+  return text.substr(from, text.find('\n', from) - from);
+}
+
 /// Threads are set when the first side is made.
 template <class Work, class Data>
 Side side(const Data& data) {
@@ -235,7 +245,9 @@ Side side(const Data& data) {
 
 }  // namespace
 
-std::string version() { return TORCH_VERSION; }
+std::string version() {
+  return TORCH_VERSION + (", vectors of " + capability()) + ", " + at::get_mkldnn_version();
+}
 std::string compiler_flags() { return "-isystem " XTAPE_LIBTORCH_HEADERS; }
 Side step(const hand_written::Network& data) { return side<Step>(data); }
 Side relu_layers(const hand_written::ReluLayers& data) { return side<ReluLayers>(data); }

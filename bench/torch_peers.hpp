@@ -9,7 +9,7 @@
 
 namespace torch_peers {
 
-/// "" without LibTorch.
+/// With the instruction set that it uses and its oneDNN; "" without LibTorch.
 std::string version();
 /// Where its headers are, as flags of the compiler.
 std::string compiler_flags();

@@ -2,6 +2,6 @@
 #include <string>
 #include <vector>
 
-#include <autodiff/autodiff.hpp>
 #include <doctest/doctest.h>
+#include <autodiff/autodiff.hpp>
 #include <nn/nn.hpp>

@@ -20,22 +20,30 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 # They run, schedule or check derivatives, and define none.
 NOT_RULES = {"audit.cpp", "audit_run.hpp", "check_gradients.cpp", "compare_gradients.cpp", "grad.cpp", "gradient_hints.cpp"}
 # They call what has the arithmetic, and do none of their own.
-NOTHING_TO_MUTATE = {("elementwise.cpp", "recorded_gradient"), ("elementwise.cpp", "Elementwise::backward")}
+NOTHING_TO_MUTATE = {("elementwise.cpp", "recorded_gradient"), ("elementwise.cpp", "Elementwise::backward"),
+                     ("elementwise.cpp", "AsType::backward"), ("gradients.cpp", "add_recorded")}
 # Mutants that compute the same: file, function, and what they change, with the reason.
 EQUIVALENT = {
     ("activation_rules.hpp", "Elu::derivative", "T(0) → T(1) [2]"):
         "a limit for what is selected only below 0",
     ("activation_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("activation_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
+    ("elementwise.cpp", "add_gradient", "true → false"): "a place of its own instead of the adjoint's",
+    ("elementwise.cpp", "add_gradient", "T(0) → T(1) [2]"): "times a slope that is 0 there",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2)"): "what is not 0",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [2]"): "a base that is not used",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [4]"):
         "any positive number serves where the logarithm is not selected",
     ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",
+    ("elementwise_rules.hpp", "LogAddExp::gradient", "T(0) → T(1)"): "a difference that is not selected",
     ("map.cpp", "Map::backward", "T(0) → T(1)"): "the plan assigns every sum",
+    ("map_plan.cpp", "call_gradients", "a + 1 → a - 1, of offsets a"): "an adjoint is copied where it could be passed on",
+    ("map_plan.cpp", "call_gradients", "true → false [2]"): "a register that could be written is copied again",
+    ("moment_ops.hpp", "Variance::backward", "n * inner → n"): "blocks are not shared out",
+    ("moment_ops.hpp", "Variance::backward", "n * inner → inner"): "blocks are not shared out",
     ("normalization.cpp", "Normalize::backward", "false → true"): "nothing is written where dx is null",
     ("normalization_kernels.hpp", "layer_norm_gradient",
-     "load(x + j, left, B(center)) - center → center - (load(x + j, left, B(center)))"):
+     "(load(x + j, left, B(center)) - center) * inv - lack → lack - ((load(x + j, left, B(center)) - center) * inv)"):
         "occurs twice in a product",
     ("pooling.cpp", "MaxPool2d::backward", "x.size() / parallel_size → x.size()"):
         "more groups of planes, and the same in each",
@@ -44,7 +52,7 @@ EQUIVALENT = {
 }
 # The quickest first. Of the kernels' tests, those that compare a kernel with its own rule tell nothing here.
 TESTS = ["golden", "extremes", "special_points", "normalization", "derivatives", "custom", "nn", "textbook", "hand_derived", "errors",
-         "kernels_lines", "ops", "tape", "threads", "convolution"]
+         "kernels_lines", "ops", "sums", "tape", "threads", "convolution"]
 SLOW = "large batches*<float>,a chain of 1,000,000*,10,000 training*"
 SECONDS = 120
 DOES_NOT_APPLY = 77

@@ -179,6 +179,26 @@ TEST_CASE("long rows and many rows lose no digits in float") {
   CHECK(std::abs(beta.grad().item() / (0.1f * static_cast<float>(n)) - 1) < 1e-5f);
 }
 
+TEST_CASE("layer_norm of so many rows that blocks of them are shared out") {
+  random::seed(3);
+  const std::size_t rows = 6000, n = 7, piece = 500;
+  const Tensor<double> x = random::normal<double>({rows, n}, 1, 2), w = random::normal<double>({rows, n});
+  const Tensor<double> gamma = random::uniform<double>({n}, 0.5, 2), beta = zeros<double>({n});
+  const auto gradients = [&](std::size_t first, std::size_t last) {
+    const auto part = [&](const auto& a) { return slice(a, xt::range(first, last)).detach(); };
+    const auto leaf = parameter(part(x)), g = parameter(gamma), b = parameter(beta);
+    return grad(sum(layer_norm(leaf, g, b) * part(w)), {leaf, g, b});
+  };
+  const auto whole = gradients(0, rows);
+  std::vector<Tensor<double>> sums{zeros<double>({n}), zeros<double>({n})};
+  for (std::size_t first = 0; first < rows; first += piece) {
+    const auto some = gradients(first, first + piece);
+    check_close(slice(whole[0], xt::range(first, first + piece)), some[0], 0);
+    for (const std::size_t i : {0u, 1u}) sums[i] = sums[i] + some[i + 1];
+  }
+  for (const std::size_t i : {0u, 1u}) check_close(whole[i + 1], sums[i], 1e-12);
+}
+
 TEST_CASE("beta may be assigned between forward and backward") {
   auto beta = parameter<double>({0.0, 0.0});
   const auto y = batch_norm(Tensor<double>{{1, 2}, {3, 5}}, ones<double>({2}), beta);

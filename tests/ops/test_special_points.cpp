@@ -258,6 +258,10 @@ TEST_CASE("infinities in log-space, by one convention, to second order") {
   const auto loss_of_rows = [](const auto& a) {
     return nn::cross_entropy(unsqueeze(a, 0), Tensor<double>{{1.0, 0.0}});
   };
+  check_gradient(loss, Tensor<double>{inf, inf, 1.0},
+                 Tensor<double>{not_a_number, not_a_number, not_a_number});
+  check_to_second_order([&](const auto& a) { return loss(a) + loss(a); }, {2.0, inf}, Tensor<double>(inf),
+                        {-2.0, 2.0}, zero);
   check_to_second_order(loss, {inf, 2.0}, Tensor<double>(0.0), zero, zero);
   check_to_second_order(loss, {2.0, inf}, Tensor<double>(inf), {-1.0, 1.0}, zero);
   check_to_second_order(loss, {2.0, -inf}, Tensor<double>(0.0), zero, zero);
@@ -280,6 +284,7 @@ TEST_CASE("many lines, of which some have infinite elements") {
       check_close(softmax(x, 0), expected, 1e-14);
       check_close(exp(log_softmax(x, 0)), expected, 1e-13);
       check_gradient([](const auto& a) { return logsumexp(a, 0); }, x, expected);
+      check_gradient([](const auto& a) { return logsumexp(a, 1); }, transpose(x), transpose(expected));
       check_close(softmax(transpose(x), 1), transpose(expected), 1e-14);
       check_close(exp(log_softmax(transpose(x), 1)), transpose(expected), 1e-13);
     }

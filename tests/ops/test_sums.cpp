@@ -85,15 +85,42 @@ TEST_CASE("a column whose mean the type cannot hold, next to others") {
   const auto gradient = [&](auto y, const auto& leaf, const auto& w, bool recorded) {
     return grad(sum(y * w), leaf, {.create_graph = recorded}).detach();
   };
+  // of x, gamma and beta; a layer's lines are the columns
+  const auto gradients = [&](bool batch, const auto& values, const auto& w, bool recorded) {
+    using Leaf = std::decay_t<decltype(values)>;
+    const Leaf leaf = parameter(batch ? values : transpose(values)), factors = batch ? w : transpose(w);
+    const std::size_t features = leaf.shape()[1];
+    const Leaf gamma = parameter(ones<typename Leaf::value_type>({features})), beta = parameter(0 * gamma);
+    const Leaf y = batch ? batch_norm(leaf, gamma, beta) : layer_norm(leaf, gamma, beta);
+    return grad(sum(y * factors), {leaf, gamma, beta}, {.create_graph = recorded});
+  };
   for (const bool recorded : {false, true}) {
     const Tensor<float> a = parameter(x), w = narrow(weights);
     const Tensor<double> b = parameter(exact);
-    const Tensor<double> by_batch =
-        gradient(batch_norm(b, ones<double>({2}), zeros<double>({2})), b, weights, false);
-    check_close(gradient(batch_norm(a, one, zero), a, w, recorded), narrow(by_batch), 1e-4f, 1e-5f);
+    for (const bool batch : {true, false}) {
+      CAPTURE(batch);
+      const auto expected = gradients(batch, exact, weights, false);
+      const auto actual = gradients(batch, x, w, recorded);
+      for (std::size_t i = 0; i < 3; ++i) check_close(actual[i].detach(), narrow(expected[i]), 1e-4f, 1e-5f);
+    }
     check_close(gradient(square(var(a, 0)) / 1000, a, zero + 1, recorded),
                 narrow(gradient(square(var(b, 0)) / 1000, b, ones<double>({2}), false)), 1e-5f, 1e-5f);
   }
+}
+
+TEST_CASE("variances over an axis between others, with means that the type cannot hold") {
+  const std::size_t n = 31;
+  Tensor<float> x = zeros<float>({3, n, 2});
+  for (std::size_t k = 0; k < x.size(); ++k)
+    x.mutable_data()[k] =
+        static_cast<float>(20240101 + k / 2 % n + 400'000 * (k / 2 / n) + 10'000'000 * (k % 2));
+  const Tensor<double> exact(xt::cast<double>(x.value()));
+  const auto gradient = [](const auto& values, bool recorded) {
+    const auto leaf = parameter(values);
+    return grad(sum(square(var(leaf, 1))), leaf, {.create_graph = recorded}).detach();
+  };
+  const Tensor<float> expected(xt::cast<float>(gradient(exact, false).value()));
+  for (const bool recorded : {false, true}) check_close(gradient(x, recorded), expected, 1e-5f, 1e-3f);
 }
 
 TEST_CASE("the variance of large tensors, in blocks, is that of all") {

@@ -270,6 +270,23 @@ TEST_CASE("map: broadcasting, numbers, constants, empty tensors, arguments passe
                        doctest::Contains("[map] shapes (3,) and (2,) do not broadcast"), Error);
 }
 
+TEST_CASE("map: adjoints that are passed on, borrowed, and then added to") {
+  const auto x = parameter<double>({0.5, -1.0, 2.0});
+  const auto same = [&](const auto& f) { check_close(grad(sum(map(f, x)), x), grad(sum(f(x)), x), 1e-14); };
+  same([](auto a) {
+    const auto t = sin(a);
+    return t + exp(t);
+  });
+  same([](auto a) {
+    const auto t = sin(a), u = exp(a);
+    return (t + u) + (u + t) * t;
+  });
+  same([](auto a) {
+    const auto t = exp(a);
+    return (t + t) - (t - a) * (a + t);
+  });
+}
+
 TEST_CASE("map: operations on numbers alone, and symbols of a call around this one") {
   const auto x = parameter<double>({0.5, -1.0});
   const auto f = [](auto a) { return a * exp(decltype(a)(0.5)) + atan2(decltype(a)(1.0), decltype(a)(2.0)); };

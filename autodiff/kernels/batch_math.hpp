@@ -164,38 +164,52 @@ xsimd::batch<T, A> log(const xsimd::batch<T, A>& x) {
   return xsimd::select(x <= T(0), special, finite);
 }
 
-/// x = (k + shift) π + r with |r| ≤ π/2, for |x| ≤ limit and a shift of 0 or ½: products of twice k + shift
-/// and the first three parts of π/2 are exact.
+/// |x| = k π/2 + r with |r| ≤ π/4, for |x| ≤ limit: products of k and the first three parts of π/2 are exact.
 template <class T, class A>
-struct HalfTurn {
+struct Angle {
   using B = xsimd::batch<T, A>;
   static constexpr T limit = Layout<T>::select(12000, 1.6e6);
   Bits<T, A> k;
   B r;
 
-  HalfTurn(const B& x, T shift) {
+  explicit Angle(const B& x) {
     using L = Layout<T>;
-    const B shifted = xsimd::fma(x, B(T(0.31830988618379067)), B(-shift)) + L::rounder;
-    const B count = (shifted - L::rounder) + shift;
+    const B shifted = xsimd::fma(x, B(T(0.63661977236758134)), B(L::rounder)), count = shifted - L::rounder;
     k = bits_of(shifted);
-    r = xsimd::fnma(count, B(L::select(0x1.92p+1, 0x1.921fb544p+1)), x);
-    r = xsimd::fnma(count, B(L::select(0x1.fb4p-11, 0x1.0b4611a6p-33)), r);
-    r = xsimd::fnma(count, B(L::select(0x1.444p-23, 0x1.3198a2ep-68)), r);
-    r = xsimd::fnma(count, B(L::select(0x1.68c234p-38, 0x1.b839a252049c1p-103)), r);
+    r = xsimd::fnma(count, B(L::select(0x1.92p+0, 0x1.921fb544p+0)), x);
+    r = xsimd::fnma(count, B(L::select(0x1.fb4p-12, 0x1.0b4611a6p-34)), r);
+    r = xsimd::fnma(count, B(L::select(0x1.444p-24, 0x1.3198a2ep-69)), r);
+    r = xsimd::fnma(count, B(L::select(0x1.68c234p-39, 0x1.b839a252049c1p-104)), r);
   }
-  /// (−1)ᵏ sin r. The polynomial in r² has the least relative error, 6e-9 in float and 3e-19 in double.
   B sin() const {
     const B z = r * r;
     B q;
     if constexpr (std::is_same_v<T, float>)
-      q = polynomial(z, -0.1666665954675f, 0.0083330661433223f, -0.00019809594841820f, 2.6057617627650e-6f);
+      q = polynomial(z, -1.6666654611e-1f, 8.3321608736e-3f, -1.9515295891e-4f);
     else
-      q = polynomial(z, -0.16666666666666665568, 0.0083333333333331941814, -0.00019841269841209172522,
-                     2.7557319211129044901e-6, -2.5052106872028522722e-8, 1.6058939666037700544e-10,
-                     -7.6429904280005751281e-13, 2.7211635453709258174e-15);
-    const B size = xsimd::min(xsimd::abs(xsimd::fma(q * z, r, r)), B(T(1)));  // rounded, it may be above 1
-    const B sign = number_of<T, A>(k << static_cast<int>(8 * sizeof(T) - 1));
-    return size ^ xsimd::bitofsign(r) ^ sign;
+      q = polynomial(z, -1.66666666666666307295e-1, 8.33333333332211858878e-3, -1.98412698295895385996e-4,
+                     2.75573136213857245213e-6, -2.50507477628578072866e-8, 1.58962301576546568060e-10);
+    return xsimd::fma(q * z, r, r);
+  }
+  B cos() const {
+    const B z = r * r;
+    if constexpr (std::is_same_v<T, float>) {
+      const B q = polynomial(z, 4.166664568298827e-2f, -1.388731625493765e-3f, 2.443315711809948e-5f);
+      return T(1) + xsimd::fma(z, B(-0.5f), q * z * z);
+    } else {
+      return T(1) - z * polynomial(z, 0.5, -4.16666666666665929218e-2, 1.38888888888730564116e-3,
+                                   -2.48015872888517045348e-5, 2.75573141792967388112e-7,
+                                   -2.08757008419747316778e-9, 1.13585365213876817300e-11);
+    }
+  }
+  /// a where k is even, b where it is odd.
+  B by_parity(const B& a, const B& b) const {
+    const Bits<T, A> odd = Bits<T, A>(0) - (k & Bits<T, A>(1));
+    return a ^ ((a ^ b) & number_of<T, A>(odd));
+  }
+  /// The bit of the given value, 1 or 2, moved to where the sign is.
+  static B sign_from(const Bits<T, A>& bits, unsigned value) {
+    return number_of<T, A>((bits & Bits<T, A>(value)) << static_cast<int>(8 * sizeof(T) - value));
   }
 };
 
@@ -206,25 +220,42 @@ template <class T, class A, class Far>
   return xsimd::select(within, near, lanewise(far, x));
 }
 
-/// `near` within the limit, and far(lane) by the C library beyond it and for NaN.
-template <class T, class A, class Far>
-xsimd::batch<T, A> by_angle(const xsimd::batch<T, A>& x, const xsimd::batch<T, A>& near, const Far& far) {
-  const auto within = xsimd::abs(x) <= HalfTurn<T, A>::limit;
-  return xsimd::all(within) ? near : far_angles(x, near, within, far);
+/// near(Angle of |x|) within the limit, and far(lane) by the C library beyond it and for NaN.
+template <class T, class A, class Near, class Far>
+xsimd::batch<T, A> by_angle(const xsimd::batch<T, A>& x, const Near& near, const Far& far) {
+  const xsimd::batch<T, A> size = xsimd::abs(x), y = near(Angle<T, A>(size));
+  const auto within = size <= Angle<T, A>::limit;
+  return xsimd::all(within) ? y : far_angles(x, y, within, far);
 }
 
 template <std::floating_point T, class A>
 xsimd::batch<T, A> sin(const xsimd::batch<T, A>& x) {
-  return by_angle(x, HalfTurn<T, A>(x, T(0)).sin(), [](T lane) { return std::sin(lane); });
+  return by_angle(
+      x,
+      [&x](const auto& angle) {
+        return angle.by_parity(angle.sin(), angle.cos()) ^ angle.sign_from(angle.k, 2) ^ xsimd::bitofsign(x);
+      },
+      [](T lane) { return std::sin(lane); });
 }
 template <std::floating_point T, class A>
 xsimd::batch<T, A> cos(const xsimd::batch<T, A>& x) {
-  return by_angle(x, -HalfTurn<T, A>(x, T(0.5)).sin(), [](T lane) { return std::cos(lane); });
+  return by_angle(
+      x,
+      [](const auto& angle) {
+        return angle.by_parity(angle.cos(), angle.sin()) ^ angle.sign_from(angle.k + Bits<T, A>(1), 2);
+      },
+      [](T lane) { return std::cos(lane); });
 }
 template <std::floating_point T, class A>
 xsimd::batch<T, A> tan(const xsimd::batch<T, A>& x) {
-  return by_angle(x, HalfTurn<T, A>(x, T(0)).sin() / -HalfTurn<T, A>(x, T(0.5)).sin(),
-                  [](T lane) { return std::tan(lane); });
+  return by_angle(
+      x,
+      [&x](const auto& angle) {
+        const auto s = angle.sin(), c = angle.cos();
+        const auto size = angle.by_parity(s, c) / angle.by_parity(c, s);
+        return size ^ angle.sign_from(angle.k, 1) ^ xsimd::bitofsign(x);
+      },
+      [](T lane) { return std::tan(lane); });
 }
 
 }  // namespace xtape::detail::ops

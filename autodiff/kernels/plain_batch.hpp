@@ -82,10 +82,6 @@ batch<T, A> select(const batch_bool<T, A>& condition, const batch<T, A>& a, cons
   return batch<T, A>(condition.lanes ? a.lanes : b.lanes);
 }
 template <class T, class A>
-batch<T, A> min(const batch<T, A>& a, const batch<T, A>& b) {
-  return select(a < b, a, b);
-}
-template <class T, class A>
 bool all(const batch_bool<T, A>& x) {
   bool result = true;
   for (std::size_t i = 0; i < batch<T, A>::size; ++i) result &= x.lanes[i] != 0;

@@ -7,7 +7,7 @@
 #include "base/text.hpp"
 #include "detect_anomaly.hpp"
 #include "indices.hpp"
-#include "kernels/update_steps.hpp"
+#include "kernels/optimizer_steps.hpp"
 #include "tensor.hpp"
 
 /// For libraries of layers; models and their training have no use for it.

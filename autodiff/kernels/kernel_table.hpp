@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstddef>
 
-#include "update_steps.hpp"
+#include "optimizer_steps.hpp"
 
 namespace xtape::detail {
 

@@ -13,7 +13,7 @@
 #include "matrix_kernels.hpp"
 #include "normalization_kernels.hpp"
 #include "reduction_kernels.hpp"
-#include "update_kernels.hpp"
+#include "optimizer_kernels.hpp"
 
 namespace xtape::detail {
 namespace {

@@ -17,7 +17,7 @@
 #include <type_traits>
 
 #include "../base/make_like.hpp"
-#include "accumulate.hpp"
+#include "adjoint_sums.hpp"
 #include "backward.hpp"
 #include "observer.hpp"
 

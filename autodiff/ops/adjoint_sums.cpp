@@ -1,5 +1,5 @@
 // The sums that collect adjoints, as operations.
-#include "../tape/accumulate.hpp"
+#include "../tape/adjoint_sums.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // The one thing that the tape takes from the operations above it: adjoints are summed by operations, so that
-// gradients of gradients can be recorded. Defined in ops/accumulate.cpp.
+// gradients of gradients can be recorded. Defined in ops/adjoint_sums.cpp.
 #pragma once
 #include "../tensor.hpp"
 

@@ -1,6 +1,7 @@
-// Every elementwise operation: its value and, right under it, its derivative. The same text runs on
-// batches of numbers (one fused pass) and on Tensors (recorded, so that gradients can be differentiated). No
-// xtensor here.
+// The rules of elementwise operations: each has its value and, right under it, its derivative; here
+// arithmetic, powers, exponentials, logarithms and angles, in files beside this one activations, selection
+// and losses. The same text runs on batches of numbers (one fused pass) and on Tensors (recorded, so that
+// gradients can be differentiated). No xtensor here.
 //
 // A unary operation gives `derivative(x)`, or `derivative_from_output(y)` where that needs less: what the
 // rule keeps follows from which one it is. Others give gradient<I>(g, x…, y), the adjoint of input I for the
@@ -358,13 +359,6 @@ struct Cosh {
   static constexpr const char* name = "cosh";
   static auto value(auto x) { return cosh(x); }
   static auto derivative(auto x) { return sinh(x); }
-};
-
-template <class T>
-struct Tanh {
-  static constexpr const char* name = "tanh";
-  static auto value(auto x) { return tanh(x); }
-  static auto derivative_from_output(auto y) { return T(1) - square(y); }
 };
 
 template <class T>

@@ -3,6 +3,8 @@
 #include <type_traits>
 
 #include "activation_rules.hpp"
+#include "loss_rules.hpp"
+#include "selection_rules.hpp"
 
 namespace xtape::detail {
 

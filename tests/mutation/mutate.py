@@ -26,8 +26,8 @@ NOTHING_TO_MUTATE = {("elementwise.cpp", "recorded_gradient"), ("elementwise.cpp
 EQUIVALENT = {
     ("activation_rules.hpp", "Elu::derivative", "T(0) → T(1) [2]"):
         "a limit for what is selected only below 0",
-    ("activation_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
-    ("activation_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
+    ("selection_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
+    ("selection_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("elementwise.cpp", "add_gradient", "true → false"): "a place of its own instead of the adjoint's",
     ("elementwise.cpp", "add_gradient", "T(0) → T(1) [2]"): "times a slope that is 0 there",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2)"): "what is not 0",

@@ -8,12 +8,10 @@
 #include <thread>
 
 #include "../check_close.hpp"
-#include "thread_scope.hpp"
 
 #include <nn/nn.hpp>
 
 using namespace xtape;
-using test::same_bits;
 
 namespace {
 

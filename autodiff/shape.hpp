@@ -87,12 +87,13 @@ class SmallVector {
   }
   void insert(std::size_t at, I item) {
     require_rank(size_ + 1u);
+    if (at != size_) checked(at);
     std::copy_backward(begin() + at, end(), end() + 1);
     items_[at] = item;
     ++size_;
   }
   void erase(std::size_t at) {
-    std::copy(begin() + at + 1, end(), begin() + at);
+    std::copy(begin() + checked(at) + 1, end(), begin() + at);
     --size_;
   }
   void resize(std::size_t n, I value = I{}) {

@@ -203,7 +203,9 @@ class Tensor {
   void set_grad(const Tensor& gradient);
   /// New elements for a leaf or a constant, in place: all that shares the value sees them, and a recording
   /// that kept the old ones refuses to be replayed. Error for another shape, and for a recorded tensor.
-  void assign(const Tensor& value);
+  void assign(const Tensor& value) &;
+  /// Error where nobody else would see the new elements, as those of slice(x, 0), which is a copy.
+  void assign(const Tensor& value) &&;
 
   /// The elements of a leaf or a constant, to be written in place by an optimiser; counts as an assign().
   T* begin_update();
@@ -214,7 +216,10 @@ class Tensor {
   static Tensor uninitialized(const Shape& shape, const char* op = "Tensor") {
     return Tensor(detail::Handle{detail::make_value(shape, sizeof(T), op), {}});
   }
-  T* mutable_data() { return reinterpret_cast<T*>(handle_.value->data); }
+  T* mutable_data() {
+    checked();
+    return reinterpret_cast<T*>(handle_.value->data);
+  }
 
  private:
   const detail::Value& checked() const {

@@ -53,17 +53,10 @@ class Module {
  public:
   using value_type = T;
   Module() = default;
-  Module(const Module& other) : training_(other.training_) { other.require_sharing(); }
-  Module(Module&& other) noexcept : training_(other.training_) {}
-  Module& operator=(const Module& other) {
-    if (this != &other) other.require_sharing();
-    training_ = other.training_;
-    return *this;
+  Module(const Module& other) : training_(other.training_), holds_shared_(other.holds_shared_) {
+    other.require_sharing();
   }
-  Module& operator=(Module&& other) noexcept {
-    training_ = other.training_;
-    return *this;
-  }
+  Module(Module&& other) noexcept : training_(other.training_), holds_shared_(other.holds_shared_) {}
   virtual ~Module() = default;
 
   virtual Tensor<T> forward(const Tensor<T>& x) = 0;
@@ -100,6 +93,20 @@ class Module {
   bool training() const { return training_; }
 
  protected:
+  // For the classes: through a reference to a module of any class it would assign nothing of that.
+  Module& operator=(const Module& other) {
+    if (this != &other) other.require_sharing();
+    training_ = other.training_;
+    holds_shared_ = other.holds_shared_;
+    return *this;
+  }
+  Module& operator=(Module&& other) noexcept {
+    training_ = other.training_;
+    holds_shared_ = other.holds_shared_;
+    return *this;
+  }
+  /// Says that this module holds others by shared pointers: to copy it is an error, as those would be shared.
+  void hold_shared() { holds_shared_ = true; }
   /// A layer on its own, as Sequential keeps it: moved, or sharing the parameters of one that has a name.
   template <class M>
   static std::shared_ptr<Module> shared(M&& layer) {
@@ -150,8 +157,12 @@ class Module {
   void require_sharing() const;
   void require_named(Module& model);
 
+  static std::uint64_t next_number();
+
   bool training_ = true;
-  std::atomic<Module*> named_in_ = nullptr;  ///< the outermost caller that was found to name this one
+  bool holds_shared_ = false;                   ///< modules that a copy of this one would share
+  const std::uint64_t number_ = next_number();  ///< its own; an address may be that of a module before
+  std::atomic<std::uint64_t> named_in_ = 0;     ///< the outermost caller that was found to name this one
 };
 
 /// While it lives, sees the calls of modules by this thread, those through Module::operator(). Observers nest
@@ -195,7 +206,8 @@ class Sequential : public Module<T> {
   requires std::derived_from<std::remove_cvref_t<M>, Module<T>>
   void add(M&& layer) { add(this->shared(std::forward<M>(layer))); }
   std::size_t size() const { return layers_.size(); }
-  Module<T>& operator[](std::size_t i) { return *layers_.at(i); }
+  /// Error for i from size() on.
+  Module<T>& operator[](std::size_t i);
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override;
   std::string describe() const override { return "Sequential"; }

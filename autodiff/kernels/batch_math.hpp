@@ -1,7 +1,7 @@
 // Exponentials, the logarithm and angles of batches: xsimd's are slower where an architecture lacks
 // conversions to integers, and choose the reduction of an angle by the whole batch, so that a result would
-// depend on its neighbours. Within 4 units of the last place, which tests/test_kernels.cpp checks; results
-// under the normal range may be 0.
+// depend on its neighbours. Within 4 units of the last place, which tests/kernels/test_kernels.cpp checks;
+// results under the normal range may be 0.
 #pragma once
 #include <cmath>
 #include <concepts>

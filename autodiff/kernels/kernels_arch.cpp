@@ -12,8 +12,8 @@
 #include "elementwise_kernels.hpp"
 #include "matrix_kernels.hpp"
 #include "normalization_kernels.hpp"
-#include "reduction_kernels.hpp"
 #include "optimizer_kernels.hpp"
+#include "reduction_kernels.hpp"
 
 namespace xtape::detail {
 namespace {

@@ -24,7 +24,8 @@ Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOption
         op,
         "the output does not depend on any tensor that requires a gradient, as nothing is recorded here: "
         "compute it in a scope of EnableGrad, or outside of NoGrad. A rule of custom() runs without "
-        "recording, unless create_graph is set");
+        "recording, unless create_graph is set; so do the function of a checkpoint in its forward pass, and "
+        "models in evaluate and summary");
   if (options.seed.defined()) {
     if (!(options.seed.shape() == output.shape()))
       throw Error(op, "the seed has the shape " + to_string(options.seed.shape()) + ", the output " +
@@ -101,7 +102,9 @@ std::vector<Tensor<T>> grad(const Tensor<T>& output, std::vector<Tensor<std::typ
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].requires_grad())
       throw Error("grad",
-                  "input " + std::to_string(i) + " does not require a gradient: make it with parameter()");
+                  "input " + std::to_string(i) +
+                      " does not require a gradient: it is a constant. Make it with parameter() before what "
+                      "is computed from it; a tensor that was computed must have been recorded");
     targets.push_back({inputs[i].handle().node.get(), {}});
   }
   detail::Pass pass(options.retain_tape, options.create_graph, std::move(targets));

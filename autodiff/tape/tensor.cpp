@@ -108,7 +108,17 @@ void Tensor<T>::set_grad(const Tensor& gradient) {
 }
 
 template <class T>
-void Tensor<T>::assign(const Tensor& value) {
+void Tensor<T>::assign(const Tensor& value) && {
+  if (handle_.value && handle_.value.unique())
+    throw Error("assign",
+                "the tensor of shape " + to_string(shape()) +
+                    " is a temporary, and nobody would see its new elements: slice() and most other "
+                    "operations copy. Assign to the whole tensor");
+  assign(value);
+}
+
+template <class T>
+void Tensor<T>::assign(const Tensor& value) & {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
   T* const to = begin_update();

@@ -39,6 +39,7 @@ std::string Linear<T>::describe() const {
 template <class T>
 Residual<T>::Residual(std::shared_ptr<Module<T>> module) : module_(std::move(module)) {
   if (!module_) throw Error("Residual", "the module is null");
+  this->hold_shared();
 }
 
 template <class T>

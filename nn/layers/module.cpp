@@ -45,15 +45,26 @@ Module<T>::SharingScope::~SharingScope() {
 template <class T>
 void Module<T>::require_sharing() const {
   auto& original = const_cast<Module&>(*this);  // whose members() names what is in it
-  if (sharing || original.state_dict().empty()) return;
+  if (sharing) return;
+  const bool has_state = !original.state_dict().empty();
+  if (!has_state && !holds_shared_) return;
   throw Error("Module", "a copy of " + describe() +
-                            " would share its parameters, and train them with its own: pass it by "
+                            (has_state ? " would share its parameters, and train them with its own"
+                                       : " would share its layers, and their mode") +
+                            ": pass it by "
                             "reference, std::move it, or hold it by a std::shared_ptr");
 }
 
 template <class T>
+std::uint64_t Module<T>::next_number() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
+
+template <class T>
 Module<T>::Call::Call(Module& module) : module_(module), model_(called_model<T>), observer_(observer<T>) {
-  if (model_ && module.named_in_.load(std::memory_order_relaxed) != model_) module.require_named(*model_);
+  if (model_ && module.named_in_.load(std::memory_order_relaxed) != model_->number_)
+    module.require_named(*model_);
   if (observer_) observer_->begin(module);
   if (!model_) called_model<T> = &module;
 }
@@ -72,7 +83,7 @@ template <class T>
 void Module<T>::require_named(Module& model) {
   const auto modules = model.named_modules();
   if (std::ranges::any_of(modules, [this](const auto& entry) { return entry.second == this; })) {
-    named_in_.store(&model, std::memory_order_relaxed);
+    named_in_.store(model.number_, std::memory_order_relaxed);
     return;
   }
   const auto own = named_parameters(), known = model.named_parameters();
@@ -159,6 +170,15 @@ template <class T>
 void Sequential<T>::add(std::shared_ptr<Module<T>> layer) {
   if (!layer) throw Error("Sequential", "a layer is null");
   layers_.push_back(std::move(layer));
+  this->hold_shared();
+}
+
+template <class T>
+Module<T>& Sequential<T>::operator[](std::size_t i) {
+  if (i >= layers_.size())
+    throw Error("Sequential", "there is no layer " + std::to_string(static_cast<std::ptrdiff_t>(i)) + " of " +
+                                  std::to_string(layers_.size()));
+  return *layers_[i];
 }
 
 template <class T>

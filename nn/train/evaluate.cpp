@@ -28,6 +28,9 @@ double accuracy(const Tensor<T>& logits, const Indices& labels) {
   const T* row = logits.data();
   const auto classes = static_cast<std::ptrdiff_t>(logits.shape()[1]);
   for (const std::ptrdiff_t label : labels.values()) {
+    if (label < 0 || label >= classes)
+      throw Error("accuracy", "label " + std::to_string(label) + " is not one of the " +
+                                  std::to_string(classes) + " classes from 0");
     const bool has_nan = std::any_of(row, row + classes, [](T x) { return std::isnan(x); });
     right += !has_nan && std::max_element(row, row + classes) - row == label;
     row += classes;

@@ -35,6 +35,15 @@ compile "$work/branch" "$work/branch.cpp" >"$work/branch.log" 2>&1
 check "a branch inside map does not compile, and the message says what to write" \
   grep -q 'has no truth value: write where(x > 0, a, b) for a branch' "$work/branch.log"
 
+cat >"$work/override.cpp" <<'END'
+#include <nn/nn.hpp>
+struct Net : xtape::nn::Module<double> {
+  std::vector<xtape::Tensor<double>> parameters() override { return {}; }
+};
+END
+compile "$work/override" "$work/override.cpp" >"$work/override.log" 2>&1
+check "a model that overrides parameters() does not compile" grep -q 'final' "$work/override.log"
+
 batches='' # of a library without xsimd: elementwise operations are tried without it, too
 grep -q xsimd "$pc" || batches=-DXTAPE_WITHOUT_XSIMD
 

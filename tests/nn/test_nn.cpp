@@ -84,6 +84,21 @@ TEST_CASE("a module with parameters moves, and is not copied: the copy would be 
   const auto by_value = [](TwoBranches) {};
   CHECK_THROWS_AS(by_value(model), Error);
 
+  // A layer of a chain is a Module, through which nothing but the mode could be assigned.
+  static_assert(!std::is_assignable_v<nn::Module<double>&, nn::Linear<double>>);
+  static_assert(std::is_copy_assignable_v<nn::Tanh<double>> && std::is_move_assignable_v<nn::Linear<double>>);
+  CHECK_THROWS_WITH_AS(chain[1], "[Sequential] there is no layer 1 of 1", Error);
+  // Without parameters, too, the layers of a chain would be shared, and their mode.
+  nn::Sequential<double> noise{nn::Dropout<double>(0.5)};
+  CHECK_THROWS_WITH_AS(nn::Sequential<double>{noise},
+                       "[Module] a copy of Sequential would share its layers, and their mode: pass it by "
+                       "reference, std::move it, or hold it by a std::shared_ptr",
+                       Error);
+  const nn::Residual<double> residual{nn::Tanh<double>()};
+  CHECK_THROWS_AS(nn::Residual<double>{residual}, Error);
+  const nn::Sequential<double> moved = std::move(noise);
+  CHECK(moved.size() == 1);
+
   // Nothing to share.
   const nn::Dropout<double> dropout(0.25);
   CHECK(nn::Dropout<double>(dropout).describe() == "Dropout(0.25)");

@@ -267,6 +267,8 @@ TEST_CASE("what cannot be trained or evaluated is refused") {
 TEST_CASE("accuracy: the largest logit, the first of equals, never NaN") {
   CHECK(nn::accuracy(Tensor<float>{{1, 2}, {2, 1}, {3, 3}}, {1, 0, 0}) == 1);
   CHECK(nn::accuracy(Tensor<double>{{1, 2}, {2, 1}, {3, 3}}, {0, 0, 1}) == 1.0 / 3);
+  CHECK_THROWS_WITH_AS(nn::accuracy(Tensor<double>{{1, 2}}, {2}),
+                       "[accuracy] label 2 is not one of the 2 classes from 0", Error);
   CHECK(nn::accuracy(Tensor<double>{{not_a_number, not_a_number}, {0.0, 1.0}}, {0, 1}) == 0.5);
   CHECK(nn::accuracy(Tensor<double>{{1.0, not_a_number}, {not_a_number, 1.0}, {0.0, 1.0}}, {0, 1, 1}) ==
         1.0 / 3);

@@ -184,7 +184,9 @@ TEST_CASE("backward and grad") {
       "the output does not depend on any tensor that requires a gradient, as nothing is recorded here: "
       "compute "
       "it in a scope of EnableGrad, or outside of NoGrad. A rule of custom() runs without recording, unless "
-      "create_graph is set";
+      "create_graph is set; so do the function of a checkpoint in its forward pass, and models in evaluate "
+      "and "
+      "summary";
   throws("[grad] " + not_recorded, [] {
     const auto x = v(3);
     sum(custom<double>("mine", {x}, x.detach(), [&](const auto& g) {
@@ -195,10 +197,20 @@ TEST_CASE("backward and grad") {
     const NoGrad off;
     sum(v(3)).backward();
   });
-  throws("[grad] input 1 does not require a gradient: make it with parameter()", [] {
-    const auto x = v(3);
-    grad(sum(x), {x, ones<double>({3})});
+  throws("[assign] the tensor of shape (2,) is a temporary, and nobody would see its new elements", [] {
+    Tensor<double> y{{1.0, 2.0}, {3.0, 4.0}};
+    slice(y, 0).assign(Tensor<double>{9.0, 9.0});
   });
+  throws("[Tensor] the tensor is empty", [] { Tensor<double>().mutable_data(); });
+  throws("[shape] index 5 is out of range", [] { Shape{2, 3}.erase(5); });
+  throws("[shape] index 0 is out of range", [] { Shape().erase(0); });
+  throws("[shape] index 7 is out of range", [] { Shape{2}.insert(7, 3); });
+  throws(
+      "[grad] input 1 does not require a gradient: it is a constant. Make it with parameter() before what ",
+      [] {
+        const auto x = v(3);
+        grad(sum(x), {x, ones<double>({3})});
+      });
   throws("[jvp] the direction has the shape (2,), x (3,)",
          [] { jvp([](const auto& a) { return exp(a); }, ones<double>({3}), ones<double>({2})); });
   throws("[grad] the leaf has no gradient: call backward() on what was computed from it",

@@ -249,6 +249,15 @@ TEST_CASE("filled tensors") {
   CHECK(arange<double>(3, 0, 1).size() == 0);
 }
 
+TEST_CASE("random numbers are the same bits on every machine") {
+  random::seed(7);
+  check_close(random::normal<double>({4}),
+              {0x1.9765fb74c31bfp+0, -0x1.0cb45202c73d6p-1, 0x1.8e3ca64978f4cp-2, -0x1.417743bf70936p-2}, 0);
+  check_close(random::normal<float>({4}), {0x1.09d0f6p-1f, 0x1.7f808cp-3f, 0x1.88cb7cp+0f, -0x1.1ab636p+0f},
+              0);
+  check_close(random::uniform<double>({2}), {0x1.075471dcf9bd4p-2, 0x1.6f91557a5c239p-1}, 0);
+}
+
 TEST_CASE("random numbers are reproducible and distributed as they say") {
   random::seed(42);
   const Tensor<double> a = random::normal<double>({1000}, 2, 3);

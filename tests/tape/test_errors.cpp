@@ -197,16 +197,30 @@ TEST_CASE("backward and grad") {
     const NoGrad off;
     sum(v(3)).backward();
   });
-  throws("[assign] the tensor of shape (2,) is a temporary, and nobody would see its new elements", [] {
-    Tensor<double> y{{1.0, 2.0}, {3.0, 4.0}};
-    slice(y, 0).assign(Tensor<double>{9.0, 9.0});
-  });
-  throws("[Tensor] the tensor is empty", [] { Tensor<double>().mutable_data(); });
-  throws("[shape] index 5 is out of range", [] { Shape{2, 3}.erase(5); });
-  throws("[shape] index 0 is out of range", [] { Shape().erase(0); });
-  throws("[shape] index 7 is out of range", [] { Shape{2}.insert(7, 3); });
   throws(
-      "[grad] input 1 does not require a gradient: it is a constant. Make it with parameter() before what ",
+      "[assign] the tensor of shape (2,) is a temporary, and nobody would see its new elements: slice() and "
+      "most "
+      "other operations copy. Assign to the whole tensor",
+      [] {
+        Tensor<double> y{{1.0, 2.0}, {3.0, 4.0}};
+        slice(y, 0).assign(Tensor<double>{9.0, 9.0});
+      });
+  throws("[Tensor] the tensor is empty: it was default-constructed or moved from, and never given a value",
+         [] { Tensor<double>().mutable_data(); });
+  throws(
+      "[shape] index 5 is out of range for (2, 3): tensor.shape(i) is what counts negative ones from the end",
+      [] {
+        Shape{2, 3}.erase(5);
+      });
+  throws("[shape] index 0 is out of range for (): tensor.shape(i) is what counts negative ones from the end",
+         [] { Shape().erase(0); });
+  throws(
+      "[shape] index 7 is out of range for (2,): tensor.shape(i) is what counts negative ones from the end",
+      [] { Shape{2}.insert(7, 3); });
+  throws(
+      "[grad] input 1 does not require a gradient: it is a constant. Make it with parameter() before what is "
+      "computed "
+      "from it; a tensor that was computed must have been recorded",
       [] {
         const auto x = v(3);
         grad(sum(x), {x, ones<double>({3})});

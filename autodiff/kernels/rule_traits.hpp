@@ -1,5 +1,6 @@
 // What follows from a rule of an elementwise operation: how it gives its derivative, and what that keeps.
 #pragma once
+#include <array>
 #include <type_traits>
 
 #include "activation_rules.hpp"
@@ -63,6 +64,24 @@ constexpr bool passes_adjoint(unsigned i) {
     return Rule::passes_adjoint[i];
   else
     return false;
+}
+
+/// The same for all inputs, for code that serves many rules.
+struct RuleTraits {
+  std::array<unsigned, 3> kept{};
+  std::array<bool, 3> passes_adjoint{};
+};
+
+template <class Rule>
+constexpr RuleTraits traits_of() {
+  RuleTraits traits;
+  for (unsigned i = 0; i < 3; ++i) {
+    if constexpr (requires { Rule::keeps; })
+      if (i >= Rule::keeps.size()) break;
+    traits.kept[i] = kept_by<Rule>(i);
+    if (i == 0 || requires { Rule::passes_adjoint; }) traits.passes_adjoint[i] = passes_adjoint<Rule>(i);
+  }
+  return traits;
 }
 
 /// The adjoint of input I, on numbers or tensors.

@@ -16,11 +16,9 @@ Operand<T> operand(const Tensor<T>& x) {
 
 /// What a rule says of itself, so that one function serves all rules of N operands.
 template <class T, std::size_t N>
-struct Description {
-  std::size_t number = 0;
+struct Description : RuleTraits {
+  std::size_t number = 0;  ///< op_number
   bool is_length = false;
-  std::array<unsigned, N> kept{};
-  std::array<bool, N> passes_adjoint{};
   /// The gradient of each input for the adjoint g, from what the node keeps: as recorded operations.
   std::array<Tensor<T> (*)(const void* rule, const Gradients<T>& d, const Tensor<T>& g), N> recorded{};
 };
@@ -40,8 +38,7 @@ inline constexpr bool is_length = requires {
 
 template <class T, class Rule, std::size_t... I>
 constexpr Description<T, sizeof...(I)> describe(std::index_sequence<I...>) {
-  Description<T, sizeof...(I)> of{
-      op_number<Rule>, is_length<Rule>, {kept_by<Rule>(I)...}, {passes_adjoint<Rule>(I)...}};
+  Description<T, sizeof...(I)> of{traits_of<Rule>(), op_number<Rule>, is_length<Rule>};
   if constexpr (is_differentiable<Rule>)
     ((of.recorded[I] =
           [](const void* rule, const Gradients<T>& d, const Tensor<T>& g) {

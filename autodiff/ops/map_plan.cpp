@@ -9,25 +9,8 @@
 namespace xtape::detail {
 namespace {
 
-/// What a plan has to know of an operation, by op_number; see rule_traits.hpp.
-struct OpTraits {
-  std::array<unsigned, 3> kept{};
-  std::array<bool, 3> passes{};
-};
-
-template <class Rule>
-constexpr OpTraits traits_of() {
-  OpTraits traits;
-  for (unsigned i = 0; i < 3; ++i) {
-    if constexpr (requires { Rule::keeps; })
-      if (i >= Rule::keeps.size()) break;
-    traits.kept[i] = kept_by<Rule>(i);
-    if (i == 0 || requires { Rule::passes_adjoint; }) traits.passes[i] = passes_adjoint<Rule>(i);
-  }
-  return traits;
-}
-
-constexpr OpTraits op_traits[] = {
+/// By op_number.
+constexpr RuleTraits op_traits[] = {
 #define XTAPE_UNARY(Op) traits_of<ops::Op<float>>(),
 #define XTAPE_BINARY XTAPE_UNARY
 #define XTAPE_TERNARY XTAPE_UNARY
@@ -208,7 +191,7 @@ void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) 
       adjoint_[to] = add_slot({});
       owned_[to] = true;
       first_call_[to] = static_cast<std::int32_t>(calls_.size());
-    } else if (first && op_traits[i.op].passes[a] && (!owned_[place] || a + 1 == last)) {
+    } else if (first && op_traits[i.op].passes_adjoint[a] && (!owned_[place] || a + 1 == last)) {
       adjoint_[to] = own;
       owned_[to] = std::exchange(owned_[place], false);
       continue;

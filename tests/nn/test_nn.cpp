@@ -1,6 +1,7 @@
 // The thin layer: modules, losses, optimisers.
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <set>
 
 #include "../check_close.hpp"
@@ -222,6 +223,26 @@ TEST_CASE("a layer that members() leaves out is an error where it is called, and
       "[Trainer] the loss depends on none of the optimiser's parameters: make it with those of "
       "this model",
       Error);
+}
+
+TEST_CASE("a model at the address of one that is gone names its layers itself") {
+  struct Borrower : nn::Module<double> {
+    nn::Linear<double>& borrowed;
+    bool names_it;
+    nn::Linear<double> own{2, 2};
+    Borrower(nn::Linear<double>& layer, bool names) : borrowed(layer), names_it(names) {}
+    Tensor<double> forward(const Tensor<double>& x) override { return borrowed(own(x)); }
+    void members(nn::Members<double>& m) override {
+      m.module("own", own);
+      if (names_it) m.module("borrowed", borrowed);
+    }
+  };
+  const Tensor<double> x = ones<double>({1, 2});
+  nn::Linear<double> layer(2, 2);
+  std::optional<Borrower> model(std::in_place, layer, true);
+  (*model)(x);
+  model.emplace(layer, false);
+  CHECK_THROWS_AS((*model)(x), Error);
 }
 
 TEST_CASE("a layer without parameters that is not named follows the mode of the model") {

@@ -1,4 +1,4 @@
-// Precompiled for the tests: what nearly all of them read. Each still includes what it uses.
+// Precompiled for the tests: what nearly all of them read.
 #include <string>
 #include <vector>
 

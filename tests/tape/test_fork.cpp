@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../check_close.hpp"
+#include "sanitizers.hpp"
 #include "thread_scope.hpp"
 
 #include <autodiff/autodiff.hpp>
@@ -22,20 +23,8 @@ namespace {
 
 // The thread sanitizer does not follow a process that has forked with threads, and a child may wait for ever
 // for what another thread held of the address sanitizer's memory.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool follows_threads = false;
-#elif defined(__has_feature)
-constexpr bool follows_threads = !__has_feature(thread_sanitizer) && !__has_feature(address_sanitizer);
-#else
-constexpr bool follows_threads = true;
-#endif
-#if defined(__SANITIZE_THREAD__)
-constexpr bool follows_forks = false;
-#elif defined(__has_feature)
-constexpr bool follows_forks = !__has_feature(thread_sanitizer);
-#else
-constexpr bool follows_forks = true;
-#endif
+constexpr bool follows_forks = !test::thread_sanitizer;
+constexpr bool follows_threads = follows_forks && !test::address_sanitizer;
 
 bool is_child = false;
 

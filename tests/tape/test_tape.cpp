@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "../check_close.hpp"
+#include "sanitizers.hpp"
 
 #include <nn/nn.hpp>
 
@@ -16,14 +17,6 @@ using namespace xtape::test;
 namespace {
 
 Tape& tape() { return Tape::current(); }
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool address_sanitizer = true;  // it keeps released blocks, and the pool hands them to it
-#elif defined(__has_feature)
-constexpr bool address_sanitizer = __has_feature(address_sanitizer);
-#else
-constexpr bool address_sanitizer = false;
-#endif
 
 std::size_t resident_kilobytes() {
   std::ifstream file("/proc/self/statm");
@@ -248,7 +241,7 @@ TEST_CASE("10,000 training steps leave memory flat, also with a loss that outliv
       }
     }
     CHECK(memory_use().live <= live + (1 << 17));
-    if (!address_sanitizer) {
+    if (!address_sanitizer) {  // it keeps released blocks, and the pool hands them to it
       CHECK(memory_use().heap_calls <= heap_calls + 2);
       CHECK(resident_kilobytes() <= resident + 512);
     }

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "../check_close.hpp"
+#include "sanitizers.hpp"
 
 #include <nn/nn.hpp>
 
@@ -15,14 +16,8 @@ using namespace xtape;
 
 namespace {
 
-// Under the address sanitizer the pool keeps nothing, and the heap keeps what was freed.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool keeps_blocks = false;
-#elif defined(__has_feature)
-constexpr bool keeps_blocks = !__has_feature(address_sanitizer);
-#else
-constexpr bool keeps_blocks = true;
-#endif
+// Under it the pool keeps nothing, and the heap keeps what was freed.
+constexpr bool keeps_blocks = !test::address_sanitizer;
 
 /// Bytes of memory that the process occupies.
 std::size_t resident() {

@@ -55,7 +55,12 @@ class AuditObserver : public Observer {
  public:
   explicit AuditObserver(Recording<T>& run) : run_(run) {}
   void forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) override {
-    if (!y.node) return;
+    if (!y.node) {
+      // An operation without a rule, such as the moments of x, helps one that has the rule for both.
+      if (recording && std::ranges::any_of(inputs, [](const Handle* input) { return bool(input->node); }))
+        helpers_.push_back(y.value);
+      return;
+    }
     if (y.value->item_size != sizeof(T) || std::ranges::any_of(inputs, [](const Handle* input) {
           return input->value && input->value->item_size != sizeof(T);
         }))
@@ -64,7 +69,7 @@ class AuditObserver : public Observer {
     run_.operations.push_back({y.node, copy_of<T>(y), {}});
     for (const Handle* input : inputs) {
       Node* const node = input->node.get();
-      if (!input->value || (node && !node->is_leaf())) continue;
+      if (!input->value || (node && !node->is_leaf()) || is_helper(*input)) continue;
       const std::size_t bits = hash_of(input->value->template elements<T>(), input->value->size);
       run_.operations.back().given.push_back({node, bits});
       if (node && seen_.insert(node).second) run_.leaves.push_back(*input);
@@ -72,8 +77,13 @@ class AuditObserver : public Observer {
   }
 
  private:
+  bool is_helper(const Handle& x) const {
+    return std::ranges::any_of(helpers_, [&](const ValueRef& one) { return one.get() == x.value.get(); });
+  }
+
   Recording<T>& run_;
   std::unordered_set<Node*> seen_;
+  std::vector<ValueRef> helpers_;
 };
 
 template <class T>

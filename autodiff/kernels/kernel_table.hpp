@@ -90,7 +90,7 @@ struct Kernels {
   /// dx = g / (how many x are y) where x = y, else 0; NaN where y is.
   void (*extreme_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                            std::size_t inner);
-  /// dx = g x / y, 0 where y is.
+  /// dx = g (x / y), 0 where y is.
   void (*norm_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                         std::size_t inner);
   /// dx = y (g − Σ g y)
@@ -99,21 +99,25 @@ struct Kernels {
   void (*log_softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n,
                                std::size_t inner);
 
-  /// The mean of each line along the first axis of x (n, inner), in two parts, whose sum the type could not
-  /// hold, and Σ (x − mean)²: both exact where all of a line is one number. `moments` is (3, inner).
-  void (*moments)(T* moments, const T* x, std::size_t n, std::size_t inner);
+  /// `moments` (4, inner) of each line along the first axis of x (n, inner): its mean in two parts, whose sum
+  /// the type could not hold, Σ (x − mean)², which like these is exact where all of a line is one number, and
+  /// 1/√(the third / n + epsilon), 0 where that root is.
+  void (*moments)(T* moments, const T* x, std::size_t n, std::size_t inner, T epsilon);
 
-  // Normalisation of x (rows, n) along its columns (batch) or rows (layer): x̂ = (x − mean) · inverse,
-  // y = gamma x̂ + beta. `moments` is (4, n) or (4, rows): those of above and 1/√(variance + epsilon). The
-  // gradients add to dgamma and dbeta; dx may be null, or g itself.
-  void (*batch_norm)(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows,
-                     std::size_t n, T epsilon);
-  void (*batch_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
-                              const T* gamma, const T* moments, std::size_t rows, std::size_t n);
-  void (*layer_norm)(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows,
-                     std::size_t n, T epsilon);
-  void (*layer_norm_gradient)(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x,
-                              const T* gamma, const T* moments, std::size_t rows, std::size_t n);
+  // Normalisation of x (rows, n) by the moments (4, n) of its columns, or (rows, 4) of its rows:
+  // x̂ = (x − mean) / √(variance + epsilon), y = gamma x̂ + beta.
+  void (*normalize_columns)(T* y, const T* x, const T* gamma, const T* beta, const T* moments,
+                            std::size_t rows, std::size_t n);
+  void (*normalize_rows)(T* y, const T* x, const T* gamma, const T* beta, const T* moments, std::size_t rows,
+                         std::size_t n);
+  /// sums (2, n) = Σ g and Σ g x̂ over the rows.
+  void (*sums_of_columns)(T* sums, const T* g, const T* x, const T* moments, std::size_t rows, std::size_t n);
+  void (*sums_of_rows)(T* sums, const T* g, const T* x, const T* moments, std::size_t rows, std::size_t n);
+  /// dx = (the inverse) (gamma g − its mean − x̂ · the mean of gamma g x̂), means along the line. dx may be g.
+  void (*normalize_columns_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* gamma,
+                                     const T* moments, const T* sums, std::size_t rows, std::size_t n);
+  void (*normalize_rows_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* gamma,
+                                  const T* moments, std::size_t rows, std::size_t n);
 
   // Matrices.
   /// C (M,N) = op(A) (M,K) op(B) (K,N); a transposed B has at most gemm_packed_limit elements.

@@ -84,10 +84,12 @@ constexpr Kernels<T> make_table(const char* name) {
   k.log_softmax_gradient = log_softmax_gradient<B, T>;
 
   k.moments = moments<B, T>;
-  k.batch_norm = batch_norm<B, T>;
-  k.batch_norm_gradient = batch_norm_gradient<B, T>;
-  k.layer_norm = layer_norm<B, T>;
-  k.layer_norm_gradient = layer_norm_gradient<B, T>;
+  k.normalize_columns = normalize_columns<B, T>;
+  k.normalize_rows = normalize_rows<B, T>;
+  k.sums_of_columns = normalized_sums<B, true, T>;
+  k.sums_of_rows = normalized_sums<B, false, T>;
+  k.normalize_columns_gradient = normalize_columns_gradient<B, T>;
+  k.normalize_rows_gradient = normalize_rows_gradient<B, T>;
 
   k.gemm = small_gemm<B, T>;
   k.transpose = transpose<B, T>;

@@ -119,13 +119,22 @@ LineMoments<B> row_moments(const T* x, std::size_t n, T share) {
   return {};
 }
 
+/// 1/√variance, and 0 where that is 0: what does not vary is normalised to 0.
+template <class B>
+B inverse_deviation(const B& variance) {
+  const B zero(typename B::value_type(0)), one(typename B::value_type(1));
+  return ops::where(variance == zero, zero, one / xsimd::sqrt(variance));
+}
+
 template <class B, class T>
-void moments(T* moments, const T* x, std::size_t n, std::size_t inner) {
+void moments(T* moments, const T* x, std::size_t n, std::size_t inner, T epsilon) {
+  const T share = T(1) / static_cast<T>(n);
   if (inner == 1) {
-    const LineMoments<B> line = row_moments<B>(x, n, T(1) / static_cast<T>(n));
+    const LineMoments<B> line = row_moments<B>(x, n, share);
     moments[0] = line.mean.get(0);
     moments[1] = line.rest.get(0);
     moments[2] = line.squares.get(0);
+    moments[3] = inverse_deviation(B(line.squares * share + epsilon)).get(0);
     return;
   }
   for_column_groups<B>(n, inner, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
@@ -135,34 +144,20 @@ void moments(T* moments, const T* x, std::size_t n, std::size_t inner) {
       group.set(moments, c, lines[c].mean);
       group.set(moments + inner, c, lines[c].rest);
       group.set(moments + 2 * inner, c, lines[c].squares);
+      group.set(moments + 3 * inner, c, inverse_deviation(B(lines[c].squares * share + epsilon)));
     }
   });
 }
 
-/// 1/√variance, and 0 where that is 0: what does not vary is normalised to 0.
-template <class B>
-B inverse_deviation(const B& variance) {
-  const B zero(typename B::value_type(0)), one(typename B::value_type(1));
-  return ops::where(variance == zero, zero, one / xsimd::sqrt(variance));
-}
-
 template <class B, class T>
-void batch_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows, std::size_t n,
-                T epsilon) {
-  const T share = T(1) / static_cast<T>(rows);
+void normalize_columns(T* y, const T* x, const T* gamma, const T* beta, const T* moments, std::size_t rows,
+                       std::size_t n) {
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
-    LineMoments<B> lines[columns];
-    column_moments(lines, group, x);
     B center[columns], scale[columns], shift[columns];
     for (std::size_t c = 0; c < columns; ++c) {
-      const B inverse = inverse_deviation(B(lines[c].squares * share + epsilon));
-      group.set(moments, c, lines[c].mean);
-      group.set(moments + n, c, lines[c].rest);
-      group.set(moments + 2 * n, c, lines[c].squares);
-      group.set(moments + 3 * n, c, inverse);
-      center[c] = lines[c].mean;
-      scale[c] = group.get(gamma, c) * inverse;
-      shift[c] = group.get(beta, c) - lines[c].rest * scale[c];
+      center[c] = group.get(moments, c);
+      scale[c] = group.get(gamma, c) * group.get(moments + 3 * n, c);
+      shift[c] = group.get(beta, c) - group.get(moments + n, c) * scale[c];
     }
     group.each([&](std::size_t i, std::size_t c) {
       group.set(y + i * n, c, (group.get(x + i * n, c) - center[c]) * scale[c] + shift[c]);
@@ -171,80 +166,76 @@ void batch_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std
 }
 
 template <class B, class T>
-void batch_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma,
-                         const T* moments, std::size_t rows, std::size_t n) {
-  const T share = T(1) / static_cast<T>(rows);
-  for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
-    B center[columns], sums[columns], products[columns];
-    for (std::size_t c = 0; c < columns; ++c) center[c] = group.get(moments, c);
-    group.sum(sums, [&](std::size_t i, std::size_t c) { return group.get(g + i * n, c); });
-    group.sum(products, [&](std::size_t i, std::size_t c) {
-      return group.get(g + i * n, c) * (group.get(x + i * n, c) - center[c]);
-    });
-    B scale[columns];
-    for (std::size_t c = 0; c < columns; ++c) {
-      const B rest = group.get(moments + n, c), inverse = group.get(moments + 3 * n, c);
-      products[c] = products[c] - rest * sums[c];
-      group.set(dbeta, c, sums[c], true);
-      group.set(dgamma, c, products[c] * inverse, true);
-      scale[c] = group.get(gamma, c) * inverse;
-      products[c] = products[c] * share * inverse * inverse;
-      sums[c] = sums[c] * share - rest * products[c];
-    }
-    if (dx)
-      group.each([&](std::size_t i, std::size_t c) {
-        const B d = group.get(g + i * n, c) - sums[c] - (group.get(x + i * n, c) - center[c]) * products[c];
-        group.set(dx + i * n, c, scale[c] * d, accumulate);
-      });
-  });
-}
-
-template <class B, class T>
-void layer_norm(T* y, T* moments, const T* x, const T* gamma, const T* beta, std::size_t rows, std::size_t n,
-                T epsilon) {
-  const T share = T(1) / static_cast<T>(n);
+void normalize_rows(T* y, const T* x, const T* gamma, const T* beta, const T* moments, std::size_t rows,
+                    std::size_t n) {
   const B zero(T(0));
-  for (std::size_t i = 0; i < rows; ++i, x += n, y += n) {
-    const LineMoments<B> line = row_moments<B>(x, n, share);
-    const B inverse = inverse_deviation(B(line.squares * share + epsilon));
-    moments[i] = line.mean.get(0);
-    moments[rows + i] = line.rest.get(0);
-    moments[2 * rows + i] = line.squares.get(0);
-    moments[3 * rows + i] = inverse.get(0);
-    const B lack = line.rest * inverse;
-    Line<B, true>(n, 1, 1).each([&](std::size_t j, std::size_t left) {
+  const Line<B, true> line(n, 1, 1);
+  for (std::size_t i = 0; i < rows; ++i, x += n, y += n, moments += 4) {
+    const T mean = moments[0], inverse = moments[3], lack = moments[1] * inverse;
+    line.each([&](std::size_t j, std::size_t left) {
       store(y + j, left,
-            B(((load(x + j, left, zero) - line.mean) * inverse - lack) * load(gamma + j, left, zero) +
+            B(((load(x + j, left, zero) - mean) * inverse - lack) * load(gamma + j, left, zero) +
               load(beta + j, left, zero)));
     });
   }
 }
 
-template <class B, class T>
-void layer_norm_gradient(T* dx, bool accumulate, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma,
-                         const T* moments, std::size_t rows, std::size_t n) {
-  const T *const mean = moments, *const rest = mean + rows, *const inverse = mean + 3 * rows;
-  // First the columns: dx may take the place of g.
+/// Σ g and Σ g x̂ over the rows, for moments of columns or of rows.
+template <class B, bool of_columns, class T>
+void normalized_sums(T* sums, const T* g, const T* x, const T* moments, std::size_t rows, std::size_t n) {
   for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
-    B totals[2 * columns];
+    B center[columns], totals[2 * columns];
+    if constexpr (of_columns)
+      for (std::size_t c = 0; c < columns; ++c) center[c] = group.get(moments, c);
     group.add_rows(totals, [&](std::size_t i, B(&total)[2 * columns]) {
       for (std::size_t c = 0; c < columns; ++c) {
-        const B adjoint = group.get(g + i * n, c);
+        const B adjoint = group.get(g + i * n, c), number = group.get(x + i * n, c);
         total[c] += adjoint;
-        total[columns + c] += adjoint * ((group.get(x + i * n, c) - mean[i] - rest[i]) * inverse[i]);
+        if constexpr (of_columns)
+          total[columns + c] += adjoint * (number - center[c]);
+        else
+          total[columns + c] +=
+              adjoint * ((number - moments[4 * i] - moments[4 * i + 1]) * moments[4 * i + 3]);
       }
     });
     for (std::size_t c = 0; c < columns; ++c) {
-      group.set(dbeta, c, totals[c], true);
-      group.set(dgamma, c, totals[columns + c], true);
+      B product = totals[columns + c];
+      if constexpr (of_columns)
+        product = (product - group.get(moments + n, c) * totals[c]) * group.get(moments + 3 * n, c);
+      group.set(sums, c, totals[c]);
+      group.set(sums + n, c, product);
     }
   });
-  if (!dx) return;
+}
+
+template <class B, class T>
+void normalize_columns_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* gamma,
+                                const T* moments, const T* sums, std::size_t rows, std::size_t n) {
+  const T share = T(1) / static_cast<T>(rows);
+  for_column_groups<B>(rows, n, [&]<std::size_t columns>(const ColumnGroup<B, columns>& group) {
+    B center[columns], scale[columns], slope[columns], level[columns];
+    for (std::size_t c = 0; c < columns; ++c) {
+      const B inverse = group.get(moments + 3 * n, c);
+      center[c] = group.get(moments, c);
+      scale[c] = group.get(gamma, c) * inverse;
+      slope[c] = group.get(sums + n, c) * share * inverse;
+      level[c] = group.get(sums, c) * share - group.get(moments + n, c) * slope[c];
+    }
+    group.each([&](std::size_t i, std::size_t c) {
+      const B d = group.get(g + i * n, c) - level[c] - (group.get(x + i * n, c) - center[c]) * slope[c];
+      group.set(dx + i * n, c, scale[c] * d, accumulate);
+    });
+  });
+}
+
+template <class B, class T>
+void normalize_rows_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* gamma, const T* moments,
+                             std::size_t rows, std::size_t n) {
   const Line<B, true> line(n, 1, 1);
   const T share = T(1) / static_cast<T>(n);
   const B zero(T(0));
-  for (std::size_t i = 0; i < rows; ++i, x += n, g += n, dx += n) {
-    const T center = mean[i], inv = inverse[i], lack = rest[i] * inv;
+  for (std::size_t i = 0; i < rows; ++i, x += n, g += n, dx += n, moments += 4) {
+    const T center = moments[0], inv = moments[3], lack = moments[1] * inv;
     const auto adjoint = [&](std::size_t j, std::size_t left) {
       return B(load(g + j, left, zero) * load(gamma + j, left, zero));
     };

@@ -308,7 +308,7 @@ void norm_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, s
   const B zero(T(0)), one(T(1));
   for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
     // x / y first: g / y could leave the normal range.
-    const B adjoint = line.number(g + j), length = line.number(y + j);
+    const B length = line.number(y + j), adjoint = ops::where(length == zero, zero, line.number(g + j));
     const B divisor = ops::where(length == zero, one, length);
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate, B(adjoint * (load(x + j + at, left, zero) / divisor)));

@@ -7,6 +7,7 @@
 #include "../layout.hpp"
 #include "../linalg.hpp"
 #include "../reductions.hpp"
+#include "reduction_ops.hpp"
 #include "windows.hpp"
 
 namespace xtape {
@@ -53,6 +54,110 @@ struct Tiles {
   }
 };
 
+/// The products of a convolution with `out` channels, tile by tile of samples; K = C·kh·kw, L = Ho·Wo.
+template <class T>
+struct ConvolutionTiles {
+  const Windows& windows;
+  Tiles tiles;
+  std::size_t K = windows.rows(), L = windows.outputs(), out = tiles.out,
+              image = windows.channels * windows.plane();
+
+  ConvolutionTiles(const Windows& w, std::size_t N, std::size_t outputs) : windows(w), tiles(w, N, outputs) {}
+
+  struct Part {
+    std::size_t group, first, samples;
+    T *columns, *products;  ///< memory for (K, samples·L) and (out, samples·L) of the group's own
+  };
+
+  template <class F>
+  void each(const F& f) const {
+    const std::size_t n = tiles.tile;
+    Tensor<T> columns = Tensor<T>::uninitialized({tiles.groups, K * n * L}, "conv2d");
+    Tensor<T> products = Tensor<T>::uninitialized({tiles.groups, n == 1 ? 0 : out * n * L}, "conv2d");
+    tiles.each([&, all_columns = columns.mutable_data(), all_products = products.mutable_data()](
+                   std::size_t group, std::size_t first, std::size_t samples) {
+      f(Part{group, first, samples, all_columns + group * K * n * L,
+             n == 1 ? nullptr : all_products + group * out * n * L});
+    });
+  }
+  /// The columns (K, n·L) of a part's images.
+  void write_images(const Part& part, const T* x) const {
+    write_columns(part.columns, {L, part.samples * L}, x + part.first * image, part.samples, windows, T(0));
+  }
+  /// The part of g (N, out, L) as (out, n·L).
+  const T* outputs(const Part& part, const T* g) const {
+    const T* const own = g + part.first * out * L;
+    if (part.samples == 1) return own;
+    swap_first_axes(part.products, own, part.samples, out, L);
+    return part.products;
+  }
+};
+
+// conv2d, the gradient of its images and that of its weight are linear in either argument, and the three
+// forms of one sum of g · x · w: each has the other two as gradients.
+template <class T>
+struct Conv2d;
+template <class T>
+struct Conv2dWeightGradient;
+
+/// dx (N, C, H, W) = fold(Wᵀ (K, out) g (out, n·L)) for n samples at a time
+template <class T>
+struct Conv2dImageGradient {
+  static constexpr bool accumulates = true;
+  Windows windows;
+  static constexpr const char* name = "conv2d_image_gradient";
+
+  Shape shape(const Shape& g, const Shape&) const {
+    return {g[0], windows.channels, windows.y.in, windows.x.in};
+  }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& w) const {
+    const ConvolutionTiles<T> tiles(windows, g.shape()[0], g.shape()[1]);
+    tiles.each([&](const auto& part) {
+      const std::size_t columns = part.samples * tiles.L;
+      gemm(true, false, tiles.K, columns, tiles.out, w.data(), tiles.outputs(part, g.data()), false,
+           part.columns);
+      T* const images = dx.data + part.first * tiles.image;
+      if (!dx.accumulate) std::fill_n(images, part.samples * tiles.image, T(0));
+      add_columns(images, part.columns, {tiles.L, columns}, part.samples, windows);
+    });
+  }
+  static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
+  void backward(Gradients<T>& d) const {
+    if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.adjoint, d.input(1));
+    if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows}, d.input(0), d.adjoint);
+  }
+};
+
+/// dW (out, C, kh, kw) = Σ g (out, n·L) columnsᵀ (n·L, K), a sum for each group of tiles
+template <class T>
+struct Conv2dWeightGradient {
+  static constexpr bool accumulates = true;
+  Windows windows;
+  static constexpr const char* name = "conv2d_weight_gradient";
+
+  Shape shape(const Shape& g, const Shape&) const {
+    return {g[1], windows.channels, windows.y.kernel, windows.x.kernel};
+  }
+  void compute(Target<T> dw, const Tensor<T>& g, const Tensor<T>& x) const {
+    const ConvolutionTiles<T> tiles(windows, g.shape()[0], g.shape()[1]);
+    const std::size_t size = tiles.out * tiles.K, groups = tiles.tiles.groups;
+    Tensor<T> sums = zeros<T>({groups, size});
+    tiles.each([&, to = sums.mutable_data()](const auto& part) {
+      tiles.write_images(part, x.data());
+      gemm(false, true, tiles.out, tiles.K, part.samples * tiles.L, tiles.outputs(part, g.data()),
+           part.columns, true, to + part.group * size);
+    });
+    if (!dw.accumulate) std::fill_n(dw.data, size, T(0));
+    kernels<T>().add_rows(dw.data, sums.data(), groups, size);
+  }
+  static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
+  void backward(Gradients<T>& d) const {
+    if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.input(1), d.adjoint);
+    if (d.needs(1)) d.add(1, Conv2dImageGradient<T>{windows}, d.input(0), d.adjoint);
+  }
+};
+
+/// y (out, n·L) = W (out, K) columns (K, n·L) + b for n samples at a time; x (N, C, H, W), W (out, C, kh, kw)
 template <class T>
 struct Conv2d {
   Windows windows;
@@ -61,102 +166,30 @@ struct Conv2d {
   Shape shape(const Shape& x, const Shape& w, const auto&...) const {
     return {x[0], w[0], windows.y.out, windows.x.out};
   }
-
-  /// y (out, n·L) = W (out, K) columns (K, n·L) + b for n samples at a time, L = Ho·Wo.
   template <class... Bias>
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& w, const Bias&... bias) const {
-    const std::size_t K = windows.rows(), L = windows.outputs(), out = w.shape()[0];
-    each_tile({windows, x.shape()[0], out}, [&](const Part& part) {
-      const std::size_t n = part.samples;
-      write_columns(part.columns, {L, n * L}, x.data() + part.first * image(), n, windows, T(0));
-      T* const to = y.data + part.first * out * L;
-      T* const products = n == 1 ? to : part.products;
-      (add_bias(products, bias.data(), out, n * L), ...);
-      gemm(false, false, out, n * L, K, w.data(), part.columns, sizeof...(Bias) != 0, products);
-      if (n != 1) swap_first_axes(to, products, out, n, L);
+    const ConvolutionTiles<T> tiles(windows, x.shape()[0], w.shape()[0]);
+    tiles.each([&](const auto& part) {
+      const std::size_t columns = part.samples * tiles.L;
+      tiles.write_images(part, x.data());
+      T* const to = y.data + part.first * tiles.out * tiles.L;
+      T* const products = part.samples == 1 ? to : part.products;
+      (add_bias(products, bias.data(), tiles.out, columns), ...);
+      gemm(false, false, tiles.out, columns, tiles.K, w.data(), part.columns, sizeof...(Bias) != 0, products);
+      if (part.samples != 1) swap_first_axes(to, products, tiles.out, part.samples, tiles.L);
     });
   }
-
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
-
   void backward(Gradients<T>& d) const {
-    if (d.creates_graph()) return record_gradients(d);
-    const Shape to = d.adjoint.shape();
-    const std::size_t K = windows.rows(), L = windows.outputs(), out = to[1];
-    const Tiles tiles(windows, to[0], out);
-    const auto adjoint = [&](const Part& part) -> const T* {  // of the samples, as (out, n·L)
-      const T* const g = d.adjoint.data() + part.first * out * L;
-      if (part.samples == 1) return g;
-      swap_first_axes(part.products, g, part.samples, out, L);
-      return part.products;
-    };
-    // dx = fold(Wᵀ (K, out) g (out, n·L))
-    d.accumulate(0, [&](Target<T> dx) {
-      const T* const w = d.kept_value(1).template elements<T>();
-      each_tile(tiles, [&](const Part& part) {
-        const std::size_t n = part.samples;
-        gemm(true, false, K, n * L, out, w, adjoint(part), false, part.columns);
-        T* const images = dx.data + part.first * image();
-        if (!dx.accumulate) std::fill_n(images, n * image(), T(0));
-        add_columns(images, part.columns, {L, n * L}, n, windows);
-      });
-    });
-    // dW (out, K) = Σ g (out, n·L) columnsᵀ (n·L, K), a sum for each group of tiles
-    d.accumulate(1, [&](Target<T> dw) {
-      const T* const x = d.kept_value(0).template elements<T>();
-      Tensor<T> sums = zeros<T>({tiles.groups, out * K});
-      each_tile(tiles, [&, to_sums = sums.mutable_data()](const Part& part) {
-        const std::size_t n = part.samples;
-        write_columns(part.columns, {L, n * L}, x + part.first * image(), n, windows, T(0));
-        gemm(false, true, out, K, n * L, adjoint(part), part.columns, true, to_sums + part.group * out * K);
-      });
-      if (!dw.accumulate) std::fill_n(dw.data, out * K, T(0));
-      kernels<T>().add_rows(dw.data, sums.data(), tiles.groups, out * K);
-    });
-    // db (out) = Σ g over samples and places
-    if (d.input_count() == 3)
-      d.accumulate(2, [&](Target<T> db) {
-        if (!db.accumulate) std::fill_n(db.data, out, T(0));
-        add_sum(db.data, d.adjoint.data(), to, 0b1101);
-      });
+    const Tensor<T>& g = d.adjoint;
+    if (d.needs(0)) d.add(0, Conv2dImageGradient<T>{windows}, g, d.input(1));
+    if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows}, g, d.input(0));
+    if (d.input_count() == 3) d.add(2, Sum<T>{0b1101, false}, g);  // over samples and places
   }
 
  private:
-  std::size_t image() const { return windows.channels * windows.plane(); }
-
   static void add_bias(T* y, const T* bias, std::size_t out, std::size_t n) {
     for (std::size_t o = 0; o < out; ++o) std::fill_n(y + o * n, n, bias[o]);
-  }
-
-  struct Part {
-    std::size_t group, first, samples;
-    T *columns, *products;  ///< memory for (K, samples·L) and (out, samples·L) of the group's own
-  };
-
-  template <class F>
-  void each_tile(const Tiles& tiles, const F& f) const {
-    const std::size_t K = windows.rows(), L = windows.outputs(), out = tiles.out, n = tiles.tile;
-    Tensor<T> columns = Tensor<T>::uninitialized({tiles.groups, K * n * L}, name);
-    Tensor<T> products = Tensor<T>::uninitialized({tiles.groups, n == 1 ? 0 : out * n * L}, name);
-    tiles.each([&, all_columns = columns.mutable_data(), all_products = products.mutable_data()](
-                   std::size_t group, std::size_t first, std::size_t samples) {
-      f(Part{group, first, samples, all_columns + group * K * n * L,
-             n == 1 ? nullptr : all_products + group * out * n * L});
-    });
-  }
-
-  void record_gradients(Gradients<T>& d) const {
-    const Shape to = d.adjoint.shape();
-    const Tensor<T> g = reshape(d.adjoint, {to[0], to[1], windows.outputs()});
-    if (d.needs(0)) {
-      const Tensor<T> W = reshape(d.input(1), {to[1], windows.rows()});
-      d.add(0, Fold<T>{windows}, matmul(transpose(W), g));
-    }
-    if (d.needs(1)) {
-      const Tensor<T> columns = apply<T>(Unfold<T>{windows}, d.input(0));
-      d.add(1, reshape(sum(matmul(g, transpose(columns, {0, 2, 1})), 0), Dims(d.shape(1))));
-    }
-    if (d.input_count() == 3 && d.needs(2)) d.add(2, sum(d.adjoint, {0, 2, 3}));
   }
 };
 

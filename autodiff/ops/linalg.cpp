@@ -9,6 +9,7 @@
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../tape/op.hpp"
+#include "reduction_ops.hpp"
 
 namespace xtape {
 namespace detail {
@@ -89,27 +90,9 @@ struct Linear {
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
-    if (d.creates_graph()) {
-      if (d.needs(0)) d.add(0, MatMul<T>{}, g, d.input(1));
-      if (d.needs(1)) d.add(1, MatMul<T>{true, false}, g, d.input(0));
-      return d.add(2, g);
-    }
-    const std::size_t N = g.shape()[0], out = g.shape()[1];
-    // dx (N,in) = g (N,out) W (out,in)
-    d.accumulate(0, [&](Target<T> dx) {
-      const Value& W = d.kept_value(1);
-      gemm(false, false, N, W.shape[1], out, g.data(), W.template elements<T>(), dx.accumulate, dx.data);
-    });
-    // dW (out,in) = gᵀ (out,N) x (N,in)
-    d.accumulate(1, [&](Target<T> dW) {
-      const Value& x = d.kept_value(0);
-      gemm(true, false, out, x.shape[1], N, g.data(), x.template elements<T>(), dW.accumulate, dW.data);
-    });
-    // db (out) = Σ g
-    d.accumulate(2, [&](Target<T> db) {
-      if (!db.accumulate) std::fill_n(db.data, out, T(0));
-      add_sum(db.data, g.data(), g.shape(), 1u);
-    });
+    if (d.needs(0)) d.add(0, MatMul<T>{}, g, d.input(1));             // dx (N,in) = g (N,out) W (out,in)
+    if (d.needs(1)) d.add(1, MatMul<T>{true, false}, g, d.input(0));  // dW (out,in) = gᵀ (out,N) x (N,in)
+    d.add(2, Sum<T>{1u, false}, g);                                   // db (out) = Σ g
   }
 };
 

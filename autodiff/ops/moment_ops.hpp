@@ -26,86 +26,43 @@ struct Mean {
   void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims}, d.adjoint / count); }
 };
 
-/// y = Σ (x − mean)² / divisor over the masked axes, which lie side by side.
+/// The moments of each line along the masked axes, which lie side by side: (…, 4, inner), as Kernels::moments
+/// writes them. They have no gradient of their own: what is computed with their help gives that of x.
 template <class T>
-struct Variance {
+struct AxisMoments {
   unsigned mask;
-  bool keepdims;
-  T divisor;
-  ValueRef moments;  ///< of each line, (…, 3, inner): as Kernels::moments writes them
-  static constexpr const char* name = "var";
+  T epsilon = 0;
+  static constexpr const char* name = "moments";
 
-  Variance(const Shape& x, unsigned axes, bool keep, T n)
-      : mask(axes),
-        keepdims(keep),
-        divisor(n),
-        moments(make_value({3, element_count(reduced_shape(x, axes, true), name)}, sizeof(T), name)) {}
-
-  Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
-  void compute(Target<T> y, const Tensor<T>& x) const {
-    each_slab(x.shape(), [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-      T* const to = of_lines() + 3 * at;
-      const std::size_t block = std::max<std::size_t>(64, part_size / inner), blocks = quotient_up(n, block);
-      if (n * inner != x.size() || n * inner < parallel_size || blocks < 2) {
-        kernels<T>().moments(to, x.data() + first, n, inner);
-      } else {
-        PoolVector<T> parts(blocks * 3 * inner);
-        parallel_for(blocks, [&](std::size_t i) {
-          kernels<T>().moments(&parts[3 * inner * i], x.data() + i * block * inner,
-                               std::min(block, n - i * block), inner);
-        });
-        for (std::size_t j = 0; j < inner; ++j) join(to + j, &parts[j], n, block, inner);
-      }
-      for (std::size_t j = 0; j < inner; ++j) y.data[at + j] = to[2 * inner + j] / divisor;
-    });
+  Shape shape(const Shape& x) const {
+    Shape result{1, 4, 1};
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (!(mask >> i & 1u)) result[mask >> i == 0 ? 2 : 0] *= x[i];
+    return result;
   }
-  static constexpr unsigned keeps(unsigned) { return keep_input(0); }
-  void backward(Gradients<T>& d) const {
-    const Tensor<T> x = d.input(0);
-    if (d.creates_graph()) {
-      // By deviations from a constant next to the mean, which lose no digits.
-      Tensor<T> mean = Tensor<T>::uninitialized(reduced_shape(x.shape(), mask, true));
-      each_slab(x.shape(), [&](std::size_t, std::size_t at, std::size_t, std::size_t inner) {
-        std::copy_n(of_lines() + 3 * at, inner, mean.mutable_data() + at);
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    each_slab(x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+      T* const to = y.data + 4 * at;
+      const std::size_t block = std::max<std::size_t>(64, part_size / inner), blocks = quotient_up(n, block);
+      if (n * inner != x.size() || n * inner < parallel_size || blocks < 2)
+        return kernels<T>().moments(to, x.data() + first, n, inner, epsilon);
+      PoolVector<T> parts(blocks * 4 * inner);
+      parallel_for(blocks, [&](std::size_t i) {
+        kernels<T>().moments(&parts[4 * inner * i], x.data() + i * block * inner,
+                             std::min(block, n - i * block), inner, epsilon);
       });
-      const Tensor<T> near = x - mean;
-      const T count = static_cast<T>(x.size()) / static_cast<T>(mean.size());
-      const Tensor<T> deviation = near - apply<T>(Mean<T>{mask, true, count}, near);
-      return d.add(0, with_axes(2 * d.adjoint / divisor, x.shape(), mask) * deviation);
-    }
-    d.accumulate(0, [&](Target<T> dx) {
-      each_slab(x.shape(), [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-        const T *const mean = of_lines() + 3 * at, *const rest = mean + inner;
-        const auto part = [&](std::size_t start, std::size_t end) {
-          for (std::size_t k = start; k < end; ++k)
-            for (std::size_t j = 0; j < inner; ++j) {
-              const std::size_t i = first + k * inner + j;
-              const T slope = 2 * d.adjoint.data()[at + j] / divisor * (x.data()[i] - mean[j] - rest[j]);
-              dx.data[i] = dx.accumulate ? dx.data[i] + slope : slope;
-            }
-        };
-        if (n * inner == x.size())
-          for_blocks(n, x.size(), part);
-        else
-          part(0, n);
-      });
+      for (std::size_t j = 0; j < inner; ++j) join(to + j, &parts[j], n, block, inner);
     });
   }
 
  private:
-  T* of_lines() const { return reinterpret_cast<T*>(moments->data); }
-  template <class F>
-  void each_slab(const Shape& x, const F& f) const {
-    const AxisRun run(mask);
-    for_each_slab(x, run.first, run.axes, f);
-  }
   /// The moments of a line of n numbers from those of its blocks.
-  static void join(T* to, const T* parts, std::size_t n, std::size_t block, std::size_t inner) {
+  void join(T* to, const T* parts, std::size_t n, std::size_t block, std::size_t inner) const {
     const T mean = parts[0];
     const auto each = [&](const auto& f) {
       double sum = 0;
       for (std::size_t start = 0; start < n; start += block) {
-        const T* const part = parts + start / block * 3 * inner;
+        const T* const part = parts + start / block * 4 * inner;
         sum += f(static_cast<double>(std::min(block, n - start)), double(part[0] - mean) + part[inner],
                  double(part[2 * inner]));
       }
@@ -117,6 +74,67 @@ struct Variance {
     to[2 * inner] = static_cast<T>(each([rest](double count, double off, double squares) {
       return squares + count * (off - rest) * (off - rest);
     }));
+    const T variance = to[2 * inner] / static_cast<T>(n) + epsilon;
+    to[3 * inner] = variance == 0 ? T(0) : 1 / std::sqrt(variance);
+  }
+};
+
+/// dx = 2 g (x − mean) / divisor
+template <class T>
+struct VarianceGradient {
+  static constexpr bool accumulates = true;
+  unsigned mask;
+  bool keepdims;
+  T divisor;
+  static constexpr const char* name = "var_gradient";
+
+  Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
+    each_slab_by_rows(
+        x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+          const T *const mean = moments.data() + 4 * at, *const rest = mean + inner;
+          for (std::size_t k = 0; k < n; ++k)
+            for (std::size_t j = 0; j < inner; ++j) {
+              const std::size_t i = first + k * inner + j;
+              const T slope = 2 * g.data()[at + j] / divisor * (x.data()[i] - mean[j] - rest[j]);
+              dx.data[i] = dx.accumulate ? dx.data[i] + slope : slope;
+            }
+        });
+  }
+  static constexpr unsigned keeps(unsigned i) {
+    return i == 0 ? keep_input(1) | keep_input(2) : keep_input(0);
+  }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T>& h = d.adjoint;
+    if (d.needs(0)) {
+      const Tensor<T> one = ones<T>(reduced_shape(h.shape(), mask, keepdims));
+      d.add(0, Sum<T>{mask, keepdims}, h * apply<T>(*this, one, d.input(1), d.input(2)));
+    }
+    if (!d.needs(1)) return;
+    const Tensor<T> part = with_axes(2 * d.input(0) / divisor, h.shape(), mask) * h;
+    const T count = static_cast<T>(h.size()) / static_cast<T>(d.input(0).size());
+    d.add(1, part - apply<T>(Mean<T>{mask, true, count}, part));
+  }
+};
+
+/// y = Σ (x − mean)² / divisor over the masked axes, which lie side by side.
+template <class T>
+struct Variance {
+  unsigned mask;
+  bool keepdims;
+  T divisor;
+  static constexpr const char* name = "var";
+
+  Shape shape(const Shape& x, const Shape&) const { return reduced_shape(x, mask, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& moments) const {
+    each_slab(x.shape(), mask, [&](std::size_t, std::size_t at, std::size_t, std::size_t inner) {
+      for (std::size_t j = 0; j < inner; ++j)
+        y.data[at + j] = moments.data()[4 * at + 2 * inner + j] / divisor;
+    });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
+  void backward(Gradients<T>& d) const {
+    d.add(0, VarianceGradient<T>{mask, keepdims, divisor}, d.adjoint, d.input(0), d.input(1));
   }
 };
 

@@ -1,13 +1,14 @@
-// Batch and layer normalisation: one rule for both, which differ in the axis of their moments.
+// Batch and layer normalisation: the same rules for both, which differ in the axis of their moments.
 #include "../normalization.hpp"
 
 #include <string>
 
 #include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
+#include "../layout.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
-#include "layout_ops.hpp"
+#include "moment_ops.hpp"
 
 namespace xtape {
 namespace detail {
@@ -26,87 +27,162 @@ void for_row_blocks(std::size_t N, std::size_t F, const Function& f) {
   });
 }
 
-/// x (N, F); the moments are of columns (batch) or of rows (layer).
+// x and g are (N, F), gamma and beta (F,); the moments are those that AxisMoments gives for the columns
+// (batch) or the rows (layer). x̂ = (x − mean) / √(variance + epsilon), which in turn depend on x.
+
+/// (Σ g, Σ g x̂) over the rows, (2, F): the gradients of beta and gamma.
+template <class T, bool batch>
+struct NormalizedSums {
+  T epsilon;
+  static constexpr const char* name = batch ? "batch_norm_sums" : "layer_norm_sums";
+
+  Shape shape(const Shape& g, const Shape&, const Shape&) const { return {2, g[1]}; }
+  void compute(Target<T> y, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
+    const std::size_t N = x.shape()[0], F = x.shape()[1],
+                      blocks = batch ? 1 : quotient_up(N, rows_of_block(F));
+    if (batch) return kernels<T>().sums_of_columns(y.data, g.data(), x.data(), moments.data(), N, F);
+    if (blocks == 1) return kernels<T>().sums_of_rows(y.data, g.data(), x.data(), moments.data(), N, F);
+    PoolVector<T> parts(2 * blocks * F);
+    for_row_blocks(N, F, [&](std::size_t i, std::size_t first, std::size_t rows) {
+      kernels<T>().sums_of_rows(&parts[2 * i * F], g.data() + first * F, x.data() + first * F,
+                                moments.data() + 4 * first, rows, F);
+    });
+    std::fill_n(y.data, 2 * F, T(0));
+    kernels<T>().add_rows(y.data, parts.data(), blocks, 2 * F);
+  }
+  static constexpr unsigned keeps(unsigned i) {
+    return (i == 1 ? keep_input(0) : 0) | keep_input(1) | keep_input(2);
+  }
+  void backward(Gradients<T>& d) const;
+};
+
+/// dx = Q (gamma g), where Q v = (v − its mean − x̂ · the mean of v x̂) / √(variance + epsilon) with means
+/// along the line is the gradient of x̂, symmetric. The sums are those of NormalizedSums; rows need none.
+template <class T, bool batch>
+struct NormalizeGradient {
+  static constexpr bool accumulates = true;
+  T epsilon;
+  static constexpr const char* name = batch ? "batch_norm_gradient" : "layer_norm_gradient";
+
+  Shape shape(const Shape&, const Shape& x, const auto&...) const { return x; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& gamma,
+               const Tensor<T>& moments, const auto&... sums) const {
+    const std::size_t N = x.shape()[0], F = x.shape()[1];
+    if constexpr (batch)
+      kernels<T>().normalize_columns_gradient(dx.data, dx.accumulate, g.data(), x.data(), gamma.data(),
+                                              moments.data(), sums.data()..., N, F);
+    else
+      for_row_blocks(N, F, [&](std::size_t, std::size_t first, std::size_t rows) {
+        const std::size_t at = first * F;
+        kernels<T>().normalize_rows_gradient(dx.data + at, dx.accumulate, g.data() + at, x.data() + at,
+                                             gamma.data(), moments.data() + 4 * first, rows, F);
+      });
+  }
+  static constexpr unsigned keeps(unsigned) {
+    return keep_input(0) | keep_input(1) | keep_input(2) | keep_input(3);
+  }
+  void backward(Gradients<T>& d) const;
+};
+
+/// y = gamma x̂ + beta
 template <class T, bool batch>
 struct Normalize {
   T epsilon;
-  Tensor<T> moments;  ///< as Kernels::batch_norm and layer_norm write them
   static constexpr const char* name = batch ? "batch_norm" : "layer_norm";
 
-  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
-
-  void backward(Gradients<T>& d) const {
-    if (d.creates_graph()) {
-      replay_through<T>(name, d, [&] {
-        // By deviations from a constant next to the mean, which lose no digits.
-        const int axis = batch ? 0 : 1;
-        const Tensor<T> near = d.recorded_input(0) - unsqueeze(slice(moments, 0), axis);
-        const Tensor<T> centered = near - mean(near, axis, true);
-        const Tensor<T> variance = mean(square(centered), axis, true) + epsilon, none = equal(variance, 0);
-        return d.recorded_input(1) * where(none, 0, centered / sqrt(where(none, 1, variance)));
-      });
-      return d.add(2, d.adjoint);
-    }
-    const Value& x = d.kept_value(0);
-    const std::size_t N = x.shape[0], F = x.shape[1];
-    Tensor<T> dgamma = zeros<T>({F}), dbeta = zeros<T>({F});
-    const auto data = [&](std::size_t i) { return d.kept_value(i).template elements<T>(); };
-    const auto run = [&](T* dx, bool accumulate) {
-      if constexpr (batch) {
-        kernels<T>().batch_norm_gradient(dx, accumulate, dgamma.mutable_data(), dbeta.mutable_data(),
-                                         d.adjoint.data(), data(0), data(1), moments.data(), N, F);
-      } else {
-        // Each block of rows has its own part of dgamma and of dbeta.
-        const std::size_t blocks = quotient_up(N, rows_of_block(F));
-        Tensor<T> parts = zeros<T>({2 * blocks, F});
-        T *const gammas = parts.mutable_data(), *const betas = gammas + blocks * F;
-        for_row_blocks(N, F, [&](std::size_t i, std::size_t first, std::size_t rows) {
-          const std::size_t at = first * F;
-          kernels<T>().layer_norm_gradient(dx ? dx + at : nullptr, accumulate, gammas + i * F, betas + i * F,
-                                           d.adjoint.data() + at, data(0) + at, data(1),
-                                           moments.data() + 4 * first, rows, F);
-        });
-        kernels<T>().add_rows(dgamma.mutable_data(), gammas, blocks, F);
-        kernels<T>().add_rows(dbeta.mutable_data(), betas, blocks, F);
-      }
-    };
-    if (d.needs(0))
-      d.accumulate_in_place(0, [&](Target<T> dx) { run(dx.data, dx.accumulate); });
+  Shape shape(const Shape& x, const Shape&, const Shape&, const Shape&) const { return x; }
+  void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
+               const Tensor<T>& moments) const {
+    const std::size_t N = x.shape()[0], F = x.shape()[1];
+    if constexpr (batch)
+      kernels<T>().normalize_columns(y.data, x.data(), gamma.data(), beta.data(), moments.data(), N, F);
     else
-      run(nullptr, false);
-    d.add(1, std::move(dgamma));
-    d.add(2, std::move(dbeta));
+      for_row_blocks(N, F, [&](std::size_t, std::size_t first, std::size_t rows) {
+        kernels<T>().normalize_rows(y.data + first * F, x.data() + first * F, gamma.data(), beta.data(),
+                                    moments.data() + 4 * first, rows, F);
+      });
+  }
+  static constexpr unsigned keeps(unsigned i) {
+    return i == 2 ? 0 : keep_input(0) | keep_input(3) | (i == 0 ? keep_input(1) : 0);
+  }
+  void backward(Gradients<T>& d) const {
+    if (!d.needs(0) && !d.needs(1)) return d.add(2, sum(d.adjoint, 0));
+    Tensor<T> sums;
+    if (batch || d.needs(1) || d.needs(2)) {
+      sums = apply<T>(NormalizedSums<T, batch>{epsilon}, d.adjoint, d.input(0), d.input(3));
+      if (d.needs(1)) d.add(1, slice(sums, 1));
+      if (d.needs(2)) d.add(2, slice(sums, 0));
+    }
+    if (!d.needs(0)) return;
+    const NormalizeGradient<T, batch> gradient{epsilon};
+    if constexpr (batch)
+      d.add(0, gradient, d.adjoint, d.input(0), d.input(1), d.input(3), sums.detach());
+    else
+      d.add(0, gradient, d.adjoint, d.input(0), d.input(1), d.input(3));
+  }
+};
+
+/// What the rules of the gradients are written in.
+template <class T, bool batch>
+struct Normalized {
+  T epsilon;
+  Tensor<T> x, moments;
+
+  /// gamma x̂ + beta
+  Tensor<T> operator()(const Tensor<T>& gamma, const Tensor<T>& beta) const {
+    return apply<T>(Normalize<T, batch>{epsilon}, x, gamma, beta, moments);
+  }
+  /// Q (gamma v)
+  Tensor<T> Q(const Tensor<T>& v, const Tensor<T>& gamma) const {
+    const NormalizeGradient<T, batch> gradient{epsilon};
+    if constexpr (batch)
+      return apply<T>(gradient, v, x, gamma, moments,
+                      apply<T>(NormalizedSums<T, batch>{epsilon}, v.detach(), x.detach(), moments));
+    else
+      return apply<T>(gradient, v, x, gamma, moments);
   }
 };
 
 template <class T, bool batch>
+void NormalizedSums<T, batch>::backward(Gradients<T>& d) const {
+  const Tensor<T> h0 = slice(d.adjoint, 0), h1 = slice(d.adjoint, 1);
+  const Normalized<T, batch> normalized{epsilon, d.input(1), d.input(2)};
+  if (d.needs(0)) d.add(0, normalized(h1, h0));            // h1 x̂ + h0
+  if (d.needs(1)) d.add(1, normalized.Q(d.input(0), h1));  // the gradient of Σ g x̂ h1
+}
+
+// h·dx = u·Q v, with u = gamma h and v = g for columns, where gamma is a factor of the line; with u = h and
+// v = gamma g for rows.
+template <class T, bool batch>
+void NormalizeGradient<T, batch>::backward(Gradients<T>& d) const {
+  constexpr int axis = batch ? 0 : 1;
+  const Tensor<T>&h = d.adjoint, g = d.input(0), x = d.input(1), gamma = d.input(2), moments = d.input(3);
+  const Normalized<T, batch> normalized{epsilon, x, moments};
+  const Tensor<T> one = ones<T>(gamma.shape()), Qh = normalized.Q(h, one);
+  d.add(0, gamma * Qh);
+  if (d.needs(2)) d.add(2, sum(g * Qh, 0));
+  if (!d.needs(1)) return;
+  const Tensor<T> u = batch ? gamma * h : h, v = batch ? g : gamma * g;
+  const Tensor<T> Qu = batch ? gamma * Qh : Qh, Qv = normalized.Q(v, one);
+  const Tensor<T> normal = normalized(one, zeros<T>(gamma.shape()));
+  const auto mean_along = [&](const Tensor<T>& t) { return mean(t, axis, true); };
+  const Tensor<T> variance = var(x, axis, true) + epsilon, none = equal(variance, 0);
+  const Tensor<T> inverse = where(none, 0, 1 / sqrt(where(none, 1, variance)));
+  // d(u·Q v)/dx by the inverse, and by x̂ in either mean.
+  const Tensor<T> slope =
+      normal * mean_along(u * Qv) + Qu * mean_along(v * normal) + Qv * mean_along(u * normal);
+  d.add(1, -inverse * slope);
+}
+
+template <class T, bool batch>
 Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta, T epsilon,
                     Moments<T>* moments) {
-  constexpr const char* name = Normalize<T, batch>::name;
-  Observed observed(name);
-  const std::size_t N = x.shape()[0], F = x.shape()[1];
-  Tensor<T> y = make_result(x.shape(), name, x), all = Tensor<T>::uninitialized({4, batch ? F : N});
-  if constexpr (batch)
-    kernels<T>().batch_norm(y.mutable_data(), all.mutable_data(), x.data(), gamma.data(), beta.data(), N, F,
-                            epsilon);
-  else
-    for_row_blocks(N, F,
-                   [&, to = y.mutable_data(), found = all.mutable_data()](std::size_t, std::size_t first,
-                                                                          std::size_t rows) {
-                     kernels<T>().layer_norm(to + first * F, found + 4 * first, x.data() + first * F,
-                                             gamma.data(), beta.data(), rows, F, epsilon);
-                   });
-  if (moments) {
-    *moments = {Tensor<T>::uninitialized({F}), Tensor<T>::uninitialized({F})};
-    for (std::size_t i = 0; i < F; ++i) {
-      moments->mean.mutable_data()[i] = all.data()[i] + all.data()[F + i];
-      moments->variance.mutable_data()[i] = all.data()[2 * F + i] / static_cast<T>(N);
-    }
-  }
-  const std::array<const Handle*, 3> inputs{&x.handle(), &gamma.handle(), &beta.handle()};
-  Tensor<T> recorded = record<T>(Normalize<T, batch>{epsilon, std::move(all)}, std::move(y), inputs);
-  observed.result(recorded.handle(), inputs);
-  return recorded;
+  const Tensor<T> of_lines =
+      apply<T>(AxisMoments<T>{batch ? 1u : 2u, epsilon}, x);  // (1, 4, F), (N, 4, 1)
+  if (moments)
+    *moments = {slice(of_lines, 0, 0) + slice(of_lines, 0, 1),
+                slice(of_lines, 0, 2) / static_cast<T>(x.shape()[0])};
+  return apply<T>(Normalize<T, batch>{epsilon}, x, gamma, beta, of_lines);
 }
 
 void require_features(const char* op, const Shape& x, const Shape& gamma, const Shape& beta) {

@@ -32,6 +32,52 @@ Tensor<T> window_elements(const Tensor<T>& x, Windows w, T outside) {
   return apply<T>(Unfold<T>{w, outside}, planes);
 }
 
+/// The padding is no number: the largest of no window, not even of one with nothing but −∞.
+template <class T>
+constexpr T outside = std::numeric_limits<T>::quiet_NaN();
+
+/// dx: each window's g in equal parts to the places where x is y, its largest element.
+template <class T>
+struct MaxPool2dGradient {
+  static constexpr bool accumulates = true;
+  Windows windows;
+  static constexpr const char* name = "max_pool2d_gradient";
+
+  Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
+  /// Plane by plane as columns, where the gradient of max along the first axis has its kernel.
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    const std::size_t P = windows.plane(), L = windows.outputs(), count = planes(x.shape());
+    const std::size_t groups = std::clamp<std::size_t>(x.size() / parallel_size, 1, 16);
+    Tensor<T> memory = Tensor<T>::uninitialized({groups, windows.kernel() * L}, name);
+    Windows one = windows;
+    one.channels = 1;
+    parallel_for(groups, [&, all_columns = memory.mutable_data()](std::size_t group) {
+      T* const columns = all_columns + group * windows.kernel() * L;
+      for (std::size_t p = group * count / groups; p < (group + 1) * count / groups; ++p) {
+        write_columns(columns, {0, L}, x.data() + p * P, 1, one, outside<T>);
+        kernels<T>().extreme_gradient(columns, false, g.data() + p * L, columns, y.data() + p * L,
+                                      windows.kernel(), L);
+        if (!dx.accumulate) std::fill_n(dx.data + p * P, P, T(0));
+        add_columns(dx.data + p * P, columns, {0, L}, 1, one);
+      }
+    });
+  }
+  static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : 0; }
+  void backward(Gradients<T>& d) const {  // x and y choose, and choices have no slope
+    if (!d.needs(0)) return;
+    const Tensor<T> x = d.input(1).detach(), y = d.input(2).detach();
+    const Tensor<T> best = equal(window_elements(x, windows, outside<T>), as_lines(y));
+    const Tensor<T> share = best / sum(best, 1, true);
+    d.add(0, reshape(sum(window_elements(d.adjoint, windows, T(0)) * share, 1), Dims(y.shape())));
+  }
+
+ private:
+  static std::size_t planes(const Shape& x) { return x[0] * x[1]; }
+  Tensor<T> as_lines(const Tensor<T>& y) const {
+    return reshape(y, Dims{planes(y.shape()), 1, windows.outputs()});
+  }
+};
+
 template <class T>
 struct MaxPool2d {
   Windows windows;
@@ -39,9 +85,8 @@ struct MaxPool2d {
   static constexpr const char* name = "max_pool2d";
 
   Shape shape(const Shape& x) const { return {x[0], x[1], windows.y.out, windows.x.out}; }
-
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_blocks(planes(x.shape()), x.size(), [&](std::size_t first, std::size_t last) {
+    for_blocks(x.shape()[0] * x.shape()[1], x.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t p = first; p < last; ++p) {
         const T* const plane = x.data() + p * windows.plane();
         T* const largest = y.data + p * windows.outputs();
@@ -56,41 +101,10 @@ struct MaxPool2d {
       }
     });
   }
-
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
-
   void backward(Gradients<T>& d) const {
-    // The padding is no number, which is the largest of no window, not even of one with nothing but −∞.
-    constexpr T outside = std::numeric_limits<T>::quiet_NaN();
-    const Tensor<T> x = d.input(0), y = d.output();
-    const std::size_t P = windows.plane(), L = windows.outputs(), count = planes(x.shape());
-    Windows one = windows;
-    one.channels = 1;
-    if (d.creates_graph()) {
-      const Dims line{static_cast<std::ptrdiff_t>(count), 1, static_cast<std::ptrdiff_t>(L)};
-      const Tensor<T> best = equal(window_elements(x, windows, outside), reshape(y, line));
-      const Tensor<T> share = best / sum(best, 1, true);
-      return d.add(0, reshape(apply<T>(Fold<T>{one}, reshape(d.adjoint, line) * share), Dims(x.shape())));
-    }
-    // Plane by plane as columns, where the gradient of max along the first axis has its kernel.
-    const std::size_t groups = std::clamp<std::size_t>(x.size() / parallel_size, 1, 16);
-    Tensor<T> memory = Tensor<T>::uninitialized({groups, windows.kernel() * L}, name);
-    d.accumulate(0, [&, all_columns = memory.mutable_data()](Target<T> dx) {
-      parallel_for(groups, [&](std::size_t group) {
-        T* const columns = all_columns + group * windows.kernel() * L;
-        for (std::size_t p = group * count / groups; p < (group + 1) * count / groups; ++p) {
-          write_columns(columns, {0, L}, x.data() + p * P, 1, one, outside);
-          kernels<T>().extreme_gradient(columns, false, d.adjoint.data() + p * L, columns, y.data() + p * L,
-                                        windows.kernel(), L);
-          if (!dx.accumulate) std::fill_n(dx.data + p * P, P, T(0));
-          add_columns(dx.data + p * P, columns, {0, L}, 1, one);
-        }
-      });
-    });
+    d.add(0, MaxPool2dGradient<T>{windows}, d.adjoint, d.input(0), d.output());
   }
-
- private:
-  static std::size_t planes(const Shape& x) { return x[0] * x[1]; }
 };
 
 }  // namespace

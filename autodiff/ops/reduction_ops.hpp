@@ -1,6 +1,7 @@
 // The operations behind reductions.hpp. Sum and Expand are each other's derivative.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -18,17 +19,33 @@ Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) 
   return reshape(reduced, Dims(reduced_shape(wide, mask, true)));
 }
 
-/// The masked axes, where they lie side by side; none otherwise.
-struct AxisRun {
-  std::size_t first = 0, axes = 0;
+/// Whether the masked axes lie side by side. Where an operation needs that, functions see to it.
+inline bool is_run(unsigned mask) {
+  const unsigned run = mask >> std::countr_zero(mask | 1u << 31);
+  return (run & (run + 1)) == 0;
+}
 
-  explicit AxisRun(unsigned mask) {
-    if (mask == 0) return;
-    while (!(mask >> first & 1u)) ++first;
-    const unsigned run = mask >> first;
-    if ((run & (run + 1)) == 0) axes = bit_count(run);
-  }
-};
+/// f(first, at, n, inner) for each slab (n, inner) of x along the masked axes, which lie side by side: it
+/// begins at `first`, and what belongs to its lines at `at` of an array without these axes.
+template <class F>
+void each_slab(const Shape& x, unsigned mask, const F& f) {
+  for_each_slab(x, mask == 0 ? 0 : static_cast<std::size_t>(std::countr_zero(mask)), bit_count(mask), f);
+}
+
+/// The same for an f that takes each row of a slab by itself, so that a single slab can be shared out, too.
+template <class F>
+void each_slab_by_rows(const Shape& x, unsigned mask, const F& f) {
+  const std::size_t size = element_count(x, "reduce");
+  each_slab(x, mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+    const auto part = [&](std::size_t start, std::size_t end) {
+      f(first + start * inner, at, end - start, inner);
+    };
+    if (n * inner == size)
+      for_blocks(n, size, part);
+    else
+      part(0, n);
+  });
+}
 
 template <class T>
 struct Expand;
@@ -66,7 +83,30 @@ struct Expand {
   void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims}, d.adjoint); }
 };
 
-/// The largest or smallest element over the masked axes.
+/// dx = g / (how many x are y) where x is y, the extreme over the masked axes, else 0.
+template <class T>
+struct ExtremeGradient {
+  static constexpr bool accumulates = true;
+  unsigned mask;
+  bool keepdims;
+  static constexpr const char* name = "extreme_gradient";
+
+  Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    each_slab(x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+      kernels<T>().extreme_gradient(dx.data + first, dx.accumulate, g.data() + at, x.data() + first,
+                                    y.data() + at, n, inner);
+    });
+  }
+  static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : 0; }
+  void backward(Gradients<T>& d) const {  // x and y choose, and choices have no slope
+    if (!d.needs(0)) return;
+    const Tensor<T> x = d.input(1).detach(), y = d.input(2).detach();
+    d.add(0, Sum<T>{mask, keepdims}, d.adjoint * apply<T>(*this, ones<T>(y.shape()), x, y));
+  }
+};
+
+/// The largest or smallest element over the masked axes, which lie side by side.
 template <class T, bool largest>
 struct Extreme {
   unsigned mask;
@@ -97,18 +137,38 @@ struct Extreme {
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
-    const Tensor<T> x = d.input(0), y = d.output();
-    if (const AxisRun run(mask); run.axes != 0 && !d.creates_graph())
-      return d.accumulate(0, [&](Target<T> dx) {
-        for_each_slab(x.shape(), run.first, run.axes,
+    d.add(0, ExtremeGradient<T>{mask, keepdims}, d.adjoint, d.input(0), d.output());
+  }
+};
+
+/// dx = g x / y, 0 where y is, for y = √Σ x² over the masked axes, which lie side by side.
+template <class T>
+struct NormGradient {
+  static constexpr bool accumulates = true;
+  unsigned mask;
+  bool keepdims;
+  static constexpr const char* name = "norm_gradient";
+
+  Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    each_slab_by_rows(x.shape(), mask,
                       [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-                        kernels<T>().extreme_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + at,
-                                                      x.data() + first, y.data() + at, n, inner);
+                        kernels<T>().norm_gradient(dx.data + first, dx.accumulate, g.data() + at,
+                                                   x.data() + first, y.data() + at, n, inner);
                       });
-      });
-    const Tensor<T> best = equal(x, with_axes(y, x.shape(), mask));
-    const Tensor<T> share = best / apply<T>(Sum<T>{mask, true}, best);
-    d.add(0, with_axes(d.adjoint, x.shape(), mask) * share);
+  }
+  static constexpr unsigned keeps(unsigned i) {
+    return (i != 0 ? keep_input(0) : 0) | (i != 1 ? keep_input(1) : 0) | keep_input(2);
+  }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T>& h = d.adjoint;
+    const Tensor<T> y = d.input(2);
+    if (d.needs(1)) d.add(1, *this, d.input(0), h, y);  // h g / y: dx is linear in x
+    if (!d.needs(0) && !d.needs(2)) return;
+    const Tensor<T> unit = apply<T>(*this, ones<T>(y.shape()), d.input(1), y);
+    const Tensor<T> along = apply<T>(Sum<T>{mask, keepdims}, h * unit);  // Σ h x / y
+    if (d.needs(2)) d.add(2, -along * (d.input(0) / where(equal(y, 0), 1, y)));
+    d.add(0, along);
   }
 };
 
@@ -139,27 +199,10 @@ struct Norm {
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void backward(Gradients<T>& d) const {
     const Tensor<T> x = d.input(0), y = d.output();
-    if (const AxisRun run(mask); run.axes != 0 && !d.creates_graph())
-      return d.accumulate(0, [&](Target<T> dx) {
-        for_each_slab(x.shape(), run.first, run.axes,
-                      [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-                        const auto part = [&](std::size_t start, std::size_t end) {
-                          kernels<T>().norm_gradient(dx.data + first + start, dx.accumulate,
-                                                     d.adjoint.data() + at, x.data() + first + start,
-                                                     y.data() + at, end - start, inner);
-                        };
-                        if (n == x.size())
-                          for_blocks(n, n, part);
-                        else
-                          part(0, n);
-                      });
-      });
-    // x / y first: g / y could leave the normal range.
-    const auto wide = [&](const Tensor<T>& reduced) { return with_axes(reduced, x.shape(), mask); };
-    if (!contains(y, 0)) return d.add(0, wide(d.adjoint) * (x / wide(y)));
-    const Tensor<T> at_zero = equal(y, 0), zero = wide(at_zero);
-    const Tensor<T> limit = where(zero, x, 0) * wide(d.adjoint_slope(at_zero));
-    d.add(0, where(zero, limit, wide(d.adjoint) * (x / wide(where(at_zero, 1, y)))));
+    d.add(0, NormGradient<T>{mask, keepdims}, d.adjoint, x, y);
+    if (!contains(y, 0)) return;
+    const Tensor<T> at_zero = equal(y, 0), slope = with_axes(d.adjoint_slope(at_zero), x.shape(), mask);
+    d.add(0, where(with_axes(at_zero, x.shape(), mask), x, 0) * slope);
   }
 };
 
@@ -182,60 +225,103 @@ struct SquaredNorm {
   }
 };
 
-/// Over `axes` axes from `axis` on.
+/// dx = g eˣ⁻ʸ for y = ln Σ eˣ over the masked axes, which lie side by side; 0 where y = −∞. A single +∞
+/// takes all of g; where there are several, there is no limit: NaN.
 template <class T>
-struct LogSumExp {
-  std::size_t axis, axes;
+struct LogSumExpGradient {
+  static constexpr bool accumulates = true;
+  unsigned mask;
   bool keepdims;
-  static constexpr const char* name = "logsumexp";
+  static constexpr const char* name = "logsumexp_gradient";
 
-  unsigned mask() const { return ((1u << axes) - 1u) << axis; }
-  Shape shape(const Shape& x) const { return reduced_shape(x, mask(), keepdims); }
-  void compute(Target<T> y, const Tensor<T>& x) const {
-    const auto kernel = kernels<T>().logsumexp;
-    for_each_slab(
-        x.shape(), axis, axes, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-          const T* const from = x.data() + first;
-          if (n != x.size() || n < parallel_size) return kernel(y.data + at, nullptr, from, n, inner);
-          PoolVector<T> parts(quotient_up(n, part_size));
-          parallel_for(parts.size(), [&](std::size_t i) {
-            kernel(&parts[i], nullptr, from + i * part_size, std::min(part_size, n - i * part_size), 1);
-          });
-          kernel(y.data, nullptr, parts.data(), parts.size(), 1);
-        });
-  }
-  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
-  void backward(Gradients<T>& d) const {
-    const Tensor<T> x = d.input(0), y = d.output();
+  Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
     constexpr T infinity = std::numeric_limits<T>::infinity();
-    const bool infinite = contains(y, infinity);
-    if (d.creates_graph() || infinite) {
-      const auto wide = [&](const Tensor<T>& reduced) { return with_axes(reduced, x.shape(), mask()); };
-      // Where all of a line is −∞ the difference would be NaN; its gradient is 0. A single +∞ takes all of
-      // it.
-      const Tensor<T> difference = x - wide(where(equal(y, -infinity), 0, y));
-      if (!infinite) return d.add(0, wide(d.adjoint) * exp(difference));
-      const Tensor<T> largest = equal(x, infinity), count = apply<T>(Sum<T>{mask(), true}, largest);
-      const Tensor<T> share = where(count > 1, std::numeric_limits<T>::quiet_NaN(), wide(d.adjoint));
-      return d.add(0, share * exp(where(largest, 0, difference)));
+    if (!contains(y, infinity)) return run(dx, g, x, y);
+    const Tensor<T> largest = equal(x, infinity), at_infinity = equal(y, infinity);
+    run(dx, where(at_infinity, 0, g.detach()), where(largest, 0, x.detach()), y);
+    const Tensor<T> count = apply<T>(Sum<T>{mask, keepdims}, largest);
+    const Tensor<T> share =
+        where(count > 1, std::numeric_limits<T>::quiet_NaN(), where(at_infinity, g.detach(), 0));
+    const Tensor<T> rest = with_axes(share, x.shape(), mask) * largest;
+    add_in_place(dx.data, rest.data(), rest.size());
+  }
+  static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : keep_output; }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T>& h = d.adjoint;
+    if (d.needs(1) || d.needs(2)) {
+      const Tensor<T> slope = h * d.output();
+      d.add(1, slope);
+      d.add(2, -apply<T>(Sum<T>{mask, keepdims}, slope));
     }
-    d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(x.shape(), axis, axes,
-                    [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-                      const auto part = [&](std::size_t start, std::size_t end) {
-                        kernels<T>().logsumexp_gradient(dx.data + first + start, dx.accumulate,
-                                                        d.adjoint.data() + at, x.data() + first + start,
-                                                        y.data() + at, nullptr, end - start, inner);
-                      };
-                      if (n == x.size())
-                        for_blocks(n, n, part);
-                      else
-                        part(0, n);
-                    });
-    });
+    if (!d.needs(0)) return;
+    const Tensor<T> y = d.input(2), share = apply<T>(*this, ones<T>(y.shape()), d.input(1), y);
+    d.add(0, Sum<T>{mask, keepdims}, h * share);
+  }
+
+ private:
+  /// For finite y, and where x is.
+  void run(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    each_slab_by_rows(x.shape(), mask,
+                      [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+                        kernels<T>().logsumexp_gradient(dx.data + first, dx.accumulate, g.data() + at,
+                                                        x.data() + first, y.data() + at, nullptr, n, inner);
+                      });
   }
 };
 
+/// ln Σ eˣ over the masked axes, which lie side by side.
+template <class T>
+struct LogSumExp {
+  unsigned mask;
+  bool keepdims;
+  static constexpr const char* name = "logsumexp";
+
+  Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
+  void compute(Target<T> y, const Tensor<T>& x) const {
+    const auto kernel = kernels<T>().logsumexp;
+    each_slab(x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
+      const T* const from = x.data() + first;
+      if (n != x.size() || n < parallel_size) return kernel(y.data + at, nullptr, from, n, inner);
+      PoolVector<T> parts(quotient_up(n, part_size));
+      parallel_for(parts.size(), [&](std::size_t i) {
+        kernel(&parts[i], nullptr, from + i * part_size, std::min(part_size, n - i * part_size), 1);
+      });
+      kernel(y.data, nullptr, parts.data(), parts.size(), 1);
+    });
+  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void backward(Gradients<T>& d) const {
+    d.add(0, LogSumExpGradient<T>{mask, keepdims}, d.adjoint, d.input(0), d.output());
+  }
+};
+
+/// dx = y (g − Σ g y) along an axis.
+template <class T>
+struct SoftmaxGradient {
+  static constexpr bool accumulates = true;
+  std::size_t axis;
+  static constexpr const char* name = "softmax_gradient";
+
+  Shape shape(const Shape&, const Shape& y) const { return y; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
+    each_slab(y.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+      kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, g.data() + first, y.data() + first, n,
+                                    inner);
+    });
+  }
+  static constexpr unsigned keeps(unsigned i) { return (i == 1 ? keep_input(0) : 0) | keep_input(1); }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T>& h = d.adjoint;
+    const Tensor<T> y = d.input(1);
+    d.add(0, *this, h, y);
+    if (!d.needs(1)) return;
+    const Tensor<T> g = d.input(0);
+    d.add(1, h * (g - sum(g * y, axis, true)) - g * sum(h * y, axis, true));
+  }
+};
+
+/// y = eˣ / Σ eˣ along an axis.
 template <class T>
 struct Softmax {
   std::size_t axis;
@@ -243,24 +329,37 @@ struct Softmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       kernels<T>().softmax(y.data + first, x.data() + first, n, inner);
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
-  void backward(Gradients<T>& d) const {
-    const Tensor<T> y = d.output();
-    if (d.creates_graph()) return d.add(0, y * (d.adjoint - sum(d.adjoint * y, axis, true)));
-    d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(y.shape(), axis, 1,
-                    [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-                      kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, d.adjoint.data() + first,
-                                                    y.data() + first, n, inner);
-                    });
+  void backward(Gradients<T>& d) const { d.add(0, SoftmaxGradient<T>{axis}, d.adjoint, d.output()); }
+};
+
+/// dx = g − eʸ Σ g along an axis.
+template <class T>
+struct LogSoftmaxGradient {
+  static constexpr bool accumulates = true;
+  std::size_t axis;
+  static constexpr const char* name = "log_softmax_gradient";
+
+  Shape shape(const Shape&, const Shape& y) const { return y; }
+  void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
+    each_slab(y.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+      kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate, g.data() + first, y.data() + first, n,
+                                        inner);
     });
+  }
+  static constexpr unsigned keeps(unsigned i) { return (i == 1 ? keep_input(0) : 0) | keep_input(1); }
+  void backward(Gradients<T>& d) const {
+    const Tensor<T> h = d.adjoint, p = exp(d.input(1));
+    d.add(0, h - sum(h * p, axis, true));
+    if (d.needs(1)) d.add(1, -h * p * sum(d.input(0), axis, true));
   }
 };
 
+/// y = x − ln Σ eˣ along an axis.
 template <class T>
 struct LogSoftmax {
   std::size_t axis;
@@ -268,22 +367,12 @@ struct LogSoftmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       kernels<T>().log_softmax(y.data + first, x.data() + first, n, inner);
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
-  void backward(Gradients<T>& d) const {
-    const Tensor<T> y = d.output();
-    if (d.creates_graph()) return d.add(0, d.adjoint - exp(y) * sum(d.adjoint, axis, true));
-    d.accumulate(0, [&](Target<T> dx) {
-      for_each_slab(y.shape(), axis, 1,
-                    [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-                      kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate,
-                                                        d.adjoint.data() + first, y.data() + first, n, inner);
-                    });
-    });
-  }
+  void backward(Gradients<T>& d) const { d.add(0, LogSoftmaxGradient<T>{axis}, d.adjoint, d.output()); }
 };
 
 template <class T>
@@ -295,7 +384,7 @@ struct CumulativeSum {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    for_each_slab(x.shape(), axis, 1, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
+    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
       for (std::size_t column = first; column < first + inner; ++column) {
         Wider<T> total = 0;  // each sum is rounded once, and none is built on rounded ones
         for (std::size_t k = 0; k < n; ++k) {

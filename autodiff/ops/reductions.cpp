@@ -50,29 +50,45 @@ Tensor<T> prod(const Tensor<T>& x, unsigned mask, bool keepdims) {
   return reshape(y, Dims(detail::reduced_shape(x.shape(), mask, keepdims)));
 }
 
+/// f(x, mask, keepdims), an operation on axes that lie side by side: where they do not, with these at the
+/// end.
+template <class T, class F>
+Tensor<T> on_run(const Tensor<T>& x, unsigned mask, bool keepdims, const F& f) {
+  if (detail::is_run(mask)) return f(x, mask, keepdims);
+  Axes order;
+  for (const unsigned reduced : {0u, 1u})
+    for (std::size_t i = 0; i < x.rank(); ++i)
+      if ((mask >> i & 1u) == reduced) order.push_back(static_cast<std::ptrdiff_t>(i));
+  const unsigned last = all_axes(x) & ~((1u << (x.rank() - detail::bit_count(mask))) - 1u);
+  return reshape(f(transpose(x, order), last, false), Dims(detail::reduced_shape(x.shape(), mask, keepdims)));
+}
+
 template <class T, bool largest>
-Tensor<T> extreme(const Tensor<T>& x, unsigned mask, bool keepdims) {
-  const detail::Extreme<T, largest> op{mask, keepdims};
-  if (x.size() == 0 && detail::element_count(op.shape(x.shape()), op.name) != 0)
-    throw Error(op.name, "shape " + to_string(x.shape()) + " has no element to choose");
-  return apply<T>(op, x);
+Tensor<T> extreme(const Tensor<T>& all, unsigned axes, bool keep) {
+  using Op = detail::Extreme<T, largest>;
+  if (all.size() == 0 && detail::element_count(Op{axes, keep}.shape(all.shape()), Op::name) != 0)
+    throw Error(Op::name, "shape " + to_string(all.shape()) + " has no element to choose");
+  return on_run(all, axes, keep, [](const Tensor<T>& x, unsigned mask, bool keepdims) {
+    return apply<T>(Op{mask, keepdims}, x);
+  });
 }
 
 template <class T>
-Tensor<T> var(const Tensor<T>& x, unsigned mask, bool keepdims, std::size_t ddof) {
-  const std::size_t count = reduced_count(x, mask);
-  if (count == 0) return mean(x, mask, keepdims);
-  if (mask != 0 && detail::AxisRun(mask).axes == 0) {  // with what is reduced at the end
-    Axes order;
-    for (const unsigned reduced : {0u, 1u})
-      for (std::size_t i = 0; i < x.rank(); ++i)
-        if ((mask >> i & 1u) == reduced) order.push_back(static_cast<std::ptrdiff_t>(i));
-    const unsigned last = all_axes(x) & ~((1u << (x.rank() - detail::bit_count(mask))) - 1u);
-    return reshape(var(transpose(x, order), last, false, ddof),
-                   Dims(detail::reduced_shape(x.shape(), mask, keepdims)));
-  }
+Tensor<T> norm(const Tensor<T>& all, unsigned axes, bool keep) {
+  return on_run(all, axes, keep, [](const Tensor<T>& x, unsigned mask, bool keepdims) {
+    return apply<T>(detail::Norm<T>{mask, keepdims}, x);
+  });
+}
+
+template <class T>
+Tensor<T> var(const Tensor<T>& all, unsigned axes, bool keep, std::size_t ddof) {
+  const std::size_t count = reduced_count(all, axes);
+  if (count == 0) return mean(all, axes, keep);
   const T divisor = std::max(static_cast<T>(count) - static_cast<T>(ddof), T(0));
-  return apply<T>(detail::Variance<T>(x.shape(), mask, keepdims, divisor), x);
+  return on_run(all, axes, keep, [divisor](const Tensor<T>& x, unsigned mask, bool keepdims) {
+    const Tensor<T> moments = apply<T>(detail::AxisMoments<T>{mask}, x);
+    return apply<T>(detail::Variance<T>{mask, keepdims, divisor}, x, moments);
+  });
 }
 
 template <class T>
@@ -82,7 +98,7 @@ Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
     std::size_t axis = end;
     while (axis > 0 && mask >> (axis - 1) & 1u) --axis;
     if (axis == end) continue;
-    y = apply<T>(detail::LogSumExp<T>{axis, end - axis, keepdims}, y);
+    y = apply<T>(detail::LogSumExp<T>{((1u << (end - axis)) - 1u) << axis, keepdims}, y);
     end = axis + 1;
   }
   return y;
@@ -156,11 +172,11 @@ Tensor<T> std(Tensor<T> x, const Axes& axes, bool keepdims, std::size_t ddof) {
 
 template <class T>
 Tensor<T> norm(Tensor<T> x) {
-  return apply<T>(detail::Norm<T>{all_axes(x), false}, x);
+  return norm(x, all_axes(x), false);
 }
 template <class T>
 Tensor<T> norm(Tensor<T> x, const Axes& axes, bool keepdims) {
-  return apply<T>(detail::Norm<T>{detail::axis_mask(axes, x.rank(), "norm"), keepdims}, x);
+  return norm(x, detail::axis_mask(axes, x.rank(), "norm"), keepdims);
 }
 
 template <class T>

@@ -9,6 +9,8 @@
 //     static constexpr unsigned keeps(unsigned i);                 // what the gradient of input i needs
 //     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
 //   };
+//
+// Without backward() the result is a constant.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -227,9 +229,9 @@ Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
   Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), op.name, first);
   op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
   const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
-  Tensor<T> recorded = record<T>(op, std::move(y), inputs);
-  observed.result(recorded.handle(), inputs);
-  return recorded;
+  if constexpr (requires(Gradients<T> d) { op.backward(d); }) y = record<T>(op, std::move(y), inputs);
+  observed.result(y.handle(), inputs);
+  return y;
 }
 
 }  // namespace xtape::detail

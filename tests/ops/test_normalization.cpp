@@ -42,28 +42,40 @@ struct Problem {
 
   Results<T> by(const Kernels<T>& k) const {
     const std::size_t lines = batch ? n : rows;
-    Results<T> r{std::vector<T>(rows * n + 1), std::vector<T>(lines + 1),      std::vector<T>(lines + 1),
-                 std::vector<T>(rows * n + 1), std::vector<T>(n + 1, T(0.25)), std::vector<T>(n + 1, T(0.5))};
+    Results<T> r{std::vector<T>(rows * n + 1), std::vector<T>(lines + 1), std::vector<T>(lines + 1),
+                 std::vector<T>(rows * n + 1), std::vector<T>(n + 1),     std::vector<T>(n + 1)};
     const T* const from = x.data() + 1;
     std::vector<T> moments(4 * lines + 1);
     T* const all = moments.data() + 1;
-    (batch ? k.batch_norm : k.layer_norm)(r.y.data() + 1, all, from, gamma.data() + 1, beta.data() + 1, rows,
-                                          n, epsilon);
+    if (batch)
+      k.moments(all, from, rows, n, epsilon);
+    else
+      for (std::size_t i = 0; i < rows; ++i) k.moments(all + 4 * i, from + i * n, n, 1, epsilon);
+    (batch ? k.normalize_columns : k.normalize_rows)(r.y.data() + 1, from, gamma.data() + 1, beta.data() + 1,
+                                                     all, rows, n);
     for (std::size_t i = 0; i < lines; ++i) {
-      r.mean[i + 1] = all[i] + all[lines + i];
-      r.inverse[i + 1] = all[3 * lines + i];
+      const auto moment = [&](std::size_t j) { return all[batch ? j * n + i : 4 * i + j]; };
+      r.mean[i + 1] = moment(0) + moment(1);
+      r.inverse[i + 1] = moment(3);
     }
-    (batch ? k.batch_norm_gradient : k.layer_norm_gradient)(r.dx.data() + 1, false, r.dgamma.data() + 1,
-                                                            r.dbeta.data() + 1, g.data() + 1, from,
-                                                            gamma.data() + 1, all, rows, n);
+    std::vector<T> sums(2 * n + 1);
+    (batch ? k.sums_of_columns : k.sums_of_rows)(sums.data() + 1, g.data() + 1, from, all, rows, n);
+    std::copy_n(sums.begin() + 1, n, r.dbeta.begin() + 1);
+    std::copy_n(sums.begin() + 1 + static_cast<std::ptrdiff_t>(n), n, r.dgamma.begin() + 1);
+    T* const dx = r.dx.data() + 1;
+    if (batch)
+      k.normalize_columns_gradient(dx, false, g.data() + 1, from, gamma.data() + 1, all, sums.data() + 1,
+                                   rows, n);
+    else
+      k.normalize_rows_gradient(dx, false, g.data() + 1, from, gamma.data() + 1, all, rows, n);
     return r;
   }
 
   /// The formulas, line by line.
   Results<T> by_loops() const {
     const std::size_t lines = batch ? n : rows, length = batch ? rows : n;
-    Results<T> r{std::vector<T>(rows * n + 1), std::vector<T>(lines + 1),      std::vector<T>(lines + 1),
-                 std::vector<T>(rows * n + 1), std::vector<T>(n + 1, T(0.25)), std::vector<T>(n + 1, T(0.5))};
+    Results<T> r{std::vector<T>(rows * n + 1), std::vector<T>(lines + 1), std::vector<T>(lines + 1),
+                 std::vector<T>(rows * n + 1), std::vector<T>(n + 1),     std::vector<T>(n + 1)};
     std::vector<Real> dgamma(n), dbeta(n);
     for (std::size_t line = 0; line < lines; ++line) {
       const auto at = [&](std::size_t i) { return 1 + (batch ? i * n + line : line * n + i); };

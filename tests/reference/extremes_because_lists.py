@@ -98,8 +98,7 @@ def normalized(type, x, gamma, beta, value, d):
     row = x[0] if len(x) == 1 else [y[0] for y in x]
     if has(row, lambda size: size == type.max):
         zeros = [[E(0) for _ in y] for y in value]
-        none = [[E(mp.nan) for _ in y] for y in value]
-        return zeros, ([zeros, [0] * len(gamma), d[2]], [none, [0] * len(gamma), d[2]]), SQUARES
+        return zeros, [zeros, [0] * len(gamma), d[2]], SQUARES
     if len(x) == 1 and not has(row, mp.isfinite) or has(row, lambda size: not mp.isfinite(size)):
         return value, [d[0], [E(mp.nan)] * len(gamma), d[2]], ZEROS.replace('A product of matrices', 'The sum over a batch')
 

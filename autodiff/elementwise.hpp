@@ -19,7 +19,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto operator+(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Add>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Add, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// Difference.
@@ -27,7 +27,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto operator-(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Subtract>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Subtract, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// Product, element by element.
@@ -35,7 +35,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto operator*(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Multiply>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Multiply, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// Quotient.
@@ -43,13 +43,13 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto operator/(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Divide>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Divide, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// −x.
 template <detail::Traceable X>
 X operator-(const X& x) {
-  return detail::elementwise<detail::ops::Negative>(x);
+  return detail::elementwise(detail::OpNumber::Negative, x);
 }
 
 // x op= y rebinds x to the new tensor, which has the broadcast shape: no operation changes a value, and what
@@ -73,37 +73,37 @@ requires detail::Mixed<X, B> X& operator/=(X& x, B&& y) { return x = x / std::fo
 /// eˣ; derivative y.
 template <detail::Traceable X>
 X exp(const X& x) {
-  return detail::elementwise<detail::ops::Exp>(x);
+  return detail::elementwise(detail::OpNumber::Exp, x);
 }
 
 /// eˣ − 1, exact near 0; derivative y + 1.
 template <detail::Traceable X>
 X expm1(const X& x) {
-  return detail::elementwise<detail::ops::Expm1>(x);
+  return detail::elementwise(detail::OpNumber::Expm1, x);
 }
 
 /// Natural logarithm; derivative 1/x. NaN below 0, −∞ at 0.
 template <detail::Traceable X>
 X log(const X& x) {
-  return detail::elementwise<detail::ops::Log>(x);
+  return detail::elementwise(detail::OpNumber::Log, x);
 }
 
 /// ln(1 + x), exact near 0; derivative 1/(1 + x).
 template <detail::Traceable X>
 X log1p(const X& x) {
-  return detail::elementwise<detail::ops::Log1p>(x);
+  return detail::elementwise(detail::OpNumber::Log1p, x);
 }
 
 /// Logarithm to base 2; derivative 1/(x ln 2).
 template <detail::Traceable X>
 X log2(const X& x) {
-  return detail::elementwise<detail::ops::Log2>(x);
+  return detail::elementwise(detail::OpNumber::Log2, x);
 }
 
 /// Logarithm to base 10; derivative 1/(x ln 10).
 template <detail::Traceable X>
 X log10(const X& x) {
-  return detail::elementwise<detail::ops::Log10>(x);
+  return detail::elementwise(detail::OpNumber::Log10, x);
 }
 
 /// x²; derivative 2x.
@@ -111,145 +111,145 @@ template <class X>
 requires detail::Traceable<std::remove_cvref_t<X>>
 auto square(
     X&& x) {  // xt::square takes everything as E&&: only what is written the same wins by its constraint
-  return detail::elementwise<detail::ops::Square>(x);
+  return detail::elementwise(detail::OpNumber::Square, x);
 }
 
 /// √x; derivative 1/(2y), infinite at 0.
 template <detail::Traceable X>
 X sqrt(const X& x) {
-  return detail::elementwise<detail::ops::Sqrt>(x);
+  return detail::elementwise(detail::OpNumber::Sqrt, x);
 }
 
 /// Cube root; derivative 1/(3y²), infinite at 0.
 template <detail::Traceable X>
 X cbrt(const X& x) {
-  return detail::elementwise<detail::ops::Cbrt>(x);
+  return detail::elementwise(detail::OpNumber::Cbrt, x);
 }
 
 /// 1/x; derivative −y².
 template <detail::Traceable X>
 X reciprocal(const X& x) {
-  return detail::elementwise<detail::ops::Reciprocal>(x);
+  return detail::elementwise(detail::OpNumber::Reciprocal, x);
 }
 
 /// |x|; derivative sign(x), 0 at 0.
 template <detail::Traceable X>
 X abs(const X& x) {
-  return detail::elementwise<detail::ops::Abs>(x);
+  return detail::elementwise(detail::OpNumber::Abs, x);
 }
 
 /// −1, 0 or 1; derivative 0.
 template <detail::Traceable X>
 X sign(const X& x) {
-  return detail::elementwise<detail::ops::Sign>(x);
+  return detail::elementwise(detail::OpNumber::Sign, x);
 }
 
 /// Sine, radians; derivative cos x.
 template <detail::Traceable X>
 X sin(const X& x) {
-  return detail::elementwise<detail::ops::Sin>(x);
+  return detail::elementwise(detail::OpNumber::Sin, x);
 }
 
 /// Cosine, radians; derivative −sin x.
 template <detail::Traceable X>
 X cos(const X& x) {
-  return detail::elementwise<detail::ops::Cos>(x);
+  return detail::elementwise(detail::OpNumber::Cos, x);
 }
 
 /// Tangent, radians; derivative 1 + y².
 template <detail::Traceable X>
 X tan(const X& x) {
-  return detail::elementwise<detail::ops::Tan>(x);
+  return detail::elementwise(detail::OpNumber::Tan, x);
 }
 
 /// Arc sine; derivative 1/√(1 − x²). NaN outside [−1, 1].
 template <detail::Traceable X>
 X asin(const X& x) {
-  return detail::elementwise<detail::ops::Asin>(x);
+  return detail::elementwise(detail::OpNumber::Asin, x);
 }
 
 /// Arc cosine; derivative −1/√(1 − x²). NaN outside [−1, 1].
 template <detail::Traceable X>
 X acos(const X& x) {
-  return detail::elementwise<detail::ops::Acos>(x);
+  return detail::elementwise(detail::OpNumber::Acos, x);
 }
 
 /// Arc tangent; derivative 1/(1 + x²).
 template <detail::Traceable X>
 X atan(const X& x) {
-  return detail::elementwise<detail::ops::Atan>(x);
+  return detail::elementwise(detail::OpNumber::Atan, x);
 }
 
 /// Hyperbolic sine; derivative cosh x.
 template <detail::Traceable X>
 X sinh(const X& x) {
-  return detail::elementwise<detail::ops::Sinh>(x);
+  return detail::elementwise(detail::OpNumber::Sinh, x);
 }
 
 /// Hyperbolic cosine; derivative sinh x.
 template <detail::Traceable X>
 X cosh(const X& x) {
-  return detail::elementwise<detail::ops::Cosh>(x);
+  return detail::elementwise(detail::OpNumber::Cosh, x);
 }
 
 /// Hyperbolic tangent; derivative 1 − y².
 template <detail::Traceable X>
 X tanh(const X& x) {
-  return detail::elementwise<detail::ops::Tanh>(x);
+  return detail::elementwise(detail::OpNumber::Tanh, x);
 }
 
 /// Error function; derivative 2/√π e^(−x²).
 template <detail::Traceable X>
 X erf(const X& x) {
-  return detail::elementwise<detail::ops::Erf>(x);
+  return detail::elementwise(detail::OpNumber::Erf, x);
 }
 
 /// Logistic function 1/(1 + e⁻ˣ); derivative y(1 − y).
 template <detail::Traceable X>
 X sigmoid(const X& x) {
-  return detail::elementwise<detail::ops::Sigmoid>(x);
+  return detail::elementwise(detail::OpNumber::Sigmoid, x);
 }
 
 /// ln sigmoid(x), without overflow; derivative sigmoid(−x).
 template <detail::Traceable X>
 X log_sigmoid(const X& x) {
-  return detail::elementwise<detail::ops::LogSigmoid>(x);
+  return detail::elementwise(detail::OpNumber::LogSigmoid, x);
 }
 
 /// ln(1 + eˣ), without overflow; derivative sigmoid(x).
 template <detail::Traceable X>
 X softplus(const X& x) {
-  return detail::elementwise<detail::ops::Softplus>(x);
+  return detail::elementwise(detail::OpNumber::Softplus, x);
 }
 
 /// max(x, 0); derivative 1 for x > 0, else 0 (0 at 0).
 template <detail::Traceable X>
 X relu(const X& x) {
-  return detail::elementwise<detail::ops::Relu>(x);
+  return detail::elementwise(detail::OpNumber::Relu, x);
 }
 
 /// x Φ(x), Φ the normal distribution function (the exact form); derivative Φ(x) + x φ(x).
 template <detail::Traceable X>
 X gelu(const X& x) {
-  return detail::elementwise<detail::ops::Gelu>(x);
+  return detail::elementwise(detail::OpNumber::Gelu, x);
 }
 
 /// x sigmoid(x), s = sigmoid(x); derivative s (1 + x (1 − s)).
 template <detail::Traceable X>
 X silu(const X& x) {
-  return detail::elementwise<detail::ops::Silu>(x);
+  return detail::elementwise(detail::OpNumber::Silu, x);
 }
 
 /// x for x > 0, slope·x below; derivative 1 or slope (slope at 0).
 template <detail::Traceable X>
 X leaky_relu(const X& x, typename X::value_type slope = typename X::value_type(0.01)) {
-  return detail::elementwise<detail::ops::LeakyRelu>(x, slope);
+  return detail::elementwise(detail::OpNumber::LeakyRelu, x, slope);
 }
 
 /// x for x > 0, alpha (eˣ − 1) below; derivative 1 or alpha eˣ.
 template <detail::Traceable X>
 X elu(const X& x, typename X::value_type alpha = 1) {
-  return detail::elementwise<detail::ops::Elu>(x, alpha);
+  return detail::elementwise(detail::OpNumber::Elu, x, alpha);
 }
 
 /// x limited to [low, high]; derivative 1 inside, the limits included, 0 outside. Error for low > high.
@@ -258,7 +258,7 @@ X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
   if (!(low <= high))
     throw Error("clamp", "low " + detail::number_text(static_cast<double>(low)) + " is above high " +
                              detail::number_text(static_cast<double>(high)));
-  return detail::elementwise<detail::ops::Clamp>(x, low, high);
+  return detail::elementwise(detail::OpNumber::Clamp, x, low, high);
 }
 
 // ---- functions of several operands
@@ -269,10 +269,10 @@ requires detail::Mixed<A, B>
 auto pow(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
   if constexpr (Scalar<B>)
-    return detail::elementwise<detail::ops::PowerScalar>(detail::as<X>(a),
-                                                         static_cast<typename X::value_type>(b));
+    return detail::elementwise(detail::OpNumber::PowerScalar, detail::as<X>(a),
+                               static_cast<typename X::value_type>(b));
   else
-    return detail::elementwise<detail::ops::Power>(detail::as<X>(a), detail::as<X>(b));
+    return detail::elementwise(detail::OpNumber::Power, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// The angle of the point (x, y) in radians; derivatives x/(x² + y²) and −y/(x² + y²).
@@ -280,7 +280,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto atan2(A&& y, B&& x) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Atan2>(detail::as<X>(y), detail::as<X>(x));
+  return detail::elementwise(detail::OpNumber::Atan2, detail::as<X>(y), detail::as<X>(x));
 }
 
 /// √(a² + b²), without overflow or underflow on the way; derivatives a/y and b/y, 0 where y = 0. ∞ where an
@@ -289,7 +289,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto hypot(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Hypot>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Hypot, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// ln(eᵃ + eᵇ), without overflow on the way; derivatives σ(a − b) and σ(b − a), NaN where a and b are the
@@ -298,7 +298,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto logaddexp(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::LogAddExp>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::LogAddExp, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// The larger one, NaN if either is; equal operands share the gradient evenly.
@@ -306,7 +306,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto maximum(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Maximum>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Maximum, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// The smaller one, NaN if either is; equal operands share the gradient evenly.
@@ -314,7 +314,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto minimum(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Minimum>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Minimum, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// a where the mask is not 0, else b: a selection, so that what is not selected may be infinite or NaN, and
@@ -323,7 +323,8 @@ template <class M, class A, class B>
 requires detail::Mixed<M, A, B>
 auto where(M&& mask, A&& a, B&& b) {
   using X = detail::Traced<M, A, B>;
-  return detail::elementwise<detail::ops::Where>(detail::as<X>(mask), detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Where, detail::as<X>(mask), detail::as<X>(a),
+                             detail::as<X>(b));
 }
 
 // ---- comparisons: 1 or 0, constants without a gradient
@@ -333,7 +334,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto operator>(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Greater>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Greater, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// 1 where a < b, else 0.
@@ -346,7 +347,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto operator>=(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::GreaterEqual>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::GreaterEqual, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// 1 where a <= b, else 0.
@@ -359,7 +360,7 @@ template <class A, class B>
 requires detail::Mixed<A, B>
 auto equal(A&& a, B&& b) {
   using X = detail::Traced<A, B>;
-  return detail::elementwise<detail::ops::Equal>(detail::as<X>(a), detail::as<X>(b));
+  return detail::elementwise(detail::OpNumber::Equal, detail::as<X>(a), detail::as<X>(b));
 }
 
 }  // namespace xtape

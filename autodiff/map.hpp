@@ -16,10 +16,10 @@ namespace detail {
 /// An elementwise operation on what earlier places hold, or a number.
 template <class T>
 struct Instruction {
-  std::uint16_t op;  ///< its number, or op_count for a number
-  std::uint16_t operand_count = 0;
+  std::size_t op;  ///< its number, or op_count for a number
+  std::uint32_t operand_count = 0;
   std::array<std::int32_t, 3> operands{};
-  alignas(T) std::array<std::byte, 2 * sizeof(T)> rule{};  ///< the operation's struct, or the number
+  std::array<T, 2> numbers{};  ///< those that the operation carries, or the number
 };
 
 /// What a traced lambda leaves. Places: first the arguments, then one for each instruction.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 
+#include "op_number.hpp"
 #include "optimizer_steps.hpp"
 
 namespace xtape::detail {
@@ -19,16 +20,6 @@ namespace ops {
 #include "elementwise_list.inc"
 }  // namespace ops
 
-/// The elementwise operations, numbered in the order of their list.
-enum class OpNumber : std::size_t {
-#define XTAPE_UNARY(Op) Op,
-#define XTAPE_BINARY XTAPE_UNARY
-#define XTAPE_TERNARY XTAPE_UNARY
-#include "elementwise_list.inc"
-  count
-};
-inline constexpr auto op_count = static_cast<std::size_t>(OpNumber::count);
-
 /// The number of a rule, as an index into the tables.
 template <class Rule>
 inline constexpr std::size_t op_number = op_count;
@@ -41,7 +32,7 @@ inline constexpr std::size_t op_number = op_count;
 
 /// y[i] = f(x0[i·s0], x1[i·s1], …), or y[i] += …, for i < n, with the strides s, each 0 or 1: operands are
 /// row-major, so along the innermost axis of the result each is either whole or one number. `op` is the
-/// operation's struct. y may be one of the operands.
+/// operation's struct, or the numbers in it. y may be one of the operands.
 template <class T>
 using RowKernel = void (*)(const void* op, T* y, bool accumulate, std::size_t n, const T* const* x,
                            const std::ptrdiff_t* stride);

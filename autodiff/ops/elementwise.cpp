@@ -1,10 +1,11 @@
-// Elementwise operations on tensors: value, fused gradient and recorded gradient, all from the op's rule.
+// Elementwise operations on tensors: one operation for all of them, and one for their gradients, by number.
 #include "../elementwise.hpp"
 
 #include "../engine.hpp"
 #include "../kernels/kernels.hpp"
-#include "../kernels/rule_traits.hpp"
 #include "../tape/op.hpp"
+#include "elementwise_table.hpp"
+#include "map_plan.hpp"
 
 namespace xtape::detail {
 namespace {
@@ -14,161 +15,181 @@ Operand<T> operand(const Tensor<T>& x) {
   return {x.data(), &x.shape(), x.size()};
 }
 
-/// What a rule says of itself, so that one function serves all rules of N operands.
-template <class T, std::size_t N>
-struct Description : RuleTraits {
-  std::size_t number = 0;  ///< op_number
-  bool is_length = false;
-  /// The gradient of each input for the adjoint g, from what the node keeps: as recorded operations.
-  std::array<Tensor<T> (*)(const void* rule, const Gradients<T>& d, const Tensor<T>& g), N> recorded{};
-};
-
-template <std::size_t I, class T, class Rule, std::size_t... K>
-Tensor<T> recorded_gradient(const Rule& rule, const Gradients<T>& d, const Tensor<T>& g,
-                            std::index_sequence<K...>) {
-  constexpr unsigned kept = kept_by<Rule>(I);
-  const std::array<Tensor<T>, sizeof...(K)> x{(kept & keep_input(K) ? d.input(K) : Tensor<T>())...};
-  return gradient<I>(rule, g, kept & keep_output ? d.output() : Tensor<T>(), x[K]...);
+/// The shape that all broadcast to, if it is that of one of them: then all the others are the same, or of
+/// rank 0.
+const Shape* common_shape(const Shape& first, const auto&... rest) {
+  const Shape* widest = &first;
+  ((widest = rest.size() > widest->size() ? &rest : widest), ...);
+  const auto fits = [widest](const Shape& shape) { return shape.empty() || shape == *widest; };
+  return fits(first) && (... && fits(rest)) ? widest : nullptr;
 }
 
-template <class Rule>
-inline constexpr bool is_length = requires {
-  Rule::is_length;
-};
-
-template <class T, class Rule, std::size_t... I>
-constexpr Description<T, sizeof...(I)> describe(std::index_sequence<I...>) {
-  Description<T, sizeof...(I)> of{traits_of<Rule>(), op_number<Rule>, is_length<Rule>};
-  if constexpr (is_differentiable<Rule>)
-    ((of.recorded[I] =
-          [](const void* rule, const Gradients<T>& d, const Tensor<T>& g) {
-            return recorded_gradient<I>(*static_cast<const Rule*>(rule), d, g,
-                                        std::make_index_sequence<sizeof...(I)>());
-          }),
-     ...);
-  return of;
-}
-template <class T, class Rule, std::size_t N>
-inline constexpr Description<T, N> description = describe<T, Rule>(std::make_index_sequence<N>());
-
-/// The gradient of input i by one kernel, into y of the shape `wide` and the size n.
-template <class T, std::size_t N>
-void fused_gradient(const Description<T, N>& of, const void* rule, std::size_t i, const Gradients<T>& d,
-                    const Operand<T>& g, Target<T> y, const Shape& wide, std::size_t n) {
-  std::array<Operand<T>, N + 2> operands{g};
-  for (std::size_t k = 0; k <= N; ++k) {
-    if (!(of.kept[i] & (k < N ? keep_input(static_cast<unsigned>(k)) : keep_output))) continue;
-    const Value& value = d.kept_value(k);
-    operands[k + 1] = {value.template elements<T>(), &value.shape, value.size};
-  }
-  run_elementwise<T, N + 2>(y.data, y.accumulate, wide, n, kernels<T>().gradient[of.number][i], rule,
-                            operands);
-}
-
-template <class T, std::size_t N>
-void add_gradient(const Description<T, N>& of, const void* rule, std::size_t i, const char* name,
-                  Gradients<T>& d) {
-  if (!d.needs(i)) return;
-  bool last = true;
-  for (std::size_t k = i + 1; k < N; ++k) last = last && !d.needs(k);
-  if (of.passes_adjoint[i]) return last ? d.add(i, std::move(d.adjoint)) : d.add(i, d.adjoint);
-  if (d.creates_graph()) {
-    Tensor<T> gradient = of.recorded[i](rule, d, d.adjoint);
-    if (of.is_length) {
-      const Tensor<T> zero = equal(of.kept[i] & keep_output ? d.output() : d.input(i), T(0));
-      // What its rule takes for 0 there is x times the limit of the adjoint / length.
-      if (contains(zero, T(1))) gradient = gradient + where(zero, d.input(i), T(0)) * d.adjoint_slope(zero);
-    }
-    return d.add(i, std::move(gradient));
-  }
-  const Shape& wide = d.adjoint.shape();
-  const auto run = [&](Target<T> to) {
-    fused_gradient(of, rule, i, d, operand(d.adjoint), to, wide, d.adjoint.size());
-  };
-  if (d.has_shape(i, wide)) return last ? d.accumulate_in_place(i, run) : d.accumulate(i, run);
-  Tensor<T> whole = Tensor<T>::uninitialized(wide, name);
-  run({whole.mutable_data(), false});
-  d.add(i, std::move(whole));
-}
-
-template <std::size_t N>
-Shape broadcast_all(const std::array<const Shape*, N>& shapes, const char* name) {
-  Shape result = *shapes[0];
-  for (std::size_t k = 1; k < N; ++k) result = broadcast(result, *shapes[k], name);
+Shape broadcast_all([[maybe_unused]] const char* name, const Shape& first, const auto&... rest) {
+  if (const Shape* const common = common_shape(first, rest...)) return *common;
+  Shape result = first;
+  ((result = broadcast(result, rest, name)), ...);
   return result;
 }
 
+/// y = f of operands that broadcast to the shape of y, which follows from those of x.
 template <class T, std::size_t N>
-void compute_value(RowKernel<T> kernel, const void* rule, const char* name, Target<T> y,
-                   const std::array<const Tensor<T>*, N>& x) {
-  std::array<Operand<T>, N> operands;
-  std::array<const Shape*, N> shapes;
-  bool same = true;
-  for (std::size_t k = 0; k < N; ++k) {
-    operands[k] = operand(*x[k]);
-    shapes[k] = operands[k].shape;
-    same = same && *shapes[k] == *shapes[0];
+void run(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& numbers,
+         const std::array<Operand<T>, N>& operands, const char* name, const auto&... x) {
+  const auto to = [&](const Shape& shape, std::size_t size) {
+    run_elementwise(y.data, y.accumulate, shape, size, kernel, numbers.data(), operands);
+  };
+  if (const Shape* const common = common_shape(x.shape()...)) {
+    std::size_t size = 1;
+    ((size = &x.shape() == common ? x.size() : size), ...);
+    return to(*common, size);
   }
-  if (same)
-    return run_elementwise<T, N>(y.data, y.accumulate, *shapes[0], x[0]->size(), kernel, rule, operands);
-  const Shape to = broadcast_all(shapes, name);
-  run_elementwise<T, N>(y.data, y.accumulate, to, element_count(to, name), kernel, rule, operands);
+  const Shape wide = broadcast_all(name, x.shape()...);
+  to(wide, element_count(wide, name));
 }
 
-/// An elementwise operation as an operation of the tape.
-template <class T, class Rule, std::size_t N>
-struct Elementwise {
-  Rule rule;
-  static constexpr const char* name = Rule::name;
+/// The adjoint of input i of an elementwise operation: from that of its output, and of the inputs and the
+/// output those that it uses, in this order.
+template <class T>
+struct ElementwiseGradient {
+  static constexpr bool accumulates = true;
+  const ElementwiseInfo<T>* info;
+  std::size_t i;
+  std::array<T, 2> numbers{};
+  T divisor = 1;  ///< of an adjoint that is one number
 
-  Shape shape(const auto&... x) const { return broadcast_all<N>({&x...}, name); }
-  void compute(Target<T> y, const auto&... x) const {
-    compute_value<T, N>(kernels<T>().value[op_number<Rule>], &rule, name, y, {&x...});
+  const char* name() const { return info->gradient_name; }
+  Shape shape(const auto&... in) const { return broadcast_all(name(), in...); }
+  void compute(Target<T> y, const Tensor<T>& g, const auto&... used) const {
+    T part;
+    const auto with = [&]<std::size_t N>(std::array<Operand<T>, N> operands) {
+      if (divisor != 1) operands[0].data = &(part = *g.data() / divisor);
+      const std::array<const Tensor<T>*, sizeof...(used)> all{&used...};
+      each_used([&](std::size_t k, std::size_t place) { operands[place + 1] = operand(*all[k]); });
+      run(y, kernels<T>().gradient[index_of(info->number)][i], numbers, operands, name(), g, used...);
+    };
+    switch (info->operands) {
+      case 1:
+        return with(std::array<Operand<T>, 3>{operand(g)});
+      case 2:
+        return with(std::array<Operand<T>, 4>{operand(g)});
+      default:
+        return with(std::array<Operand<T>, 5>{operand(g)});
+    }
   }
-  static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
+  static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
+  // What the rule says of symbols is a program, which has its own derivative.
   void backward(Gradients<T>& d) const {
-    if constexpr (is_differentiable<Rule>)
-      for (std::size_t i = 0; i < N; ++i) add_gradient(description<T, Rule, N>, &rule, i, name, d);
+    Program<T> program(d.input_count());
+    int count = 0;
+    Symbol<T> g(&program, count++);
+    if (divisor != 1) g = g / divisor;
+    std::array<Symbol<T>, 4> of{T(0), T(0), T(0), T(0)};
+    each_used([&](std::size_t, std::size_t place) { of[place] = Symbol<T>(&program, count++); });
+    program.finish(info->gradient[i](numbers.data(), g, of.data(), of[info->operands]));
+    add_gradients(program, d);
+  }
+
+  /// f(k, place) for the operand used[k]: the input `place`, or for place = operands the output.
+  template <class F>
+  void each_used(const F& f) const {
+    const unsigned kept = info->kept[i];
+    std::size_t k = 0;
+    for (std::size_t place = 0; place < info->operands; ++place)
+      if (kept >> place & 1u) f(k++, place);
+    if (kept & ops::y_) f(k, info->operands);
+  }
+};
+
+/// f(gradient, what it uses of the node…) for the gradient of input i.
+template <class T, class F>
+void with_gradient(const Gradients<T>& d, const ElementwiseGradient<T>& gradient, const F& f) {
+  std::array<std::size_t, 4> place;
+  std::size_t count = 0;
+  gradient.each_used([&](std::size_t k, std::size_t p) { place[k] = p, count = k + 1; });
+  const auto used = [&](std::size_t k) -> const Borrowed<T> { return d.operand(place[k]); };
+  switch (count) {
+    case 0:
+      return f(gradient);
+    case 1:
+      return f(gradient, used(0));
+    case 2:
+      return f(gradient, used(0), used(1));
+    case 3:
+      return f(gradient, used(0), used(1), used(2));
+    default:
+      return f(gradient, used(0), used(1), used(2), used(3));
+  }
+}
+
+/// An elementwise operation, with the numbers that it carries, such as a slope.
+template <class T>
+struct Elementwise {
+  const ElementwiseInfo<T>* info;
+  std::array<T, 2> numbers{};
+
+  const char* name() const { return info->name; }
+  Shape shape(const auto&... x) const { return broadcast_all(name(), x...); }
+  void compute(Target<T> y, const auto&... x) const {
+    const std::array<Operand<T>, sizeof...(x)> operands{operand(x)...};
+    run(y, kernels<T>().value[index_of(info->number)], numbers, operands, name(), x...);
+  }
+  unsigned keeps(unsigned i) const { return info->kept[i]; }
+  void backward(Gradients<T>& d) const {
+    std::size_t last = d.input_count();
+    while (last > 0 && !d.needs(last - 1)) --last;
+    for (std::size_t i = 0; i < last; ++i) {
+      if (!d.needs(i)) continue;
+      if (!info->passes_adjoint[i])
+        with_gradient(d, ElementwiseGradient<T>{info, i, numbers},
+                      [&](const auto& gradient, const auto&... used) {
+                        i + 1 == last ? d.add_last(i, gradient, d.adjoint, used...)
+                                      : d.add(i, gradient, d.adjoint, used...);
+                      });
+      else if (i + 1 == last)
+        d.add(i, std::move(d.adjoint));
+      else
+        d.add(i, d.adjoint);
+      if (info->is_length && d.creates_graph()) add_limit(d, i);
+    }
+  }
+
+ private:
+  /// What the rule of a length takes for 0 at the origin is x times the limit of the adjoint / length.
+  void add_limit(Gradients<T>& d, std::size_t i) const {
+    const Tensor<T> zero = equal(info->kept[i] & keep_output ? d.output() : d.input(i), T(0));
+    if (contains(zero, T(1))) d.add(i, where(zero, d.input(i), T(0)) * d.adjoint_slope(zero));
   }
 };
 
 /// y = Σ / divisor of an elementwise operation on two tensors of one shape, whose own array is never made.
-template <class T, class Rule>
+template <class T>
 struct ElementwiseSum {
+  const ElementwiseInfo<T>* info;
   T divisor;
-  static constexpr const char* name = Rule::name;
 
+  const char* name() const { return info->name; }
   Shape shape(const Shape&, const Shape&) const { return {}; }
   void compute(Target<T> y, const Tensor<T>& a, const Tensor<T>& b) const {
     constexpr std::size_t tile = 1024;
-    const Rule rule{};
+    const RowKernel<T> kernel = kernels<T>().value[index_of(info->number)];
     const auto part = [&](std::size_t start, std::size_t n) {
       std::array<T, tile> values;
       const std::array<const T*, 2> x{a.data() + start, b.data() + start};
       constexpr std::array<std::ptrdiff_t, 2> strides{1, 1};
-      kernels<T>().value[op_number<Rule>](&rule, values.data(), false, n, x.data(), strides.data());
+      kernel(nullptr, values.data(), false, n, x.data(), strides.data());
       return kernels<T>().sum(values.data(), n);
     };
     const T sum = sum_in_parallel<T>(
         a.size(), [&](std::size_t start, std::size_t n) { return sum_of_parts<T>(n, tile, part, start); });
     *y.data = sum / divisor;
   }
-  static constexpr unsigned keeps(unsigned i) { return kept_by<Rule>(i); }
+  unsigned keeps(unsigned i) const { return info->kept[i]; }
   void backward(Gradients<T>& d) const {
-    constexpr auto& of = description<T, Rule, 2>;
-    const Rule rule{};
-    for (std::size_t i = 0; i < 2; ++i) {
-      if (!d.needs(i)) continue;
-      if (d.creates_graph()) {
-        d.add(i, of.recorded[i](&rule, d, d.adjoint / divisor));
-        continue;
-      }
-      const T g = *d.adjoint.data() / divisor;
-      const Shape one, to = d.shape(i);
-      d.accumulate(i, [&](Target<T> y) {
-        fused_gradient(of, &rule, i, d, Operand<T>{&g, &one, 1}, y, to, element_count(to, name));
-      });
-    }
+    for (std::size_t i = 0; i < 2; ++i)
+      if (d.needs(i))
+        with_gradient(
+            d, ElementwiseGradient<T>{info, i, {}, divisor},
+            [&](const auto& gradient, const auto&... used) { d.add(i, gradient, d.adjoint, used...); });
   }
 };
 
@@ -183,73 +204,61 @@ struct AsType {
 
 }  // namespace
 
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {
-  return apply<T>(Elementwise<T, Op<T>, 1>{make_rule<T, Op<T>>(p, q)}, x);
+template <class T>
+Tensor<T> elementwise(OpNumber op, const Tensor<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {
+  return apply<T>(Elementwise<T>{info_of<T>(op), {p, q}}, x);
 }
 
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b) {
-  if constexpr (is_differentiable<Op<T>>) {
-    return apply<T>(Elementwise<T, Op<T>, 2>{}, a, b);
-  } else {
-    const RecordingScope off(false);
-    return apply<T>(Elementwise<T, Op<T>, 2>{}, a.detach(), b.detach());
-  }
+template <class T>
+Tensor<T> elementwise(OpNumber op, const Tensor<T>& a, const Tensor<T>& b) {
+  const Elementwise<T> operation{info_of<T>(op)};
+  if (operation.info->gradient[0]) return apply<T>(operation, a, b);
+  const RecordingScope off(false);
+  return apply<T>(operation, a.detach(), b.detach());
 }
 
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c) {
-  return apply<T>(Elementwise<T, Op<T>, 3>{}, a, b, c);
+template <class T>
+Tensor<T> elementwise(OpNumber op, const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c) {
+  return apply<T>(Elementwise<T>{info_of<T>(op)}, a, b, c);
 }
 
-#define XTAPE_UNARY(Op)                                                            \
-  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, float, float); \
-  template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, double, double);
-#define XTAPE_BINARY(Op)                                                                   \
-  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, const Tensor<float>&); \
-  template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, const Tensor<double>&);
-#define XTAPE_TERNARY(Op)                                                                    \
-  template Tensor<float> elementwise<ops::Op>(const Tensor<float>&, const Tensor<float>&,    \
-                                              const Tensor<float>&);                         \
-  template Tensor<double> elementwise<ops::Op>(const Tensor<double>&, const Tensor<double>&, \
-                                               const Tensor<double>&);
-#include "../kernels/elementwise_list.inc"
+#define XTAPE_INSTANTIATE(T)                                                    \
+  template Tensor<T> elementwise(OpNumber, const Tensor<T>&, T, T);             \
+  template Tensor<T> elementwise(OpNumber, const Tensor<T>&, const Tensor<T>&); \
+  template Tensor<T> elementwise(OpNumber, const Tensor<T>&, const Tensor<T>&, const Tensor<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::detail
 
 namespace xtape::engine {
 namespace {
 
-/// f(rule), of the loss.
-template <class T, class F>
-Tensor<T> with_rule(ElementwiseLoss loss, const F& f) {
+detail::OpNumber number_of(ElementwiseLoss loss) {
+  using detail::OpNumber;
   switch (loss) {
     case ElementwiseLoss::squared_difference:
-      return f(detail::ops::SquaredDifference<T>{});
+      return OpNumber::SquaredDifference;
     case ElementwiseLoss::binary_cross_entropy:
-      return f(detail::ops::BinaryCrossEntropy<T>{});
+      return OpNumber::BinaryCrossEntropy;
     case ElementwiseLoss::binary_cross_entropy_with_logits:
       break;
   }
-  return f(detail::ops::BinaryCrossEntropyWithLogits<T>{});
+  return OpNumber::BinaryCrossEntropyWithLogits;
 }
 
 }  // namespace
 
 template <class T>
 Tensor<T> losses(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b) {
-  return with_rule<T>(loss, [&]<class Rule>(Rule rule) {
-    return detail::apply<T>(detail::Elementwise<T, Rule, 2>{rule}, a, b);
-  });
+  return detail::elementwise(number_of(loss), a, b);
 }
 
 template <class T>
 Tensor<T> loss_sum(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b,
                    std::type_identity_t<T> divisor) {
-  return with_rule<T>(loss, [&]<class Rule>(Rule) {
-    return detail::apply<T>(detail::ElementwiseSum<T, Rule>{divisor}, a, b);
-  });
+  return detail::apply<T>(detail::ElementwiseSum<T>{detail::info_of<T>(number_of(loss)), divisor}, a, b);
 }
 
 template Tensor<float> losses(ElementwiseLoss, const Tensor<float>&, const Tensor<float>&);

@@ -1,22 +1,12 @@
-// The names of the elementwise operations and how they are called, without their rules.
+// How elementwise operations are called, without their rules.
 #pragma once
 #include <type_traits>
 
+#include "../kernels/op_number.hpp"
 #include "../tensor.hpp"
 #include "symbol.hpp"
 
 namespace xtape::detail {
-
-namespace ops {
-
-#define XTAPE_UNARY(Op) \
-  template <class T>    \
-  struct Op;
-#define XTAPE_BINARY XTAPE_UNARY
-#define XTAPE_TERNARY XTAPE_UNARY
-#include "../kernels/elementwise_list.inc"
-
-}  // namespace ops
 
 /// A tensor, or the symbol that stands for an element inside map().
 template <class X>
@@ -58,19 +48,21 @@ decltype(auto) as(const A& a) {
     return X(a);
 }
 
-// The operation on one, two or three operands. Defined for tensors in elementwise.cpp, for symbols in
-// map.cpp.
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b);
-template <template <class> class Op, class T>
-Tensor<T> elementwise(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c);
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p = 0, std::type_identity_t<T> q = 0);
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b);
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c);
+// The operation on one operand with the numbers that it carries, or on two or three. Defined for tensors in
+// elementwise.cpp, for symbols in map.cpp.
+template <class T>
+Tensor<T> elementwise(OpNumber op, const Tensor<T>& x, std::type_identity_t<T> p = 0,
+                      std::type_identity_t<T> q = 0);
+template <class T>
+Tensor<T> elementwise(OpNumber op, const Tensor<T>& a, const Tensor<T>& b);
+template <class T>
+Tensor<T> elementwise(OpNumber op, const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c);
+template <class T>
+Symbol<T> elementwise(OpNumber op, const Symbol<T>& x, std::type_identity_t<T> p = 0,
+                      std::type_identity_t<T> q = 0);
+template <class T>
+Symbol<T> elementwise(OpNumber op, const Symbol<T>& a, const Symbol<T>& b);
+template <class T>
+Symbol<T> elementwise(OpNumber op, const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c);
 
 }  // namespace xtape::detail

@@ -24,22 +24,21 @@ struct MatMul {
   static constexpr const char* name = "matmul";
 
   Shape shape(const Shape& a, const Shape& b) const {
-    Shape result = broadcast(batch(a), batch(b), name);
-    result.push_back(a[a.size() - (transpose_a ? 1 : 2)]);
-    result.push_back(b[b.size() - (transpose_b ? 2 : 1)]);
+    Shape result;
+    if (a.size() != 2 || b.size() != 2) result = broadcast(batch(a), batch(b), name);
+    result.push_back(rows(a));
+    result.push_back(columns(b));
     return result;
   }
   void compute(Target<T> y, const Tensor<T>& a, const Tensor<T>& b) const {
-    const Shape& sa = a.shape();
-    const Shape to = shape(sa, b.shape());
-    const std::size_t M = to[to.size() - 2], N = to.back(), K = sa[sa.size() - (transpose_a ? 2 : 1)];
-    if (to.size() == 2)
+    const Shape &sa = a.shape(), &sb = b.shape();
+    const std::size_t M = rows(sa), N = columns(sb), K = inner(sa);
+    if (sa.size() == 2 && sb.size() == 2)
       return gemm(transpose_a, transpose_b, M, N, K, a.data(), b.data(), y.accumulate, y.data);
-    const Shape batches = batch(to);
+    const Shape batches = broadcast(batch(sa), batch(sb), name);
     const std::size_t count = element_count(batches, name);
     if (count == 0) return;
-    Dims steps_a = broadcast_strides(batch(sa), batches),
-         steps_b = broadcast_strides(batch(b.shape()), batches);
+    Dims steps_a = broadcast_strides(batch(sa), batches), steps_b = broadcast_strides(batch(sb), batches);
     for (auto& s : steps_a) s *= static_cast<std::ptrdiff_t>(M * K);
     for (auto& s : steps_b) s *= static_cast<std::ptrdiff_t>(K * N);
     const Walk<2> walk(batches, {steps_a, steps_b});
@@ -54,19 +53,23 @@ struct MatMul {
     const Tensor<T>& g = d.adjoint;
     if (d.needs(0)) {
       if (transpose_a)
-        d.add(0, MatMul{transpose_b, true}, d.input(1), g);  // dA (K,M) = B (K,N) gᵀ (N,M)
+        d.add(0, MatMul{transpose_b, true}, d.operand(1), g);  // dA (K,M) = B (K,N) gᵀ (N,M)
       else
-        d.add(0, MatMul{false, !transpose_b}, g, d.input(1));  // dA (M,K) = g (M,N) Bᵀ (N,K)
+        d.add(0, MatMul{false, !transpose_b}, g, d.operand(1));  // dA (M,K) = g (M,N) Bᵀ (N,K)
     }
     if (d.needs(1)) {
       if (transpose_b)
-        d.add(1, MatMul{true, transpose_a}, g, d.input(0));  // dB (N,K) = gᵀ (N,M) A (M,K)
+        d.add(1, MatMul{true, transpose_a}, g, d.operand(0));  // dB (N,K) = gᵀ (N,M) A (M,K)
       else
-        d.add(1, MatMul{!transpose_a, false}, d.input(0), g);  // dB (K,N) = Aᵀ (K,M) g (M,N)
+        d.add(1, MatMul{!transpose_a, false}, d.operand(0), g);  // dB (K,N) = Aᵀ (K,M) g (M,N)
     }
   }
 
  private:
+  // Of matrices, without a check of each index.
+  std::size_t rows(const Shape& a) const { return a.end()[transpose_a ? -1 : -2]; }
+  std::size_t inner(const Shape& a) const { return a.end()[transpose_a ? -2 : -1]; }
+  std::size_t columns(const Shape& b) const { return b.end()[transpose_b ? -2 : -1]; }
   static Shape batch(const Shape& s) {
     Shape result = s;
     result.resize(s.size() - 2);
@@ -90,9 +93,9 @@ struct Linear {
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
-    if (d.needs(0)) d.add(0, MatMul<T>{}, g, d.input(1));             // dx (N,in) = g (N,out) W (out,in)
-    if (d.needs(1)) d.add(1, MatMul<T>{true, false}, g, d.input(0));  // dW (out,in) = gᵀ (out,N) x (N,in)
-    d.add(2, Sum<T>{1u, false}, g);                                   // db (out) = Σ g
+    if (d.needs(0)) d.add(0, MatMul<T>{}, g, d.operand(1));             // dx (N,in) = g (N,out) W (out,in)
+    if (d.needs(1)) d.add(1, MatMul<T>{true, false}, g, d.operand(0));  // dW (out,in) = gᵀ (out,N) x (N,in)
+    d.add(2, Sum<T>{1u, false}, g);                                     // db (out) = Σ g
   }
 };
 

@@ -2,12 +2,9 @@
 #include "../map.hpp"
 
 #include <array>
-#include <bit>
 #include <cstring>
-#include <new>
 #include <utility>
 
-#include "../kernels/rule_traits.hpp"
 #include "../tape/op.hpp"
 #include "layout_ops.hpp"
 #include "map_plan.hpp"
@@ -37,9 +34,7 @@ std::int32_t Program<T>::place_of(const Symbol<T>& symbol) {
   if (symbol.program() == this) return symbol.place();
   if (symbol.program())
     throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
-  Instruction<T> number{op_count};
-  ::new (number.rule.data()) T(symbol.number());
-  return add(number);
+  return add({op_count, 0, {}, {symbol.number()}});
 }
 
 template class Program<float>;
@@ -47,23 +42,21 @@ template class Program<double>;
 
 namespace {
 
-template <template <class> class Op, class T, class... S>
-Symbol<T> trace_op(const Op<T>& rule, const S&... operands) {
-  static_assert(sizeof(Op<T>) <= sizeof(Instruction<T>::rule) && std::is_trivially_copyable_v<Op<T>>);
+template <class T, class... S>
+Symbol<T> trace_op(OpNumber op, const std::array<T, 2>& numbers, const S&... operands) {
   Program<T>* program = nullptr;
   ((program = program ? program : operands.program()), ...);
   if (!program) {  // on numbers alone: a number
-    const std::array numbers{operands.number()...};
+    const std::array all{operands.number()...};
     std::array<const T*, sizeof...(S)> in;
-    for (std::size_t k = 0; k < in.size(); ++k) in[k] = &numbers[k];
+    for (std::size_t k = 0; k < in.size(); ++k) in[k] = &all[k];
     constexpr std::array<std::ptrdiff_t, sizeof...(S)> strides{};
     T y;
-    kernels<T>().value[op_number<Op<T>>](&rule, &y, false, 1, in.data(), strides.data());
+    kernels<T>().value[index_of(op)](numbers.data(), &y, false, 1, in.data(), strides.data());
     return Symbol<T>(y);
   }
-  Instruction<T> i{op_number<Op<T>>, sizeof...(S), {program->place_of(operands)...}};
-  if constexpr (!std::is_empty_v<Op<T>>) ::new (i.rule.data()) Op<T>(rule);
-  return Symbol<T>(program, program->add(i));
+  return Symbol<T>(program,
+                   program->add({index_of(op), sizeof...(S), {program->place_of(operands)...}, numbers}));
 }
 
 /// Arguments that are neither of the common shape nor one number are widened first.
@@ -75,23 +68,19 @@ Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
 /// An instruction as an operation on tensors, which can be recorded. `at` holds what its operands do.
 template <class T>
 Tensor<T> run_on_tensors(const Instruction<T>& i, const std::vector<Tensor<T>>& at) {
-  const auto [p, q] = std::bit_cast<std::array<T, 2>>(i.rule);
+  const auto op = static_cast<OpNumber>(i.op);
   const auto x = [&](std::size_t k) -> const Tensor<T>& {
     return at[static_cast<std::size_t>(i.operands[k])];
   };
-  switch (static_cast<OpNumber>(i.op)) {
-#define XTAPE_UNARY(Op) \
-  case OpNumber::Op:    \
-    return elementwise<ops::Op>(x(0), p, q);
-#define XTAPE_BINARY(Op) \
-  case OpNumber::Op:     \
-    return elementwise<ops::Op>(x(0), x(1));
-#define XTAPE_TERNARY(Op) \
-  case OpNumber::Op:      \
-    return elementwise<ops::Op>(x(0), x(1), x(2));
-#include "../kernels/elementwise_list.inc"
+  switch (i.operand_count) {
+    case 1:
+      return elementwise(op, x(0), i.numbers[0], i.numbers[1]);
+    case 2:
+      return elementwise(op, x(0), x(1));
+    case 3:
+      return elementwise(op, x(0), x(1), x(2));
     default:
-      return p;
+      return i.numbers[0];
   }
 }
 
@@ -109,52 +98,59 @@ struct Map {
   static constexpr const char* name = "map";
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
-  void backward(Gradients<T>& d) const {
-    const Shape shape = d.adjoint.shape();
-    const std::size_t count = d.input_count(), size = d.adjoint.size();
-    if (d.creates_graph()) {
-      std::vector<Tensor<T>> x;
-      for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
-      replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(program, std::move(x)), shape); });
-      return;
-    }
-    PoolVector<Tensor<T>> x;
-    x.reserve(count);
-    std::uint32_t needs = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      x.push_back(widened(d.input(i), shape));
-      if (d.needs(i)) needs |= 1u << i;
-    }
-    Plan<T> plan(program, x, d.adjoint.data(), needs);
-    PoolVector<T> sums(count, T(0));
-    // The first argument of the full shape gets its adjoint in place, others by way of tensors.
-    PoolVector<Tensor<T>> gradients(count);
-    std::size_t direct = count;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!(needs >> i & 1u) || !plan.reaches(i) || x[i].size() == 1) continue;
-      if (direct == count && d.has_shape(i, shape)) {
-        direct = i;
-        continue;
-      }
-      gradients[i] = Tensor<T>::uninitialized(shape, name);
-      plan.set_target(i, gradients[i].mutable_data(), false);
-    }
-    if (direct == count)
-      plan.run(size, sums);
-    else
-      d.accumulate(direct, [&](Target<T> y) {
-        plan.set_target(direct, y.data, y.accumulate);
-        plan.run(size, sums);
-      });
-    for (std::size_t i = 0; i < count; ++i)
-      if (gradients[i].defined())
-        d.add(i, std::move(gradients[i]));
-      else if (needs >> i & 1u && x[i].size() == 1 && plan.reaches(i))
-        d.add(i, full<T>(d.shape(i), sums[i]));
-  }
+  void backward(Gradients<T>& d) const { add_gradients(program, d); }
 };
 
 }  // namespace
+
+template <class T>
+void add_gradients(const Program<T>& program, Gradients<T>& d) {
+  constexpr const char* name = Map<T>::name;
+  const Shape shape = d.adjoint.shape();
+  const std::size_t count = d.input_count(), size = d.adjoint.size();
+  if (d.creates_graph()) {
+    std::vector<Tensor<T>> x;
+    for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
+    replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(program, std::move(x)), shape); });
+    return;
+  }
+  PoolVector<Tensor<T>> x;
+  x.reserve(count);
+  std::uint32_t needs = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    x.push_back(widened(d.input(i), shape));
+    if (d.needs(i)) needs |= 1u << i;
+  }
+  Plan<T> plan(program, x, d.adjoint.data(), needs);
+  PoolVector<T> sums(count, T(0));
+  // The first argument of the full shape gets its adjoint in place, others by way of tensors.
+  PoolVector<Tensor<T>> gradients(count);
+  std::size_t direct = count;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!(needs >> i & 1u) || !plan.reaches(i) || x[i].size() == 1) continue;
+    if (direct == count && d.has_shape(i, shape)) {
+      direct = i;
+      continue;
+    }
+    gradients[i] = Tensor<T>::uninitialized(shape, name);
+    plan.set_target(i, gradients[i].mutable_data(), false);
+  }
+  if (direct == count)
+    plan.run(size, sums);
+  else
+    d.accumulate(direct, [&](Target<T> y) {
+      plan.set_target(direct, y.data, y.accumulate);
+      plan.run(size, sums);
+    });
+  for (std::size_t i = 0; i < count; ++i)
+    if (gradients[i].defined())
+      d.add(i, std::move(gradients[i]));
+    else if (needs >> i & 1u && x[i].size() == 1 && plan.reaches(i))
+      d.add(i, full<T>(d.shape(i), sums[i]));
+}
+
+template void add_gradients(const Program<float>&, Gradients<float>&);
+template void add_gradients(const Program<double>&, Gradients<double>&);
 
 template <class T>
 Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x) {
@@ -177,33 +173,26 @@ Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x) {
 template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>);
 template Tensor<double> run_program(Program<double>, std::span<const Tensor<double>>);
 
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {
-  return trace_op(make_rule<T, Op<T>>(p, q), x);
+template <class T>
+Symbol<T> elementwise(OpNumber op, const Symbol<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {
+  return trace_op<T>(op, {p, q}, x);
+}
+template <class T>
+Symbol<T> elementwise(OpNumber op, const Symbol<T>& a, const Symbol<T>& b) {
+  return trace_op<T>(op, {}, a, b);
+}
+template <class T>
+Symbol<T> elementwise(OpNumber op, const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c) {
+  return trace_op<T>(op, {}, a, b, c);
 }
 
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b) {
-  return trace_op(Op<T>{}, a, b);
-}
-
-template <template <class> class Op, class T>
-Symbol<T> elementwise(const Symbol<T>& a, const Symbol<T>& b, const Symbol<T>& c) {
-  return trace_op(Op<T>{}, a, b, c);
-}
-
-#define XTAPE_UNARY(Op)                                                            \
-  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, float, float); \
-  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, double, double);
-#define XTAPE_BINARY(Op)                                                                   \
-  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&); \
-  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&);
-#define XTAPE_TERNARY(Op)                                                                    \
-  template Symbol<float> elementwise<ops::Op>(const Symbol<float>&, const Symbol<float>&,    \
-                                              const Symbol<float>&);                         \
-  template Symbol<double> elementwise<ops::Op>(const Symbol<double>&, const Symbol<double>&, \
-                                               const Symbol<double>&);
-#include "../kernels/elementwise_list.inc"
+#define XTAPE_INSTANTIATE(T)                                                    \
+  template Symbol<T> elementwise(OpNumber, const Symbol<T>&, T, T);             \
+  template Symbol<T> elementwise(OpNumber, const Symbol<T>&, const Symbol<T>&); \
+  template Symbol<T> elementwise(OpNumber, const Symbol<T>&, const Symbol<T>&, const Symbol<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace detail
 }  // namespace xtape

@@ -4,23 +4,20 @@
 
 #include "../base/pool.hpp"
 #include "../kernels/kernels.hpp"
-#include "../kernels/rule_traits.hpp"
+#include "elementwise_table.hpp"
 
 namespace xtape::detail {
 namespace {
 
-/// By op_number.
-constexpr RuleTraits op_traits[] = {
-#define XTAPE_UNARY(Op) traits_of<ops::Op<float>>(),
-#define XTAPE_BINARY XTAPE_UNARY
-#define XTAPE_TERNARY XTAPE_UNARY
-#include "../kernels/elementwise_list.inc"
-};
+template <class T>
+const ElementwiseInfo<T>& info_of(const Instruction<T>& i) {
+  return *info_of<T>(static_cast<OpNumber>(i.op));
+}
 
 /// The kernel y = x.
 template <class T>
 RowKernel<T> copy_kernel() {
-  return kernels<T>().gradient[op_number<ops::Add<T>>][0];
+  return kernels<T>().gradient[index_of(OpNumber::Add)][0];
 }
 
 constexpr std::size_t storage_bytes = 12288;  // beside the arrays, in the first-level cache
@@ -60,8 +57,7 @@ void Plan<T>::place_inputs(std::span<const Tensor<T>> x) {
   for (std::size_t k = 0; k < x.size(); ++k)
     slots_[k] = {const_cast<T*>(x[k].data()), x[k].size() == 1 ? 0 : 1};
   for (std::size_t k = x.size(); k < places; ++k)
-    if (!is_instruction(k))
-      slots_[k] = {reinterpret_cast<T*>(const_cast<std::byte*>(program_.at(k).rule.data())), 0};
+    if (!is_instruction(k)) slots_[k] = {const_cast<T*>(program_.at(k).numbers.data()), 0};
 }
 
 /// Marks what the marked places are computed from.
@@ -76,7 +72,7 @@ void Plan<T>::require_operands(PoolVector<char>& required) const {
 template <class T>
 void Plan<T>::call_value(std::size_t place, std::int32_t to) {
   const Instruction<T>& i = program_.at(place);
-  Call<T> call{kernels<T>().value[i.op], i.rule.data()};
+  Call<T> call{kernels<T>().value[i.op], i.numbers.data()};
   std::copy_n(i.operands.begin(), i.operand_count, call.in.begin());
   call.to = to;
   calls_.push_back(call);
@@ -136,7 +132,7 @@ Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, const T* 
     for (std::size_t a = 0; a < i.operand_count; ++a) {
       if (!gradient[i.op][a] || !at(active, i.operands[a])) continue;
       at(reached, i.operands[a]) = true;
-      const unsigned kept = op_traits[i.op].kept[a];
+      const unsigned kept = info_of(i).kept[a];
       for (std::size_t b = 0; b < i.operand_count; ++b)
         if (kept >> b & 1u) at(required, i.operands[b]) = true;
       if (kept & ops::y_) required[k] = true;
@@ -179,8 +175,8 @@ void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) 
   for (std::size_t a = 0; a < last; ++a) {
     if (!takes_part(a)) continue;
     const auto to = static_cast<std::size_t>(i.operands[a]);
-    const unsigned kept = op_traits[i.op].kept[a];
-    Call<T> call{gradient[a], i.rule.data()};
+    const unsigned kept = info_of(i).kept[a];
+    Call<T> call{gradient[a], i.numbers.data()};
     call.in[0] = own;
     for (std::size_t b = 0; b < i.operand_count; ++b)
       if (kept >> b & 1u) call.in[b + 1] = i.operands[b];
@@ -191,7 +187,7 @@ void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) 
       adjoint_[to] = add_slot({});
       owned_[to] = true;
       first_call_[to] = static_cast<std::int32_t>(calls_.size());
-    } else if (first && op_traits[i.op].passes_adjoint[a] && (!owned_[place] || a + 1 == last)) {
+    } else if (first && info_of(i).passes_adjoint[a] && (!owned_[place] || a + 1 == last)) {
       adjoint_[to] = own;
       owned_[to] = std::exchange(owned_[place], false);
       continue;
@@ -237,7 +233,7 @@ void Plan<T>::run_tiles(std::size_t start, std::size_t end, std::size_t tile, T*
         in[k] = address(slot);
         stride[k] = slot.stride;
       }
-      call.kernel(call.rule, address(slots_[static_cast<std::size_t>(call.to)]), call.accumulate, n,
+      call.kernel(call.numbers, address(slots_[static_cast<std::size_t>(call.to)]), call.accumulate, n,
                   in.data(), stride.data());
     }
     for (std::size_t k = 0; k < adjoint_.size() && k < program_.arguments(); ++k)

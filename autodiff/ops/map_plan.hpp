@@ -7,6 +7,7 @@
 
 #include "../kernels/kernel_table.hpp"
 #include "../map.hpp"
+#include "../tape/op.hpp"
 
 namespace xtape::detail {
 
@@ -22,7 +23,7 @@ struct Slot {
 template <class T>
 struct Call {
   RowKernel<T> kernel;
-  const void* rule = nullptr;
+  const T* numbers = nullptr;
   bool accumulate = false;
   std::int32_t to = -1;
   std::array<std::int32_t, max_operands> in{-1, -1, -1, -1, -1};
@@ -71,5 +72,9 @@ class Plan {
   PoolVector<std::int32_t> free_;        ///< registers that hold nothing any more
   std::int32_t registers_ = 0;
 };
+
+/// The rule of a node that ran a program.
+template <class T>
+void add_gradients(const Program<T>& program, Gradients<T>& d);
 
 }  // namespace xtape::detail

@@ -18,7 +18,7 @@ struct Mean {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    const std::size_t n = element_count(shape(x.shape()), name);
+    const std::size_t n = reduced_count(x.shape(), mask);
     std::fill_n(y.data, n, T(0));
     add_sum(y.data, x.data(), x.shape(), mask);
     for (std::size_t i = 0; i < n; ++i) y.data[i] /= count;

@@ -177,8 +177,7 @@ void NormalizeGradient<T, batch>::backward(Gradients<T>& d) const {
 template <class T, bool batch>
 Tensor<T> normalize(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta, T epsilon,
                     Moments<T>* moments) {
-  const Tensor<T> of_lines =
-      apply<T>(AxisMoments<T>{batch ? 1u : 2u, epsilon}, x);  // (1, 4, F), (N, 4, 1)
+  const Tensor<T> of_lines = apply<T>(AxisMoments<T>{batch ? 1u : 2u, epsilon}, x);  // (1, 4, F), (N, 4, 1)
   if (moments)
     *moments = {slice(of_lines, 0, 0) + slice(of_lines, 0, 1),
                 slice(of_lines, 0, 2) / static_cast<T>(x.shape()[0])};

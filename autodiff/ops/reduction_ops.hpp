@@ -19,6 +19,14 @@ Tensor<T> with_axes(const Tensor<T>& reduced, const Shape& wide, unsigned mask) 
   return reshape(reduced, Dims(reduced_shape(wide, mask, true)));
 }
 
+/// How many elements are left without the masked axes.
+inline std::size_t reduced_count(const Shape& x, unsigned mask) {
+  std::size_t n = 1;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!(mask >> i & 1u)) n *= x[i];
+  return n;
+}
+
 /// Whether the masked axes lie side by side. Where an operation needs that, functions see to it.
 inline bool is_run(unsigned mask) {
   const unsigned run = mask >> std::countr_zero(mask | 1u << 31);
@@ -60,7 +68,7 @@ struct Sum {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    if (!y.accumulate) std::fill_n(y.data, element_count(shape(x.shape()), name), T(0));
+    if (!y.accumulate) std::fill_n(y.data, reduced_count(x.shape(), mask), T(0));
     add_sum(y.data, x.data(), x.shape(), mask);
   }
   void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims}, d.adjoint); }
@@ -119,7 +127,7 @@ struct Extreme {
     const Kernels<T>& k = kernels<T>();
     const auto chosen = largest ? k.max : k.min;
     const auto fold = largest ? k.max_rows : k.min_rows;
-    std::fill_n(y.data, element_count(shape(x.shape()), name), start);
+    std::fill_n(y.data, reduced_count(x.shape(), mask), start);
     reduce(
         y.data, x.data(), x.shape(), mask,
         [&](T* to, const T* from, std::size_t n) {
@@ -181,7 +189,7 @@ struct Norm {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    const std::size_t n = element_count(shape(x.shape()), name);
+    const std::size_t n = reduced_count(x.shape(), mask);
     std::fill_n(y.data, n, T(0));
     add_sum(y.data, x.data(), x.shape(), mask, kernels<T>().sum_of_squares, kernels<T>().add_squared_rows);
     constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
@@ -215,7 +223,7 @@ struct SquaredNorm {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    std::fill_n(y.data, element_count(shape(x.shape()), name), T(0));
+    std::fill_n(y.data, reduced_count(x.shape(), mask), T(0));
     add_sum(y.data, x.data(), x.shape(), mask, kernels<T>().sum_of_squares, kernels<T>().add_squared_rows);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0); }

@@ -17,16 +17,13 @@ unsigned all_axes(const Tensor<T>& x) {
 }
 
 template <class T>
-std::size_t reduced_count(const Tensor<T>& x, unsigned mask) {
-  std::size_t n = 1;
-  for (std::size_t i = 0; i < x.rank(); ++i)
-    if (mask >> i & 1u) n *= x.shape()[i];
-  return n;
+std::size_t line_length(const Tensor<T>& x, unsigned mask) {
+  return detail::reduced_count(x.shape(), all_axes(x) & ~mask);
 }
 
 template <class T>
 Tensor<T> mean(const Tensor<T>& x, unsigned mask, bool keepdims) {
-  return apply<T>(detail::Mean<T>{mask, keepdims, static_cast<T>(reduced_count(x, mask))}, x);
+  return apply<T>(detail::Mean<T>{mask, keepdims, static_cast<T>(line_length(x, mask))}, x);
 }
 
 // Halves are multiplied until one is left: no division, so zeros need no care, to any order.
@@ -82,7 +79,7 @@ Tensor<T> norm(const Tensor<T>& all, unsigned axes, bool keep) {
 
 template <class T>
 Tensor<T> var(const Tensor<T>& all, unsigned axes, bool keep, std::size_t ddof) {
-  const std::size_t count = reduced_count(all, axes);
+  const std::size_t count = line_length(all, axes);
   if (count == 0) return mean(all, axes, keep);
   const T divisor = std::max(static_cast<T>(count) - static_cast<T>(ddof), T(0));
   return on_run(all, axes, keep, [divisor](const Tensor<T>& x, unsigned mask, bool keepdims) {

@@ -89,6 +89,7 @@ Pass::~Pass() {
     one.node->adjoint = std::move(one.adjoint);
     one.node->survey = one.survey;
     one.node->needed = one.needed;
+    tape_.drop_consumer(*one.node);
   }
   leaves_.clear();
   surveyed_.clear();
@@ -126,6 +127,10 @@ const Value* Pass::collected(const Node& node) const {
 void Pass::set_aside(Node& node) {
   set_aside_.push_back({&node, {}, node.survey, node.needed});  // may throw: before the adjoint is taken
   set_aside_.back().adjoint = std::exchange(node.adjoint, {});
+  if (node.is_leaf())
+    node.handles.fetch_add(1, std::memory_order_relaxed);
+  else
+    ++node.consumers;
 }
 
 // Finds what the root depends on, before anything is changed: checks that it can be replayed, and for a

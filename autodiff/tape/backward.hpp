@@ -51,7 +51,8 @@ class Pass {
   struct Hold;
   struct Running;
 
-  /// What the pass around this one had noted in a node that this one reaches; put back at the end.
+  /// What the pass around this one had noted in a node that this one reaches; put back at the end, until when
+  /// the node is held: a rule may drop what it has replayed.
   struct SetAside {
     Node* node;
     Handle adjoint;

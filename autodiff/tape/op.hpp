@@ -32,6 +32,15 @@ constexpr unsigned keep_input(unsigned i) { return 1u << i; }
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
 
+/// The name of an operation, which may depend on what it holds.
+template <class Op>
+const char* name_of(const Op& op) {
+  if constexpr (requires { op.name(); })
+    return op.name();
+  else
+    return op.name;
+}
+
 /// What long sums in sequence are computed in.
 template <class T>
 using Wider = std::conditional_t<sizeof(T) == sizeof(float), double, long double>;
@@ -40,6 +49,17 @@ template <class T>
 bool contains(const Tensor<T>& x, std::type_identity_t<T> number) {
   return std::find(x.data(), x.data() + x.size(), number) != x.data() + x.size();
 }
+
+/// A tensor that does not count as a holder of its value, which somebody else holds longer.
+template <class T>
+class Borrowed : public Tensor<T> {
+ public:
+  Borrowed(const ValueRef& value, Node* node)
+      : Tensor<T>(Handle{ValueRef(value.get()), NodeRef::share(node)}) {}
+  Borrowed(const Borrowed&) = delete;  // and returned as const, so that nothing is moved out of it
+  Borrowed& operator=(const Borrowed&) = delete;
+  ~Borrowed() { std::move(*this).Tensor<T>::release().value.release(); }
+};
 
 /// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
 template <class T>
@@ -59,10 +79,16 @@ class Gradients {
   Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
   bool has_shape(std::size_t i, const Shape& s) const { return node_.inputs()[i]->has_shape(s); }
   /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
-  Tensor<T> input(std::size_t i) const { return creates_graph() ? recorded_input(i) : tensor(i, nullptr); }
-  Tensor<T> output() const { return tensor(node_.input_count, creates_graph() ? &node_ : nullptr); }
+  Tensor<T> input(std::size_t i) const { return operand(i); }
+  Tensor<T> output() const { return operand(input_count()); }
+  /// The same, for i = input_count() the output, as an operand of add() and the like.
+  const Borrowed<T> operand(std::size_t i) const {
+    return {kept(i).value, !creates_graph() ? nullptr : i < input_count() ? node_.inputs()[i] : &node_};
+  }
   /// A kept input with its place on the tape, for a rule that records and replays.
-  Tensor<T> recorded_input(std::size_t i) const { return tensor(i, node_.inputs()[i]); }
+  Tensor<T> recorded_input(std::size_t i) const {
+    return Tensor<T>(Handle{kept(i).value, NodeRef::share(node_.inputs()[i])});
+  }
   bool creates_graph() const { return pass_.creates_graph(); }
   /// d(adjoint)/d(output) at the elements of the output that `mask` marks and where the adjoint is 0, and 0
   /// at others. Where the output is 0 and g(y) / y is wanted, as at the origin of a norm, this is its limit,
@@ -89,21 +115,29 @@ class Gradients {
 
   /// Adds op(in…), computed straight into the adjoint where the shapes allow it.
   template <class Op, class... In>
-  requires requires(const Op& op) { op.name; }
+  requires requires(const Op& op) { name_of(op); }
   void add(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
     if constexpr (requires { Op::accumulates; })
       if (!pass_.creates_graph() && has_shape(i, op.shape(in.shape()...)))
-        return accumulate(i, [&](Target<T> y) { op.compute(y, in...); });
+        return accumulate_needed(i, [&](Target<T> y) { op.compute(y, in...); });
     add(i, apply<T>(op, in...));
+  }
+
+  /// The same for what the rule adds last, of the adjoint's shape, where op.compute() reads its operands only
+  /// at the places that it writes: where nobody else holds the adjoint, its memory becomes that of the
+  /// input's.
+  template <class Op, class... In>
+  void add_last(std::size_t i, const Op& op, const In&... in) {
+    if (!needs(i)) return;
+    if (pass_.creates_graph() || !has_shape(i, adjoint.shape())) return add(i, op, in...);
+    accumulate_in_place(i, [&](Target<T> y) { op.compute(y, in...); });
   }
 
   /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
   template <class Write>
   void accumulate(std::size_t i, Write&& write) {
-    if (!needs(i)) return;
-    Node& to = *node_.inputs()[i];
-    accumulate_into(pass_.slot(to), to, write);
+    if (needs(i)) accumulate_needed(i, write);
   }
 
   /// The same for an input that needs it and has the adjoint's shape, when it is the last one that the rule
@@ -120,7 +154,12 @@ class Gradients {
 
  private:
   template <class Write>
-  void accumulate_into(Handle& slot, Node& to, Write&& write) {
+  void accumulate_needed(std::size_t i, const Write& write) {
+    Node& to = *node_.inputs()[i];
+    accumulate_into(pass_.slot(to), to, write);
+  }
+  template <class Write>
+  void accumulate_into(Handle& slot, Node& to, const Write& write) {
     if (!slot.value) {
       const Value* const like = adjoint.handle().value.get();  // null where a rule has moved it on
       ValueRef fresh = like && to.has_shape(like->shape) ? make_like(*like)
@@ -136,10 +175,6 @@ class Gradients {
   const Kept& kept(std::size_t i) const {
     if (i == node_.input_count) return node_.kept().back();
     return node_.kept()[bit_count(node_.kept_mask & ((1u << i) - 1u))];
-  }
-  Tensor<T> tensor(std::size_t i, Node* node) const {
-    const ValueRef& value = kept(i).value;
-    return Tensor<T>(Handle{value, NodeRef::share(node)});
   }
   static ValueRef copy(const ValueRef& value) {
     Tensor<T> fresh = Tensor<T>::uninitialized(value->shape);
@@ -166,7 +201,7 @@ inline constexpr Operation operation{
 template <class T, class Op, class Inputs>
 Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_mask) {
   static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
-  Node* node = append(op.name, y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
+  Node* node = append(name_of(op), y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
   ::new (node->op()) Op(std::move(op));
   node->operation = &operation<T, Op>;
   return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
@@ -225,8 +260,8 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
 
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
-  Observed observed(op.name);
-  Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), op.name, first);
+  Observed observed(name_of(op));
+  Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), name_of(op), first);
   op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
   const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
   if constexpr (requires(Gradients<T> d) { op.backward(d); }) y = record<T>(op, std::move(y), inputs);

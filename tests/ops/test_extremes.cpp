@@ -87,24 +87,26 @@ std::map<std::string, Elementwise<T>> elementwise_operations() {
   std::map<std::string, Elementwise<T>> all;
   using X = const Inputs<T>&;
   using N = const std::array<T, 2>&;
-#define XTAPE_UNARY(Op)                                                                        \
-  all[name_of<ops::Op<T>>()] = {                                                               \
-      [](X x, N n) { return detail::elementwise<ops::Op>(x[0], n[0], n[1]); },                 \
-      [](X x, N n) {                                                                           \
-        return map([n](auto a) { return detail::elementwise<ops::Op>(a, n[0], n[1]); }, x[0]); \
+#define XTAPE_UNARY(Op)                                                                                     \
+  all[name_of<ops::Op<T>>()] = {                                                                            \
+      [](X x, N n) { return detail::elementwise(detail::OpNumber::Op, x[0], n[0], n[1]); },                 \
+      [](X x, N n) {                                                                                        \
+        return map([n](auto a) { return detail::elementwise(detail::OpNumber::Op, a, n[0], n[1]); }, x[0]); \
       }};
-#define XTAPE_BINARY(Op)                                                                           \
-  all[name_of<ops::Op<T>>()] = {                                                                   \
-      [](X x, N) { return detail::elementwise<ops::Op>(x[0], x[1]); },                             \
-      [](X x, N) {                                                                                 \
-        return map([](auto a, auto b) { return detail::elementwise<ops::Op>(a, b); }, x[0], x[1]); \
+#define XTAPE_BINARY(Op)                                                                                 \
+  all[name_of<ops::Op<T>>()] = {                                                                         \
+      [](X x, N) { return detail::elementwise(detail::OpNumber::Op, x[0], x[1]); },                      \
+      [](X x, N) {                                                                                       \
+        return map([](auto a, auto b) { return detail::elementwise(detail::OpNumber::Op, a, b); }, x[0], \
+                   x[1]);                                                                                \
       }};
 #define XTAPE_TERNARY(Op)                                                                                    \
   all[name_of<ops::Op<T>>()] = {                                                                             \
-      [](X x, N) { return detail::elementwise<ops::Op>(x[0], x[1], x[2]); },                                 \
+      [](X x, N) { return detail::elementwise(detail::OpNumber::Op, x[0], x[1], x[2]); },                    \
       [](X x, N) {                                                                                           \
-        return map([](auto a, auto b, auto c) { return detail::elementwise<ops::Op>(a, b, c); }, x[0], x[1], \
-                   x[2]);                                                                                    \
+        return map(                                                                                          \
+            [](auto a, auto b, auto c) { return detail::elementwise(detail::OpNumber::Op, a, b, c); }, x[0], \
+            x[1], x[2]);                                                                                     \
       }};
 #include <autodiff/kernels/elementwise_list.inc>
   return all;

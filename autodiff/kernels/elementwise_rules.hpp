@@ -1,7 +1,7 @@
 // The rules of elementwise operations: each has its value and, right under it, its derivative; here
 // arithmetic, powers, exponentials, logarithms and angles, in files beside this one activations, selection
-// and losses. The same text runs on batches of numbers (one fused pass) and on Tensors (recorded, so that
-// gradients can be differentiated). No xtensor here.
+// and losses. The same text runs on batches of numbers (one fused pass) and on the symbols of map (a program,
+// so that gradients can be differentiated). No xtensor here.
 //
 // A unary operation gives `derivative(x)`, or `derivative_from_output(y)` where that needs less: what the
 // rule keeps follows from which one it is. Others give gradient<I>(g, x…, y), the adjoint of input I for the

@@ -84,7 +84,7 @@ constexpr RuleTraits traits_of() {
   return traits;
 }
 
-/// The adjoint of input I, on numbers or tensors.
+/// The adjoint of input I, on numbers, batches of them or symbols.
 template <std::size_t I, class Rule, class X, class... In>
 auto gradient(const Rule& rule, const X& g, const X& y, const In&... x) {
   if constexpr (requires { Rule::keeps; })

@@ -49,14 +49,8 @@ const char* lasting(const std::string& name) {
 template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule) {
-  const char* const lasting_name = detail::lasting(name);
-  detail::Observed observed(lasting_name);
-  std::vector<const detail::Handle*> handles;
-  for (const Tensor<T>& input : inputs) handles.push_back(&input.handle());
-  Tensor<T> recorded =
-      detail::record<T>(detail::Custom<T>{lasting_name, std::move(rule)}, value.detach(), handles);
-  observed.result(recorded.handle(), handles);
-  return recorded;
+  return detail::perform<T>(detail::Custom<T>{detail::lasting(name), std::move(rule)},
+                            detail::Handles<T>(inputs), [&](const auto&) { return value.detach(); });
 }
 
 template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&,

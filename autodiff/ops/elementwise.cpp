@@ -106,7 +106,7 @@ void with_gradient(const Gradients<T>& d, const ElementwiseGradient<T>& gradient
   std::array<std::size_t, 4> place;
   std::size_t count = 0;
   gradient.each_used([&](std::size_t k, std::size_t p) { place[k] = p, count = k + 1; });
-  const auto used = [&](std::size_t k) -> const Borrowed<T> { return d.operand(place[k]); };
+  const auto used = [&](std::size_t k) -> decltype(auto) { return d.operand(place[k]); };
   switch (count) {
     case 0:
       return f(gradient);
@@ -142,8 +142,10 @@ struct Elementwise {
       if (!info->passes_adjoint[i])
         with_gradient(d, ElementwiseGradient<T>{info, i, numbers},
                       [&](const auto& gradient, const auto&... used) {
-                        i + 1 == last ? d.add_last(i, gradient, d.adjoint, used...)
-                                      : d.add(i, gradient, d.adjoint, used...);
+                        if (i + 1 == last)
+                          d.add_last(i, gradient, d.adjoint, used...);
+                        else
+                          d.add(i, gradient, d.adjoint, used...);
                       });
       else if (i + 1 == last)
         d.add(i, std::move(d.adjoint));
@@ -277,13 +279,11 @@ Tensor<U> Tensor<T>::astype() const {
     return detail::recording ? *this : detach();
   } else {
     using Op = detail::AsType<T, U>;
-    detail::Observed observed(Op::name);
-    Tensor<U> y = Tensor<U>::uninitialized(shape(), Op::name);
-    std::transform(begin(), end(), y.mutable_data(), [](T x) { return static_cast<U>(x); });
-    const std::array<const detail::Handle*, 1> inputs{&handle_};
-    Tensor<U> recorded = detail::record<U>(Op{}, std::move(y), inputs);
-    observed.result(recorded.handle(), inputs);
-    return recorded;
+    return detail::perform<U>(Op{}, std::array{&handle_}, [&](const Op&) {
+      Tensor<U> y = Tensor<U>::uninitialized(shape(), Op::name);
+      std::transform(begin(), end(), y.mutable_data(), [](T x) { return static_cast<U>(x); });
+      return y;
+    });
   }
 }
 

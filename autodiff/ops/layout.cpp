@@ -14,14 +14,9 @@ Error sizes_differ(const char* op, const Shape& from, const std::string& to) {
 }
 
 template <class T>
-Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
+Tensor<T> reshaped(const Tensor<T>& x, const Shape& shape) {
   if (shape == x.shape() && (detail::recording || !x.requires_grad())) return x;  // NoGrad: a constant
-  detail::Observed observed("reshape");
-  const Tensor<T> y(detail::Handle{detail::make_view(x.handle().value, shape), {}});
-  const std::array<const detail::Handle*, 1> inputs{&x.handle()};
-  Tensor<T> recorded = detail::record<T>(detail::Reshape<T>{}, y, inputs);
-  observed.result(recorded.handle(), inputs);
-  return recorded;
+  return detail::view(x, shape);
 }
 
 /// The part [start, stop) of an axis.
@@ -82,12 +77,12 @@ Tensor<T> reshape(const Tensor<T>& x, const Dims& dims) {
   } else if (known != x.size()) {
     throw sizes_differ("reshape", x.shape(), detail::tuple_text<std::ptrdiff_t>(dims));
   }
-  return view(x, shape);
+  return reshaped(x, shape);
 }
 
 template <class T>
 Tensor<T> flatten(Tensor<T> x) {
-  return view(x, Shape{x.size()});
+  return reshaped(x, Shape{x.size()});
 }
 
 template <class T>
@@ -95,7 +90,7 @@ Tensor<T> squeeze(Tensor<T> x) {
   Shape shape;
   for (std::size_t d : x.shape())
     if (d != 1) shape.push_back(d);
-  return view(x, shape);
+  return reshaped(x, shape);
 }
 
 template <class T>
@@ -105,14 +100,14 @@ Tensor<T> squeeze(Tensor<T> x, const Axes& axes) {
     if ((mask >> i & 1u) && x.shape()[i] != 1)
       throw Error("squeeze", "axis " + std::to_string(i) + " of shape " + to_string(x.shape()) +
                                  " has the size " + std::to_string(x.shape()[i]) + ", not 1");
-  return view(x, detail::reduced_shape(x.shape(), mask, false));
+  return reshaped(x, detail::reduced_shape(x.shape(), mask, false));
 }
 
 template <class T>
 Tensor<T> unsqueeze(const Tensor<T>& x, std::ptrdiff_t axis) {
   Shape shape = x.shape();
   shape.insert(detail::normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1);
-  return view(x, shape);
+  return reshaped(x, shape);
 }
 
 template <class T>
@@ -161,22 +156,11 @@ Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t
     shape[axis] += x.shape()[axis];
     *size++ = x.shape()[axis];
   }
-  detail::Observed observed("concatenate");
-  Tensor<T> y = Tensor<T>::uninitialized(shape, "concatenate");
-  std::size_t inner = 1;
-  for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
-  const std::size_t row = shape[axis] * inner;
-  const std::size_t rows = row == 0 ? 0 : y.size() / row;
-  T* to = y.mutable_data();
-  for (const Tensor<T>& x : tensors) {
-    const std::size_t n = x.shape()[axis] * inner;
-    for (std::size_t i = 0; i < rows; ++i) std::copy_n(x.data() + i * n, n, to + i * row);
-    to += n;
-  }
-  const detail::Handles<T> inputs(tensors);
-  Tensor<T> recorded = detail::record<T>(std::move(op), std::move(y), inputs);
-  observed.result(recorded.handle(), inputs);
-  return recorded;
+  return perform<T>(std::move(op), Handles<T>(tensors), [&](const Concatenate<T>& same) {
+    Tensor<T> y = Tensor<T>::uninitialized(shape, same.name);
+    same.compute(Target<T>{y.mutable_data()}, tensors);
+    return y;
+  });
 }
 
 template <class T>

@@ -98,6 +98,14 @@ struct Reshape {
   void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
 };
 
+/// The elements of x under another shape of as many, or the same.
+template <class T>
+Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
+  return perform<T>(Reshape<T>{}, std::array{&x.handle()}, [&](const Reshape<T>&) {
+    return Tensor<T>(Handle{make_view(x.handle().value, shape), {}});
+  });
+}
+
 /// Runs f with recording, and continues the pass of a rule through what it recorded.
 template <class T, class F>
 void replay_through(const char* op, const Gradients<T>& d, F&& f) {
@@ -109,11 +117,7 @@ void replay_through(const char* op, const Gradients<T>& d, F&& f) {
                         to_string(y.shape()) + " when it was run again");
   if (!y.requires_grad()) return;
   // A node of its own: f may return what was recorded before, which has an adjoint already.
-  const Tensor<T> view(Handle{make_view(y.handle().value, y.shape()), {}});
-  const std::array<const Handle*, 1> inputs{&y.handle()};
-  Observed observed(Reshape<T>::name);
-  const Tensor<T> fresh = record<T>(Reshape<T>{}, view, inputs);
-  observed.result(fresh.handle(), inputs);
+  const Tensor<T> fresh = view(y, y.shape());
   y = {};
   d.pass().replay(*fresh.handle().node.get(), d.adjoint.handle(), mark.get());
 }
@@ -127,6 +131,16 @@ struct Concatenate {
   /// Of the inputs along the axis.
   std::span<std::size_t> sizes() const { return {reinterpret_cast<std::size_t*>(block->data), block->size}; }
 
+  void compute(Target<T> y, std::span<const Tensor<T>> x) const {
+    std::size_t outer = 1, row = 0;
+    for (std::size_t i = 0; i < axis; ++i) outer *= x.front().shape()[i];
+    for (const Tensor<T>& one : x) row += outer == 0 ? 0 : one.size() / outer;
+    for (const Tensor<T>& one : x) {
+      const std::size_t n = outer == 0 ? 0 : one.size() / outer;
+      for (std::size_t i = 0; i < outer; ++i) std::copy_n(one.data() + i * n, n, y.data + i * row);
+      y.data += n;
+    }
+  }
   void backward(Gradients<T>& d) const {
     const Dims strides = row_major_strides(d.adjoint.shape());
     std::size_t start = 0;

@@ -24,8 +24,12 @@ struct MatMul {
   static constexpr const char* name = "matmul";
 
   Shape shape(const Shape& a, const Shape& b) const {
-    Shape result;
-    if (a.size() != 2 || b.size() != 2) result = broadcast(batch(a), batch(b), name);
+    if (a.size() == 2 && b.size() == 2) {
+      Shape result(2, rows(a));
+      result.back() = columns(b);
+      return result;
+    }
+    Shape result = broadcast(batch(a), batch(b), name);
     result.push_back(rows(a));
     result.push_back(columns(b));
     return result;

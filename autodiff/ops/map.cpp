@@ -155,19 +155,14 @@ template void add_gradients(const Program<double>&, Gradients<double>&);
 template <class T>
 Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x) {
   Shape shape = x.front().shape();
-  PoolVector<const Handle*> inputs;
-  for (const Tensor<T>& one : x) {
-    shape = broadcast(shape, one.shape(), "map");
-    inputs.push_back(&one.handle());
-  }
+  for (const Tensor<T>& one : x) shape = broadcast(shape, one.shape(), "map");
   PoolVector<Tensor<T>> wide;
   for (const Tensor<T>& one : x) wide.push_back(widened(one.detach(), shape));
-  Observed observed("map");
-  Tensor<T> y = make_result<T>(shape, "map", x.front());
-  Plan<T>(program, wide, y.mutable_data()).run(y.size(), {});
-  Tensor<T> recorded = record<T>(Map<T>{std::move(program)}, std::move(y), inputs);
-  observed.result(recorded.handle(), inputs);
-  return recorded;
+  return perform<T>(Map<T>{std::move(program)}, Handles<T>(x), [&](const Map<T>& map) {
+    Tensor<T> y = make_result<T>(shape, map.name, x.front());
+    Plan<T>(map.program, wide, y.mutable_data()).run(y.size(), {});
+    return y;
+  });
 }
 
 template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>);

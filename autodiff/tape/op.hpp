@@ -258,15 +258,29 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
   return Tensor<T>(Handle{shape == like.shape ? make_like(like) : make_value(shape, sizeof(T), op), {}});
 }
 
-template <class T, class Op, class First, class... Rest>
-Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
+/// An operation on `inputs`, for who watches, too: value(op) is its value, which is recorded where there is a
+/// rule.
+template <class T, class Op, class Inputs, class F>
+Tensor<T> perform(const Op& op, const Inputs& inputs, const F& value) {
   Observed observed(name_of(op));
-  Tensor<T> y = make_result<T>(op.shape(first.shape(), rest.shape()...), name_of(op), first);
-  op.compute(Target<T>{y.mutable_data(), false}, first, rest...);
-  const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
-  if constexpr (requires(Gradients<T> d) { op.backward(d); }) y = record<T>(op, std::move(y), inputs);
+  Tensor<T> y = [&] {
+    if constexpr (requires(Gradients<T> d) { op.backward(d); })
+      return record<T>(op, value(op), inputs);
+    else
+      return value(op);
+  }();
   observed.result(y.handle(), inputs);
   return y;
+}
+
+template <class T, class Op, class First, class... Rest>
+Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
+  const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
+  return perform<T>(op, inputs, [&](const Op& same) {
+    Tensor<T> y = make_result<T>(same.shape(first.shape(), rest.shape()...), name_of(same), first);
+    same.compute(Target<T>{y.mutable_data(), false}, first, rest...);
+    return y;
+  });
 }
 
 }  // namespace xtape::detail

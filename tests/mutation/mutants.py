@@ -204,7 +204,7 @@ class Rewriter:
     def returned(self, items):
         """A value that is returned, or a contribution to a gradient."""
         text = self.raw(items)
-        if re.match(r"(d\.add|d\.accumulate|d\.accumulate_in_place|replay_through<T>|add_in_place|add_gradient<\d>)\(", text):
+        if re.match(r"(d\.add|d\.add_last|d\.accumulate|d\.accumulate_in_place|replay_through<T>|add_in_place|add_gradient<\d>)\(", text):
             short = re.sub(r"\[&.*\}", "…", text, flags=re.S)
             n = self.mutant(items, short, "nothing")
             return f"mutant::is({n}) ? void() : {self.expression(items)}"
@@ -322,7 +322,8 @@ class Rewriter:
                 inside = self.block(item.inside)
             elif name in SIZES:
                 inside = self.raw(item.inside)
-            elif self.raw(items[max(0, i - 3):i]).endswith("d.add") and len(self.split(item.inside, ",")) == 4:
+            elif self.raw(items[max(0, i - 3):i]).endswith("d.add") and len(self.split(item.inside, ",")) == 4 \
+                    and not self.raw(item.inside).endswith("..."):
                 inside = self.swapped_arguments(item)
             else:
                 parts = self.split(item.inside, ",")

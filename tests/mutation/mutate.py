@@ -20,33 +20,38 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 # They run, schedule or check derivatives, and define none.
 NOT_RULES = {"audit.cpp", "audit_run.hpp", "check_gradients.cpp", "compare_gradients.cpp", "grad.cpp", "gradient_hints.cpp"}
 # They call what has the arithmetic, and do none of their own.
-NOTHING_TO_MUTATE = {("elementwise.cpp", "recorded_gradient"), ("elementwise.cpp", "Elementwise::backward"),
-                     ("elementwise.cpp", "AsType::backward"), ("accumulate.cpp", "add_recorded")}
+NOTHING_TO_MUTATE = {("elementwise.cpp", "AsType::backward"), ("accumulate.cpp", "add_recorded"), ("map.cpp", "Map::backward")}
 # Mutants that compute the same: file, function, and what they change, with the reason.
 EQUIVALENT = {
     ("activation_rules.hpp", "Elu::derivative", "T(0) → T(1) [2]"):
         "a limit for what is selected only below 0",
     ("selection_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
+    ("selection_rules.hpp", "Sign::gradient", "T(0) * g → T(0)"): "0",
     ("selection_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
-    ("elementwise.cpp", "add_gradient", "true → false"): "a place of its own instead of the adjoint's",
-    ("elementwise.cpp", "add_gradient", "T(0) → T(1) [2]"): "times a slope that is 0 there",
+    ("selection_rules.hpp", "Where::gradient", "T(0) * g → T(0)"): "0",
+    ("elementwise.cpp", "ElementwiseGradient::backward", "T(0) → T(1)"): "what the rule does not use",
+    ("elementwise.cpp", "ElementwiseGradient::backward", "T(0) → T(1) [2]"): "what the rule does not use",
+    ("elementwise.cpp", "ElementwiseGradient::backward", "T(0) → T(1) [3]"): "what the rule does not use",
+    ("elementwise.cpp", "ElementwiseGradient::backward", "T(0) → T(1) [4]"): "what the rule does not use",
+    ("elementwise.cpp", "Elementwise::backward", "last > 0 → last < 0"): "memory of its own instead of the adjoint's",
+    ("elementwise.cpp", "Elementwise::backward", "i + 1 → i - 1, of offsets i"): "memory of its own instead of the adjoint's",
+    ("elementwise.cpp", "Elementwise::backward", "i + 1 → i - 1, of offsets i [2]"): "memory of its own instead of the adjoint's",
+    ("elementwise.cpp", "Elementwise::add_limit", "T(0) → T(1) [2]"): "times a slope that is 0 there",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2)"): "what is not 0",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [2]"): "a base that is not used",
     ("elementwise_rules.hpp", "Power::gradient", "T(1) → T(2) [4]"):
         "any positive number serves where the logarithm is not selected",
     ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",
     ("elementwise_rules.hpp", "LogAddExp::gradient", "T(0) → T(1)"): "a difference that is not selected",
-    ("map.cpp", "Map::backward", "T(0) → T(1)"): "the plan assigns every sum",
+    ("linalg.cpp", "Linear::backward", "false → true [2]"): "the engine sums to the shape of the bias",
+    ("map.cpp", "add_gradients", "T(0) → T(1)"): "the plan assigns every sum",
     ("map_plan.cpp", "call_gradients", "a + 1 → a - 1, of offsets a"): "an adjoint is copied where it could be passed on",
     ("map_plan.cpp", "call_gradients", "true → false [2]"): "a register that could be written is copied again",
-    ("moment_ops.hpp", "Variance::backward", "n * inner → n"): "blocks are not shared out",
-    ("moment_ops.hpp", "Variance::backward", "n * inner → inner"): "blocks are not shared out",
-    ("normalization.cpp", "Normalize::backward", "false → true"): "nothing is written where dx is null",
-    ("normalization_kernels.hpp", "layer_norm_gradient",
+    ("normalization_kernels.hpp", "normalize_rows_gradient",
      "(load(x + j, left, B(center)) - center) * inv - lack → lack - ((load(x + j, left, B(center)) - center) * inv)"):
         "occurs twice in a product",
-    ("pooling.cpp", "MaxPool2d::backward", "x.size() / parallel_size → x.size()"):
-        "more groups of planes, and the same in each",
+    ("op.hpp", "Gradients::accumulate_in_place", "false → true"): "the build of mutants holds each adjoint twice: none is reused",
+    ("pooling.cpp", "MaxPool2dGradient::backward", "T(0) → T(1)"): "the padding, which has no share",
     ("reduction_kernels.hpp", "logsumexp_gradient", "T(0) → T(1)"): "e to minus infinity less a finite number",
     ("reduction_kernels.hpp", "norm_gradient", "T(1) → T(2)"): "divides 0",
 }
@@ -73,6 +78,7 @@ def copy_sources(to):
             before = len(mutants)
             text, none = Rewriter(os.path.basename(name), data.decode(), mutants).rewrite()
             barren += none
+            text = text.replace("d.operand(", "d.input(")  # as what a mutant can return instead
             # With its header, and that of the minus before a tensor.
             data = (HEADER * (len(mutants) > before) + '#include <autodiff/elementwise.hpp>\n' * ("d.adjoint" in text) + text).encode()
         data = with_number(name, data)

@@ -43,6 +43,28 @@ TEST_CASE("the fused rule and the recorded rule give the same gradients") {
     }
 }
 
+TEST_CASE("u · (J v) is (uᵀ J) · v for every operation and each of its inputs") {
+  for (const OpRow& row : op_table())
+    for (std::size_t set = 0; set < row.shapes.size(); ++set) {
+      const Tensors x = sample(row, set);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        CAPTURE(row.id());
+        CAPTURE(set);
+        CAPTURE(i);
+        if (x[i].size() == 0) continue;  // the mean of nothing is NaN
+        const auto f = [&](const Tensor<double>& at) {
+          Tensors all = x;
+          all[i] = at;
+          return row.f(all);
+        };
+        const Tensor<double> v = cos(3 * x[i] + 1), u = sin(2 * f(x[i]) + 1);
+        const Tensor<double> along = sum(u * jvp(f, x[i], v).second),
+                             across = sum(vjp(f, x[i], u).second * v);
+        check_close(along, across, 1e-11, 1e-11);
+      }
+    }
+}
+
 TEST_CASE("float gives what double gives, to float's precision") {
   // The table is in double; a few operations of each family stand for the instantiations in float.
   const auto run = []<class T>(T) {

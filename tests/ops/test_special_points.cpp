@@ -112,6 +112,20 @@ TEST_CASE("lines of −∞, and of zeros") {
                  {{std::nan(""), std::nan("")}});
 }
 
+TEST_CASE("the second derivative of cross_entropy, also by way of its adjoint") {
+  const auto f = [](const auto& z) { return sum(square(nn::cross_entropy(z, {2, 0}, nn::Reduction::none))); };
+  const auto z = parameter<double>({{0.3, -1.0, 0.5}, {0.1, 0.2, 2.0}});
+  const auto report = check_gradients(f, z, {.order = 2});
+  CHECK_MESSAGE(report.passed, report);
+}
+
+TEST_CASE("along a direction, equal extremes give the mean of what they move by") {
+  const Tensor<double> x{{{{2.0, 2.0}, {1.0, 2.0}}}}, v{{{{1.0, 4.0}, {8.0, 10.0}}}};
+  check_close(jvp([](const auto& a) { return max_pool2d(a, 2); }, x, v).second, Tensor<double>{{{{5.0}}}},
+              1e-15);
+  check_close(jvp([](const auto& a) { return max(a); }, x, v).second, Tensor<double>(5.0), 1e-15);
+}
+
 TEST_CASE("hypot at the origin, where each derivative is 0 by convention") {
   const Tensor<double> a{0.0, 3.0, 0.0}, b{0.0, 4.0, -2.0};
   check_gradient([&](const auto& x) { return hypot(x, b); }, a, {0.0, 0.6, 0.0});

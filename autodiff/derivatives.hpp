@@ -1,6 +1,7 @@
 // Derivatives of functions of tensors. Each runs f on a fresh leaf that shares the value of x, so that the
 // gradients of x itself stay as they are.
 #pragma once
+#include <functional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -17,6 +18,16 @@ struct DerivativeOptions {
   bool create_graph = false;
 };
 
+/// Which way derivatives go: with the operations, from one input to all outputs, or against them, from one
+/// output to all inputs.
+enum class Mode { automatic, forward, reverse };
+
+/// As DerivativeOptions, and the way; automatic takes the one with fewer passes.
+struct JacobianOptions {
+  bool create_graph = false;
+  Mode mode = Mode::automatic;
+};
+
 namespace detail {
 
 /// A fresh leaf with the value of x; x itself when the derivative is to depend on it.
@@ -25,6 +36,12 @@ Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
   if (options.create_graph && x.requires_grad()) return x;
   return Tensor<T>(Handle{x.handle().value, make_leaf(x.shape())});
 }
+
+/// {f(), its tangent} for the tangents of leaves.
+template <class T>
+std::pair<Tensor<T>, Tensor<T>> carry_forward(const std::function<Tensor<T>()>& f,
+                                              const std::vector<Tensor<T>>& leaves,
+                                              const std::vector<Tensor<T>>& tangents, bool create_graph);
 
 /// The gradient of y, 0 where y does not depend on x.
 template <class T>
@@ -69,44 +86,48 @@ std::pair<Tensor<T>, Tensor<T>> vjp(F&& f, const Tensor<T>& x, const Tensor<std:
   return {options.create_graph ? y : y.detach(), product};
 }
 
-/// {f(x), J v}: v has the shape of x, the product that of f(x). Runs in reverse twice: u ↦ uᵀ J is linear,
-/// and its derivative along v is J v.
+/// {f(x), J v}: v has the shape of x, the product that of f(x). Forward mode, in the one run of f: each
+/// operation carries on how its result moves when x moves along v. For rules of custom() the transpose is
+/// taken, which needs operations that can be recorded.
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
-  const detail::RecordingScope scope(true);
   if (!(v.shape() == x.shape()))
     throw Error("jvp", "the direction has the shape " + to_string(v.shape()) + ", x " + to_string(x.shape()));
-  const Tensor<T> leaf = detail::variable(x, options);
-  const Tensor<T> y = f(leaf);
-  const Tensor<T> u = parameter(zeros<T>(y.shape()));
-  const Tensor<T> g = detail::gradient_or_zero(y, leaf, {.seed = u, .create_graph = true});
-  Tensor<T> product = detail::gradient_or_zero(g, u, {.seed = v, .create_graph = options.create_graph});
-  return {options.create_graph ? y : y.detach(), product};
-}
-
-/// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…). One backward pass for each element of f(x).
-template <class F, class T>
-Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   const detail::RecordingScope scope(true);
   const Tensor<T> leaf = detail::variable(x, options);
+  return detail::carry_forward<T>([&] { return f(leaf); }, {leaf}, {v}, options.create_graph);
+}
+
+/// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…): by columns, a run of f in forward mode for
+/// each element of x, where f(x) has more elements, otherwise by rows, a backward pass for each element of
+/// f(x).
+template <class F, class T>
+Tensor<T> jacobian(F&& f, const Tensor<T>& x, JacobianOptions options = {}) {
+  const detail::RecordingScope scope(true);
+  const DerivativeOptions each{.create_graph = options.create_graph};
+  const Tensor<T> leaf = detail::variable(x, each);
   const Tensor<T> y = f(leaf);
   Shape shape = y.shape();
   for (std::size_t d : x.shape()) shape.push_back(d);
   if (y.size() == 0 || x.size() == 0) return zeros<T>(shape);
-  std::vector<Tensor<T>> rows;
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    Tensor<T> seed = zeros<T>(y.shape());
-    seed.mutable_data()[i] = T(1);
-    rows.push_back(detail::gradient_or_zero(
-        y, leaf, {.seed = seed, .retain_tape = true, .create_graph = options.create_graph}));
+  const bool by_columns =
+      options.mode == Mode::forward || (options.mode == Mode::automatic && x.size() < y.size());
+  std::vector<Tensor<T>> lines;
+  for (std::size_t i = 0; i < (by_columns ? x : y).size(); ++i) {
+    Tensor<T> unit = zeros<T>((by_columns ? x : y).shape());
+    unit.mutable_data()[i] = T(1);
+    lines.push_back(
+        by_columns ? jvp(f, x, unit, each).second
+                   : detail::gradient_or_zero(
+                         y, leaf, {.seed = unit, .retain_tape = true, .create_graph = options.create_graph}));
   }
-  return reshape(stack(rows), Dims(shape));
+  return reshape(stack(lines, by_columns ? static_cast<std::ptrdiff_t>(y.rank()) : 0), Dims(shape));
 }
 
 /// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…).
 template <class F, class T>
-Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+Tensor<T> hessian(F&& f, const Tensor<T>& x, JacobianOptions options = {}) {
   return jacobian(
       [&](const Tensor<T>& at) { return detail::gradient_or_zero(f(at), at, {.create_graph = true}); }, x,
       options);

@@ -106,9 +106,9 @@ struct Operand {
   std::size_t size = 0;
 };
 
-/// Runs a row kernel over y, contiguous and of `shape`, to which every operand broadcasts.
-template <class T, std::size_t N>
-void run_elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size, RowKernel<T> kernel,
+/// Runs a row kernel over y, contiguous with `size` elements; every operand broadcasts to its shape, shape_of().
+template <class T, std::size_t N, class F>
+void run_elementwise(T* y, bool accumulate, std::size_t size, const F& shape_of, RowKernel<T> kernel,
                      const void* op, const std::array<Operand<T>, N>& operands) {
   if (size == 0) return;
   bool flat = true;
@@ -121,6 +121,7 @@ void run_elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size
     stride[k] = operands[k].size == size ? 1 : 0;
     flat &= !x[k] || operands[k].size == size || operands[k].size == 1;
   }
+  if (flat && size < parallel_size) return kernel(op, y, accumulate, size, x.data(), stride.data());
   if (flat)
     return for_blocks(size, size, [&](std::size_t first, std::size_t last) {
       std::array<const T*, N> part{};
@@ -129,6 +130,7 @@ void run_elementwise(T* y, bool accumulate, const Shape& shape, std::size_t size
       kernel(op, y + first, accumulate, last - first, part.data(), stride.data());
     });
 
+  const Shape shape = shape_of();
   std::array<Dims, N> strides;
   for (std::size_t k = 0; k < N; ++k)
     strides[k] = x[k] ? broadcast_strides(*operands[k].shape, shape) : Dims(shape.size(), 0);

@@ -37,6 +37,11 @@ Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
 }
 
 template <class T>
+Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
+  return broadcast_to(x, shape);
+}
+
+template <class T>
 Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
   const Tensor<T> seed = mask * equal(adjoint, 0);
   if (adjoint.requires_grad() && contains(seed, 1)) {
@@ -51,6 +56,7 @@ Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
   template Tensor<T> sum_of_adjoints(const Tensor<T>&, const Tensor<T>&); \
   template void sum_to_shape(Target<T>, const Shape&, const Tensor<T>&);  \
   template Tensor<T> sum_to_shape(const Tensor<T>&, const Shape&);        \
+  template Tensor<T> widened(const Tensor<T>&, const Shape&);             \
   template Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

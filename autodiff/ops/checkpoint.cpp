@@ -21,6 +21,11 @@ struct Checkpoint {
 
   static constexpr const char* name = "checkpoint";
 
+  void tangent(Tangents<T>& t) const {
+    const std::mt19937_64 now = std::exchange(random::generator(), *random);
+    t.replay([&](const std::vector<Tensor<T>>& x) { return f(x); });
+    random::generator() = now;
+  }
   void backward(Gradients<T>& d) const {
     for (const Kept& kept : captured)
       if (kept.value->owner().version != kept.version)

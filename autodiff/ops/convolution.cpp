@@ -122,6 +122,10 @@ struct Conv2dImageGradient {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
+    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
+  }
   void backward(Gradients<T>& d) const {
     if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.adjoint, d.input(1));
     if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows}, d.input(0), d.adjoint);
@@ -151,6 +155,10 @@ struct Conv2dWeightGradient {
     kernels<T>().add_rows(dw.data, sums.data(), groups, size);
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
+    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
+  }
   void backward(Gradients<T>& d) const {
     if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.input(1), d.adjoint);
     if (d.needs(1)) d.add(1, Conv2dImageGradient<T>{windows}, d.input(0), d.adjoint);
@@ -180,6 +188,11 @@ struct Conv2d {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
+    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
+    if (t.input_count() == 3 && t.has(2)) t.add(reshape(t.of(2), {-1, 1, 1}));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
     if (d.needs(0)) d.add(0, Conv2dImageGradient<T>{windows}, g, d.input(1));

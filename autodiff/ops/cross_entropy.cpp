@@ -57,7 +57,7 @@ struct SoftmaxCrossEntropyGradient {
     const std::size_t N = z.shape()[0], C = z.shape()[1];
     for_blocks(N, z.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i) {
-        const Target<T> row{dz.data + i * C, dz.accumulate};
+        const Target<T> row{dz.data + i * C, C, dz.accumulate};
         add_row(row, g.data() + i, z.data() + i * C, C, totals.data() + i, totals.data()[N + i]);
         row.data[labels[i]] -= g.data()[i];
       }
@@ -65,6 +65,11 @@ struct SoftmaxCrossEntropyGradient {
   }
   static constexpr unsigned keeps(unsigned i) {
     return (i == 1 ? keep_input(0) : 0) | keep_input(1) | keep_input(2);
+  }
+  void tangent(Tangents<T>& t) const {
+    const Tensor<T> z = t.input(1);
+    if (t.has(0)) t.add(*this, t.of(0), z, t.input(2));
+    if (t.has(1)) t.add(SoftmaxGradient<T>{1}, unsqueeze(t.input(0), 1) * t.of(1), softmax(z, 1));
   }
   void backward(Gradients<T>& d) const {
     const Tensor<T>&h = d.adjoint, z = d.input(1);
@@ -108,6 +113,10 @@ struct SoftmaxCrossEntropy {
     }
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
+  void tangent(Tangents<T>& t) const {
+    const Tensor<T> z = t.input(0), one = ones<T>({z.shape()[0]});
+    t.add(sum(t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{labels}, one, z, t.input(1)), 1));
+  }
   void backward(Gradients<T>& d) const {
     d.add(0, SoftmaxCrossEntropyGradient<T>{labels}, d.adjoint, d.input(0), d.input(1));
   }

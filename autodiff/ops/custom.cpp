@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "../elementwise.hpp"
+#include "../grad.hpp"
+#include "../reductions.hpp"
 #include "../tape/op.hpp"
 
 namespace xtape {
@@ -19,6 +22,19 @@ struct Custom {
   CustomRule<T> rule;
 
   unsigned keeps(unsigned) const { return rule.takes_output() ? keep_output : 0; }
+  /// The transpose of the rule, which is linear in g: the gradient of Σ rule(u)·dx with respect to u.
+  void tangent(Tangents<T>& t) const {
+    const EnableGrad on;
+    const Tensor<T> y = t.output(), u = parameter(ones<T>(y.shape()));
+    const std::vector<Tensor<T>> gradients = rule(u, rule.takes_output() ? y : Tensor<T>());
+    Tensor<T> product = Tensor<T>(0);
+    for (std::size_t i = 0; i < gradients.size() && i < t.input_count(); ++i)
+      if (t.has(i) && gradients[i].defined()) product = product + sum(gradients[i] * t.of(i));
+    if (product.requires_grad())
+      t.add(grad(product, u, {.create_graph = t.pass().creates_graph()}));
+    else if (product.item() != 0)
+      throw Error("jvp", std::string("the rule of '") + name + "' is not made of recorded operations on g");
+  }
   void backward(Gradients<T>& d) const {
     const std::vector<Tensor<T>> gradients = rule(d.adjoint, rule.takes_output() ? d.output() : Tensor<T>());
     if (gradients.size() != d.input_count())

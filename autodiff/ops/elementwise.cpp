@@ -3,6 +3,7 @@
 
 #include "../engine.hpp"
 #include "../kernels/kernels.hpp"
+#include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "elementwise_table.hpp"
 #include "map_plan.hpp"
@@ -31,20 +32,12 @@ Shape broadcast_all([[maybe_unused]] const char* name, const Shape& first, const
   return result;
 }
 
-/// y = f of operands that broadcast to the shape of y, which follows from those of x.
+/// y = f of operands; its shape is what x broadcast to.
 template <class T, std::size_t N>
 void run(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& numbers,
          const std::array<Operand<T>, N>& operands, const char* name, const auto&... x) {
-  const auto to = [&](const Shape& shape, std::size_t size) {
-    run_elementwise(y.data, y.accumulate, shape, size, kernel, numbers.data(), operands);
-  };
-  if (const Shape* const common = common_shape(x.shape()...)) {
-    std::size_t size = 1;
-    ((size = &x.shape() == common ? x.size() : size), ...);
-    return to(*common, size);
-  }
-  const Shape wide = broadcast_all(name, x.shape()...);
-  to(wide, element_count(wide, name));
+  const auto shape = [&] { return broadcast_all(name, x.shape()...); };
+  run_elementwise(y.data, y.accumulate, y.size, shape, kernel, numbers.data(), operands);
 }
 
 /// The adjoint of input i of an elementwise operation: from that of its output, and of the inputs and the
@@ -64,7 +57,7 @@ struct ElementwiseGradient {
     const auto with = [&]<std::size_t N>(std::array<Operand<T>, N> operands) {
       if (divisor != 1) operands[0].data = &(part = *g.data() / divisor);
       const std::array<const Tensor<T>*, sizeof...(used)> all{&used...};
-      each_used([&](std::size_t k, std::size_t place) { operands[place + 1] = operand(*all[k]); });
+      for (std::size_t k = 0; k < all.size(); ++k) operands[info->used[i].place[k] + 1u] = operand(*all[k]);
       run(y, kernels<T>().gradient[index_of(info->number)][i], numbers, operands, name(), g, used...);
     };
     switch (info->operands) {
@@ -77,37 +70,30 @@ struct ElementwiseGradient {
     }
   }
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
-  // What the rule says of symbols is a program, which has its own derivative.
-  void backward(Gradients<T>& d) const {
-    Program<T> program(d.input_count());
+  void tangent(Tangents<T>& t) const { add_tangent(program(t.input_count()), t); }
+  void backward(Gradients<T>& d) const { add_gradients(program(d.input_count()), d); }
+
+ private:
+  /// What the rule says of symbols, of the inputs of this operation: it has derivatives of its own.
+  Program<T> program(std::size_t inputs) const {
+    Program<T> program(inputs);
     int count = 0;
     Symbol<T> g(&program, count++);
     if (divisor != 1) g = g / divisor;
     std::array<Symbol<T>, 4> of{T(0), T(0), T(0), T(0)};
-    each_used([&](std::size_t, std::size_t place) { of[place] = Symbol<T>(&program, count++); });
+    for (unsigned k = 0; k < info->used[i].count; ++k)
+      of[info->used[i].place[k]] = Symbol<T>(&program, count++);
     program.finish(info->gradient[i](numbers.data(), g, of.data(), of[info->operands]));
-    add_gradients(program, d);
-  }
-
-  /// f(k, place) for the operand used[k]: the input `place`, or for place = operands the output.
-  template <class F>
-  void each_used(const F& f) const {
-    const unsigned kept = info->kept[i];
-    std::size_t k = 0;
-    for (std::size_t place = 0; place < info->operands; ++place)
-      if (kept >> place & 1u) f(k++, place);
-    if (kept & ops::y_) f(k, info->operands);
+    return program;
   }
 };
 
-/// f(gradient, what it uses of the node…) for the gradient of input i.
-template <class T, class F>
-void with_gradient(const Gradients<T>& d, const ElementwiseGradient<T>& gradient, const F& f) {
-  std::array<std::size_t, 4> place;
-  std::size_t count = 0;
-  gradient.each_used([&](std::size_t k, std::size_t p) { place[k] = p, count = k + 1; });
-  const auto used = [&](std::size_t k) -> decltype(auto) { return d.operand(place[k]); };
-  switch (count) {
+/// f(gradient, what it uses of the operation…) for the gradient of input i, with Gradients or Tangents.
+template <class D, class T, class F>
+void with_gradient(const D& d, const ElementwiseGradient<T>& gradient, const F& f) {
+  const auto& use = gradient.info->used[gradient.i];
+  const auto used = [&](std::size_t k) -> decltype(auto) { return d.operand(use.place[k]); };
+  switch (use.count) {
     case 0:
       return f(gradient);
     case 1:
@@ -134,6 +120,16 @@ struct Elementwise {
     run(y, kernels<T>().value[index_of(info->number)], numbers, operands, name(), x...);
   }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
+  void tangent(Tangents<T>& t) const {
+    for (std::size_t i = 0; i < t.input_count(); ++i) {
+      if (!t.has(i)) continue;
+      if (info->passes_adjoint[i])
+        t.add(t.of(i));
+      else
+        with_gradient(t, ElementwiseGradient<T>{info, i, numbers},
+                      [&](const auto& gradient, const auto&... used) { t.add(gradient, t.of(i), used...); });
+    }
+  }
   void backward(Gradients<T>& d) const {
     std::size_t last = d.input_count();
     while (last > 0 && !d.needs(last - 1)) --last;
@@ -186,6 +182,13 @@ struct ElementwiseSum {
     *y.data = sum / divisor;
   }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
+  void tangent(Tangents<T>& t) const {
+    for (std::size_t i = 0; i < 2; ++i)
+      if (t.has(i))
+        with_gradient(t, ElementwiseGradient<T>{info, i}, [&](const auto& gradient, const auto&... used) {
+          t.add(sum(apply<T>(gradient, t.of(i), used...)) / divisor);
+        });
+  }
   void backward(Gradients<T>& d) const {
     for (std::size_t i = 0; i < 2; ++i)
       if (d.needs(i))
@@ -199,6 +202,7 @@ struct ElementwiseSum {
 template <class From, class To>
 struct AsType {
   static constexpr const char* name = "astype";
+  void tangent(Tangents<To>& t) const { t.add(t.template of_type<From>(0).template astype<To>()); }
   void backward(Gradients<To>& d) const {
     d.template of_type<From>().add(0, d.adjoint.template astype<From>());
   }

@@ -34,6 +34,10 @@ constexpr ElementwiseInfo<T> describe(std::index_sequence<I...> inputs) {
   ElementwiseInfo<T> info{traits_of<Rule>(), OpNumber{op_number<Rule>},
                           Rule::name,        gradient_name<Rule>.data(),
                           inputs.size(),     is_length<Rule>};
+  for (std::size_t i = 0; i < info.operands; ++i)
+    for (std::size_t place = 0; place <= info.operands; ++place)
+      if (info.kept[i] & (place < info.operands ? 1u << place : ops::y_))
+        info.used[i].place[info.used[i].count++] = static_cast<unsigned char>(place);
   if constexpr (is_differentiable<Rule>)
     ((info.gradient[I] =
           [](const T* numbers, const Symbol<T>& g, const Symbol<T>* x, const Symbol<T>& y) {

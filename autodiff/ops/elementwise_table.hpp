@@ -20,6 +20,13 @@ struct ElementwiseInfo : RuleTraits {
   std::size_t operands = 0;
   bool is_length = false;  ///< 0 only where its inputs are, with a direction but no slope there: |x|, hypot
   std::array<Gradient, 3> gradient{};
+  /// What the gradient of each input uses, as RuleTraits::kept says: inputs by number, and as `operands` the
+  /// output.
+  struct Used {
+    unsigned char count = 0;
+    std::array<unsigned char, 4> place{};
+  };
+  std::array<Used, 3> used{};
 };
 
 template <class T>

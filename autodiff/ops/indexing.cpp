@@ -50,6 +50,7 @@ struct GatherBlocks {
       to_block += block;
     }
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const {
     d.add(0, ScatterBlocks<T>{name, d.shape(0), to, offsets, block}, d.adjoint);
   }
@@ -83,6 +84,7 @@ struct ScatterBlocks {
     add(sums.data());
     for (std::size_t i = 0; i < size; ++i) y.data[i] = static_cast<T>(y.data[i] + sums[i]);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, GatherBlocks<T>{name, from, offsets, block}, d.adjoint); }
 };
 

@@ -158,7 +158,7 @@ Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t
   }
   return perform<T>(std::move(op), Handles<T>(tensors), [&](const Concatenate<T>& same) {
     Tensor<T> y = Tensor<T>::uninitialized(shape, same.name);
-    same.compute(Target<T>{y.mutable_data()}, tensors);
+    same.compute(Target<T>{y.mutable_data(), y.size()}, tensors);
     return y;
   });
 }

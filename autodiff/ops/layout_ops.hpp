@@ -26,6 +26,7 @@ struct Strided {
   void compute(Target<T> y, const Tensor<T>& x) const {
     copy_from_strided(y.data, y.accumulate, x.data() + offset, to, strides);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const {
     d.add(0, ScatterStrided<T>{name, d.shape(0), to, offset, strides}, d.adjoint);
   }
@@ -50,6 +51,7 @@ struct ScatterStrided {
       });
     add_to_strided(y.data + offset, x.data(), from, strides);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Strided<T>{name, from, offset, strides}, d.adjoint); }
 };
 
@@ -70,6 +72,7 @@ struct Transpose {
     for (std::ptrdiff_t axis : permutation) strides.push_back(own[static_cast<std::size_t>(axis)]);
     copy_from_strided(y.data, y.accumulate, x.data(), shape(x.shape()), strides);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const {
     Transpose inverse{permutation};
     for (std::size_t i = 0; i < permutation.size(); ++i)
@@ -88,6 +91,7 @@ struct BroadcastTo {
   void compute(Target<T> y, const Tensor<T>& x) const {
     copy_from_strided(y.data, y.accumulate, x.data(), to, broadcast_strides(x.shape(), to));
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, d.adjoint); }
 };
 
@@ -95,6 +99,7 @@ struct BroadcastTo {
 template <class T>
 struct Reshape {
   static constexpr const char* name = "reshape";
+  void tangent(Tangents<T>& t) const { t.add(reshape(t.of(0), Dims(t.output().shape()))); }
   void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
 };
 
@@ -141,6 +146,12 @@ struct Concatenate {
       y.data += n;
     }
   }
+  void tangent(Tangents<T>& t) const {
+    std::vector<Tensor<T>> parts;
+    for (std::size_t i = 0; i < t.input_count(); ++i)
+      parts.push_back(t.has(i) ? t.of(i) : zeros<T>(t.input(i).shape()));
+    t.add(concatenate<T>(parts, static_cast<std::ptrdiff_t>(axis)));
+  }
   void backward(Gradients<T>& d) const {
     const Dims strides = row_major_strides(d.adjoint.shape());
     std::size_t start = 0;
@@ -173,6 +184,7 @@ struct Triangle {
           *to = y.accumulate ? *to + kept : kept;
         }
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, *this, d.adjoint); }
 };
 

@@ -53,6 +53,10 @@ struct MatMul {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
+    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
     if (d.needs(0)) {
@@ -95,6 +99,12 @@ struct Linear {
     gemm(false, true, N, out, in, x.data(), W.data(), true, y.data);
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
+  void tangent(Tangents<T>& t) const {
+    const MatMul<T> product{false, true};
+    if (t.has(0)) t.add(product, t.of(0), t.input(1));
+    if (t.has(1)) t.add(product, t.input(0), t.of(1));
+    if (t.has(2)) t.add(t.of(2));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
     if (d.needs(0)) d.add(0, MatMul<T>{}, g, d.operand(1));             // dx (N,in) = g (N,out) W (out,in)

@@ -61,7 +61,7 @@ Symbol<T> trace_op(OpNumber op, const std::array<T, 2>& numbers, const S&... ope
 
 /// Arguments that are neither of the common shape nor one number are widened first.
 template <class T>
-Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
+Tensor<T> argument(const Tensor<T>& x, const Shape& shape) {
   return x.size() == 1 || x.shape() == shape ? x : broadcast_to(x, shape);
 }
 
@@ -98,6 +98,7 @@ struct Map {
   static constexpr const char* name = "map";
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
+  void tangent(Tangents<T>& t) const { add_tangent(program, t); }
   void backward(Gradients<T>& d) const { add_gradients(program, d); }
 };
 
@@ -118,7 +119,7 @@ void add_gradients(const Program<T>& program, Gradients<T>& d) {
   x.reserve(count);
   std::uint32_t needs = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    x.push_back(widened(d.input(i), shape));
+    x.push_back(argument<T>(d.input(i), shape));
     if (d.needs(i)) needs |= 1u << i;
   }
   Plan<T> plan(program, x, d.adjoint.data(), needs);
@@ -149,15 +150,24 @@ void add_gradients(const Program<T>& program, Gradients<T>& d) {
       d.add(i, full<T>(d.shape(i), sums[i]));
 }
 
-template void add_gradients(const Program<float>&, Gradients<float>&);
-template void add_gradients(const Program<double>&, Gradients<double>&);
+template <class T>
+void add_tangent(const Program<T>& program, Tangents<T>& t) {
+  t.replay([&](const std::vector<Tensor<T>>& x) { return run_on_tensors(program, x); });
+}
+
+#define XTAPE_INSTANTIATE(T)                                     \
+  template void add_gradients(const Program<T>&, Gradients<T>&); \
+  template void add_tangent(const Program<T>&, Tangents<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 template <class T>
 Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x) {
   Shape shape = x.front().shape();
   for (const Tensor<T>& one : x) shape = broadcast(shape, one.shape(), "map");
   PoolVector<Tensor<T>> wide;
-  for (const Tensor<T>& one : x) wide.push_back(widened(one.detach(), shape));
+  for (const Tensor<T>& one : x) wide.push_back(argument(one.detach(), shape));
   return perform<T>(Map<T>{std::move(program)}, Handles<T>(x), [&](const Map<T>& map) {
     Tensor<T> y = make_result<T>(shape, map.name, x.front());
     Plan<T>(map.program, wide, y.mutable_data()).run(y.size(), {});

@@ -73,8 +73,10 @@ class Plan {
   std::int32_t registers_ = 0;
 };
 
-/// The rule of a node that ran a program.
+/// The rules of a node that ran a program.
 template <class T>
 void add_gradients(const Program<T>& program, Gradients<T>& d);
+template <class T>
+void add_tangent(const Program<T>& program, Tangents<T>& t);
 
 }  // namespace xtape::detail

@@ -18,11 +18,11 @@ struct Mean {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    const std::size_t n = reduced_count(x.shape(), mask);
-    std::fill_n(y.data, n, T(0));
+    std::fill_n(y.data, y.size, T(0));
     add_sum(y.data, x.data(), x.shape(), mask);
-    for (std::size_t i = 0; i < n; ++i) y.data[i] /= count;
+    for (std::size_t i = 0; i < y.size; ++i) y.data[i] /= count;
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims}, d.adjoint / count); }
 };
 
@@ -104,6 +104,14 @@ struct VarianceGradient {
   static constexpr unsigned keeps(unsigned i) {
     return i == 0 ? keep_input(1) | keep_input(2) : keep_input(0);
   }
+  void tangent(Tangents<T>& t) const {
+    const Tensor<T> g = t.input(0), moments = t.input(2);
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1), moments);
+    if (!t.has(1)) return;
+    const T count = static_cast<T>(t.of(1).size()) / static_cast<T>(g.size());
+    const Tensor<T> deviation = t.of(1) - apply<T>(Mean<T>{mask, true, count}, t.of(1));
+    t.add(with_axes(2 * g / divisor, deviation.shape(), mask) * deviation);
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& h = d.adjoint;
     if (d.needs(0)) {
@@ -133,6 +141,11 @@ struct Variance {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
+  void tangent(Tangents<T>& t) const {
+    const VarianceGradient<T> gradient{mask, keepdims, divisor};
+    t.add(Sum<T>{mask, keepdims},
+          t.of(0) * apply<T>(gradient, ones<T>(t.output().shape()), t.input(0), t.input(1)));
+  }
   void backward(Gradients<T>& d) const {
     d.add(0, VarianceGradient<T>{mask, keepdims, divisor}, d.adjoint, d.input(0), d.input(1));
   }
@@ -148,6 +161,10 @@ struct StandardDeviation {
     std::transform(v.data(), v.data() + v.size(), y.data, [](T x) { return std::sqrt(x); });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
+  void tangent(Tangents<T>& t) const {
+    const Tensor<T> y = t.output(), at_zero = equal(y, 0);
+    t.add(where(at_zero, 0, t.of(0) / (2 * where(at_zero, 1, y))));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T> y = d.output(), at_zero = equal(y, 0);
     d.add(0, where(at_zero, d.adjoint_slope(at_zero) / 2, d.adjoint / (2 * where(at_zero, 1, y))));

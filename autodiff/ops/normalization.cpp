@@ -53,6 +53,7 @@ struct NormalizedSums {
   static constexpr unsigned keeps(unsigned i) {
     return (i == 1 ? keep_input(0) : 0) | keep_input(1) | keep_input(2);
   }
+  void tangent(Tangents<T>& t) const;
   void backward(Gradients<T>& d) const;
 };
 
@@ -81,6 +82,7 @@ struct NormalizeGradient {
   static constexpr unsigned keeps(unsigned) {
     return keep_input(0) | keep_input(1) | keep_input(2) | keep_input(3);
   }
+  void tangent(Tangents<T>& t) const;
   void backward(Gradients<T>& d) const;
 };
 
@@ -105,6 +107,7 @@ struct Normalize {
   static constexpr unsigned keeps(unsigned i) {
     return i == 2 ? 0 : keep_input(0) | keep_input(3) | (i == 0 ? keep_input(1) : 0);
   }
+  void tangent(Tangents<T>& t) const;
   void backward(Gradients<T>& d) const {
     if (!d.needs(0) && !d.needs(1)) return d.add(2, sum(d.adjoint, 0));
     Tensor<T> sums;
@@ -122,7 +125,7 @@ struct Normalize {
   }
 };
 
-/// What the rules of the gradients are written in.
+/// What the rules are written in.
 template <class T, bool batch>
 struct Normalized {
   T epsilon;
@@ -132,6 +135,8 @@ struct Normalized {
   Tensor<T> operator()(const Tensor<T>& gamma, const Tensor<T>& beta) const {
     return apply<T>(Normalize<T, batch>{epsilon}, x, gamma, beta, moments);
   }
+  Tensor<T> normal() const { return (*this)(one(), zeros<T>({x.shape()[1]})); }  ///< x̂
+  Tensor<T> one() const { return ones<T>({x.shape()[1]}); }
   /// Q (gamma v)
   Tensor<T> Q(const Tensor<T>& v, const Tensor<T>& gamma) const {
     const NormalizeGradient<T, batch> gradient{epsilon};
@@ -141,7 +146,30 @@ struct Normalized {
     else
       return apply<T>(gradient, v, x, gamma, moments);
   }
+  static Tensor<T> mean_along(const Tensor<T>& t) { return mean(t, batch ? 0 : 1, true); }
+  /// 1/√(variance + epsilon)
+  Tensor<T> inverse() const {
+    const Tensor<T> variance = var(x, batch ? 0 : 1, true) + epsilon, none = equal(variance, 0);
+    return where(none, 0, 1 / sqrt(where(none, 1, variance)));
+  }
 };
+
+template <class T, bool batch>
+void Normalize<T, batch>::tangent(Tangents<T>& t) const {
+  const Normalized<T, batch> normalized{epsilon, t.input(0), t.input(3)};
+  if (t.has(0)) t.add(t.input(1) * normalized.Q(t.of(0), normalized.one()));
+  if (t.has(1)) t.add(normalized(t.of(1), 0 * t.of(1)));
+  if (t.has(2)) t.add(t.of(2));
+}
+
+template <class T, bool batch>
+void NormalizedSums<T, batch>::tangent(Tangents<T>& t) const {
+  const Normalized<T, batch> normalized{epsilon, t.input(1), t.input(2)};
+  if (t.has(0)) t.add(*this, t.of(0), t.input(1), t.input(2));
+  if (!t.has(1)) return;
+  const Tensor<T> products = sum(t.input(0) * normalized.Q(t.of(1), normalized.one()), 0);
+  t.add(stack(std::vector<Tensor<T>>{zeros<T>(products.shape()), products}));
+}
 
 template <class T, bool batch>
 void NormalizedSums<T, batch>::backward(Gradients<T>& d) const {
@@ -151,27 +179,38 @@ void NormalizedSums<T, batch>::backward(Gradients<T>& d) const {
   if (d.needs(1)) d.add(1, normalized.Q(d.input(0), h1));  // the gradient of Σ g x̂ h1
 }
 
-// h·dx = u·Q v, with u = gamma h and v = g for columns, where gamma is a factor of the line; with u = h and
-// v = gamma g for rows.
+// For columns gamma is a factor of the line: dx = gamma Q g, for rows Q (gamma g). Along ẋ, Q v changes by
+// the inverse, and by x̂ in either mean.
+template <class T, bool batch>
+void NormalizeGradient<T, batch>::tangent(Tangents<T>& t) const {
+  const Tensor<T> g = t.input(0), gamma = t.input(2);
+  const Normalized<T, batch> normalized{epsilon, t.input(1), t.input(3)};
+  if (t.has(0)) t.add(normalized.Q(t.of(0), gamma));
+  if (t.has(2)) t.add(normalized.Q(g, t.of(2)));
+  if (!t.has(1)) return;
+  const Tensor<T> v = batch ? g : gamma * g, x = t.of(1), normal = normalized.normal(),
+                  one = normalized.one();
+  const Tensor<T> Qv = normalized.Q(v, one), Qx = normalized.Q(x, one);
+  const Tensor<T> slope = Qv * normalized.mean_along(x * normal) + Qx * normalized.mean_along(v * normal) +
+                          normal * normalized.mean_along(x * Qv);
+  t.add(-normalized.inverse() * (batch ? gamma * slope : slope));
+}
+
+// h·dx = u·Q v, with u = gamma h and v = g for columns, with u = h and v = gamma g for rows.
 template <class T, bool batch>
 void NormalizeGradient<T, batch>::backward(Gradients<T>& d) const {
-  constexpr int axis = batch ? 0 : 1;
-  const Tensor<T>&h = d.adjoint, g = d.input(0), x = d.input(1), gamma = d.input(2), moments = d.input(3);
-  const Normalized<T, batch> normalized{epsilon, x, moments};
-  const Tensor<T> one = ones<T>(gamma.shape()), Qh = normalized.Q(h, one);
+  const Tensor<T>&h = d.adjoint, g = d.input(0), gamma = d.input(2);
+  const Normalized<T, batch> normalized{epsilon, d.input(1), d.input(3)};
+  const Tensor<T> one = normalized.one(), Qh = normalized.Q(h, one);
   d.add(0, gamma * Qh);
   if (d.needs(2)) d.add(2, sum(g * Qh, 0));
   if (!d.needs(1)) return;
-  const Tensor<T> u = batch ? gamma * h : h, v = batch ? g : gamma * g;
+  const Tensor<T> u = batch ? gamma * h : h, v = batch ? g : gamma * g, normal = normalized.normal();
   const Tensor<T> Qu = batch ? gamma * Qh : Qh, Qv = normalized.Q(v, one);
-  const Tensor<T> normal = normalized(one, zeros<T>(gamma.shape()));
-  const auto mean_along = [&](const Tensor<T>& t) { return mean(t, axis, true); };
-  const Tensor<T> variance = var(x, axis, true) + epsilon, none = equal(variance, 0);
-  const Tensor<T> inverse = where(none, 0, 1 / sqrt(where(none, 1, variance)));
   // d(u·Q v)/dx by the inverse, and by x̂ in either mean.
-  const Tensor<T> slope =
-      normal * mean_along(u * Qv) + Qu * mean_along(v * normal) + Qv * mean_along(u * normal);
-  d.add(1, -inverse * slope);
+  const Tensor<T> slope = normal * normalized.mean_along(u * Qv) + Qu * normalized.mean_along(v * normal) +
+                          Qv * normalized.mean_along(u * normal);
+  d.add(1, -normalized.inverse() * slope);
 }
 
 template <class T, bool batch>

@@ -63,12 +63,18 @@ struct MaxPool2dGradient {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : 0; }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1), t.input(2));
+  }
   void backward(Gradients<T>& d) const {  // x and y choose, and choices have no slope
     if (!d.needs(0)) return;
-    const Tensor<T> x = d.input(1).detach(), y = d.input(2).detach();
-    const Tensor<T> best = equal(window_elements(x, windows, outside<T>), as_lines(y));
+    d.add(0, moved(d.adjoint, d.input(1), d.input(2)));
+  }
+  /// How the largest elements y of x move with x by dx: each by the mean of what its places move by.
+  Tensor<T> moved(const Tensor<T>& dx, const Tensor<T>& x, const Tensor<T>& y) const {
+    const Tensor<T> best = equal(window_elements(x.detach(), windows, outside<T>), as_lines(y.detach()));
     const Tensor<T> share = best / sum(best, 1, true);
-    d.add(0, reshape(sum(window_elements(d.adjoint, windows, T(0)) * share, 1), Dims(y.shape())));
+    return reshape(sum(window_elements(dx, windows, T(0)) * share, 1), Dims(y.shape()));
   }
 
  private:
@@ -102,6 +108,9 @@ struct MaxPool2d {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void tangent(Tangents<T>& t) const {
+    t.add(MaxPool2dGradient<T>{windows}.moved(t.of(0), t.input(0), t.output()));
+  }
   void backward(Gradients<T>& d) const {
     d.add(0, MaxPool2dGradient<T>{windows}, d.adjoint, d.input(0), d.output());
   }

@@ -68,9 +68,10 @@ struct Sum {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    if (!y.accumulate) std::fill_n(y.data, reduced_count(x.shape(), mask), T(0));
+    if (!y.accumulate) std::fill_n(y.data, y.size, T(0));
     add_sum(y.data, x.data(), x.shape(), mask);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Expand<T>{d.shape(0), mask, keepdims}, d.adjoint); }
 };
 
@@ -88,6 +89,7 @@ struct Expand {
     copy_from_strided(y.data, y.accumulate, x.data(), to,
                       broadcast_strides(reduced_shape(to, mask, true), to));
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims}, d.adjoint); }
 };
 
@@ -107,6 +109,9 @@ struct ExtremeGradient {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : 0; }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1), t.input(2));
+  }
   void backward(Gradients<T>& d) const {  // x and y choose, and choices have no slope
     if (!d.needs(0)) return;
     const Tensor<T> x = d.input(1).detach(), y = d.input(2).detach();
@@ -127,7 +132,7 @@ struct Extreme {
     const Kernels<T>& k = kernels<T>();
     const auto chosen = largest ? k.max : k.min;
     const auto fold = largest ? k.max_rows : k.min_rows;
-    std::fill_n(y.data, reduced_count(x.shape(), mask), start);
+    std::fill_n(y.data, y.size, start);
     reduce(
         y.data, x.data(), x.shape(), mask,
         [&](T* to, const T* from, std::size_t n) {
@@ -144,6 +149,11 @@ struct Extreme {
         });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void tangent(Tangents<T>& t) const {  // Σ dx · the gradient
+    const Tensor<T> y = t.output(),
+                    slope = apply<T>(ExtremeGradient<T>{mask, keepdims}, ones<T>(y.shape()), t.input(0), y);
+    t.add(Sum<T>{mask, keepdims}, t.of(0) * slope);
+  }
   void backward(Gradients<T>& d) const {
     d.add(0, ExtremeGradient<T>{mask, keepdims}, d.adjoint, d.input(0), d.output());
   }
@@ -168,6 +178,12 @@ struct NormGradient {
   static constexpr unsigned keeps(unsigned i) {
     return (i != 0 ? keep_input(0) : 0) | (i != 1 ? keep_input(1) : 0) | keep_input(2);
   }
+  void tangent(Tangents<T>& t) const {
+    const Tensor<T> g = t.input(0), x = t.input(1), y = t.input(2);
+    if (t.has(0)) t.add(*this, t.of(0), x, y);
+    if (t.has(1)) t.add(*this, g, t.of(1), y);
+    if (t.has(2)) t.add(*this, -g * t.of(2) / where(equal(y, 0), 1, y), x, y);
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& h = d.adjoint;
     const Tensor<T> y = d.input(2);
@@ -189,7 +205,7 @@ struct Norm {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    const std::size_t n = reduced_count(x.shape(), mask);
+    const std::size_t n = y.size;
     std::fill_n(y.data, n, T(0));
     add_sum(y.data, x.data(), x.shape(), mask, kernels<T>().sum_of_squares, kernels<T>().add_squared_rows);
     constexpr T low = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
@@ -205,6 +221,11 @@ struct Norm {
     std::copy_n(scaled.data(), n, y.data);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void tangent(Tangents<T>& t) const {  // Σ dx · the gradient
+    const Tensor<T> y = t.output(),
+                    slope = apply<T>(NormGradient<T>{mask, keepdims}, ones<T>(y.shape()), t.input(0), y);
+    t.add(Sum<T>{mask, keepdims}, t.of(0) * slope);
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T> x = d.input(0), y = d.output();
     d.add(0, NormGradient<T>{mask, keepdims}, d.adjoint, x, y);
@@ -223,10 +244,11 @@ struct SquaredNorm {
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    std::fill_n(y.data, reduced_count(x.shape(), mask), T(0));
+    std::fill_n(y.data, y.size, T(0));
     add_sum(y.data, x.data(), x.shape(), mask, kernels<T>().sum_of_squares, kernels<T>().add_squared_rows);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0); }
+  void tangent(Tangents<T>& t) const { t.add(Sum<T>{mask, keepdims}, 2 * t.input(0) * t.of(0)); }
   void backward(Gradients<T>& d) const {
     const Tensor<T> x = d.input(0);
     d.add(0, with_axes(2 * d.adjoint, x.shape(), mask) * x);
@@ -255,6 +277,11 @@ struct LogSumExpGradient {
     add_in_place(dx.data, rest.data(), rest.size());
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : keep_output; }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1), t.input(2));
+    if (t.has(1)) t.add(t.output() * t.of(1));
+    if (t.has(2)) t.add(-t.output() * with_axes(t.of(2), t.output().shape(), mask));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& h = d.adjoint;
     if (d.needs(1) || d.needs(2)) {
@@ -299,6 +326,11 @@ struct LogSumExp {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
+  void tangent(Tangents<T>& t) const {  // Σ dx · the gradient
+    const Tensor<T> y = t.output(),
+                    slope = apply<T>(LogSumExpGradient<T>{mask, keepdims}, ones<T>(y.shape()), t.input(0), y);
+    t.add(Sum<T>{mask, keepdims}, t.of(0) * slope);
+  }
   void backward(Gradients<T>& d) const {
     d.add(0, LogSumExpGradient<T>{mask, keepdims}, d.adjoint, d.input(0), d.output());
   }
@@ -319,6 +351,11 @@ struct SoftmaxGradient {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return (i == 1 ? keep_input(0) : 0) | keep_input(1); }
+  void tangent(Tangents<T>& t) const {
+    const Tensor<T> g = t.input(0), y = t.input(1);
+    if (t.has(0)) t.add(*this, t.of(0), y);
+    if (t.has(1)) t.add(t.of(1) * (g - sum(g * y, axis, true)) - y * sum(g * t.of(1), axis, true));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& h = d.adjoint;
     const Tensor<T> y = d.input(1);
@@ -342,6 +379,7 @@ struct Softmax {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
+  void tangent(Tangents<T>& t) const { t.add(SoftmaxGradient<T>{axis}, t.of(0), t.output()); }
   void backward(Gradients<T>& d) const { d.add(0, SoftmaxGradient<T>{axis}, d.adjoint, d.output()); }
 };
 
@@ -360,6 +398,10 @@ struct LogSoftmaxGradient {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return (i == 1 ? keep_input(0) : 0) | keep_input(1); }
+  void tangent(Tangents<T>& t) const {
+    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
+    if (t.has(1)) t.add(-t.of(1) * exp(t.input(1)) * sum(t.input(0), axis, true));
+  }
   void backward(Gradients<T>& d) const {
     const Tensor<T> h = d.adjoint, p = exp(d.input(1));
     d.add(0, h - sum(h * p, axis, true));
@@ -380,6 +422,7 @@ struct LogSoftmax {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
+  void tangent(Tangents<T>& t) const { t.add(t.of(0) - sum(t.of(0) * exp(t.output()), axis, true)); }
   void backward(Gradients<T>& d) const { d.add(0, LogSoftmaxGradient<T>{axis}, d.adjoint, d.output()); }
 };
 
@@ -403,6 +446,7 @@ struct CumulativeSum {
       }
     });
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, CumulativeSum{axis, !reverse}, d.adjoint); }
 };
 

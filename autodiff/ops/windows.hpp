@@ -126,6 +126,7 @@ struct Unfold {
     const ColumnLayout layout{windows.rows() * windows.outputs(), windows.outputs()};
     write_columns(y.data, layout, x.data(), x.shape()[0], windows, outside);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Fold<T>{windows}, d.adjoint); }
 };
 
@@ -145,6 +146,7 @@ struct Fold {
     const ColumnLayout layout{windows.rows() * windows.outputs(), windows.outputs()};
     add_columns(y.data, columns.data(), layout, N, windows);
   }
+  static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Unfold<T>{windows}, d.adjoint); }
 };
 

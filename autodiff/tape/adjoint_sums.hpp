@@ -9,6 +9,7 @@ namespace xtape::detail {
 template <class T>
 struct Target {
   T* data;
+  std::size_t size;  ///< elements
   bool accumulate = false;
 };
 
@@ -23,5 +24,9 @@ void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
 /// The same as a recorded operation.
 template <class T>
 Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
+
+/// x as it broadcasts to `shape`.
+template <class T>
+Tensor<T> widened(const Tensor<T>& x, const Shape& shape);
 
 }  // namespace xtape::detail

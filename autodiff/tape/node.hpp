@@ -15,6 +15,7 @@ namespace xtape::detail {
 
 struct Chunk;
 struct Node;
+class ForwardPass;
 class Pass;
 
 /// One handle on `node` is gone: with the last one it is dead, unless a recorded node uses it.
@@ -74,6 +75,10 @@ constexpr unsigned bit_count(unsigned mask) {
 struct Operation {
   void (*backward)(Node&, Pass&, Handle&& adjoint);  ///< passes the adjoint of a node on to its inputs
   void (*destroy)(void* op);                         ///< null when there is nothing to destroy
+  /// The tangent of the result y from those of the inputs, null for 0; empty for 0. Null where there is no
+  /// forward mode.
+  Handle (*tangent)(const void* op, ForwardPass&, const Handle& y, std::span<const Handle* const> inputs,
+                    std::span<const Handle* const> tangents);
 };
 
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs

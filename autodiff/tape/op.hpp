@@ -8,6 +8,7 @@
 //     static constexpr bool accumulates = true;                    // compute() also does y += op(a, ...)
 //     static constexpr unsigned keeps(unsigned i);                 // what the gradient of input i needs
 //     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
+//     void tangent(Tangents<T>& t) const;                          // t.add(…); or is_linear: tangents.hpp
 //   };
 //
 // Without backward() the result is a constant.
@@ -148,7 +149,7 @@ class Gradients {
     Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
     if (slot.value || !adjoint.handle().value.unique()) return accumulate_into(slot, to, write);
-    write(Target<T>{adjoint.mutable_data(), false});
+    write(Target<T>{adjoint.mutable_data(), adjoint.size()});
     slot = std::move(adjoint).release();
   }
 
@@ -164,11 +165,11 @@ class Gradients {
       const Value* const like = adjoint.handle().value.get();  // null where a rule has moved it on
       ValueRef fresh = like && to.has_shape(like->shape) ? make_like(*like)
                                                          : make_value(to.shape(), sizeof(T), node_.name);
-      write(Target<T>{reinterpret_cast<T*>(fresh->data), false});
+      write(Target<T>{reinterpret_cast<T*>(fresh->data), fresh->size});
       slot.value = std::move(fresh);
     } else {
       if (!slot.value.unique()) slot.value = copy(slot.value);
-      write(Target<T>{reinterpret_cast<T*>(slot.value->data), true});
+      write(Target<T>{reinterpret_cast<T*>(slot.value->data), slot.value->size, true});
     }
   }
 
@@ -189,13 +190,30 @@ class Gradients {
   Pass& pass_;
 };
 
+template <class T>
+class Tangents;
+template <class T, class Op>
+Handle tangent_of(const void* op, ForwardPass& pass, const Handle& y, std::span<const Handle* const> inputs,
+                  std::span<const Handle* const> tangents);
+template <class T, class Op>
+inline constexpr bool has_tangent = requires {
+  Op::is_linear;
+}
+|| requires(const Op& op, Tangents<T>& t) { op.tangent(t); };
+
 template <class T, class Op>
 inline constexpr Operation operation{
     [](Node& node, Pass& pass, Handle&& adjoint) {
       Gradients<T> d(node, pass, std::move(adjoint));
       static_cast<const Op*>(node.op())->backward(d);
     },
-    std::is_trivially_destructible_v<Op> ? nullptr : +[](void* op) { static_cast<Op*>(op)->~Op(); }};
+    std::is_trivially_destructible_v<Op> ? nullptr : +[](void* op) { static_cast<Op*>(op)->~Op(); },
+    [] {
+      if constexpr (has_tangent<T, Op>)
+        return &tangent_of<T, Op>;
+      else
+        return nullptr;
+    }()};
 
 /// Appends a node for `op`, and gives `y`, its value, that place on the tape.
 template <class T, class Op, class Inputs>
@@ -278,9 +296,11 @@ Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
   const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
   return perform<T>(op, inputs, [&](const Op& same) {
     Tensor<T> y = make_result<T>(same.shape(first.shape(), rest.shape()...), name_of(same), first);
-    same.compute(Target<T>{y.mutable_data(), false}, first, rest...);
+    same.compute(Target<T>{y.mutable_data(), y.size()}, first, rest...);
     return y;
   });
 }
 
 }  // namespace xtape::detail
+
+#include "tangents.hpp"

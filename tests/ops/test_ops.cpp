@@ -43,7 +43,17 @@ TEST_CASE("the fused rule and the recorded rule give the same gradients") {
     }
 }
 
-TEST_CASE("u · (J v) is (uᵀ J) · v for every operation and each of its inputs") {
+/// J v by the reverse mode twice: u ↦ uᵀ J is linear, and its derivative along v is J v.
+template <class F>
+Tensor<double> by_reverse_twice(const F& f, const Tensor<double>& x, const Tensor<double>& v) {
+  const Tensor<double> y = f(x);
+  if (!y.requires_grad()) return zeros<double>(y.shape());
+  const Tensor<double> u = parameter(zeros<double>(y.shape()));
+  const Tensor<double> g = grad(y, x, {.seed = u, .create_graph = true});
+  return g.requires_grad() ? grad(g, u, {.seed = v, .create_graph = true}) : zeros<double>(y.shape());
+}
+
+TEST_CASE("u · (J v) is (uᵀ J) · v for every operation and each of its inputs, with J v by both modes") {
   for (const OpRow& row : op_table())
     for (std::size_t set = 0; set < row.shapes.size(); ++set) {
       const Tensors x = sample(row, set);
@@ -58,9 +68,21 @@ TEST_CASE("u · (J v) is (uᵀ J) · v for every operation and each of its input
           return row.f(all);
         };
         const Tensor<double> v = cos(3 * x[i] + 1), u = sin(2 * f(x[i]) + 1);
-        const Tensor<double> along = sum(u * jvp(f, x[i], v).second),
-                             across = sum(vjp(f, x[i], u).second * v);
-        check_close(along, across, 1e-11, 1e-11);
+        const Tensor<double> across = sum(vjp(f, x[i], u).second * v), leaf = parameter(x[i]);
+        check_close(sum(u * jvp(f, x[i], v).second), across, 1e-11, 1e-11);
+        check_close(sum(u * by_reverse_twice(f, leaf, v)).detach(), across, 1e-11, 1e-11);
+        if (row.order < 2) continue;
+        // and their derivatives: reverse over forward, forward over forward
+        const Tensor<double> forward = sum(u * jvp(f, leaf, v, {.create_graph = true}).second),
+                             reverse = sum(u * by_reverse_twice(f, leaf, v));
+        if (!reverse.requires_grad()) continue;
+        const Tensor<double> expected = grad(reverse, leaf);
+        REQUIRE(forward.requires_grad());
+        check_close(grad(forward, leaf), expected, 1e-10, 1e-10);
+        const auto along = [&](const Tensor<double>& at) {
+          return sum(u * jvp(f, at, v, {.create_graph = true}).second);
+        };
+        check_close(jvp(along, x[i], v).second, sum(expected * v), 1e-10, 1e-10);
       }
     }
 }

@@ -197,3 +197,65 @@ TEST_CASE("to_dot writes names above the operations, and draws in the direction 
   CHECK(text.find("\"constant") == std::string::npos);
   CHECK(to_dot(y).find("rankdir=LR;") != std::string::npos);
 }
+
+TEST_CASE("jacobian by columns, by rows, and by the fewer of them") {
+  const auto f = [](const Tensor<double>& x) { return outer(sin(x), exp(x) * x) * sum(x); };
+  const auto x = parameter<double>({0.3, -0.5, 0.8});
+  const Tensor<double> rows = jacobian(f, x, {.mode = Mode::reverse}),
+                       columns = jacobian(f, x, {.mode = Mode::forward});
+  CHECK(rows.shape() == Shape{3, 3, 3});
+  check_close(columns, rows, 1e-14);
+  int runs = 0;
+  const auto counted = [&](const Tensor<double>& a) { return ++runs, f(a); };
+  check_close(jacobian(counted, x), rows, 1e-14);
+  CHECK(runs == 4);  // 3 inputs, 9 outputs
+  const auto summed = [&](const Tensor<double>& a) { return sum(f(a), {0, 1}, true); };
+  check_close(jacobian(summed, x), sum(rows, {0, 1}, true), 1e-13);
+  const auto slope = [&](Mode mode) {
+    return grad(sum(square(jacobian(f, x, {.create_graph = true, .mode = mode}))), x);
+  };
+  check_close(slope(Mode::forward), slope(Mode::reverse), 1e-12);
+}
+
+TEST_CASE("forward mode ends where the reverse mode does, and goes through the functions of the user") {
+  const Tensor<double> x{0.4, -1.2}, v{1.0, 0.5};
+  const auto along = [&](const auto& f) { return jvp(f, x, v).second; };
+  check_close(along([](const auto& a) { return a * sigmoid(a).detach(); }), sigmoid(x) * v, 1e-15);
+  check_close(along([](const auto& a) {
+                const NoGrad off;
+                return exp(a);
+              }),
+              zeros<double>({2}), 0);
+  check_close(along([](const auto& a) {
+                return Tensor<double>({1.0, 2.0}) + 0 * a.detach();
+              }),
+              zeros<double>({2}), 0);
+  check_close(along([](const auto& a) { return map([](auto s) { return s * sin(s); }, a); }),
+              (sin(x) + x * cos(x)) * v, 1e-15);
+  check_close(along([](const auto& a) { return checkpoint([](const auto& b) { return exp(b) * b; }, a); }),
+              exp(x) * (x + 1) * v, 1e-15);
+  const Tensor<double> captured = parameter(x);
+  check_close(
+      jvp([&](const auto& a) { return checkpoint([&](const auto& b) { return b * a; }, captured); }, x, v)
+          .second,
+      x * v, 1e-15);
+  const auto cube = [](const auto& a) {
+    return custom<double>("cube", {a}, a.detach() * square(a.detach()),
+                          [a](const auto& g) { return std::vector<Tensor<double>>{3 * g * square(a)}; });
+  };
+  check_close(along(cube), 3 * square(x) * v, 1e-15);
+  const auto hidden = [](const auto& a) {
+    return custom<double>("hidden", {a}, a.detach(), [](const auto& g) {
+      return std::vector<Tensor<double>>{Tensor<double>(g.value() * 2.0)};
+    });
+  };
+  CHECK_THROWS_WITH_AS(along(hidden), doctest::Contains("'hidden' is not made of recorded operations"),
+                       Error);
+  // in another element type, and with a direction that is recorded itself
+  check_close(along([](const auto& a) { return exp(a.template astype<float>()).template astype<double>(); }),
+              exp(x) * v, 1e-6);
+  const Tensor<double> direction = parameter(v);
+  const auto product =
+      jvp([](const auto& a) { return square(a); }, parameter(x), direction, {.create_graph = true}).second;
+  check_close(grad(sum(product), direction), 2 * x, 1e-15);
+}

@@ -106,7 +106,8 @@ struct Operand {
   std::size_t size = 0;
 };
 
-/// Runs a row kernel over y, contiguous with `size` elements; every operand broadcasts to its shape, shape_of().
+/// Runs a row kernel over y, contiguous with `size` elements; every operand broadcasts to its shape,
+/// shape_of().
 template <class T, std::size_t N, class F>
 void run_elementwise(T* y, bool accumulate, std::size_t size, const F& shape_of, RowKernel<T> kernel,
                      const void* op, const std::array<Operand<T>, N>& operands) {

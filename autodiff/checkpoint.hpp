@@ -47,11 +47,11 @@ Tensor<T> call(const char* op, F& f, const std::vector<Tensor<T>>& x) {
 }
 }  // namespace detail
 
-/// f(x, …), keeping only the arguments: the backward pass computes f again for its intermediates. Gradients
-/// are those of f, also for leaves that f captures. f must compute the same again: the random generator is
-/// set back for it, and what else f reads, such as a global or a number captured by reference, must not have
-/// changed, as that is not seen. Error, in the backward pass, when a captured tensor was assigned since, or
-/// the shape is another one than at first.
+/// f(x, …), keeping only the arguments: the backward pass, and forward mode, compute f again for its
+/// intermediates. Gradients are those of f, also for leaves that f captures. f must compute the same again:
+/// the random generator is set back for it, and what else f reads, such as a global or a number captured by
+/// reference, must not have changed, as that is not seen. Error, in the backward pass, when a captured tensor
+/// was assigned since, or the shape is another one than at first.
 template <class F, class T, class... Rest>
 Tensor<T> checkpoint(F f, const Tensor<T>& x, const Rest&... rest) {
   const detail::Function<T> function =

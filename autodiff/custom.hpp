@@ -46,10 +46,11 @@ class CustomRule {
 ///     custom<double>("exp", {x}, exp(x.detach()), [](const auto& g, const auto& y) { return std::vector{g *
 ///     y}; })
 ///
-/// Otherwise a rule runs without recording; it may open a scope of EnableGrad. A rule that captures the
-/// output instead keeps it, and so itself, on the tape until it is replayed or Tape::clear() is called.
-/// Errors, when the rule runs: another number of gradients than inputs, a gradient of another shape than its
-/// input; both name the operation.
+/// In forward mode (jvp) it runs recorded, too, on a g of its own, in which it must be linear. Otherwise a
+/// rule runs without recording; it may open a scope of EnableGrad. A rule that captures the output instead
+/// keeps it, and so itself, on the tape until it is replayed or Tape::clear() is called. Errors, when the
+/// rule runs: another number of gradients than inputs, a gradient of another shape than its input; both name
+/// the operation.
 template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule);

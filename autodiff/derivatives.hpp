@@ -2,6 +2,7 @@
 // gradients of x itself stay as they are.
 #pragma once
 #include <functional>
+#include <random>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -9,23 +10,18 @@
 #include "elementwise.hpp"
 #include "grad.hpp"
 #include "layout.hpp"
+#include "random.hpp"
 #include "reductions.hpp"
 
 namespace xtape {
-
-/// Whether the derivative itself can be differentiated with respect to x.
-struct DerivativeOptions {
-  bool create_graph = false;
-};
 
 /// Which way derivatives go: with the operations, from one input to all outputs, or against them, from one
 /// output to all inputs.
 enum class Mode { automatic, forward, reverse };
 
-/// As DerivativeOptions, and the way; automatic takes the one with fewer passes.
-struct JacobianOptions {
-  bool create_graph = false;
-  Mode mode = Mode::automatic;
+struct DerivativeOptions {
+  bool create_graph = false;    ///< whether the derivative itself can be differentiated with respect to x
+  Mode mode = Mode::automatic;  ///< of jacobian() and hessian(): automatic takes the one with fewer passes
 };
 
 namespace detail {
@@ -87,8 +83,10 @@ std::pair<Tensor<T>, Tensor<T>> vjp(F&& f, const Tensor<T>& x, const Tensor<std:
 }
 
 /// {f(x), J v}: v has the shape of x, the product that of f(x). Forward mode, in the one run of f: each
-/// operation carries on how its result moves when x moves along v. For rules of custom() the transpose is
-/// taken, which needs operations that can be recorded.
+/// operation carries on how its result moves when x moves along v; a checkpoint runs its function again. What
+/// is recorded stays until the end, as for a backward pass. A rule of custom() has its transpose, so it must
+/// be made of recorded operations on g, else that is an Error. Where a length is 0, its second derivative is
+/// that of the reverse mode only: take hvp(), or a gradient within.
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
@@ -99,35 +97,44 @@ std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std:
   return detail::carry_forward<T>([&] { return f(leaf); }, {leaf}, {v}, options.create_graph);
 }
 
-/// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…): by columns, a run of f in forward mode for
-/// each element of x, where f(x) has more elements, otherwise by rows, a backward pass for each element of
-/// f(x).
+/// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…): by rows, a backward pass for each element of
+/// f(x), or by columns, where f(x) has more elements than x: then f runs once more for each element of x, in
+/// forward mode and with the same random numbers, and must compute the same again; for one that does not, say
+/// Mode::reverse.
 template <class F, class T>
-Tensor<T> jacobian(F&& f, const Tensor<T>& x, JacobianOptions options = {}) {
+Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   const detail::RecordingScope scope(true);
-  const DerivativeOptions each{.create_graph = options.create_graph};
-  const Tensor<T> leaf = detail::variable(x, each);
+  const std::mt19937_64 before = random::generator();
+  const Tensor<T> leaf = detail::variable(x, options);
   const Tensor<T> y = f(leaf);
   Shape shape = y.shape();
   for (std::size_t d : x.shape()) shape.push_back(d);
   if (y.size() == 0 || x.size() == 0) return zeros<T>(shape);
-  const bool by_columns =
-      options.mode == Mode::forward || (options.mode == Mode::automatic && x.size() < y.size());
+  const auto unit = [](const Tensor<T>& like, std::size_t i) {
+    Tensor<T> one = zeros<T>(like.shape());
+    one.mutable_data()[i] = T(1);
+    return one;
+  };
   std::vector<Tensor<T>> lines;
-  for (std::size_t i = 0; i < (by_columns ? x : y).size(); ++i) {
-    Tensor<T> unit = zeros<T>((by_columns ? x : y).shape());
-    unit.mutable_data()[i] = T(1);
-    lines.push_back(
-        by_columns ? jvp(f, x, unit, each).second
-                   : detail::gradient_or_zero(
-                         y, leaf, {.seed = unit, .retain_tape = true, .create_graph = options.create_graph}));
-  }
-  return reshape(stack(lines, by_columns ? static_cast<std::ptrdiff_t>(y.rank()) : 0), Dims(shape));
+  if (options.mode == Mode::forward || (options.mode == Mode::automatic && x.size() < y.size())) try {
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        random::generator() = before;
+        lines.push_back(jvp(f, x, unit(x, i), options).second);
+      }
+      return reshape(stack(lines, static_cast<std::ptrdiff_t>(y.rank())), Dims(shape));
+    } catch (const Error&) {
+      if (options.mode == Mode::forward) throw;
+      lines.clear();  // a rule without forward mode
+    }
+  for (std::size_t i = 0; i < y.size(); ++i)
+    lines.push_back(detail::gradient_or_zero(
+        y, leaf, {.seed = unit(y, i), .retain_tape = true, .create_graph = options.create_graph}));
+  return reshape(stack(lines), Dims(shape));
 }
 
 /// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…).
 template <class F, class T>
-Tensor<T> hessian(F&& f, const Tensor<T>& x, JacobianOptions options = {}) {
+Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   return jacobian(
       [&](const Tensor<T>& at) { return detail::gradient_or_zero(f(at), at, {.create_graph = true}); }, x,
       options);

@@ -13,6 +13,18 @@
 namespace xtape::detail {
 namespace {
 
+/// The thread's generator as it was, while it lives.
+class GeneratorAt {
+ public:
+  explicit GeneratorAt(const std::mt19937_64& then) : now_(std::exchange(random::generator(), then)) {}
+  ~GeneratorAt() { random::generator() = now_; }
+  GeneratorAt(const GeneratorAt&) = delete;
+  GeneratorAt& operator=(const GeneratorAt&) = delete;
+
+ private:
+  std::mt19937_64 now_;
+};
+
 template <class T>
 struct Checkpoint {
   Function<T> f;
@@ -22,9 +34,8 @@ struct Checkpoint {
   static constexpr const char* name = "checkpoint";
 
   void tangent(Tangents<T>& t) const {
-    const std::mt19937_64 now = std::exchange(random::generator(), *random);
+    const GeneratorAt then(*random);
     t.replay([&](const std::vector<Tensor<T>>& x) { return f(x); });
-    random::generator() = now;
   }
   void backward(Gradients<T>& d) const {
     for (const Kept& kept : captured)
@@ -33,14 +44,8 @@ struct Checkpoint {
                               " that the function captured was assigned since: assign after backward()");
     std::vector<Tensor<T>> x;
     for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-    std::mt19937_64 now = std::exchange(random::generator(), *random);
-    try {
-      replay_through<T>(name, d, [&] { return f(std::exchange(x, {})); });
-    } catch (...) {
-      random::generator() = now;
-      throw;
-    }
-    random::generator() = now;
+    const GeneratorAt then(*random);
+    replay_through<T>(name, d, [&] { return f(std::exchange(x, {})); });
   }
 };
 

@@ -11,7 +11,7 @@
 #include "../layout.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
-#include "reduction_ops.hpp"
+#include "softmax_ops.hpp"
 
 namespace xtape::detail {
 namespace {

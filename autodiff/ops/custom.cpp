@@ -1,6 +1,8 @@
 // A node whose rule is a function of the user's.
 #include "../custom.hpp"
 
+#include <cmath>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <string>
@@ -9,6 +11,7 @@
 
 #include "../elementwise.hpp"
 #include "../grad.hpp"
+#include "../layout.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 
@@ -25,28 +28,46 @@ struct Custom {
   /// The transpose of the rule, which is linear in g: the gradient of Σ rule(u)·dx with respect to u.
   void tangent(Tangents<T>& t) const {
     const EnableGrad on;
-    const Tensor<T> y = t.output(), u = parameter(ones<T>(y.shape()));
-    const std::vector<Tensor<T>> gradients = rule(u, rule.takes_output() ? y : Tensor<T>());
-    Tensor<T> product = Tensor<T>(0);
-    for (std::size_t i = 0; i < gradients.size() && i < t.input_count(); ++i)
-      if (t.has(i) && gradients[i].defined()) product = product + sum(gradients[i] * t.of(i));
-    if (product.requires_grad())
-      t.add(grad(product, u, {.create_graph = t.pass().creates_graph()}));
-    else if (product.item() != 0)
+    const Tensor<T> y = t.output(), u = parameter(sin(arange<T>(T(1), static_cast<T>(y.size()) + 1)) + 2);
+    const std::vector<Tensor<T>> gradients =
+        rule(reshape(u, Dims(y.shape())), rule.takes_output() ? y : Tensor<T>());
+    require_one_each(gradients, t.input_count());
+    Tensor<T> product(0);
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      if (!t.has(i) || !gradients[i].defined()) continue;
+      require_shape(gradients[i], i, t.of(i).shape());
+      product = product + sum(gradients[i] * t.of(i));
+    }
+    const Tensor<T> J = product.requires_grad() ? grad(product, u, {.create_graph = t.pass().creates_graph()})
+                                                : zeros<T>(u.shape());
+    // What is linear in u is u times its gradient; what the rule computes outside of operations is missing
+    // there.
+    const Tensor<T> parts = u.detach() * J.detach();
+    const T scale = sum(abs(parts)).item() + std::abs(product.item());
+    if (std::abs(product.item() - sum(parts).item()) > std::sqrt(std::numeric_limits<T>::epsilon()) * scale)
       throw Error("jvp", std::string("the rule of '") + name + "' is not made of recorded operations on g");
+    t.add(reshape(J, Dims(y.shape())));
   }
   void backward(Gradients<T>& d) const {
     const std::vector<Tensor<T>> gradients = rule(d.adjoint, rule.takes_output() ? d.output() : Tensor<T>());
-    if (gradients.size() != d.input_count())
-      throw Error(name, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
-                            std::to_string(d.input_count()) + " inputs");
+    require_one_each(gradients, d.input_count());
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       if (!d.needs(i) || !gradients[i].defined()) continue;
-      if (!(gradients[i].shape() == d.shape(i)))
-        throw Error(name, "the rule returned a gradient of shape " + to_string(gradients[i].shape()) +
-                              " for input " + std::to_string(i) + " of shape " + to_string(d.shape(i)));
+      require_shape(gradients[i], i, d.shape(i));
       d.add(i, d.creates_graph() ? gradients[i] : gradients[i].detach());
     }
+  }
+
+ private:
+  void require_one_each(const std::vector<Tensor<T>>& gradients, std::size_t inputs) const {
+    if (gradients.size() != inputs)
+      throw Error(name, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
+                            std::to_string(inputs) + " inputs");
+  }
+  void require_shape(const Tensor<T>& gradient, std::size_t i, const Shape& shape) const {
+    if (!(gradient.shape() == shape))
+      throw Error(name, "the rule returned a gradient of shape " + to_string(gradient.shape()) +
+                            " for input " + std::to_string(i) + " of shape " + to_string(shape));
   }
 };
 

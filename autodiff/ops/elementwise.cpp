@@ -34,8 +34,8 @@ Shape broadcast_all([[maybe_unused]] const char* name, const Shape& first, const
 
 /// y = f of operands; its shape is what x broadcast to.
 template <class T, std::size_t N>
-void run(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& numbers,
-         const std::array<Operand<T>, N>& operands, const char* name, const auto&... x) {
+void run_kernel(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& numbers,
+                const std::array<Operand<T>, N>& operands, const char* name, const auto&... x) {
   const auto shape = [&] { return broadcast_all(name, x.shape()...); };
   run_elementwise(y.data, y.accumulate, y.size, shape, kernel, numbers.data(), operands);
 }
@@ -58,7 +58,7 @@ struct ElementwiseGradient {
       if (divisor != 1) operands[0].data = &(part = *g.data() / divisor);
       const std::array<const Tensor<T>*, sizeof...(used)> all{&used...};
       for (std::size_t k = 0; k < all.size(); ++k) operands[info->used[i].place[k] + 1u] = operand(*all[k]);
-      run(y, kernels<T>().gradient[index_of(info->number)][i], numbers, operands, name(), g, used...);
+      run_kernel(y, kernels<T>().gradient[index_of(info->number)][i], numbers, operands, name(), g, used...);
     };
     switch (info->operands) {
       case 1:
@@ -117,7 +117,7 @@ struct Elementwise {
   Shape shape(const auto&... x) const { return broadcast_all(name(), x...); }
   void compute(Target<T> y, const auto&... x) const {
     const std::array<Operand<T>, sizeof...(x)> operands{operand(x)...};
-    run(y, kernels<T>().value[index_of(info->number)], numbers, operands, name(), x...);
+    run_kernel(y, kernels<T>().value[index_of(info->number)], numbers, operands, name(), x...);
   }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
   void tangent(Tangents<T>& t) const {

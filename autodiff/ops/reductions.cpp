@@ -4,7 +4,7 @@
 #include <string>
 
 #include "moment_ops.hpp"
-#include "reduction_ops.hpp"
+#include "softmax_ops.hpp"
 
 namespace xtape {
 namespace {

@@ -126,7 +126,7 @@ struct Unfold {
     const ColumnLayout layout{windows.rows() * windows.outputs(), windows.outputs()};
     write_columns(y.data, layout, x.data(), x.shape()[0], windows, outside);
   }
-  static constexpr bool is_linear = true;
+  void tangent(Tangents<T>& t) const { t.add(Unfold{windows}, t.of(0)); }  // 0 outside
   void backward(Gradients<T>& d) const { d.add(0, Fold<T>{windows}, d.adjoint); }
 };
 

@@ -85,11 +85,13 @@ Pass::~Pass() {
     leaf->adjoint = {};
     drop_handle(leaf);
   }
-  for (SetAside& one : set_aside_) {
+  while (!set_aside_.empty()) {  // the last first: a leaf may have been set aside for several passes
+    SetAside& one = set_aside_.back();
     one.node->adjoint = std::move(one.adjoint);
     one.node->survey = one.survey;
     one.node->needed = one.needed;
     tape_.drop_consumer(*one.node);
+    set_aside_.pop_back();
   }
   leaves_.clear();
   surveyed_.clear();

@@ -18,12 +18,12 @@ thread_local ForwardPass* watching =
 
 ForwardPass::ForwardPass(bool creates_graph)
     : creates_graph_(creates_graph),
-      enclosing_(std::exchange(innermost, this)),
-      watching_(std::exchange(watching, this)) {}
+      enclosing_(std::exchange(watching, this)),
+      before_(std::exchange(innermost, this)) {}
 
 ForwardPass::~ForwardPass() {
-  innermost = enclosing_;
-  watching = watching_;
+  watching = enclosing_;
+  innermost = before_;
 }
 
 ForwardPass::Watch::Watch(ForwardPass* pass) : before_(std::exchange(watching, pass)) {}

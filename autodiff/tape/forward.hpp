@@ -46,7 +46,8 @@ class ForwardPass : public Observer {
   void carry(const Handle& y, Inputs inputs);
 
   bool creates_graph_;
-  ForwardPass *enclosing_, *watching_;
+  ForwardPass* enclosing_;  ///< the next one that carries what this one sees
+  ForwardPass* before_;     ///< the innermost one before this
   std::unordered_map<const Node*, Entry> tangents_;
 };
 

@@ -279,16 +279,17 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
 /// An operation on `inputs`, for who watches, too: value(op) is its value, which is recorded where there is a
 /// rule.
 template <class T, class Op, class Inputs, class F>
-Tensor<T> perform(const Op& op, const Inputs& inputs, const F& value) {
+Tensor<T> perform(Op op, const Inputs& inputs, const F& value) {
   Observed observed(name_of(op));
-  Tensor<T> y = [&] {
+  Tensor<T> result = [&] {
+    Tensor<T> y = value(std::as_const(op));
     if constexpr (requires(Gradients<T> d) { op.backward(d); })
-      return record<T>(op, value(op), inputs);
+      return record<T>(std::move(op), std::move(y), inputs);
     else
-      return value(op);
+      return y;
   }();
-  observed.result(y.handle(), inputs);
-  return y;
+  observed.result(result.handle(), inputs);
+  return result;
 }
 
 template <class T, class Op, class First, class... Rest>

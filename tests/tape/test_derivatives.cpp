@@ -249,8 +249,36 @@ TEST_CASE("forward mode ends where the reverse mode does, and goes through the f
       return std::vector<Tensor<double>>{Tensor<double>(g.value() * 2.0)};
     });
   };
-  CHECK_THROWS_WITH_AS(along(hidden), doctest::Contains("'hidden' is not made of recorded operations"),
+  for (const Tensor<double>& direction : {v, Tensor<double>{1.0, -1.0}})
+    CHECK_THROWS_WITH_AS(jvp(hidden, x, direction),
+                         doctest::Contains("'hidden' is not made of recorded operations"), Error);
+  // one of two rules, and one that is recorded by way of what it has captured
+  const auto half = [](const auto& a) {
+    return custom<double>("half", {a, 2.0 * a}, a.detach(), [](const auto& g) {
+      return std::vector<Tensor<double>>{g * 2.0, Tensor<double>(g.value() * 3.0)};
+    });
+  };
+  CHECK_THROWS_WITH_AS(along(half), doctest::Contains("'half' is not made of recorded operations"), Error);
+  const auto captures = [](const auto& a) {
+    return custom<double>("captures", {a}, a.detach(), [a](const auto& g) {
+      return std::vector<Tensor<double>>{Tensor<double>(g.value()) * a};
+    });
+  };
+  CHECK_THROWS_WITH_AS(along(captures), doctest::Contains("'captures' is not made of recorded operations"),
                        Error);
+  const auto narrow = [](const auto& a) {
+    return custom<double>("narrow", {a}, a.detach(),
+                          [](const auto& g) { return std::vector<Tensor<double>>{sum(g)}; });
+  };
+  CHECK_THROWS_WITH_AS(along(narrow), doctest::Contains("[narrow] the rule returned a gradient of shape ()"),
+                       Error);
+  // automatic: fewer inputs than outputs, but no forward mode
+  check_close(jacobian(
+                  [&](const auto& a) {
+                    return hidden(concatenate({a, a}, 0));
+                  },
+                  x),
+              2 * concatenate({eye<double>(2), eye<double>(2)}, 0), 0);
   // in another element type, and with a direction that is recorded itself
   check_close(along([](const auto& a) { return exp(a.template astype<float>()).template astype<double>(); }),
               exp(x) * v, 1e-6);
@@ -258,4 +286,72 @@ TEST_CASE("forward mode ends where the reverse mode does, and goes through the f
   const auto product =
       jvp([](const auto& a) { return square(a); }, parameter(x), direction, {.create_graph = true}).second;
   check_close(grad(sum(product), direction), 2 * x, 1e-15);
+}
+
+TEST_CASE("forward mode: random numbers, products that share, exceptions, and passes within passes") {
+  const Tensor<double> x{0.4, -1.2};
+  Tensor<double> v{1.0, 0.5};
+  const auto noisy = [](const Tensor<double>& a) {
+    return concatenate({a, a}, 0) * random::uniform<double>({4});
+  };
+  const auto drawn = [&](Mode mode) {
+    random::seed(5);
+    const Tensor<double> matrix = jacobian(noisy, x, {.mode = mode});
+    return concatenate({flatten(matrix), random::uniform<double>({1})}, 0);
+  };
+  check_close(drawn(Mode::forward), drawn(Mode::reverse), 0);
+
+  const Tensor<double> product = jvp([](const auto& a) { return a + 1.0; }, x, v).second;
+  v.assign(zeros<double>({2}));
+  check_close(product, Tensor<double>{1.0, 0.5}, 0);
+
+  random::seed(6);
+  int runs = 0;
+  const auto throws = [&](const Tensor<double>& a) {
+    if (++runs == 2) throw Error("f", "the second run");
+    return a * random::uniform<double>({2});
+  };
+  CHECK_THROWS_AS(jvp([&](const auto& a) { return checkpoint(throws, a); }, x, v), Error);
+  const Tensor<double> after = random::uniform<double>({1});
+  random::seed(6);
+  random::uniform<double>({2});
+  check_close(after, random::uniform<double>({1}), 0);
+  check_close(jvp([](const auto& a) { return a * a; }, x, ones<double>({2})).second, 2 * x, 0);  // as before
+
+  // the outer variable within the inner function, and a rule that takes a product itself
+  const auto outer_product = [&](const Tensor<double>& a) {
+    return jvp([&](const auto& b) { return sum(square(a) * b * b); }, x, ones<double>({2}),
+               {.create_graph = true})
+        .second;
+  };
+  check_close(jvp(outer_product, x, Tensor<double>{1.0, 0.0}).second, Tensor<double>(4 * 0.4 * 0.4), 1e-14);
+  const auto within = [](const Tensor<double>& a) {
+    return custom<double>("within", {a}, exp(a.detach()), [a](const auto& g) {
+      return std::vector<Tensor<double>>{
+          g * jvp([](const auto& b) { return exp(b); }, a.detach(), ones<double>({2})).second};
+    });
+  };
+  check_close(jvp(within, x, ones<double>({2})).second, exp(x), 1e-15);
+
+  // at the origin of a length the limit is that of the reverse mode
+  const Tensor<double> none = zeros<double>({2}), one = ones<double>({2});
+  const auto squared = [](const auto& a) { return square(norm(a)); };
+  check_close(hvp(squared, none, one).second, 2 * one, 0);
+  const auto slope = [&](const Tensor<double>& a) { return grad(squared(a), a, {.create_graph = true}); };
+  check_close(jvp(slope, none, one).second, 2 * one, 0);
+}
+
+TEST_CASE("three passes, each within a rule of the one around it, reach one leaf") {
+  const auto w = parameter<double>({2.0});
+  const auto nested = [&](const auto& self, int depth) -> Tensor<double> {
+    if (depth == 0) return square(w);
+    return custom<double>("nested", {w}, square(w.detach()), [&, depth](const auto& g) {
+      const EnableGrad on;
+      sum(w * self(self, depth - 1)).backward();
+      return std::vector<Tensor<double>>{2 * g * w.detach()};
+    });
+  };
+  sum(w * nested(nested, 2)).backward();
+  // each pass adds w² + 2 w² = 12, three times
+  check_close(w.grad(), Tensor<double>{36.0}, 1e-14);
 }

@@ -19,6 +19,7 @@ namespace xtape {
 /// output to all inputs.
 enum class Mode { automatic, forward, reverse };
 
+/// How a derivative is taken.
 struct DerivativeOptions {
   bool create_graph = false;    ///< whether the derivative itself can be differentiated with respect to x
   Mode mode = Mode::automatic;  ///< of jacobian() and hessian(): automatic takes the one with fewer passes

@@ -56,7 +56,7 @@ EQUIVALENT = {
     ("reduction_kernels.hpp", "norm_gradient", "T(1) → T(2)"): "divides 0",
 }
 # The quickest first. Of the kernels' tests, those that compare a kernel with its own rule tell nothing here.
-TESTS = ["golden", "extremes", "special_points", "normalization", "derivatives", "custom", "nn", "textbook", "hand_derived", "errors",
+TESTS = ["golden", "extremes", "special_points", "normalization", "derivatives", "custom", "nn", "losses", "textbook", "hand_derived", "errors",
          "kernels_lines", "ops", "sums", "tape", "threads", "convolution"]
 SLOW = "large batches*<float>,a chain of 1,000,000*,10,000 training*"
 SECONDS = 120

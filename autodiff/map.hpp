@@ -21,6 +21,8 @@ struct Instruction {
   std::array<std::int32_t, 3> operands{};
   std::array<T, 2> numbers{};  ///< those that the operation carries, or the number
 };
+static_assert(sizeof(Instruction<float>) == 32 &&
+              sizeof(Instruction<double>) == 40);  // no padding: bytes are compared
 
 /// What a traced lambda leaves. Places: first the arguments, then one for each instruction.
 template <class T>

@@ -122,10 +122,7 @@ struct Conv2dImageGradient {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
-  void tangent(Tangents<T>& t) const {
-    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
-    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
-  }
+  static constexpr bool is_bilinear = true;
   void backward(Gradients<T>& d) const {
     if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.adjoint, d.input(1));
     if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows}, d.input(0), d.adjoint);
@@ -155,10 +152,7 @@ struct Conv2dWeightGradient {
     kernels<T>().add_rows(dw.data, sums.data(), groups, size);
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
-  void tangent(Tangents<T>& t) const {
-    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
-    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
-  }
+  static constexpr bool is_bilinear = true;
   void backward(Gradients<T>& d) const {
     if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.input(1), d.adjoint);
     if (d.needs(1)) d.add(1, Conv2dImageGradient<T>{windows}, d.input(0), d.adjoint);

@@ -1,5 +1,7 @@
+// The table of elementwise operations, from their rules.
 #include "elementwise_table.hpp"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 

@@ -53,10 +53,7 @@ struct MatMul {
     });
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
-  void tangent(Tangents<T>& t) const {
-    if (t.has(0)) t.add(*this, t.of(0), t.input(1));
-    if (t.has(1)) t.add(*this, t.input(0), t.of(1));
-  }
+  static constexpr bool is_bilinear = true;
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
     if (d.needs(0)) {

@@ -111,7 +111,7 @@ void add_gradients(const Program<T>& program, Gradients<T>& d) {
   const std::size_t count = d.input_count(), size = d.adjoint.size();
   if (d.creates_graph()) {
     std::vector<Tensor<T>> x;
-    for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
+    for (std::size_t i = 0; i < count; ++i) x.push_back(d.input(i));
     replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(program, std::move(x)), shape); });
     return;
   }

@@ -107,21 +107,19 @@ struct VarianceGradient {
   void tangent(Tangents<T>& t) const {
     const Tensor<T> g = t.input(0), moments = t.input(2);
     if (t.has(0)) t.add(*this, t.of(0), t.input(1), moments);
-    if (!t.has(1)) return;
-    const T count = static_cast<T>(t.of(1).size()) / static_cast<T>(g.size());
-    const Tensor<T> deviation = t.of(1) - apply<T>(Mean<T>{mask, true, count}, t.of(1));
-    t.add(with_axes(2 * g / divisor, deviation.shape(), mask) * deviation);
+    if (t.has(1)) t.add(of_deviation(g, t.of(1)));
   }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& h = d.adjoint;
-    if (d.needs(0)) {
-      const Tensor<T> one = ones<T>(reduced_shape(h.shape(), mask, keepdims));
-      d.add(0, Sum<T>{mask, keepdims}, h * apply<T>(*this, one, d.input(1), d.input(2)));
-    }
-    if (!d.needs(1)) return;
-    const Tensor<T> part = with_axes(2 * d.input(0) / divisor, h.shape(), mask) * h;
-    const T count = static_cast<T>(h.size()) / static_cast<T>(d.input(0).size());
-    d.add(1, part - apply<T>(Mean<T>{mask, true, count}, part));
+    if (d.needs(0)) d.add(0, along(*this, h, d.input(1), d.input(2)));
+    if (d.needs(1)) d.add(1, of_deviation(d.input(0), h));
+  }
+
+ private:
+  /// 2 g (v − its mean) / divisor: how dx moves when x does by v, and a symmetric map of v.
+  Tensor<T> of_deviation(const Tensor<T>& g, const Tensor<T>& v) const {
+    const T count = static_cast<T>(v.size()) / static_cast<T>(g.size());
+    return with_axes(2 * g / divisor, v.shape(), mask) * (v - apply<T>(Mean<T>{mask, true, count}, v));
   }
 };
 
@@ -142,9 +140,7 @@ struct Variance {
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
   void tangent(Tangents<T>& t) const {
-    const VarianceGradient<T> gradient{mask, keepdims, divisor};
-    t.add(Sum<T>{mask, keepdims},
-          t.of(0) * apply<T>(gradient, ones<T>(t.output().shape()), t.input(0), t.input(1)));
+    t.add(along(VarianceGradient<T>{mask, keepdims, divisor}, t.of(0), t.input(0), t.input(1)));
   }
   void backward(Gradients<T>& d) const {
     d.add(0, VarianceGradient<T>{mask, keepdims, divisor}, d.adjoint, d.input(0), d.input(1));

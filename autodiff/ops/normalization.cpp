@@ -119,9 +119,9 @@ struct Normalize {
     if (!d.needs(0)) return;
     const NormalizeGradient<T, batch> gradient{epsilon};
     if constexpr (batch)
-      d.add(0, gradient, d.adjoint, d.input(0), d.input(1), d.input(3), sums.detach());
+      d.add_last(0, gradient, d.adjoint, d.input(0), d.input(1), d.input(3), sums.detach());
     else
-      d.add(0, gradient, d.adjoint, d.input(0), d.input(1), d.input(3));
+      d.add_last(0, gradient, d.adjoint, d.input(0), d.input(1), d.input(3));
   }
 };
 
@@ -135,7 +135,6 @@ struct Normalized {
   Tensor<T> operator()(const Tensor<T>& gamma, const Tensor<T>& beta) const {
     return apply<T>(Normalize<T, batch>{epsilon}, x, gamma, beta, moments);
   }
-  Tensor<T> normal() const { return (*this)(one(), zeros<T>({x.shape()[1]})); }  ///< x̂
   Tensor<T> one() const { return ones<T>({x.shape()[1]}); }
   /// Q (gamma v)
   Tensor<T> Q(const Tensor<T>& v, const Tensor<T>& gamma) const {
@@ -146,11 +145,16 @@ struct Normalized {
     else
       return apply<T>(gradient, v, x, gamma, moments);
   }
-  static Tensor<T> mean_along(const Tensor<T>& t) { return mean(t, batch ? 0 : 1, true); }
-  /// 1/√(variance + epsilon)
-  Tensor<T> inverse() const {
-    const Tensor<T> variance = var(x, batch ? 0 : 1, true) + epsilon, none = equal(variance, 0);
-    return where(none, 0, 1 / sqrt(where(none, 1, variance)));
+  /// How Q v moves when x does along a: by 1/√(variance + epsilon), and by x̂ in either mean. It is symmetric:
+  /// the product of the result with u is that of a with how Q v moves along u.
+  Tensor<T> slope(const Tensor<T>& a, const Tensor<T>& v) const {
+    constexpr int axis = batch ? 0 : 1;
+    const auto mean_along = [&](const Tensor<T>& t) { return mean(t, axis, true); };
+    const Tensor<T> normal = (*this)(one(), zeros<T>({x.shape()[1]})), Qa = Q(a, one()), Qv = Q(v, one());
+    const Tensor<T> variance = var(x, axis, true) + epsilon, none = equal(variance, 0);
+    const Tensor<T> inverse = where(none, 0, 1 / sqrt(where(none, 1, variance)));
+    return -inverse *
+           (normal * mean_along(a * Qv) + Qa * mean_along(v * normal) + Qv * mean_along(a * normal));
   }
 };
 
@@ -179,38 +183,24 @@ void NormalizedSums<T, batch>::backward(Gradients<T>& d) const {
   if (d.needs(1)) d.add(1, normalized.Q(d.input(0), h1));  // the gradient of Σ g x̂ h1
 }
 
-// For columns gamma is a factor of the line: dx = gamma Q g, for rows Q (gamma g). Along ẋ, Q v changes by
-// the inverse, and by x̂ in either mean.
+// For columns gamma is a factor of the line, dx = gamma Q g; for rows dx = Q (gamma g).
 template <class T, bool batch>
 void NormalizeGradient<T, batch>::tangent(Tangents<T>& t) const {
   const Tensor<T> g = t.input(0), gamma = t.input(2);
   const Normalized<T, batch> normalized{epsilon, t.input(1), t.input(3)};
   if (t.has(0)) t.add(normalized.Q(t.of(0), gamma));
+  if (t.has(1)) t.add(batch ? gamma * normalized.slope(t.of(1), g) : normalized.slope(t.of(1), gamma * g));
   if (t.has(2)) t.add(normalized.Q(g, t.of(2)));
-  if (!t.has(1)) return;
-  const Tensor<T> v = batch ? g : gamma * g, x = t.of(1), normal = normalized.normal(),
-                  one = normalized.one();
-  const Tensor<T> Qv = normalized.Q(v, one), Qx = normalized.Q(x, one);
-  const Tensor<T> slope = Qv * normalized.mean_along(x * normal) + Qx * normalized.mean_along(v * normal) +
-                          normal * normalized.mean_along(x * Qv);
-  t.add(-normalized.inverse() * (batch ? gamma * slope : slope));
 }
 
-// h·dx = u·Q v, with u = gamma h and v = g for columns, with u = h and v = gamma g for rows.
 template <class T, bool batch>
 void NormalizeGradient<T, batch>::backward(Gradients<T>& d) const {
   const Tensor<T>&h = d.adjoint, g = d.input(0), gamma = d.input(2);
   const Normalized<T, batch> normalized{epsilon, d.input(1), d.input(3)};
-  const Tensor<T> one = normalized.one(), Qh = normalized.Q(h, one);
+  const Tensor<T> Qh = normalized.Q(h, normalized.one());
   d.add(0, gamma * Qh);
+  if (d.needs(1)) d.add(1, batch ? normalized.slope(gamma * h, g) : normalized.slope(h, gamma * g));
   if (d.needs(2)) d.add(2, sum(g * Qh, 0));
-  if (!d.needs(1)) return;
-  const Tensor<T> u = batch ? gamma * h : h, v = batch ? g : gamma * g, normal = normalized.normal();
-  const Tensor<T> Qu = batch ? gamma * Qh : Qh, Qv = normalized.Q(v, one);
-  // d(u·Q v)/dx by the inverse, and by x̂ in either mean.
-  const Tensor<T> slope = normal * normalized.mean_along(u * Qv) + Qu * normalized.mean_along(v * normal) +
-                          Qv * normalized.mean_along(u * normal);
-  d.add(1, -normalized.inverse() * slope);
 }
 
 template <class T, bool batch>

@@ -93,6 +93,15 @@ struct Expand {
   void backward(Gradients<T>& d) const { d.add(0, Sum<T>{mask, keepdims}, d.adjoint); }
 };
 
+/// Σ t · dx over the axes of a reduction of x, where dx is its gradient for an adjoint of ones: the tangent
+/// of the reduction along t, and, as dx is linear in the adjoint, what its own gradient passes on to that.
+/// `kept` is what else `gradient` takes, such as the result.
+template <class T, class Gradient>
+Tensor<T> along(const Gradient& gradient, const Tensor<T>& t, const Tensor<T>& x, const Tensor<T>& kept) {
+  const Tensor<T> one = ones<T>(reduced_shape(x.shape(), gradient.mask, gradient.keepdims));
+  return apply<T>(Sum<T>{gradient.mask, gradient.keepdims}, t * apply<T>(gradient, one, x, kept));
+}
+
 /// dx = g / (how many x are y) where x is y, the extreme over the masked axes, else 0.
 template <class T>
 struct ExtremeGradient {
@@ -115,7 +124,7 @@ struct ExtremeGradient {
   void backward(Gradients<T>& d) const {  // x and y choose, and choices have no slope
     if (!d.needs(0)) return;
     const Tensor<T> x = d.input(1).detach(), y = d.input(2).detach();
-    d.add(0, Sum<T>{mask, keepdims}, d.adjoint * apply<T>(*this, ones<T>(y.shape()), x, y));
+    d.add(0, along(*this, d.adjoint, x, y));
   }
 };
 
@@ -149,10 +158,8 @@ struct Extreme {
         });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
-  void tangent(Tangents<T>& t) const {  // Σ dx · the gradient
-    const Tensor<T> y = t.output(),
-                    slope = apply<T>(ExtremeGradient<T>{mask, keepdims}, ones<T>(y.shape()), t.input(0), y);
-    t.add(Sum<T>{mask, keepdims}, t.of(0) * slope);
+  void tangent(Tangents<T>& t) const {
+    t.add(along(ExtremeGradient<T>{mask, keepdims}, t.of(0), t.input(0), t.output()));
   }
   void backward(Gradients<T>& d) const {
     d.add(0, ExtremeGradient<T>{mask, keepdims}, d.adjoint, d.input(0), d.output());
@@ -189,10 +196,9 @@ struct NormGradient {
     const Tensor<T> y = d.input(2);
     if (d.needs(1)) d.add(1, *this, d.input(0), h, y);  // h g / y: dx is linear in x
     if (!d.needs(0) && !d.needs(2)) return;
-    const Tensor<T> unit = apply<T>(*this, ones<T>(y.shape()), d.input(1), y);
-    const Tensor<T> along = apply<T>(Sum<T>{mask, keepdims}, h * unit);  // Σ h x / y
-    if (d.needs(2)) d.add(2, -along * (d.input(0) / where(equal(y, 0), 1, y)));
-    d.add(0, along);
+    const Tensor<T> dg = along(*this, h, d.input(1), y);  // Σ h x / y
+    if (d.needs(2)) d.add(2, -dg * (d.input(0) / where(equal(y, 0), 1, y)));
+    d.add(0, dg);
   }
 };
 
@@ -221,15 +227,13 @@ struct Norm {
     std::copy_n(scaled.data(), n, y.data);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
-  void tangent(Tangents<T>& t) const {  // Σ dx · the gradient
-    const Tensor<T> y = t.output(),
-                    slope = apply<T>(NormGradient<T>{mask, keepdims}, ones<T>(y.shape()), t.input(0), y);
-    t.add(Sum<T>{mask, keepdims}, t.of(0) * slope);
+  void tangent(Tangents<T>& t) const {
+    t.add(along(NormGradient<T>{mask, keepdims}, t.of(0), t.input(0), t.output()));
   }
   void backward(Gradients<T>& d) const {
     const Tensor<T> x = d.input(0), y = d.output();
     d.add(0, NormGradient<T>{mask, keepdims}, d.adjoint, x, y);
-    if (!contains(y, 0)) return;
+    if (!d.creates_graph() || !contains(y, 0)) return;  // the limit is of the second derivative
     const Tensor<T> at_zero = equal(y, 0), slope = with_axes(d.adjoint_slope(at_zero), x.shape(), mask);
     d.add(0, where(with_axes(at_zero, x.shape(), mask), x, 0) * slope);
   }

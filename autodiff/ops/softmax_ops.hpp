@@ -38,9 +38,7 @@ struct LogSumExpGradient {
       d.add(1, slope);
       d.add(2, -apply<T>(Sum<T>{mask, keepdims}, slope));
     }
-    if (!d.needs(0)) return;
-    const Tensor<T> y = d.input(2), share = apply<T>(*this, ones<T>(y.shape()), d.input(1), y);
-    d.add(0, Sum<T>{mask, keepdims}, h * share);
+    if (d.needs(0)) d.add(0, along(*this, h, d.input(1), d.input(2)));
   }
 
  private:
@@ -75,10 +73,8 @@ struct LogSumExp {
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
-  void tangent(Tangents<T>& t) const {  // Σ dx · the gradient
-    const Tensor<T> y = t.output(),
-                    slope = apply<T>(LogSumExpGradient<T>{mask, keepdims}, ones<T>(y.shape()), t.input(0), y);
-    t.add(Sum<T>{mask, keepdims}, t.of(0) * slope);
+  void tangent(Tangents<T>& t) const {
+    t.add(along(LogSumExpGradient<T>{mask, keepdims}, t.of(0), t.input(0), t.output()));
   }
   void backward(Gradients<T>& d) const {
     d.add(0, LogSumExpGradient<T>{mask, keepdims}, d.adjoint, d.input(0), d.output());

@@ -1,8 +1,8 @@
 // Forward mode: tangents are carried along while the operations run.
 #pragma once
+#include <span>
 #include <unordered_map>
 
-#include "../base/thread_local.hpp"
 #include "observer.hpp"
 
 namespace xtape::detail {

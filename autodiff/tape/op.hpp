@@ -74,8 +74,6 @@ class Gradients {
   /// Whether input i takes part: a rule may skip work for it. add() does so by itself.
   bool needs(std::size_t i) const { return node_.inputs()[i] && pass_.wants(*node_.inputs()[i]); }
   std::size_t input_count() const { return node_.input_count; }
-  /// The value of a kept input, or for i = input_count() of the kept output, without its place on the tape.
-  const Value& kept_value(std::size_t i) const { return *kept(i).value.get(); }
   /// The shape of an input that takes part.
   Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
   bool has_shape(std::size_t i, const Shape& s) const { return node_.inputs()[i]->has_shape(s); }
@@ -125,32 +123,24 @@ class Gradients {
     add(i, apply<T>(op, in...));
   }
 
-  /// The same for what the rule adds last, of the adjoint's shape, where op.compute() reads its operands only
-  /// at the places that it writes: where nobody else holds the adjoint, its memory becomes that of the
-  /// input's.
+  /// The same for what the rule adds last, of the adjoint's shape, where op.compute() may write over its
+  /// first operand, the adjoint: if nobody else holds that, its memory becomes that of the input's.
   template <class Op, class... In>
   void add_last(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
     if (pass_.creates_graph() || !has_shape(i, adjoint.shape())) return add(i, op, in...);
-    accumulate_in_place(i, [&](Target<T> y) { op.compute(y, in...); });
+    Node& to = *node_.inputs()[i];
+    Handle& slot = pass_.slot(to);
+    if (slot.value || !adjoint.handle().value.unique())
+      return accumulate_into(slot, to, [&](Target<T> y) { op.compute(y, in...); });
+    op.compute(Target<T>{adjoint.mutable_data(), adjoint.size()}, in...);
+    slot = std::move(adjoint).release();
   }
 
   /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
   template <class Write>
   void accumulate(std::size_t i, Write&& write) {
     if (needs(i)) accumulate_needed(i, write);
-  }
-
-  /// The same for an input that needs it and has the adjoint's shape, when it is the last one that the rule
-  /// serves and `write` reads the adjoint only at the place that it writes: where nobody else holds the
-  /// adjoint, its memory becomes that of the input's.
-  template <class Write>
-  void accumulate_in_place(std::size_t i, Write&& write) {
-    Node& to = *node_.inputs()[i];
-    Handle& slot = pass_.slot(to);
-    if (slot.value || !adjoint.handle().value.unique()) return accumulate_into(slot, to, write);
-    write(Target<T>{adjoint.mutable_data(), adjoint.size()});
-    slot = std::move(adjoint).release();
   }
 
  private:
@@ -199,6 +189,7 @@ template <class T, class Op>
 inline constexpr bool has_tangent = requires {
   Op::is_linear;
 }
+|| requires { Op::is_bilinear; }
 || requires(const Op& op, Tangents<T>& t) { op.tangent(t); };
 
 template <class T, class Op>
@@ -259,14 +250,14 @@ class Handles {
 
 /// Records `op` with the value `y` that it has computed, when an input requires a gradient.
 template <class T, class Op, class Inputs>
-Tensor<T> record(Op op, Tensor<T> y, const Inputs& inputs) {
+Tensor<T> record(Op&& op, Tensor<T> y, const Inputs& inputs) {
   if (!records(inputs)) return y;
   std::uint32_t kept = 0;
   if constexpr (requires { op.keeps(0u); })
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (inputs[i]->node) kept |= op.keeps(static_cast<unsigned>(i));
   if (inputs.size() < 31) kept &= ((1u << inputs.size()) - 1u) | keep_output;
-  return append<T>(std::move(op), std::move(y), inputs, kept);
+  return append<T>(std::forward<Op>(op), std::move(y), inputs, kept);
 }
 
 /// An uninitialised tensor of a shape which is often that of `x`.
@@ -279,12 +270,12 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
 /// An operation on `inputs`, for who watches, too: value(op) is its value, which is recorded where there is a
 /// rule.
 template <class T, class Op, class Inputs, class F>
-Tensor<T> perform(Op op, const Inputs& inputs, const F& value) {
+Tensor<T> perform(Op&& op, const Inputs& inputs, const F& value) {
   Observed observed(name_of(op));
   Tensor<T> result = [&] {
     Tensor<T> y = value(std::as_const(op));
     if constexpr (requires(Gradients<T> d) { op.backward(d); })
-      return record<T>(std::move(op), std::move(y), inputs);
+      return record<T>(std::forward<Op>(op), std::move(y), inputs);
     else
       return y;
   }();

@@ -1,5 +1,6 @@
-// What a rule of forward mode sees. An operation says `static constexpr bool is_linear = true`, where its
-// tangent is the operation itself on the tangent of its only input, or
+// What a rule of forward mode sees. An operation says `static constexpr bool is_linear = true` where its
+// tangent is the operation itself on the tangent of its only input; `is_bilinear` where it is linear in each
+// of two inputs; or
 //
 //   void tangent(Tangents<T>& t) const;   // t.add(…) for each input that t.has(i)
 #pragma once
@@ -16,8 +17,8 @@ namespace xtape::detail {
 template <class T>
 class Tangents {
  public:
-  using Handles = std::span<const Handle* const>;
-  Tangents(ForwardPass& pass, const Handle& y, Handles inputs, Handles tangents)
+  using Pointers = std::span<const Handle* const>;
+  Tangents(ForwardPass& pass, const Handle& y, Pointers inputs, Pointers tangents)
       : pass_(pass), y_(y), inputs_(inputs), tangents_(tangents) {}
 
   std::size_t input_count() const { return inputs_.size(); }
@@ -27,6 +28,7 @@ class Tangents {
   /// The input and the result, as recorded where tangents are to be differentiated.
   Tensor<T> input(std::size_t i) const { return tensor(*inputs_[i]); }
   Tensor<T> output() const { return tensor(y_); }
+  /// The same, for i = input_count() the result, as Gradients::operand().
   Tensor<T> operand(std::size_t i) const { return i < input_count() ? input(i) : output(); }
   /// The tangent of an input of another element type.
   template <class From>
@@ -63,7 +65,7 @@ class Tangents {
 
   ForwardPass& pass_;
   const Handle& y_;
-  Handles inputs_, tangents_;
+  Pointers inputs_, tangents_;
   Tensor<T> sum_;
 };
 
@@ -72,10 +74,15 @@ template <class T, class Op>
 Handle tangent_of(const void* op, ForwardPass& pass, const Handle& y, std::span<const Handle* const> inputs,
                   std::span<const Handle* const> tangents) {
   Tangents<T> t(pass, y, inputs, tangents);
-  if constexpr (requires { Op::is_linear; })
-    t.add(*static_cast<const Op*>(op), t.of(0));
-  else
-    static_cast<const Op*>(op)->tangent(t);
+  const Op& self = *static_cast<const Op*>(op);
+  if constexpr (requires { Op::is_linear; }) {
+    t.add(self, t.of(0));
+  } else if constexpr (requires { Op::is_bilinear; }) {
+    if (t.has(0)) t.add(self, t.of(0), t.input(1));
+    if (t.has(1)) t.add(self, t.input(0), t.of(1));
+  } else {
+    self.tangent(t);
+  }
   return std::move(t).sum();
 }
 

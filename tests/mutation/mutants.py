@@ -9,7 +9,7 @@ import re
 
 # What counts as a derivative: functions of these names, wherever they are defined.
 FUNCTION = re.compile(
-    r"^ *(?:static )?(?:auto|void|Tensor<T>) (?:\w+<T>::)*(derivative|derivative_from_output|\w*gradients?|backward|sum_to_shape|"
+    r"^ *(?:static )?(?:auto|void|Tensor<T>) (?:\w+<T>::)*(derivative|derivative_from_output|tangent|along|slope|moved|of_deviation|\w*gradients?|backward|sum_to_shape|"
     r"add_same_shape|add_recorded|add_columns|accumulate_in\w+)\(", re.M)
 STRUCT = re.compile(r"^struct (\w+)|^class (\w+)|^}(?:  //.*)?;?$", re.M)
 
@@ -204,7 +204,7 @@ class Rewriter:
     def returned(self, items):
         """A value that is returned, or a contribution to a gradient."""
         text = self.raw(items)
-        if re.match(r"(d\.add|d\.add_last|d\.accumulate|d\.accumulate_in_place|replay_through<T>|add_in_place|add_gradient<\d>)\(", text):
+        if re.match(r"(d\.add|d\.add_last|d\.accumulate|t\.add|t\.replay|replay_through<T>|add_in_place|add_gradient<\d>)\(", text):
             short = re.sub(r"\[&.*\}", "…", text, flags=re.S)
             n = self.mutant(items, short, "nothing")
             return f"mutant::is({n}) ? void() : {self.expression(items)}"

@@ -50,7 +50,6 @@ EQUIVALENT = {
     ("normalization_kernels.hpp", "normalize_rows_gradient",
      "(load(x + j, left, B(center)) - center) * inv - lack → lack - ((load(x + j, left, B(center)) - center) * inv)"):
         "occurs twice in a product",
-    ("op.hpp", "Gradients::accumulate_in_place", "false → true"): "the build of mutants holds each adjoint twice: none is reused",
     ("pooling.cpp", "MaxPool2dGradient::backward", "T(0) → T(1)"): "the padding, which has no share",
     ("reduction_kernels.hpp", "logsumexp_gradient", "T(0) → T(1)"): "e to minus infinity less a finite number",
     ("reduction_kernels.hpp", "norm_gradient", "T(1) → T(2)"): "divides 0",

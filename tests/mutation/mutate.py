@@ -10,6 +10,7 @@ import collections
 import concurrent.futures
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def copy_sources(to):
             before = len(mutants)
             text, none = Rewriter(os.path.basename(name), data.decode(), mutants).rewrite()
             barren += none
-            text = text.replace("d.operand(", "d.input(")  # as what a mutant can return instead
+            text = re.sub(r"d\.operand\((\d)\)", r"d.input(\1)", text)  # as what a mutant can return instead
             # With its header, and that of the minus before a tensor.
             data = (HEADER * (len(mutants) > before) + '#include <autodiff/elementwise.hpp>\n' * ("d.adjoint" in text) + text).encode()
         data = with_number(name, data)

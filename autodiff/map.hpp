@@ -26,14 +26,14 @@ static_assert(sizeof(Instruction<float>) == 32 &&
 
 /// What a traced lambda leaves. Places: first the arguments, then one for each instruction.
 template <class T>
-class Program {
+class Formula {
  public:
   /// Error for more than 30 arguments.
-  explicit Program(std::size_t arguments);
+  explicit Formula(std::size_t arguments);
 
   /// The place of an instruction, of an equal earlier one where there is one.
   std::int32_t add(const Instruction<T>& instruction);
-  /// Where a symbol's value is; that of a number is made. Error for a symbol of another program.
+  /// Where a symbol's value is; that of a number is made. Error for a symbol of another formula.
   std::int32_t place_of(const Symbol<T>& symbol);
   void finish(const Symbol<T>& result) { result_ = place_of(result); }
 
@@ -49,27 +49,27 @@ class Program {
 };
 
 template <class T>
-Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x);
+Tensor<T> run_formula(Formula<T> formula, std::span<const Tensor<T>> x);
 
 }  // namespace detail
 
 /// f(x, …) element by element, of the broadcast shape. f is a generic lambda over numbers, written with
 /// xtape's elementwise operations and comparisons; where() takes the place of a branch, and a branch does not
-/// compile. f is called once with symbols and leaves a short program, which then runs over tiles that stay in
+/// compile. f is called once with symbols and leaves a short formula, which then runs over tiles that stay in
 /// the cache, forward and backward, as one node that keeps only its arguments. Gradients can be
-/// differentiated again: they come from the same program. Error when the shapes do not broadcast, and for
+/// differentiated again: they come from the same formula. Error when the shapes do not broadcast, and for
 /// more than 30 arguments.
 template <class F, class T, class... Rest>
 Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();
   // Traced at every call: even a lambda without captures may read a global.
-  detail::Program<T> program(all.size());
+  detail::Formula<T> formula(all.size());
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    program.finish(f(Symbol<T>(&program, static_cast<int>(I))...));
+    formula.finish(f(Symbol<T>(&formula, static_cast<int>(I))...));
   }
   (all);
   const std::array<Tensor<T>, all.size()> arguments{x, detail::as<Tensor<T>>(rest)...};
-  return detail::run_program<T>(std::move(program), arguments);
+  return detail::run_formula<T>(std::move(formula), arguments);
 }
 
 }  // namespace xtape

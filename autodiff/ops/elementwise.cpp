@@ -70,21 +70,21 @@ struct ElementwiseGradient {
     }
   }
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
-  void tangent(Tangents<T>& t) const { add_tangent(program(t.input_count()), t); }
-  void backward(Gradients<T>& d) const { add_gradients(program(d.input_count()), d); }
+  void tangent(Tangents<T>& t) const { add_tangent(formula(t.input_count()), t); }
+  void backward(Gradients<T>& d) const { add_gradients(formula(d.input_count()), d); }
 
  private:
   /// What the rule says of symbols, of the inputs of this operation: it has derivatives of its own.
-  Program<T> program(std::size_t inputs) const {
-    Program<T> program(inputs);
+  Formula<T> formula(std::size_t inputs) const {
+    Formula<T> formula(inputs);
     int count = 0;
-    Symbol<T> g(&program, count++);
+    Symbol<T> g(&formula, count++);
     if (divisor != 1) g = g / divisor;
     std::array<Symbol<T>, 4> of{T(0), T(0), T(0), T(0)};
     for (unsigned k = 0; k < info->used[i].count; ++k)
-      of[info->used[i].place[k]] = Symbol<T>(&program, count++);
-    program.finish(info->gradient[i](numbers.data(), g, of.data(), of[info->operands]));
-    return program;
+      of[info->used[i].place[k]] = Symbol<T>(&formula, count++);
+    formula.finish(info->gradient[i](numbers.data(), g, of.data(), of[info->operands]));
+    return formula;
   }
 };
 

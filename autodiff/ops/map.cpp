@@ -1,4 +1,4 @@
-// The program that a traced lambda leaves, and the node that runs it.
+// The formula that a traced lambda leaves, and the node that runs it.
 #include "../map.hpp"
 
 #include <array>
@@ -13,14 +13,14 @@ namespace xtape {
 namespace detail {
 
 template <class T>
-Program<T>::Program(std::size_t arguments) : arguments_(arguments) {
+Formula<T>::Formula(std::size_t arguments) : arguments_(arguments) {
   if (arguments > 30) throw Error("map", "more than 30 arguments");
   instructions_.reserve(16);
 }
 
 template <class T>
-std::int32_t Program<T>::add(const Instruction<T>& instruction) {
-  constexpr std::size_t looked_at = 64;  // so that long programs do not take the square of their length
+std::int32_t Formula<T>::add(const Instruction<T>& instruction) {
+  constexpr std::size_t looked_at = 64;  // so that long formulas do not take the square of their length
   const std::size_t size = instructions_.size();
   for (std::size_t k = size; k > 0 && size - k < looked_at; --k)
     if (std::memcmp(&instructions_[k - 1], &instruction, sizeof(instruction)) == 0)
@@ -30,23 +30,23 @@ std::int32_t Program<T>::add(const Instruction<T>& instruction) {
 }
 
 template <class T>
-std::int32_t Program<T>::place_of(const Symbol<T>& symbol) {
-  if (symbol.program() == this) return symbol.place();
-  if (symbol.program())
+std::int32_t Formula<T>::place_of(const Symbol<T>& symbol) {
+  if (symbol.formula() == this) return symbol.place();
+  if (symbol.formula())
     throw Error("map", "symbols of two calls of map are mixed: capture tensors as arguments");
   return add({op_count, 0, {}, {symbol.number()}});
 }
 
-template class Program<float>;
-template class Program<double>;
+template class Formula<float>;
+template class Formula<double>;
 
 namespace {
 
 template <class T, class... S>
 Symbol<T> trace_op(OpNumber op, const std::array<T, 2>& numbers, const S&... operands) {
-  Program<T>* program = nullptr;
-  ((program = program ? program : operands.program()), ...);
-  if (!program) {  // on numbers alone: a number
+  Formula<T>* formula = nullptr;
+  ((formula = formula ? formula : operands.formula()), ...);
+  if (!formula) {  // on numbers alone: a number
     const std::array all{operands.number()...};
     std::array<const T*, sizeof...(S)> in;
     for (std::size_t k = 0; k < in.size(); ++k) in[k] = &all[k];
@@ -55,8 +55,8 @@ Symbol<T> trace_op(OpNumber op, const std::array<T, 2>& numbers, const S&... ope
     kernels<T>().value[index_of(op)](numbers.data(), &y, false, 1, in.data(), strides.data());
     return Symbol<T>(y);
   }
-  return Symbol<T>(program,
-                   program->add({index_of(op), sizeof...(S), {program->place_of(operands)...}, numbers}));
+  return Symbol<T>(formula,
+                   formula->add({index_of(op), sizeof...(S), {formula->place_of(operands)...}, numbers}));
 }
 
 /// Arguments that are neither of the common shape nor one number are widened first.
@@ -84,35 +84,35 @@ Tensor<T> run_on_tensors(const Instruction<T>& i, const std::vector<Tensor<T>>& 
   }
 }
 
-/// The whole program, from its arguments.
+/// The whole formula, from its arguments.
 template <class T>
-Tensor<T> run_on_tensors(const Program<T>& program, std::vector<Tensor<T>> at) {
-  for (std::size_t k = program.arguments(); k <= program.result(); ++k)
-    at.push_back(run_on_tensors(program.at(k), at));
-  return at[program.result()];
+Tensor<T> run_on_tensors(const Formula<T>& formula, std::vector<Tensor<T>> at) {
+  for (std::size_t k = formula.arguments(); k <= formula.result(); ++k)
+    at.push_back(run_on_tensors(formula.at(k), at));
+  return at[formula.result()];
 }
 
 template <class T>
 struct Map {
-  Program<T> program;
+  Formula<T> formula;
   static constexpr const char* name = "map";
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
-  void tangent(Tangents<T>& t) const { add_tangent(program, t); }
-  void backward(Gradients<T>& d) const { add_gradients(program, d); }
+  void tangent(Tangents<T>& t) const { add_tangent(formula, t); }
+  void backward(Gradients<T>& d) const { add_gradients(formula, d); }
 };
 
 }  // namespace
 
 template <class T>
-void add_gradients(const Program<T>& program, Gradients<T>& d) {
+void add_gradients(const Formula<T>& formula, Gradients<T>& d) {
   constexpr const char* name = Map<T>::name;
   const Shape shape = d.adjoint.shape();
   const std::size_t count = d.input_count(), size = d.adjoint.size();
   if (d.creates_graph()) {
     std::vector<Tensor<T>> x;
     for (std::size_t i = 0; i < count; ++i) x.push_back(d.input(i));
-    replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(program, std::move(x)), shape); });
+    replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(formula, std::move(x)), shape); });
     return;
   }
   PoolVector<Tensor<T>> x;
@@ -122,7 +122,7 @@ void add_gradients(const Program<T>& program, Gradients<T>& d) {
     x.push_back(argument<T>(d.input(i), shape));
     if (d.needs(i)) needs |= 1u << i;
   }
-  Plan<T> plan(program, x, d.adjoint.data(), needs);
+  TilePlan<T> plan(formula, x, d.adjoint.data(), needs);
   PoolVector<T> sums(count, T(0));
   // The first argument of the full shape gets its adjoint in place, others by way of tensors.
   PoolVector<Tensor<T>> gradients(count);
@@ -151,32 +151,32 @@ void add_gradients(const Program<T>& program, Gradients<T>& d) {
 }
 
 template <class T>
-void add_tangent(const Program<T>& program, Tangents<T>& t) {
-  t.replay([&](const std::vector<Tensor<T>>& x) { return run_on_tensors(program, x); });
+void add_tangent(const Formula<T>& formula, Tangents<T>& t) {
+  t.replay([&](const std::vector<Tensor<T>>& x) { return run_on_tensors(formula, x); });
 }
 
 #define XTAPE_INSTANTIATE(T)                                     \
-  template void add_gradients(const Program<T>&, Gradients<T>&); \
-  template void add_tangent(const Program<T>&, Tangents<T>&);
+  template void add_gradients(const Formula<T>&, Gradients<T>&); \
+  template void add_tangent(const Formula<T>&, Tangents<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
 template <class T>
-Tensor<T> run_program(Program<T> program, std::span<const Tensor<T>> x) {
+Tensor<T> run_formula(Formula<T> formula, std::span<const Tensor<T>> x) {
   Shape shape = x.front().shape();
   for (const Tensor<T>& one : x) shape = broadcast(shape, one.shape(), "map");
   PoolVector<Tensor<T>> wide;
   for (const Tensor<T>& one : x) wide.push_back(argument(one.detach(), shape));
-  return perform<T>(Map<T>{std::move(program)}, Handles<T>(x), [&](const Map<T>& map) {
+  return perform<T>(Map<T>{std::move(formula)}, Handles<T>(x), [&](const Map<T>& map) {
     Tensor<T> y = make_result<T>(shape, map.name, x.front());
-    Plan<T>(map.program, wide, y.mutable_data()).run(y.size(), {});
+    TilePlan<T>(map.formula, wide, y.mutable_data()).run(y.size(), {});
     return y;
   });
 }
 
-template Tensor<float> run_program(Program<float>, std::span<const Tensor<float>>);
-template Tensor<double> run_program(Program<double>, std::span<const Tensor<double>>);
+template Tensor<float> run_formula(Formula<float>, std::span<const Tensor<float>>);
+template Tensor<double> run_formula(Formula<double>, std::span<const Tensor<double>>);
 
 template <class T>
 Symbol<T> elementwise(OpNumber op, const Symbol<T>& x, std::type_identity_t<T> p, std::type_identity_t<T> q) {

@@ -26,13 +26,13 @@ constexpr std::size_t least_tile = 64, most_tile = 1024;
 }  // namespace
 
 template <class T>
-std::int32_t Plan<T>::add_slot(const Slot<T>& slot) {
+std::int32_t TilePlan<T>::add_slot(const Slot<T>& slot) {
   slots_.push_back(slot);
   return static_cast<std::int32_t>(slots_.size() - 1);
 }
 
 template <class T>
-std::int32_t Plan<T>::take_register() {
+std::int32_t TilePlan<T>::take_register() {
   std::int32_t r = registers_;
   if (free_.empty()) {
     ++registers_;
@@ -44,34 +44,34 @@ std::int32_t Plan<T>::take_register() {
 }
 
 template <class T>
-void Plan<T>::free_register(std::int32_t slot) {
+void TilePlan<T>::free_register(std::int32_t slot) {
   if (at(slots_, slot).register_ >= 0) free_.push_back(at(slots_, slot).register_);
 }
 
 template <class T>
-void Plan<T>::place_inputs(std::span<const Tensor<T>> x) {
-  const std::size_t places = program_.places();
+void TilePlan<T>::place_inputs(std::span<const Tensor<T>> x) {
+  const std::size_t places = formula_.places();
   slots_.reserve(2 * places + 2);
   calls_.reserve(4 * places);
   slots_.resize(places);
   for (std::size_t k = 0; k < x.size(); ++k)
     slots_[k] = {const_cast<T*>(x[k].data()), x[k].size() == 1 ? 0 : 1};
   for (std::size_t k = x.size(); k < places; ++k)
-    if (!is_instruction(k)) slots_[k] = {const_cast<T*>(program_.at(k).numbers.data()), 0};
+    if (!is_instruction(k)) slots_[k] = {const_cast<T*>(formula_.at(k).numbers.data()), 0};
 }
 
 /// Marks what the marked places are computed from.
 template <class T>
-void Plan<T>::require_operands(PoolVector<char>& required) const {
-  for (std::size_t k = program_.places(); k-- > program_.arguments();)
+void TilePlan<T>::require_operands(PoolVector<char>& required) const {
+  for (std::size_t k = formula_.places(); k-- > formula_.arguments();)
     if (required[k])
-      for (std::size_t a = 0; a < program_.at(k).operand_count; ++a)
-        required[static_cast<std::size_t>(program_.at(k).operands[a])] = true;
+      for (std::size_t a = 0; a < formula_.at(k).operand_count; ++a)
+        required[static_cast<std::size_t>(formula_.at(k).operands[a])] = true;
 }
 
 template <class T>
-void Plan<T>::call_value(std::size_t place, std::int32_t to) {
-  const Instruction<T>& i = program_.at(place);
+void TilePlan<T>::call_value(std::size_t place, std::int32_t to) {
+  const Instruction<T>& i = formula_.at(place);
   Call<T> call{kernels<T>().value[i.op], i.numbers.data()};
   std::copy_n(i.operands.begin(), i.operand_count, call.in.begin());
   call.to = to;
@@ -79,9 +79,9 @@ void Plan<T>::call_value(std::size_t place, std::int32_t to) {
 }
 
 template <class T>
-Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, T* y) : program_(program) {
+TilePlan<T>::TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, T* y) : formula_(formula) {
   place_inputs(x);
-  const std::size_t places = program.places(), result = program.result();
+  const std::size_t places = formula.places(), result = formula.result();
   if (!is_instruction(result)) {
     Call<T> copy{copy_kernel<T>()};
     copy.in[0] = static_cast<std::int32_t>(result);
@@ -93,15 +93,15 @@ Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, T* y) : p
   required[result] = true;
   require_operands(required);
   PoolVector<std::size_t> last_use(places, 0);
-  for (std::size_t k = program.arguments(); k <= result; ++k)
+  for (std::size_t k = formula.arguments(); k <= result; ++k)
     if (required[k])
-      for (std::size_t a = 0; a < program.at(k).operand_count; ++a)
-        last_use[static_cast<std::size_t>(program.at(k).operands[a])] = k;
-  for (std::size_t k = program.arguments(); k <= result; ++k) {
+      for (std::size_t a = 0; a < formula.at(k).operand_count; ++a)
+        last_use[static_cast<std::size_t>(formula.at(k).operands[a])] = k;
+  for (std::size_t k = formula.arguments(); k <= result; ++k) {
     if (!required[k] || !is_instruction(k)) continue;
     // A register is free for the very instruction that reads it last: kernels may write over an operand.
-    for (std::size_t a = 0; a < program.at(k).operand_count; ++a) {
-      const std::int32_t from = program.at(k).operands[a];
+    for (std::size_t a = 0; a < formula.at(k).operand_count; ++a) {
+      const std::int32_t from = formula.at(k).operands[a];
       if (at(last_use, from) != k) continue;
       free_register(from);
       at(last_use, from) = 0;
@@ -112,23 +112,23 @@ Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, T* y) : p
 }
 
 template <class T>
-Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, const T* adjoint, std::uint32_t needs)
-    : program_(program) {
+TilePlan<T>::TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, const T* adjoint, std::uint32_t needs)
+    : formula_(formula) {
   place_inputs(x);
-  const std::size_t places = program.places(), result = program.result();
+  const std::size_t places = formula.places(), result = formula.result();
   const auto& gradient = kernels<T>().gradient;
   PoolVector<char> active(places, false), reached(places, false), required(places, false);
   for (std::size_t k = 0; k < places; ++k)
     if (k < x.size())
       active[k] = needs >> k & 1u;
     else
-      for (std::size_t a = 0; a < program.at(k).operand_count; ++a)
-        active[k] |= gradient[program.at(k).op][a] && at(active, program.at(k).operands[a]);
+      for (std::size_t a = 0; a < formula.at(k).operand_count; ++a)
+        active[k] |= gradient[formula.at(k).op][a] && at(active, formula.at(k).operands[a]);
 
   reached[result] = active[result];
   for (std::size_t k = places; k-- > x.size();) {
     if (!reached[k]) continue;
-    const Instruction<T>& i = program.at(k);
+    const Instruction<T>& i = formula.at(k);
     for (std::size_t a = 0; a < i.operand_count; ++a) {
       if (!gradient[i.op][a] || !at(active, i.operands[a])) continue;
       at(reached, i.operands[a]) = true;
@@ -163,8 +163,8 @@ Plan<T>::Plan(const Program<T>& program, std::span<const Tensor<T>> x, const T* 
 
 /// The adjoints of an instruction's operands, from its own.
 template <class T>
-void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) {
-  const Instruction<T>& i = program_.at(place);
+void TilePlan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) {
+  const Instruction<T>& i = formula_.at(place);
   const auto& gradient = kernels<T>().gradient[i.op];
   const std::int32_t own = adjoint_[place];
   const auto takes_part = [&](std::size_t a) {
@@ -182,7 +182,7 @@ void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) 
       if (kept >> b & 1u) call.in[b + 1] = i.operands[b];
     if (kept & ops::y_) call.in[i.operand_count + 1u] = static_cast<std::int32_t>(place);
 
-    const bool first = adjoint_[to] == none, is_target = to < program_.arguments() && slots_[to].stride != 0;
+    const bool first = adjoint_[to] == none, is_target = to < formula_.arguments() && slots_[to].stride != 0;
     if (first && is_target) {
       adjoint_[to] = add_slot({});
       owned_[to] = true;
@@ -211,13 +211,13 @@ void Plan<T>::call_gradients(std::size_t place, const PoolVector<char>& active) 
 }
 
 template <class T>
-void Plan<T>::set_target(std::size_t argument, T* data, bool accumulate) {
+void TilePlan<T>::set_target(std::size_t argument, T* data, bool accumulate) {
   at(slots_, adjoint_[argument]).data = data;
   at(calls_, first_call_[argument]).accumulate = accumulate;
 }
 
 template <class T>
-void Plan<T>::run_tiles(std::size_t start, std::size_t end, std::size_t tile, T* storage, T* sums) const {
+void TilePlan<T>::run_tiles(std::size_t start, std::size_t end, std::size_t tile, T* storage, T* sums) const {
   for (; start < end; start += tile) {
     const std::size_t n = std::min(tile, end - start);
     const auto address = [&](const Slot<T>& slot) {
@@ -236,14 +236,14 @@ void Plan<T>::run_tiles(std::size_t start, std::size_t end, std::size_t tile, T*
       call.kernel(call.numbers, address(slots_[static_cast<std::size_t>(call.to)]), call.accumulate, n,
                   in.data(), stride.data());
     }
-    for (std::size_t k = 0; k < adjoint_.size() && k < program_.arguments(); ++k)
+    for (std::size_t k = 0; k < adjoint_.size() && k < formula_.arguments(); ++k)
       if (adjoint_[k] != none && slots_[k].stride == 0)
         sums[k] += kernels<T>().sum(address(slots_[static_cast<std::size_t>(adjoint_[k])]), n);
   }
 }
 
 template <class T>
-void Plan<T>::run(std::size_t size, std::span<T> sums) const {
+void TilePlan<T>::run(std::size_t size, std::span<T> sums) const {
   const std::size_t parts = quotient_up(size, part_size), registers = static_cast<std::size_t>(registers_);
   constexpr std::size_t room = storage_bytes / sizeof(T);
   const std::size_t fitting = registers == 0 ? most_tile : room / registers / least_tile * least_tile;
@@ -258,7 +258,7 @@ void Plan<T>::run(std::size_t size, std::span<T> sums) const {
       alignas(alignment) std::array<T, room> storage;
       for (std::size_t part = first; part < last; ++part) run_part(part, storage.data());
     });
-  } else {  // a long program: one block for one thread
+  } else {  // a long formula: one block for one thread
     PoolVector<T> storage(registers * tile);
     for (std::size_t part = 0; part < parts; ++part) run_part(part, storage.data());
   }
@@ -268,7 +268,7 @@ void Plan<T>::run(std::size_t size, std::span<T> sums) const {
     });
 }
 
-template class Plan<float>;
-template class Plan<double>;
+template class TilePlan<float>;
+template class TilePlan<double>;
 
 }  // namespace xtape::detail

@@ -1,4 +1,4 @@
-// What runs the programs of map: the calls of kernels that one tile takes, worked out once for all tiles.
+// What runs the formulas of map: the calls of kernels that one tile takes, worked out once for all tiles.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -30,13 +30,13 @@ struct Call {
 };
 
 template <class T>
-class Plan {
+class TilePlan {
  public:
   /// y = f(x), for arguments of y's shape or of one element.
-  Plan(const Program<T>& program, std::span<const Tensor<T>> x, T* y);
+  TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, T* y);
   /// The adjoints of the arguments that `needs` has a bit for, from that of the result. The forward values
   /// that gradients use are computed again.
-  Plan(const Program<T>& program, std::span<const Tensor<T>> x, const T* adjoint, std::uint32_t needs);
+  TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, const T* adjoint, std::uint32_t needs);
 
   /// Whether the result depends on an argument in a way that has a gradient.
   bool reaches(std::size_t argument) const { return adjoint_[argument] != none; }
@@ -52,7 +52,7 @@ class Plan {
     return all[static_cast<std::size_t>(i)];
   }
   bool is_instruction(std::size_t place) const {
-    return place >= program_.arguments() && program_.at(place).op != op_count;
+    return place >= formula_.arguments() && formula_.at(place).op != op_count;
   }
   void place_inputs(std::span<const Tensor<T>> x);
   std::int32_t add_slot(const Slot<T>& slot);
@@ -63,7 +63,7 @@ class Plan {
   void call_gradients(std::size_t place, const PoolVector<char>& active);
   void run_tiles(std::size_t start, std::size_t end, std::size_t tile, T* storage, T* sums) const;
 
-  const Program<T>& program_;
+  const Formula<T>& formula_;
   PoolVector<Slot<T>> slots_;  ///< of the places first
   PoolVector<Call<T>> calls_;
   PoolVector<std::int32_t> adjoint_;     ///< by place: the slot of its adjoint
@@ -73,10 +73,10 @@ class Plan {
   std::int32_t registers_ = 0;
 };
 
-/// The rules of a node that ran a program.
+/// The rules of a node that ran a formula.
 template <class T>
-void add_gradients(const Program<T>& program, Gradients<T>& d);
+void add_gradients(const Formula<T>& formula, Gradients<T>& d);
 template <class T>
-void add_tangent(const Program<T>& program, Tangents<T>& t);
+void add_tangent(const Formula<T>& formula, Tangents<T>& t);
 
 }  // namespace xtape::detail

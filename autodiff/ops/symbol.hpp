@@ -1,4 +1,4 @@
-// The symbolic scalar that map() hands to the user's lambda: operations on it write a short program.
+// The symbolic scalar that map() hands to the user's lambda: operations on it write a short formula.
 #pragma once
 #include <concepts>
 #include <type_traits>
@@ -7,7 +7,7 @@ namespace xtape {
 
 namespace detail {
 template <class T>
-class Program;
+class Formula;
 }
 
 /// An element inside map(): stands for a number that is not known yet. All elementwise operations take it,
@@ -17,10 +17,10 @@ class Symbol {
  public:
   using value_type = T;
 
-  /// A number. Not part of a program until an operation uses it together with another symbol.
+  /// A number. Not part of a formula until an operation uses it together with another symbol.
   template <class S>
   requires std::is_arithmetic_v<S> Symbol(S number) : number_(static_cast<T>(number)) {}  // NOLINT
-  Symbol(detail::Program<T>* program, int place) : program_(program), place_(place) {}
+  Symbol(detail::Formula<T>* formula, int place) : formula_(formula), place_(place) {}
 
   /// A symbol has no truth value; the compiler says what to write.
   template <std::same_as<bool> B>
@@ -30,12 +30,12 @@ class Symbol {
     return false;
   }
 
-  detail::Program<T>* program() const { return program_; }
+  detail::Formula<T>* formula() const { return formula_; }
   int place() const { return place_; }
   T number() const { return number_; }
 
  private:
-  detail::Program<T>* program_ = nullptr;  ///< null for a number
+  detail::Formula<T>* formula_ = nullptr;  ///< null for a number
   int place_ = -1;
   T number_ = 0;
 };

@@ -4,6 +4,7 @@
 #include "check_gradients.hpp"
 #include "checkpoint.hpp"
 #include "compare_gradients.hpp"
+#include "compile.hpp"
 #include "convolution.hpp"
 #include "custom.hpp"
 #include "derivatives.hpp"

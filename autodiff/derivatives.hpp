@@ -2,7 +2,6 @@
 // gradients of x itself stay as they are.
 #pragma once
 #include <functional>
-#include <random>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -105,7 +104,7 @@ std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std:
 template <class F, class T>
 Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   const detail::RecordingScope scope(true);
-  const std::mt19937_64 before = random::generator();
+  const detail::RandomPoint before;
   const Tensor<T> leaf = detail::variable(x, options);
   const Tensor<T> y = f(leaf);
   Shape shape = y.shape();
@@ -119,7 +118,7 @@ Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   std::vector<Tensor<T>> lines;
   if (options.mode == Mode::forward || (options.mode == Mode::automatic && x.size() < y.size())) try {
       for (std::size_t i = 0; i < x.size(); ++i) {
-        random::generator() = before;
+        before.rewind();
         lines.push_back(jvp(f, x, unit(x, i), options).second);
       }
       return reshape(stack(lines, static_cast<std::ptrdiff_t>(y.rank())), Dims(shape));

@@ -1,8 +1,10 @@
 // map: a scalar function of the user's as one fused node.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -37,6 +39,11 @@ class Formula {
   std::int32_t place_of(const Symbol<T>& symbol);
   void finish(const Symbol<T>& result) { result_ = place_of(result); }
 
+  bool operator==(const Formula& other) const {
+    return result_ == other.result_ && std::ranges::equal(instructions_, other.instructions_, [](const auto& a, const auto& b) {
+      return std::memcmp(&a, &b, sizeof(a)) == 0;
+    });
+  }
   std::size_t arguments() const { return arguments_; }
   std::size_t places() const { return arguments_ + instructions_.size(); }
   std::size_t result() const { return static_cast<std::size_t>(result_); }

@@ -1,5 +1,6 @@
 // Random numbers: the same seed gives the same bits on every machine with IEEE 754 arithmetic.
 #pragma once
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -29,3 +30,30 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low = 0, std::type
 std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine = generator());
 
 }  // namespace xtape::random
+
+namespace xtape::detail {
+
+/// Where the random numbers of this thread are: a function that is run again from here draws the same.
+class RandomPoint {
+ public:
+  RandomPoint();
+  void rewind() const;
+
+ private:
+  std::unique_ptr<std::mt19937_64> engine_;
+  std::size_t drawn_;  ///< in a trace: of its program
+};
+
+/// The thread's random numbers from an earlier point on, while it lives.
+class RandomAgain {
+ public:
+  explicit RandomAgain(const RandomPoint& then) { then.rewind(); }
+  ~RandomAgain() { now_.rewind(); }
+  RandomAgain(const RandomAgain&) = delete;
+  RandomAgain& operator=(const RandomAgain&) = delete;
+
+ private:
+  RandomPoint now_;
+};
+
+}  // namespace xtape::detail

@@ -18,6 +18,18 @@ XTAPE_THREAD_LOCAL bool recording = true;
 /// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
 XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
 
+/// How many times modules have changed between training and evaluation mode: what they compute may be
+/// another function then.
+inline std::atomic<std::uint64_t> mode_changes{0};
+
+class Trace;
+/// The innermost trace.
+XTAPE_THREAD_LOCAL Trace* tracing = nullptr;
+/// Error where a trace must not see the elements of a value; `what` would read them.
+void require_readable(const Value& value, const char* what);
+/// The same for a value without elements, and where there is no trace any more.
+[[noreturn]] void require_elements(const Value& value);
+
 template <class Inputs>
 Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
              const ValueRef& output, std::size_t op_bytes);

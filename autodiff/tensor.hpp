@@ -164,11 +164,18 @@ class Tensor {
   auto value() const {
     using Adaptor =
         xt::xarray_adaptor<const detail::Elements<T>, xt::layout_type::row_major, std::vector<std::size_t>>;
-    checked();
+    if (detail::tracing) [[unlikely]]
+      detail::require_readable(checked(), "value");
+    data();
     return Adaptor(detail::Elements<T>(handle_.value), shape());
   }
   /// The elements, row-major.
-  const T* data() const { return reinterpret_cast<const T*>(checked().data); }
+  const T* data() const {
+    const detail::Value& value = checked();
+    if (!value.data) [[unlikely]]
+      detail::require_elements(value);
+    return reinterpret_cast<const T*>(value.data);
+  }
   const T* begin() const { return data(); }
   const T* end() const { return data() + size(); }
 

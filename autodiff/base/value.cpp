@@ -13,7 +13,10 @@ ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op) {
   value->data = reinterpret_cast<std::byte*>(value) + value_header_bytes;
   value->size = size;
   value->item_size = static_cast<std::uint32_t>(item_size);
-  return ValueRef(value);
+  ValueRef made(value);
+  if (made_values) [[unlikely]]
+    made_values->push_back(made);
+  return made;
 }
 
 ValueRef make_view(const ValueRef& value, const Shape& shape) {

@@ -6,7 +6,10 @@
 #include <new>
 #include <utility>
 
+#include <vector>
+
 #include "../shape.hpp"
+#include "thread_local.hpp"
 
 namespace xtape::detail {
 
@@ -69,6 +72,9 @@ class ValueRef {
 
   Value* value_ = nullptr;
 };
+
+/// Where not null: takes the values that make_value() makes, for a trace.
+XTAPE_THREAD_LOCAL std::vector<ValueRef>* made_values = nullptr;
 
 /// A value with uninitialised elements of `item_size` bytes. Error, naming `op`, when the size overflows.
 ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op);

@@ -17,12 +17,12 @@ Tensor<T> sum_of_adjoints(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <class T>
-void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x) {
-  const std::size_t new_axes = x.rank() - shape.size();
+void SumTo<T>::compute(Target<T> y, const Tensor<T>& x) const {
+  const std::size_t new_axes = x.rank() - to.size();
   unsigned mask = (1u << new_axes) - 1u;
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    if (shape[i] == 1) mask |= 1u << (i + new_axes);
-  if (!y.accumulate) std::fill_n(y.data, element_count(shape, "sum"), T(0));
+  for (std::size_t i = 0; i < to.size(); ++i)
+    if (to[i] == 1) mask |= 1u << (i + new_axes);
+  if (!y.accumulate) std::fill_n(y.data, y.size, T(0));
   add_sum(y.data, x.data(), x.shape(), mask);
 }
 
@@ -54,7 +54,7 @@ Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
 
 #define XTAPE_INSTANTIATE(T)                                              \
   template Tensor<T> sum_of_adjoints(const Tensor<T>&, const Tensor<T>&); \
-  template void sum_to_shape(Target<T>, const Shape&, const Tensor<T>&);  \
+  template void SumTo<T>::compute(Target<T>, const Tensor<T>&) const;     \
   template Tensor<T> sum_to_shape(const Tensor<T>&, const Shape&);        \
   template Tensor<T> widened(const Tensor<T>&, const Shape&);             \
   template Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>&);

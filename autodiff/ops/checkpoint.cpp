@@ -1,8 +1,6 @@
 // A node that runs its function again in the backward pass, and continues the pass through what that records.
 #include "../checkpoint.hpp"
 
-#include <memory>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -13,28 +11,16 @@
 namespace xtape::detail {
 namespace {
 
-/// The thread's generator as it was, while it lives.
-class GeneratorAt {
- public:
-  explicit GeneratorAt(const std::mt19937_64& then) : now_(std::exchange(random::generator(), then)) {}
-  ~GeneratorAt() { random::generator() = now_; }
-  GeneratorAt(const GeneratorAt&) = delete;
-  GeneratorAt& operator=(const GeneratorAt&) = delete;
-
- private:
-  std::mt19937_64 now_;
-};
-
 template <class T>
 struct Checkpoint {
   Function<T> f;
-  std::vector<Kept> captured;               ///< what f used besides its arguments
-  std::unique_ptr<std::mt19937_64> random;  ///< as it was before f ran
+  std::vector<Kept> captured;  ///< what f used besides its arguments
+  RandomPoint random;          ///< as it was before f ran
 
   static constexpr const char* name = "checkpoint";
 
   void tangent(Tangents<T>& t) const {
-    const GeneratorAt then(*random);
+    const RandomAgain then(random);
     t.replay([&](const std::vector<Tensor<T>>& x) { return f(x); });
   }
   void backward(Gradients<T>& d) const {
@@ -44,7 +30,7 @@ struct Checkpoint {
                               " that the function captured was assigned since: assign after backward()");
     std::vector<Tensor<T>> x;
     for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-    const GeneratorAt then(*random);
+    const RandomAgain then(random);
     replay_through<T>(name, d, [&] { return f(std::exchange(x, {})); });
   }
 };
@@ -62,7 +48,7 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
     one.shape();  // an empty tensor is an error here already
     inputs.push_back(&one.handle());
   }
-  Checkpoint<T> op{std::move(f), {}, std::make_unique<std::mt19937_64>(random::generator())};
+  Checkpoint<T> op{std::move(f), {}, {}};
 
   Tensor<T> y;
   {

@@ -106,6 +106,7 @@ struct Conv2dImageGradient {
   static constexpr bool accumulates = true;
   Windows windows;
   static constexpr const char* name = "conv2d_image_gradient";
+  bool operator==(const Conv2dImageGradient&) const = default;
 
   Shape shape(const Shape& g, const Shape&) const {
     return {g[0], windows.channels, windows.y.in, windows.x.in};
@@ -135,6 +136,7 @@ struct Conv2dWeightGradient {
   static constexpr bool accumulates = true;
   Windows windows;
   static constexpr const char* name = "conv2d_weight_gradient";
+  bool operator==(const Conv2dWeightGradient&) const = default;
 
   Shape shape(const Shape& g, const Shape&) const {
     return {g[1], windows.channels, windows.y.kernel, windows.x.kernel};
@@ -164,6 +166,7 @@ template <class T>
 struct Conv2d {
   Windows windows;
   static constexpr const char* name = "conv2d";
+  bool operator==(const Conv2d&) const = default;
 
   Shape shape(const Shape& x, const Shape& w, const auto&...) const {
     return {x[0], w[0], windows.y.out, windows.x.out};

@@ -1,6 +1,7 @@
 // The cross-entropy of a softmax and class labels, as one operation.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -23,6 +24,10 @@ struct Labels {
   explicit Labels(const Indices& labels)
       : numbers(make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy")) {
     std::ranges::copy(labels.values(), reinterpret_cast<std::ptrdiff_t*>(numbers->data));
+  }
+  bool operator==(const Labels& other) const {
+    return numbers->shape == other.numbers->shape &&
+           std::memcmp(numbers->data, other.numbers->data, numbers->bytes()) == 0;
   }
   std::size_t operator[](std::size_t i) const {
     return static_cast<std::size_t>(numbers->elements<std::ptrdiff_t>()[i]);
@@ -51,6 +56,7 @@ struct SoftmaxCrossEntropyGradient {
   static constexpr bool accumulates = true;
   Labels labels;
   static constexpr const char* name = "cross_entropy_gradient";
+  bool operator==(const SoftmaxCrossEntropyGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& z, const Shape&) const { return z; }
   void compute(Target<T> dz, const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>& totals) const {
@@ -102,6 +108,7 @@ template <class T>
 struct SoftmaxCrossEntropy {
   Labels labels;
   static constexpr const char* name = "cross_entropy";
+  bool operator==(const SoftmaxCrossEntropy&) const = default;
 
   Shape shape(const Shape& z, const Shape&) const { return {z[0]}; }
   void compute(Target<T> y, const Tensor<T>& z, const Tensor<T>& totals) const {

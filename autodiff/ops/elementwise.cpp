@@ -44,11 +44,12 @@ void run_kernel(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& number
 /// output those that it uses, in this order.
 template <class T>
 struct ElementwiseGradient {
-  static constexpr bool accumulates = true;
+  static constexpr bool accumulates = true, is_elementwise = true;
   const ElementwiseInfo<T>* info;
   std::size_t i;
   std::array<T, 2> numbers{};
   T divisor = 1;  ///< of an adjoint that is one number
+  bool operator==(const ElementwiseGradient&) const = default;
 
   const char* name() const { return info->gradient_name; }
   Shape shape(const auto&... in) const { return broadcast_all(name(), in...); }
@@ -110,8 +111,10 @@ void with_gradient(const D& d, const ElementwiseGradient<T>& gradient, const F& 
 /// An elementwise operation, with the numbers that it carries, such as a slope.
 template <class T>
 struct Elementwise {
+  static constexpr bool is_elementwise = true;
   const ElementwiseInfo<T>* info;
   std::array<T, 2> numbers{};
+  bool operator==(const Elementwise&) const = default;
 
   const char* name() const { return info->name; }
   Shape shape(const auto&... x) const { return broadcast_all(name(), x...); }
@@ -164,6 +167,7 @@ template <class T>
 struct ElementwiseSum {
   const ElementwiseInfo<T>* info;
   T divisor;
+  bool operator==(const ElementwiseSum&) const = default;
 
   const char* name() const { return info->name; }
   Shape shape(const Shape&, const Shape&) const { return {}; }
@@ -202,6 +206,11 @@ struct ElementwiseSum {
 template <class From, class To>
 struct AsType {
   static constexpr const char* name = "astype";
+  using Inputs = std::tuple<Tensor<From>>;
+  Shape shape(const Shape& x) const { return x; }
+  void compute(Target<To> y, const Tensor<From>& x) const {
+    std::transform(x.begin(), x.end(), y.data, [](From one) { return static_cast<To>(one); });
+  }
   void tangent(Tangents<To>& t) const { t.add(t.template of_type<From>(0).template astype<To>()); }
   void backward(Gradients<To>& d) const {
     d.template of_type<From>().add(0, d.adjoint.template astype<From>());
@@ -283,11 +292,7 @@ Tensor<U> Tensor<T>::astype() const {
     return detail::recording ? *this : detach();
   } else {
     using Op = detail::AsType<T, U>;
-    return detail::perform<U>(Op{}, std::array{&handle_}, [&](const Op&) {
-      Tensor<U> y = Tensor<U>::uninitialized(shape(), Op::name);
-      std::transform(begin(), end(), y.mutable_data(), [](T x) { return static_cast<U>(x); });
-      return y;
-    });
+    return detail::perform_here<U>(Op{}, std::array{&handle_}, shape());
   }
 }
 

@@ -40,6 +40,9 @@ struct GatherBlocks {
   Shape to;
   Offsets offsets;
   std::size_t block;
+  bool operator==(const GatherBlocks& other) const {
+    return name == other.name && to == other.to && *offsets == *other.offsets && block == other.block;
+  }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -65,6 +68,9 @@ struct ScatterBlocks {
   Shape from;
   Offsets offsets;
   std::size_t block;
+  bool operator==(const ScatterBlocks& other) const {
+    return name == other.name && to == other.to && from == other.from && *offsets == *other.offsets && block == other.block;
+  }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {

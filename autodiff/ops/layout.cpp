@@ -156,7 +156,7 @@ Tensor<T> detail::concatenate(std::span<const Tensor<T>> tensors, std::ptrdiff_t
     shape[axis] += x.shape()[axis];
     *size++ = x.shape()[axis];
   }
-  return perform<T>(std::move(op), Handles<T>(tensors), [&](const Concatenate<T>& same) {
+  return perform<T>(std::move(op), Handles<T>(tensors), shape, [&](const Concatenate<T>& same) {
     Tensor<T> y = Tensor<T>::uninitialized(shape, same.name);
     same.compute(Target<T>{y.mutable_data(), y.size()}, tensors);
     return y;

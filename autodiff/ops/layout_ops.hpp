@@ -21,6 +21,7 @@ struct Strided {
   Shape to;
   std::ptrdiff_t offset;
   Dims strides;
+  bool operator==(const Strided&) const = default;
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -41,6 +42,7 @@ struct ScatterStrided {
   Shape from;
   std::ptrdiff_t offset;
   Dims strides;
+  bool operator==(const ScatterStrided&) const = default;
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -60,6 +62,7 @@ struct Transpose {
   static constexpr bool accumulates = true;
   Axes permutation;
   static constexpr const char* name = "transpose";
+  bool operator==(const Transpose&) const = default;
 
   Shape shape(const Shape& x) const {
     Shape result;
@@ -86,6 +89,7 @@ struct BroadcastTo {
   static constexpr bool accumulates = true;
   Shape to;
   static constexpr const char* name = "broadcast_to";
+  bool operator==(const BroadcastTo&) const = default;
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -95,10 +99,17 @@ struct BroadcastTo {
   void backward(Gradients<T>& d) const { d.add(0, d.adjoint); }
 };
 
+template <class T>
+Tensor<T> view(const Tensor<T>& x, const Shape& shape);
+
 /// A view: shares the elements.
 template <class T>
 struct Reshape {
   static constexpr const char* name = "reshape";
+  static constexpr bool is_view = true;
+  static Tensor<T> again(std::span<const Handle* const> x, const Shape& shape) {
+    return view(Tensor<T>(Handle(*x[0])), shape);
+  }
   void tangent(Tangents<T>& t) const { t.add(reshape(t.of(0), Dims(t.output().shape()))); }
   void backward(Gradients<T>& d) const { d.add(0, reshape(d.adjoint, Dims(d.shape(0)))); }
 };
@@ -106,7 +117,7 @@ struct Reshape {
 /// The elements of x under another shape of as many, or the same.
 template <class T>
 Tensor<T> view(const Tensor<T>& x, const Shape& shape) {
-  return perform<T>(Reshape<T>{}, std::array{&x.handle()}, [&](const Reshape<T>&) {
+  return perform<T>(Reshape<T>{}, std::array{&x.handle()}, shape, [&](const Reshape<T>&) {
     return Tensor<T>(Handle{make_view(x.handle().value, shape), {}});
   });
 }
@@ -132,6 +143,9 @@ struct Concatenate {
   std::size_t axis;
   ValueRef block;  ///< of sizes()
   static constexpr const char* name = "concatenate";
+  bool operator==(const Concatenate& other) const {
+    return axis == other.axis && std::ranges::equal(sizes(), other.sizes());
+  }
 
   /// Of the inputs along the axis.
   std::span<std::size_t> sizes() const { return {reinterpret_cast<std::size_t*>(block->data), block->size}; }
@@ -169,6 +183,7 @@ struct Triangle {
   const char* name;
   std::ptrdiff_t k;
   bool lower;
+  bool operator==(const Triangle&) const = default;
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

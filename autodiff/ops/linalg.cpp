@@ -22,6 +22,7 @@ struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
   static constexpr const char* name = "matmul";
+  bool operator==(const MatMul&) const = default;
 
   Shape shape(const Shape& a, const Shape& b) const {
     if (a.size() == 2 && b.size() == 2) {

@@ -92,15 +92,98 @@ Tensor<T> run_on_tensors(const Formula<T>& formula, std::vector<Tensor<T>> at) {
   return at[formula.result()];
 }
 
+/// What all arguments broadcast to.
+template <class T>
+Shape common_shape(std::span<const Tensor<T>> x) {
+  Shape shape = x.front().shape();
+  for (const Tensor<T>& one : x) shape = broadcast(shape, one.shape(), "map");
+  return shape;
+}
+
 template <class T>
 struct Map {
   Formula<T> formula;
   static constexpr const char* name = "map";
+  bool operator==(const Map& other) const { return formula == other.formula; }
+
+  void compute(Target<T> y, std::span<const Tensor<T>> x) const {
+    const Shape shape = common_shape<T>(x);
+    PoolVector<Tensor<T>> wide;
+    for (const Tensor<T>& one : x) wide.push_back(argument(one.detach(), shape));
+    TilePlan<T>(formula, wide, y.data).run(y.size, {});
+  }
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
   void tangent(Tangents<T>& t) const { add_tangent(formula, t); }
   void backward(Gradients<T>& d) const { add_gradients(formula, d); }
 };
+
+}  // namespace
+
+namespace {
+
+/// The gradient of argument i alone, from the adjoint and the arguments: a step of a program. Of the result's
+/// shape, or one number.
+template <class T>
+struct MapGradient {
+  static constexpr bool accumulates = true;
+  Formula<T> formula;
+  std::size_t i;
+  std::uint32_t needs;  ///< all arguments with a gradient: the tiles, and so the sums, are those for all
+  static constexpr const char* name = "map_gradient";
+  bool operator==(const MapGradient& other) const {
+    return i == other.i && needs == other.needs && formula == other.formula;
+  }
+
+  void compute(Target<T> y, std::span<const Tensor<T>> in) const {
+    const Tensor<T>& g = in.front();
+    PoolVector<Tensor<T>> x;
+    for (const Tensor<T>& one : in.subspan(1)) x.push_back(argument(one, g.shape()));
+    TilePlan<T> plan(formula, x, g.data(), needs);
+    PoolVector<T> sums(x.size(), T(0));
+    Tensor<T> others;
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      if (!(needs >> k & 1u) || !plan.reaches(k) || x[k].size() == 1) continue;
+      if (k != i && !others.defined()) others = Tensor<T>::uninitialized(g.shape(), name);
+      plan.set_target(k, k == i ? y.data : others.mutable_data(), k == i && y.accumulate);
+    }
+    plan.run(g.size(), sums);
+    if (x[i].size() == 1) *y.data = sums[i];
+  }
+};
+
+/// Whether the result depends on an argument in a way that has a gradient.
+template <class T>
+bool reaches(const Formula<T>& formula, std::size_t argument) {
+  std::vector<char> active(formula.places(), false);
+  active[argument] = true;
+  for (std::size_t k = formula.arguments(); k < formula.places(); ++k)
+    for (std::size_t a = 0; a < formula.at(k).operand_count; ++a)
+      active[k] |= kernels<T>().gradient[formula.at(k).op][a] &&
+                   active[static_cast<std::size_t>(formula.at(k).operands[a])];
+  return active[formula.result()];
+}
+
+/// What the trace of a rule of map adds: the same sums in the same order.
+template <class T>
+void trace_gradients(const Formula<T>& formula, Gradients<T>& d) {
+  const Shape shape = d.adjoint.shape();
+  std::vector<Tensor<T>> x{d.adjoint};
+  for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.input(i));
+  std::uint32_t needs = 0;
+  for (std::size_t i = 0; i < d.input_count(); ++i)
+    if (d.needs(i)) needs |= 1u << i;
+  bool direct = true;
+  for (std::size_t i = 0; i < d.input_count(); ++i) {
+    if (!d.needs(i) || !reaches(formula, i)) continue;
+    const MapGradient<T> gradient{formula, i, needs};
+    const bool one = x[i + 1].size() == 1;
+    if (!one && d.has_shape(i, shape) && std::exchange(direct, false))
+      d.add_list(i, gradient, x);
+    else
+      d.add(i, perform_here<T>(gradient, Handles<T>(x), one ? d.shape(i) : shape));
+  }
+}
 
 }  // namespace
 
@@ -115,6 +198,7 @@ void add_gradients(const Formula<T>& formula, Gradients<T>& d) {
     replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(formula, std::move(x)), shape); });
     return;
   }
+  if (tracing) return trace_gradients(formula, d);
   PoolVector<Tensor<T>> x;
   x.reserve(count);
   std::uint32_t needs = 0;
@@ -164,13 +248,10 @@ XTAPE_INSTANTIATE(double)
 
 template <class T>
 Tensor<T> run_formula(Formula<T> formula, std::span<const Tensor<T>> x) {
-  Shape shape = x.front().shape();
-  for (const Tensor<T>& one : x) shape = broadcast(shape, one.shape(), "map");
-  PoolVector<Tensor<T>> wide;
-  for (const Tensor<T>& one : x) wide.push_back(argument(one.detach(), shape));
-  return perform<T>(Map<T>{std::move(formula)}, Handles<T>(x), [&](const Map<T>& map) {
+  const Shape shape = common_shape<T>(x);
+  return perform<T>(Map<T>{std::move(formula)}, Handles<T>(x), shape, [&](const Map<T>& map) {
     Tensor<T> y = make_result<T>(shape, map.name, x.front());
-    TilePlan<T>(map.formula, wide, y.mutable_data()).run(y.size(), {});
+    map.compute(Target<T>{y.mutable_data(), y.size()}, x);
     return y;
   });
 }

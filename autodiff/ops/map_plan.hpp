@@ -40,7 +40,7 @@ class TilePlan {
 
   /// Whether the result depends on an argument in a way that has a gradient.
   bool reaches(std::size_t argument) const { return adjoint_[argument] != none; }
-  /// Where the adjoint of an argument of the full shape is written, or added; null leaves it out.
+  /// Where the adjoint of an argument of the full shape is written, or added.
   void set_target(std::size_t argument, T* data, bool accumulate);
   /// Runs all tiles of `size` elements; leaves the sums of adjoints for arguments of one element.
   void run(std::size_t size, std::span<T> sums) const;

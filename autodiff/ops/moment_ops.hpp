@@ -15,6 +15,7 @@ struct Mean {
   bool keepdims;
   T count;
   static constexpr const char* name = "mean";
+  bool operator==(const Mean&) const = default;
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -33,6 +34,7 @@ struct AxisMoments {
   unsigned mask;
   T epsilon = 0;
   static constexpr const char* name = "moments";
+  bool operator==(const AxisMoments&) const = default;
 
   Shape shape(const Shape& x) const {
     Shape result{1, 4, 1};
@@ -87,6 +89,7 @@ struct VarianceGradient {
   bool keepdims;
   T divisor;
   static constexpr const char* name = "var_gradient";
+  bool operator==(const VarianceGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
@@ -130,6 +133,7 @@ struct Variance {
   bool keepdims;
   T divisor;
   static constexpr const char* name = "var";
+  bool operator==(const Variance&) const = default;
 
   Shape shape(const Shape& x, const Shape&) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& moments) const {

@@ -35,6 +35,7 @@ template <class T, bool batch>
 struct NormalizedSums {
   T epsilon;
   static constexpr const char* name = batch ? "batch_norm_sums" : "layer_norm_sums";
+  bool operator==(const NormalizedSums&) const = default;
 
   Shape shape(const Shape& g, const Shape&, const Shape&) const { return {2, g[1]}; }
   void compute(Target<T> y, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
@@ -64,10 +65,11 @@ struct NormalizeGradient {
   static constexpr bool accumulates = true;
   T epsilon;
   static constexpr const char* name = batch ? "batch_norm_gradient" : "layer_norm_gradient";
+  bool operator==(const NormalizeGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const auto&...) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& gamma,
-               const Tensor<T>& moments, const auto&... sums) const {
+               const Tensor<T>& moments, const auto&... sums) const requires(sizeof...(sums) == (batch ? 1 : 0)) {
     const std::size_t N = x.shape()[0], F = x.shape()[1];
     if constexpr (batch)
       kernels<T>().normalize_columns_gradient(dx.data, dx.accumulate, g.data(), x.data(), gamma.data(),
@@ -91,6 +93,7 @@ template <class T, bool batch>
 struct Normalize {
   T epsilon;
   static constexpr const char* name = batch ? "batch_norm" : "layer_norm";
+  bool operator==(const Normalize&) const = default;
 
   Shape shape(const Shape& x, const Shape&, const Shape&, const Shape&) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,

@@ -42,6 +42,7 @@ struct MaxPool2dGradient {
   static constexpr bool accumulates = true;
   Windows windows;
   static constexpr const char* name = "max_pool2d_gradient";
+  bool operator==(const MaxPool2dGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   /// Plane by plane as columns, where the gradient of max along the first axis has its kernel.
@@ -89,6 +90,7 @@ struct MaxPool2d {
   Windows windows;
   static constexpr T lowest = -std::numeric_limits<T>::infinity();
   static constexpr const char* name = "max_pool2d";
+  bool operator==(const MaxPool2d&) const = default;
 
   Shape shape(const Shape& x) const { return {x[0], x[1], windows.y.out, windows.x.out}; }
   void compute(Target<T> y, const Tensor<T>& x) const {

@@ -2,8 +2,10 @@
 #include "../random.hpp"
 
 #include "../base/text.hpp"
+#include "../tape/op.hpp"
 
 #include <cmath>
+#include <memory>
 #include <mutex>
 #include <numbers>
 #include <numeric>
@@ -64,9 +66,65 @@ std::mt19937_64 next_stream() {
 
 }  // namespace
 
-std::mt19937_64& generator() {
+namespace {
+
+std::mt19937_64& engine_of_thread() {
   thread_local std::mt19937_64 engine = next_stream();
   return engine;
+}
+
+template <class T>
+struct Normal {
+  T mean, sd;
+  static constexpr const char* name = "random::normal";
+  static constexpr bool is_random = true;
+  bool operator==(const Normal&) const = default;
+
+  void compute(detail::Target<T> y) const {
+    std::mt19937_64& engine = engine_of_thread();
+    for (std::size_t i = 0; i < y.size; i += 2) {
+      const double radius = std::sqrt(-2 * logarithm(1 - unit(engine)));
+      const auto [cosine, sine] = on_circle(unit(engine));
+      y.data[i] = mean + sd * static_cast<T>(radius * cosine);
+      if (i + 1 < y.size) y.data[i + 1] = mean + sd * static_cast<T>(radius * sine);
+    }
+  }
+};
+
+template <class T>
+struct Uniform {
+  T low, high;
+  static constexpr const char* name = "random::uniform";
+  static constexpr bool is_random = true;
+  bool operator==(const Uniform&) const = default;
+
+  void compute(detail::Target<T> y) const {
+    std::mt19937_64& engine = engine_of_thread();
+    for (std::size_t i = 0; i < y.size; ++i) {
+      const T r = low + (high - low) * static_cast<T>(unit(engine));
+      y.data[i] = r < high ? r : low;  // rounding to float may reach the upper end
+    }
+  }
+};
+
+template <class T, class Op>
+Tensor<T> draw(const Op& op, const Shape& shape) {
+  using namespace detail;
+  if (tracing)
+    return Tensor<T>(
+        Handle{tracing->add_random(operation<T, Op>, std::make_shared<const Op>(op), shape, sizeof(T)), {}});
+  Tensor<T> x = Tensor<T>::uninitialized(shape, op.name);
+  op.compute({x.mutable_data(), x.size()});
+  return x;
+}
+
+}  // namespace
+
+std::mt19937_64& generator() {
+  if (detail::tracing)
+    throw Error("random::generator",
+                "the function is traced, and its program draws by random::normal() and random::uniform() alone");
+  return engine_of_thread();
 }
 
 void seed(std::uint64_t n) {
@@ -82,16 +140,7 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
   if (!(sd >= 0))
     throw Error("random::normal", "the standard deviation " +
                                       xtape::detail::number_text(static_cast<double>(sd)) + " is negative");
-  Tensor<T> x = Tensor<T>::uninitialized(shape, "random::normal");
-  std::mt19937_64& engine = generator();
-  T* to = x.mutable_data();
-  for (std::size_t i = 0; i < x.size(); i += 2) {
-    const double radius = std::sqrt(-2 * logarithm(1 - unit(engine)));
-    const auto [cosine, sine] = on_circle(unit(engine));
-    to[i] = mean + sd * static_cast<T>(radius * cosine);
-    if (i + 1 < x.size()) to[i + 1] = mean + sd * static_cast<T>(radius * sine);
-  }
-  return x;
+  return draw<T>(Normal<T>{mean, sd}, shape);
 }
 
 template <class T>
@@ -100,13 +149,7 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_ide
     throw Error("random::uniform", "low " + xtape::detail::number_text(static_cast<double>(low)) +
                                        " is above high " +
                                        xtape::detail::number_text(static_cast<double>(high)));
-  Tensor<T> x = Tensor<T>::uninitialized(shape, "random::uniform");
-  std::mt19937_64& engine = generator();
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const T r = low + (high - low) * static_cast<T>(unit(engine));
-    x.mutable_data()[i] = r < high ? r : low;  // rounding to float may reach the upper end
-  }
-  return x;
+  return draw<T>(Uniform<T>{low, high}, shape);
 }
 
 std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine) {
@@ -125,3 +168,18 @@ template Tensor<float> uniform<float>(const Shape&, float, float);
 template Tensor<double> uniform<double>(const Shape&, double, double);
 
 }  // namespace xtape::random
+
+namespace xtape::detail {
+
+RandomPoint::RandomPoint()
+    : engine_(tracing ? nullptr : std::make_unique<std::mt19937_64>(random::generator())),
+      drawn_(tracing ? tracing->drawn : 0) {}
+
+void RandomPoint::rewind() const {
+  if (tracing)
+    tracing->drawn = drawn_;
+  else
+    random::generator() = *engine_;
+}
+
+}  // namespace xtape::detail

@@ -65,6 +65,7 @@ struct Sum {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "sum";
+  bool operator==(const Sum&) const = default;
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -83,6 +84,7 @@ struct Expand {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "expand";
+  bool operator==(const Expand&) const = default;
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -109,6 +111,7 @@ struct ExtremeGradient {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "extreme_gradient";
+  bool operator==(const ExtremeGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -134,6 +137,7 @@ struct Extreme {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = largest ? "max" : "min";
+  bool operator==(const Extreme&) const = default;
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -173,6 +177,7 @@ struct NormGradient {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "norm_gradient";
+  bool operator==(const NormGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -208,6 +213,7 @@ struct Norm {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "norm";
+  bool operator==(const Norm&) const = default;
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -245,6 +251,7 @@ struct SquaredNorm {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "squared_norm";
+  bool operator==(const SquaredNorm&) const = default;
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -265,6 +272,7 @@ struct CumulativeSum {
   std::size_t axis;
   bool reverse;
   static constexpr const char* name = "cumsum";
+  bool operator==(const CumulativeSum&) const = default;
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

@@ -12,6 +12,7 @@ struct LogSumExpGradient {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "logsumexp_gradient";
+  bool operator==(const LogSumExpGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -58,6 +59,7 @@ struct LogSumExp {
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "logsumexp";
+  bool operator==(const LogSumExp&) const = default;
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -87,6 +89,7 @@ struct SoftmaxGradient {
   static constexpr bool accumulates = true;
   std::size_t axis;
   static constexpr const char* name = "softmax_gradient";
+  bool operator==(const SoftmaxGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
@@ -116,6 +119,7 @@ template <class T>
 struct Softmax {
   std::size_t axis;
   static constexpr const char* name = "softmax";
+  bool operator==(const Softmax&) const = default;
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -134,6 +138,7 @@ struct LogSoftmaxGradient {
   static constexpr bool accumulates = true;
   std::size_t axis;
   static constexpr const char* name = "log_softmax_gradient";
+  bool operator==(const LogSoftmaxGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
@@ -159,6 +164,7 @@ template <class T>
 struct LogSoftmax {
   std::size_t axis;
   static constexpr const char* name = "log_softmax";
+  bool operator==(const LogSoftmax&) const = default;
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

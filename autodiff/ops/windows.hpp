@@ -13,6 +13,7 @@ namespace xtape::detail {
 /// One axis: output o sees the elements o·stride + k − padding, k < kernel, of which `in` exist.
 struct WindowAxis {
   std::size_t in, kernel, stride, padding, out;
+  bool operator==(const WindowAxis&) const = default;
 
   /// Only the places first_place() <= k < last_place() of a window are ever within the image.
   std::size_t first_place() const { return padding - std::min(padding, (out - 1) * stride); }
@@ -30,6 +31,7 @@ struct WindowAxis {
 struct Windows {
   std::size_t channels;
   WindowAxis y, x;
+  bool operator==(const Windows&) const = default;
 
   std::size_t plane() const { return y.in * x.in; }           ///< H·W
   std::size_t outputs() const { return y.out * x.out; }       ///< Ho·Wo
@@ -114,6 +116,9 @@ template <class T>
 struct Unfold {
   Windows windows;
   T outside = 0;
+  bool operator==(const Unfold& other) const {
+    return windows == other.windows && (outside == other.outside || (outside != outside && other.outside != other.outside));
+  }
   static constexpr const char* name = "unfold";
 
   Shape shape(const Shape& x) const {
@@ -136,6 +141,7 @@ struct Fold {
   static constexpr bool accumulates = true;
   Windows windows;
   static constexpr const char* name = "fold";
+  bool operator==(const Fold&) const = default;
 
   Shape shape(const Shape& columns) const {
     return {columns[0], windows.channels, windows.y.in, windows.x.in};

@@ -17,11 +17,20 @@ struct Target {
 template <class T>
 Tensor<T> sum_of_adjoints(const Tensor<T>& a, const Tensor<T>& b);
 
-/// Sums `x` over the axes along which `shape` was widened by broadcasting: into `y`, or added to it.
+/// Sums `x` over the axes along which the shape `to` was widened by broadcasting, for passes that are not
+/// recorded.
 template <class T>
-void sum_to_shape(Target<T> y, const Shape& shape, const Tensor<T>& x);
+struct SumTo {
+  static constexpr bool accumulates = true;
+  Shape to;
+  static constexpr const char* name = "sum_to";
+  bool operator==(const SumTo&) const = default;
 
-/// The same as a recorded operation.
+  Shape shape(const Shape&) const { return to; }
+  void compute(Target<T> y, const Tensor<T>& x) const;
+};
+
+/// The same as recorded operations.
 template <class T>
 Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape);
 

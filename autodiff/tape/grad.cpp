@@ -41,7 +41,7 @@ Tensor<T> seed_for(const char* op, const Tensor<T>& output, const BackwardOption
 /// A gradient that shares its elements with nothing else.
 template <class T>
 detail::Handle own(detail::Handle handle) {
-  if (handle.node || handle.value.unique()) return handle;
+  if (handle.node || is_abstract(*handle.value.get()) || handle.value.unique()) return handle;
   Tensor<T> copy = Tensor<T>::uninitialized(handle.value->shape, "backward");
   const T* from = handle.value->elements<T>();
   T* const to = copy.mutable_data();
@@ -55,6 +55,9 @@ detail::Handle own(detail::Handle handle) {
 
 template <class T>
 void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+  if (detail::tracing)
+    throw Error("backward", "the function is traced, and a gradient that is left in the parameters is not its "
+                            "result: take value_and_grad(), or grad() within it");
   const Tensor<T> seed = seed_for("backward", *this, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
   pass.replay(*handle_.node.get(), seed.handle());

@@ -73,12 +73,24 @@ constexpr unsigned bit_count(unsigned mask) {
 
 /// What the engine does with one kind of recorded operation.
 struct Operation {
-  void (*backward)(Node&, Pass&, Handle&& adjoint);  ///< passes the adjoint of a node on to its inputs
-  void (*destroy)(void* op);                         ///< null when there is nothing to destroy
+  /// Passes the adjoint of a node on to its inputs. Null where there is no gradient.
+  void (*backward)(Node&, Pass&, Handle&& adjoint);
+  void (*destroy)(void* op);  ///< null when there is nothing to destroy
   /// The tangent of the result y from those of the inputs, null for 0; empty for 0. Null where there is no
   /// forward mode.
   Handle (*tangent)(const void* op, ForwardPass&, const Handle& y, std::span<const Handle* const> inputs,
                     std::span<const Handle* const> tangents);
+  const char* (*name)(const void* op);
+
+  // As a step of a program; null where the operation is never one.
+  /// Computes y, or adds to it.
+  void (*run)(const void* op, const Value& y, bool accumulate, std::span<Value* const> inputs);
+  /// Performs the operation anew, with a result of this shape: it is recorded, traced and watched.
+  Handle (*again)(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+  bool (*equal)(const void* op, const void* other);
+  bool is_view = false;    ///< the result shares the elements of the input
+  bool is_random = false;  ///< draws from the generator
+  bool is_elementwise = false;  ///< the result may be written over an operand of as many elements
 };
 
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs

@@ -9,20 +9,25 @@
 //     static constexpr unsigned keeps(unsigned i);                 // what the gradient of input i needs
 //     void backward(Gradients<T>& d) const;                        // d.add(i, …) for each input
 //     void tangent(Tangents<T>& t) const;                          // t.add(…); or is_linear: tangents.hpp
+//     bool operator==(const Op&) const = default;                  // where it holds anything
 //   };
 //
-// Without backward() the result is a constant.
+// Without backward() the result is a constant. With compute(y, std::span<const Tensor<T>> x) it takes any
+// number of inputs.
 #pragma once
 #include <algorithm>
 #include <array>
 #include <new>
 #include <span>
+#include <tuple>
 #include <type_traits>
 
 #include "../base/make_like.hpp"
+#include "../base/pool_vector.hpp"
 #include "adjoint_sums.hpp"
 #include "backward.hpp"
 #include "observer.hpp"
+#include "trace.hpp"
 
 namespace xtape::detail {
 
@@ -32,6 +37,9 @@ constexpr unsigned keep_input(unsigned i) { return 1u << i; }
 
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
+/// The same for inputs as pointers to handles, and a result of this shape.
+template <class T, class Op, class Inputs>
+Tensor<T> perform_here(const Op& op, const Inputs& inputs, const Shape& shape);
 
 /// The name of an operation, which may depend on what it holds.
 template <class Op>
@@ -46,8 +54,10 @@ const char* name_of(const Op& op) {
 template <class T>
 using Wider = std::conditional_t<sizeof(T) == sizeof(float), double, long double>;
 
+/// Whether an element is this number, as far as is known.
 template <class T>
 bool contains(const Tensor<T>& x, std::type_identity_t<T> number) {
+  if (is_abstract(*x.handle().value.get())) return true;  // it may
   return std::find(x.data(), x.data() + x.size(), number) != x.data() + x.size();
 }
 
@@ -55,12 +65,90 @@ bool contains(const Tensor<T>& x, std::type_identity_t<T> number) {
 template <class T>
 class Borrowed : public Tensor<T> {
  public:
-  Borrowed(const ValueRef& value, Node* node)
-      : Tensor<T>(Handle{ValueRef(value.get()), NodeRef::share(node)}) {}
+  Borrowed(Value* value, Node* node) : Tensor<T>(Handle{ValueRef(value), NodeRef::share(node)}) {}
   Borrowed(const Borrowed&) = delete;  // and returned as const, so that nothing is moved out of it
   Borrowed& operator=(const Borrowed&) = delete;
   ~Borrowed() { std::move(*this).Tensor<T>::release().value.release(); }
 };
+
+template <class T>
+class Gradients;
+template <class T>
+class Tangents;
+template <class T, class Op>
+Handle tangent_of(const void* op, ForwardPass& pass, const Handle& y, std::span<const Handle* const> inputs,
+                  std::span<const Handle* const> tangents);
+template <class T, class Op>
+inline constexpr bool has_tangent = requires {
+  Op::is_linear;
+}
+|| requires { Op::is_bilinear; }
+|| requires(const Op& op, Tangents<T>& t) { op.tangent(t); };
+template <class T, class Op>
+inline constexpr bool has_backward = requires(const Op& op, Gradients<T>& d) { op.backward(d); };
+/// The type of input i of an operation: Tensor<T>, unless it has a list of its own.
+template <class T, class Op, std::size_t i>
+auto input_type() {
+  if constexpr (!requires { typename Op::Inputs; })
+    return std::type_identity<Tensor<T>>();
+  else if constexpr (i < std::tuple_size_v<typename Op::Inputs>)
+    return std::type_identity<std::tuple_element_t<i, typename Op::Inputs>>();
+  else
+    return std::type_identity<void*>();
+}
+template <class T, class Op, std::size_t i>
+using InputType = typename decltype(input_type<T, Op, i>())::type;
+
+/// Whether an operation computes from n inputs, or from a list of them.
+template <class T, class Op, std::size_t n>
+inline constexpr bool takes = []<std::size_t... i>(std::index_sequence<i...>) {
+  return requires(const Op& op, Target<T> y, const InputType<T, Op, i>&... x) { op.compute(y, x...); };
+}(std::make_index_sequence<n>());
+template <class T, class Op>
+inline constexpr bool takes_list =
+    !takes<T, Op, 1> && requires(const Op& op, Target<T> y, std::span<const Tensor<T>> x) { op.compute(y, x); };
+/// Whether it can be a step of a program: what it computes does not come from the caller.
+template <class T, class Op>
+inline constexpr bool is_step = takes_list<T, Op> || takes<T, Op, 0> || takes<T, Op, 1> || takes<T, Op, 2> ||
+                                takes<T, Op, 3> || takes<T, Op, 4> || takes<T, Op, 5> ||
+                                requires { Op::is_view; };
+
+/// Operation::run.
+template <class T, class Op>
+void run_step(const void* op, const Value& y, bool accumulate, std::span<Value* const> x);
+/// Operation::again.
+template <class T, class Op>
+Handle perform_again(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+
+template <class T, class Op>
+constexpr Operation describe() {
+  Operation all{};
+  if constexpr (has_backward<T, Op>)
+    all.backward = [](Node& node, Pass& pass, Handle&& adjoint) {
+      Gradients<T> d(node, pass, std::move(adjoint));
+      static_cast<const Op*>(node.op())->backward(d);
+    };
+  if constexpr (!std::is_trivially_destructible_v<Op>)
+    all.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
+  if constexpr (has_tangent<T, Op>) all.tangent = &tangent_of<T, Op>;
+  all.name = [](const void* op) { return name_of(*static_cast<const Op*>(op)); };
+  if constexpr (is_step<T, Op>) {
+    all.run = &run_step<T, Op>;
+    all.again = &perform_again<T, Op>;
+    all.equal = [](const void* op, const void* other) {
+      if constexpr (std::is_empty_v<Op>)
+        return true;
+      else
+        return *static_cast<const Op*>(op) == *static_cast<const Op*>(other);
+    };
+    all.is_view = requires { Op::is_view; };
+    all.is_random = requires { Op::is_random; };
+    all.is_elementwise = requires { Op::is_elementwise; };
+  }
+  return all;
+}
+template <class T, class Op>
+inline constexpr Operation operation = describe<T, Op>();
 
 /// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
 template <class T>
@@ -82,7 +170,7 @@ class Gradients {
   Tensor<T> output() const { return operand(input_count()); }
   /// The same, for i = input_count() the output, as an operand of add() and the like.
   const Borrowed<T> operand(std::size_t i) const {
-    return {kept(i).value, !creates_graph() ? nullptr : i < input_count() ? node_.inputs()[i] : &node_};
+    return {kept(i).value.get(), !creates_graph() ? nullptr : i < input_count() ? node_.inputs()[i] : &node_};
   }
   /// A kept input with its place on the tape, for a rule that records and replays.
   Tensor<T> recorded_input(std::size_t i) const {
@@ -109,7 +197,7 @@ class Gradients {
     else if (has_shape(i, gradient.shape()))
       add_same_shape(i, std::move(gradient));
     else
-      accumulate(i, [&](Target<T> y) { sum_to_shape(y, shape(i), gradient); });
+      add(i, SumTo<T>{shape(i)}, gradient);
   }
 
   /// Adds op(in…), computed straight into the adjoint where the shapes allow it.
@@ -118,17 +206,27 @@ class Gradients {
   void add(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
     if constexpr (requires { Op::accumulates; })
-      if (!pass_.creates_graph() && has_shape(i, op.shape(in.shape()...)))
+      if (!pass_.creates_graph() && has_shape(i, op.shape(in.shape()...))) {
+        if (tracing) [[unlikely]]
+          return add_step(i, op, std::array{&in.handle()...});
         return accumulate_needed(i, [&](Target<T> y) { op.compute(y, in...); });
+      }
     add(i, apply<T>(op, in...));
   }
 
+  /// The same for a list of inputs, where the rule is traced; the result is of input i's shape.
+  template <class Op>
+  void add_list(std::size_t i, const Op& op, std::span<const Tensor<T>> in) {
+    std::vector<const Handle*> inputs;
+    for (const Tensor<T>& one : in) inputs.push_back(&one.handle());
+    if (needs(i)) add_step(i, op, std::span<const Handle* const>(inputs));
+  }
   /// The same for what the rule adds last, of the adjoint's shape, where op.compute() may write over its
   /// first operand, the adjoint: if nobody else holds that, its memory becomes that of the input's.
   template <class Op, class... In>
   void add_last(std::size_t i, const Op& op, const In&... in) {
     if (!needs(i)) return;
-    if (pass_.creates_graph() || !has_shape(i, adjoint.shape())) return add(i, op, in...);
+    if (pass_.creates_graph() || tracing || !has_shape(i, adjoint.shape())) return add(i, op, in...);
     Node& to = *node_.inputs()[i];
     Handle& slot = pass_.slot(to);
     if (slot.value || !adjoint.handle().value.unique())
@@ -163,6 +261,17 @@ class Gradients {
     }
   }
 
+  /// The same as a step, where the rule is traced.
+  template <class Op, class Inputs>
+  void add_step(std::size_t i, const Op& op, const Inputs& inputs) {
+    Node& to = *node_.inputs()[i];
+    Handle& slot = pass_.slot(to);
+    const Shape shape = to.shape();
+    slot.value = slot.value ? tracing->add(operation<T, Op>, std::make_shared<const Op>(op), inputs, shape,
+                                           sizeof(T), slot.value)
+                            : perform_here<T>(op, inputs, shape).release().value;
+  }
+
   const Kept& kept(std::size_t i) const {
     if (i == node_.input_count) return node_.kept().back();
     return node_.kept()[bit_count(node_.kept_mask & ((1u << i) - 1u))];
@@ -179,32 +288,6 @@ class Gradients {
   Node& node_;
   Pass& pass_;
 };
-
-template <class T>
-class Tangents;
-template <class T, class Op>
-Handle tangent_of(const void* op, ForwardPass& pass, const Handle& y, std::span<const Handle* const> inputs,
-                  std::span<const Handle* const> tangents);
-template <class T, class Op>
-inline constexpr bool has_tangent = requires {
-  Op::is_linear;
-}
-|| requires { Op::is_bilinear; }
-|| requires(const Op& op, Tangents<T>& t) { op.tangent(t); };
-
-template <class T, class Op>
-inline constexpr Operation operation{
-    [](Node& node, Pass& pass, Handle&& adjoint) {
-      Gradients<T> d(node, pass, std::move(adjoint));
-      static_cast<const Op*>(node.op())->backward(d);
-    },
-    std::is_trivially_destructible_v<Op> ? nullptr : +[](void* op) { static_cast<Op*>(op)->~Op(); },
-    [] {
-      if constexpr (has_tangent<T, Op>)
-        return &tangent_of<T, Op>;
-      else
-        return nullptr;
-    }()};
 
 /// Appends a node for `op`, and gives `y`, its value, that place on the tape.
 template <class T, class Op, class Inputs>
@@ -267,14 +350,32 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
   return Tensor<T>(Handle{shape == like.shape ? make_like(like) : make_value(shape, sizeof(T), op), {}});
 }
 
-/// An operation on `inputs`, for who watches, too: value(op) is its value, which is recorded where there is a
-/// rule.
+/// The value of an operation while a trace runs: a step's, or what value(op) computes from constants.
 template <class T, class Op, class Inputs, class F>
-Tensor<T> perform(Op&& op, const Inputs& inputs, const F& value) {
+[[gnu::noinline]] Tensor<T> traced_value(const Op& op, const Inputs& inputs, const Shape& shape, const F& value) {
+  if constexpr (is_step<T, Op>) {
+    std::vector<const Handle*> list;
+    for (const Handle* input : inputs) list.push_back(input);
+    if (tracing->defers(list, element_count(shape, name_of(op))))
+      return Tensor<T>(Handle{
+          tracing->add(operation<T, Op>, std::make_shared<const Op>(op), list, shape, sizeof(T)), {}});
+    Tensor<T> y = value(op);
+    tracing->note_constant(y.handle().value);
+    return y;
+  } else {
+    return value(op);
+  }
+}
+
+/// An operation on `inputs`, for who watches, too: value(op) is its value, of this shape, which is recorded
+/// where there is a rule.
+template <class T, class Op, class Inputs, class F>
+Tensor<T> perform(Op&& op, const Inputs& inputs, const Shape& shape, const F& value) {
+  using Plain = std::remove_cvref_t<Op>;
   Observed observed(name_of(op));
   Tensor<T> result = [&] {
-    Tensor<T> y = value(std::as_const(op));
-    if constexpr (requires(Gradients<T> d) { op.backward(d); })
+    Tensor<T> y = tracing ? traced_value<T, Plain>(op, inputs, shape, value) : value(std::as_const(op));
+    if constexpr (has_backward<T, Plain>)
       return record<T>(std::forward<Op>(op), std::move(y), inputs);
     else
       return y;
@@ -286,11 +387,52 @@ Tensor<T> perform(Op&& op, const Inputs& inputs, const F& value) {
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
   const std::array<const Handle*, 1 + sizeof...(Rest)> inputs{&first.handle(), &rest.handle()...};
-  return perform<T>(op, inputs, [&](const Op& same) {
-    Tensor<T> y = make_result<T>(same.shape(first.shape(), rest.shape()...), name_of(same), first);
+  const Shape shape = op.shape(first.shape(), rest.shape()...);
+  return perform<T>(op, inputs, shape, [&](const Op& same) {
+    Tensor<T> y = make_result<T>(shape, name_of(same), first);
     same.compute(Target<T>{y.mutable_data(), y.size()}, first, rest...);
     return y;
   });
+}
+
+template <class T, class Op>
+void run_step(const void* erased, const Value& value, bool accumulate, std::span<Value* const> x) {
+  const Op& op = *static_cast<const Op*>(erased);
+  const Target<T> y{reinterpret_cast<T*>(value.data), value.size, accumulate};
+  if constexpr (takes_list<T, Op>) {
+    PoolVector<Tensor<T>> list;
+    list.reserve(x.size());
+    for (Value* one : x) list.push_back(Borrowed<T>(one, nullptr));
+    op.compute(y, std::span<const Tensor<T>>(list));
+  } else {
+    const auto run = [&]<std::size_t... i>(std::index_sequence<i...>) {
+      if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
+        if (x.size() == sizeof...(i))
+          op.compute(y, Borrowed<typename InputType<T, Op, i>::value_type>(x[i], nullptr)...);
+    };
+    [&]<std::size_t... n>(std::index_sequence<n...>) { (run(std::make_index_sequence<n>()), ...); }
+    (std::make_index_sequence<6>());
+  }
+}
+
+template <class T, class Op, class Inputs>
+Tensor<T> perform_here(const Op& op, const Inputs& inputs, const Shape& shape) {
+  return perform<T>(op, inputs, shape, [&](const Op& same) {
+    Tensor<T> y = Tensor<T>::uninitialized(shape, name_of(same));
+    PoolVector<Value*> values;
+    for (const Handle* input : inputs) values.push_back(input->value.get());
+    run_step<T, Op>(&same, *y.handle().value.get(), false, values);
+    return y;
+  });
+}
+
+template <class T, class Op>
+Handle perform_again(const void* erased, std::span<const Handle* const> inputs, const Shape& shape) {
+  const Op& op = *static_cast<const Op*>(erased);
+  if constexpr (requires { op.again(inputs, shape); })
+    return op.again(inputs, shape).release();
+  else
+    return perform_here<T>(op, inputs, shape).release();
 }
 
 }  // namespace xtape::detail

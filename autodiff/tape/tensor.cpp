@@ -2,6 +2,7 @@
 #include "../tensor.hpp"
 
 #include "../base/text.hpp"
+#include "trace.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -75,6 +76,7 @@ template <class T>
 T Tensor<T>::item() const {
   if (size() != 1)
     throw Error("item", "shape " + to_string(shape()) + " has not one element: index value() instead");
+  if (detail::tracing) detail::require_readable(checked(), "item");
   return *data();
 }
 
@@ -121,13 +123,15 @@ template <class T>
 void Tensor<T>::assign(const Tensor& value) & {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
+  if (detail::tracing) return detail::tracing->store(handle_, value.handle_);
   T* const to = begin_update();
   if (size() != 0) std::memmove(to, value.handle_.value->data, size() * sizeof(T));
 }
 
 template <class T>
 T* Tensor<T>::begin_update() {
-  checked();
+  if (detail::tracing) detail::require_readable(checked(), "begin_update");
+  data();
   if (handle_.node && !is_leaf())
     throw Error("assign", std::string("the tensor was computed by '") + handle_.node->name +
                               "': only leaves and constants take new values");

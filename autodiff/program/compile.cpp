@@ -1,0 +1,499 @@
+// What a compiled function keeps, and the three ways to run it: as a node, for its gradients, for its value.
+#include "../compile.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <ostream>
+#include <string>
+#include <thread>
+
+#include "../kernels/kernel_table.hpp"
+#include "../layout.hpp"
+#include "../ops/layout_ops.hpp"
+#include "../tape/op.hpp"
+#include "plan.hpp"
+
+namespace xtape::detail {
+namespace {
+
+constexpr std::size_t most_arguments = 30;
+constexpr std::size_t most_entries = 32;  ///< the least recently used ones make room
+
+/// What the trace of a function leaves.
+template <class T>
+struct Compilation {
+  Program program;            ///< gives the value, then the gradients
+  std::vector<Shape> parts;   ///< of several results, which are one behind the other
+  std::vector<Tensor<T>> leaves;  ///< captured ones
+  /// The outputs that are the gradients of the leaves, then those of the arguments, 0 for none.
+  std::vector<std::size_t> gradients;
+  std::size_t seed = 0;  ///< the place of the adjoint of the result
+};
+
+/// A function's program for arguments of some shapes, and the plans that run it.
+template <class T>
+struct Entry : Compilation<T> {
+  // What it is for.
+  std::vector<Shape> shapes;
+  std::uint32_t recorded;  ///< bit i: argument i requires a gradient
+  bool recording;
+  std::thread::id thread = std::this_thread::get_id();
+  const Kernels<T>* kernels = &detail::kernels<T>();
+  std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
+
+  std::size_t calls = 0;
+  std::vector<Tensor<T>> arguments;  ///< those of the last call that required a gradient
+  std::unique_ptr<Plan> whole, split, value;
+  Tensor<T> one;  ///< the adjoint of a result with one element
+
+  bool is_for(std::span<const Tensor<T>> x, std::uint32_t bits, bool records) const {
+    if (recording != records || recorded != bits || shapes.size() != x.size() ||
+        thread != std::this_thread::get_id() || kernels != &detail::kernels<T>())
+      return false;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (!(x[i].shape() == shapes[i])) return false;
+    return true;
+  }
+  void note_arguments(std::span<const Tensor<T>> x) {
+    if (recorded == 0) return;
+    arguments.clear();
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (recorded >> i & 1u) arguments.push_back(x[i].is_leaf() ? x[i] : x[i].detach());
+  }
+  bool has_gradients() const { return this->program.outputs.size() > 1; }
+  const Place& result() const { return this->program.places[this->program.outputs[0].place]; }
+};
+
+void bind_arguments(Plan& plan, const auto& x) {
+  std::uint32_t place = 0;
+  for (const auto& one : x) plan.bind(place++, const_cast<std::byte*>(reinterpret_cast<const std::byte*>(one.data())));
+}
+
+/// Memory for an output: its own where the plan writes it there.
+template <class T>
+void bind_output(Plan& plan, const Program& program, std::size_t output, Tensor<T>& y) {
+  if (plan.is_direct(output))
+    plan.bind(program.outputs[output].place, reinterpret_cast<std::byte*>(y.mutable_data()));
+}
+template <class T>
+void finish_output(const Plan& plan, const Program& program, std::size_t output, Tensor<T>& y) {
+  const Value& from = plan.at(program.outputs[output].place);
+  if (!plan.is_direct(output) && from.size != 0) std::memcpy(y.mutable_data(), from.data, from.bytes());
+}
+
+void run_stores(const Plan& plan, const Program& program) {
+  for (const Store& store : program.stores) {
+    Value& to = *program.places[store.target].tensor.value.get();
+    if (to.size != 0) std::memmove(to.data, plan.at(store.value).data, to.bytes());
+    to.version.fetch_add(1, std::memory_order_relaxed);
+    changes.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+/// The same for a program that was replayed.
+template <class T>
+void assign_stores(const Program& program, const std::vector<Handle>& at) {
+  for (const Store& store : program.stores) {
+    const NoGrad no_grad;
+    Tensor<T> target(Handle{program.places[store.target].tensor.value, {}});
+    target.assign(Tensor<T>(Handle{at[store.value].value, {}}));
+  }
+}
+
+/// The versions of tensors from outside that steps from the first on read.
+template <class F>
+void each_read(const Program& program, std::size_t first, const F& f) {
+  for (std::size_t k = first; k < program.steps.size(); ++k)
+    for (const Input& input : program.steps[k].inputs)
+      if (program.places[input.place].kind == Place::Kind::outside)
+        f(program.places[input.place].tensor.value->owner());
+}
+
+/// A call on the tape. It keeps what its steps of gradients read; the arguments are kept by the node.
+template <class T>
+struct CompiledCall {
+  std::shared_ptr<Entry<T>> entry;
+  ValueRef block;
+  ValueRef y;           ///< where a gradient reads it
+  std::size_t changes;  ///< of values, when it ran
+  std::vector<std::uint32_t> versions;
+
+  static constexpr const char* name = "compiled";
+
+  void tangent(Tangents<T>& t) const {
+    t.replay([&](const std::vector<Tensor<T>>& x) { return run_again(x); });
+  }
+  void backward(Gradients<T>& d) const {
+    const Program& program = entry->program;
+    require_unchanged();
+    const std::size_t arguments = entry->shapes.size();
+    std::vector<Tensor<T>> x;
+    for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i));
+    if (d.creates_graph() || tracing)
+      return replay_through<T>(name, d, [&] { return run_again(std::exchange(x, {})); });
+    Plan& plan = *entry->split;
+    plan.bind_kept(block->data);
+    bind_arguments(plan, x);
+    if (y) plan.bind(program.outputs[0].place, y->data);
+    plan.bind(static_cast<std::uint32_t>(entry->seed),
+              const_cast<std::byte*>(reinterpret_cast<const std::byte*>(d.adjoint.data())));
+    std::vector<Tensor<T>> gradients(program.outputs.size());
+    for (std::size_t k = 1; k < gradients.size(); ++k) {
+      gradients[k] = Tensor<T>::uninitialized(program.places[program.outputs[k].place].shape, name);
+      bind_output(plan, program, k, gradients[k]);
+    }
+    plan.run_backward();
+    for (std::size_t k = 1; k < gradients.size(); ++k) finish_output(plan, program, k, gradients[k]);
+    for (std::size_t i = 0; i < d.input_count(); ++i) {
+      const std::size_t which = i < arguments ? entry->leaves.size() + i : i - arguments;
+      if (const std::size_t k = entry->gradients[which]; k != 0) d.add(i, std::move(gradients[k]));
+    }
+  }
+
+ private:
+  void require_unchanged() const {
+    if (changes == detail::changes.load(std::memory_order_relaxed)) return;
+    std::size_t next = 0;
+    each_read(entry->program, entry->program.forward, [&](const Value& value) {
+      if (versions[next++] != value.version.load(std::memory_order_relaxed))
+        throw Error("backward", "a value that a compiled function needs, of shape " + to_string(value.shape) +
+                                    ", was assigned after it was called: assign after backward()");
+    });
+  }
+  /// The function from its program, with the random numbers that it drew.
+  Tensor<T> run_again(const std::vector<Tensor<T>>& x) const {
+    const Program& program = entry->program;
+    std::vector<Handle> arguments;
+    for (std::size_t i = 0; i < entry->shapes.size(); ++i) arguments.push_back(x[i].handle());
+    entry->split->bind_kept(block->data);
+    std::vector<ValueRef> drawn;
+    for (std::size_t k = 0; k < program.forward; ++k)
+      if (const Step& step = program.steps[k]; step.operation->is_random) {
+        const Value& at = entry->split->at(step.output);
+        drawn.push_back(make_value(at.shape, at.item_size, name));
+        if (at.size != 0) std::memcpy(drawn.back()->data, at.data, at.bytes());
+      }
+    Handle result = replay(program, arguments, program.forward, drawn)[program.outputs[0].place];
+    return program.outputs[0].recorded ? Tensor<T>(std::move(result)) : Tensor<T>(Handle{result.value, {}});
+  }
+};
+
+}  // namespace
+
+template <class T>
+class CompiledFunction<T>::State {
+ public:
+  explicit State(Function function) : f(std::move(function)) {}
+
+  std::shared_ptr<Entry<T>> find(std::span<const Tensor<T>> x, bool records);
+  /// Binds arguments and seed of a run for all gradients, and makes the value.
+  Tensor<T> begin(Entry<T>& entry, std::span<const Tensor<T>> x);
+
+  Function f;
+  mutable std::mutex mutex;
+  std::list<std::shared_ptr<Entry<T>>> entries;  ///< the last used first
+
+ private:
+  Compilation<T> trace(std::span<const Tensor<T>> x, std::uint32_t recorded, bool records) const;
+};
+
+template <class T>
+Compilation<T> CompiledFunction<T>::State::trace(std::span<const Tensor<T>> x, std::uint32_t recorded,
+                                            bool records) const {
+  Compilation<T> result;
+  const RecordingScope scope(records);
+  Trace trace("compile");
+  std::vector<Tensor<T>> in;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    in.emplace_back(trace.argument(x[i].shape(), sizeof(T), recorded >> i & 1u));
+  std::vector<Tensor<T>> outputs = f(in);
+  if (outputs.empty()) throw Error("compile", "the function returns no tensor");
+  Tensor<T> y = outputs.front();
+  if (outputs.size() > 1) {
+    std::vector<Tensor<T>> flat;
+    for (const Tensor<T>& one : outputs) {
+      result.parts.push_back(one.shape());
+      flat.push_back(flatten(one));
+    }
+    y = concatenate<T>(flat);
+  }
+  y.shape();  // an empty tensor is an error
+  outputs.clear();
+
+  Program& program = trace.program();
+  program.outputs.push_back(trace.input_of(y.handle()));
+  program.forward = program.steps.size();
+  result.gradients.assign(x.size(), 0);
+  for (const Place& place : program.places)
+    if (place.kind == Place::Kind::outside && place.tensor.node && !place.tensor.node->is_leaf())
+      throw Error("compile", "the function captures a tensor of shape " + to_string(place.shape) +
+                                 " that was recorded by '" + place.tensor.node->name +
+                                 "': pass it as an argument, or detach() it");
+  if (!y.requires_grad()) {
+    remove_dead_steps(program);
+    result.program = std::move(program);
+    return result;
+  }
+  std::vector<Pass::Target> targets;
+  std::vector<Handle> captured;
+  for (const Place& place : program.places)
+    if (place.kind == Place::Kind::outside && place.tensor.node) captured.push_back(place.tensor);
+  for (const Handle& leaf : captured) targets.push_back({leaf.node.get(), {}});
+  for (const Tensor<T>& one : in)
+    if (one.requires_grad()) targets.push_back({one.handle().node.get(), {}});
+  result.seed = program.places.size();
+  Tensor<T> seed(trace.argument(y.shape(), sizeof(T), false));
+  Pass pass(false, false, std::move(targets));
+  pass.replay(*y.handle().node.get(), std::move(seed).release());
+  const auto gradient_of = [&](const Node* node) -> std::size_t {
+    const Pass::Target* const target = node ? pass.find(*node) : nullptr;
+    if (!target || !target->gradient.value) return 0;
+    program.outputs.push_back(trace.input_of(Handle{target->gradient.value, {}}));
+    return program.outputs.size() - 1;
+  };
+  std::vector<std::size_t> gradients;
+  for (const Handle& leaf : captured) {
+    if (leaf.value->item_size != sizeof(T)) continue;
+    if (const std::size_t k = gradient_of(leaf.node.get())) {
+      result.leaves.emplace_back(Handle(leaf));
+      gradients.push_back(k);
+    }
+  }
+  for (const Tensor<T>& one : in) gradients.push_back(gradient_of(one.handle().node.get()));
+  result.gradients = std::move(gradients);
+  remove_dead_steps(program);
+  result.program = std::move(program);
+  return result;
+}
+
+template <class T>
+std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Tensor<T>> x, bool records) {
+  if (x.size() > most_arguments)
+    throw Error("compile", "more than 30 arguments: pass them joined, or let the function capture them");
+  std::uint32_t recorded = 0;
+  if (records)
+    for (std::size_t i = 0; i < x.size(); ++i) recorded |= (x[i].requires_grad() ? 1u : 0u) << i;
+  const std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
+  const auto use = [&](auto at) {
+    if (at != entries.begin()) entries.splice(entries.begin(), entries, at);
+    return entries.front();
+  };
+  std::vector<std::shared_ptr<Entry<T>>> others;  // of other modes of modules
+  std::shared_ptr<Entry<T>> entry;
+  {
+    const std::scoped_lock lock(mutex);
+    for (auto at = entries.begin(); at != entries.end(); ++at) {
+      if (!(*at)->is_for(x, recorded, records)) continue;
+      if ((*at)->modes != modes) {
+        others.push_back(*at);
+        continue;
+      }
+      entry = use(at);
+      break;
+    }
+  }
+  if (entry) {
+    const std::size_t calls = ++entry->calls;
+    if ((calls & (calls - 1)) == 0 && calls > 1)
+      if (const std::string what = difference(entry->program, trace(x, recorded, records).program);
+          !what.empty())
+        throw Error("compile", "the function computes something else than in an earlier call: " + what +
+                                   ": what changes from call to call must be an argument");
+    entry->note_arguments(x);
+    return entry;
+  }
+  Compilation<T> traced = trace(x, recorded, records);
+  for (const auto& other : others)
+    if (difference(other->program, traced.program).empty()) {
+      other->modes = modes;
+      other->note_arguments(x);
+      return other;
+    }
+  entry = std::make_shared<Entry<T>>();
+  static_cast<Compilation<T>&>(*entry) = std::move(traced);
+  for (const Tensor<T>& one : x) entry->shapes.push_back(one.shape());
+  entry->recorded = recorded;
+  entry->recording = records;
+  entry->calls = 1;
+  entry->note_arguments(x);
+  const std::scoped_lock lock(mutex);
+  entries.push_front(entry);
+  if (entries.size() > most_entries) entries.pop_back();
+  return entry;
+}
+
+template <class T>
+CompiledFunction<T>::CompiledFunction(Function f) : state_(std::make_unique<State>(std::move(f))) {}
+template <class T>
+CompiledFunction<T>::~CompiledFunction() = default;
+
+template <class T>
+Tensor<T> CompiledFunction<T>::call(std::span<const Tensor<T>> x) {
+  if (tracing || observer) {
+    const std::vector<Tensor<T>> y = state_->f(x);
+    if (y.size() == 1) return y.front();
+    std::vector<Tensor<T>> flat;
+    for (const Tensor<T>& one : y) flat.push_back(flatten(one));
+    return concatenate<T>(flat);
+  }
+  const std::shared_ptr<Entry<T>> found = state_->find(x, recording);
+  Entry<T>& entry = *found;
+  const Program& program = entry.program;
+  Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
+  if (!entry.has_gradients()) {
+    if (skipped_inputs)
+      for (const Place& place : program.places)
+        if (place.kind == Place::Kind::outside && place.tensor.node)
+          skipped_inputs->push_back({place.tensor.value, place.tensor.value->owner().version});
+    if (!entry.value) entry.value = std::make_unique<Plan>(program, false);
+    bind_arguments(*entry.value, x);
+    bind_output(*entry.value, program, 0, y);
+    entry.value->run();
+    finish_output(*entry.value, program, 0, y);
+    run_stores(*entry.value, program);
+    return y;
+  }
+  if (!entry.split) entry.split = std::make_unique<Plan>(program, true);
+  Plan& plan = *entry.split;
+  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"), {}, 0, {}};
+  each_read(program, program.forward, [&](const Value& value) { op.versions.push_back(value.version); });
+  plan.bind_kept(op.block->data);
+  bind_arguments(plan, x);
+  bind_output(plan, program, 0, y);
+  plan.run_forward();
+  finish_output(plan, program, 0, y);
+  run_stores(plan, program);
+  op.changes = changes.load(std::memory_order_relaxed);
+  if (plan.is_direct(0)) op.y = y.handle().value;
+  std::vector<const Handle*> inputs;
+  for (const Tensor<T>& one : x) inputs.push_back(&one.handle());
+  for (const Tensor<T>& leaf : entry.leaves) inputs.push_back(&leaf.handle());
+  return append<T>(std::move(op), std::move(y), inputs, (1u << x.size()) - 1u);
+}
+
+template <class T>
+std::vector<Tensor<T>> CompiledFunction<T>::parts(const Tensor<T>& results) const {
+  std::vector<Tensor<T>> all;
+  std::ptrdiff_t start = 0;
+  for (const Shape& shape : state_->entries.front()->parts) {
+    const auto size = static_cast<std::ptrdiff_t>(element_count(shape, "compile"));
+    all.push_back(reshape(slice(results, xt::range(start, start + size)), Dims(shape)));
+    start += size;
+  }
+  if (all.empty()) all.push_back(results);
+  return all;
+}
+
+template <class T>
+Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Tensor<T>> x) {
+  if (element_count(entry.result().shape, "compile") != 1)
+    throw Error("value_and_grad", "the function gives the shape " + to_string(entry.result().shape) +
+                                      ", not one element: reduce it, for instance by sum()");
+  if (!entry.whole) {
+    entry.whole = std::make_unique<Plan>(entry.program, false);
+    entry.one = ones<T>(entry.result().shape);
+  }
+  bind_arguments(*entry.whole, x);
+  if (entry.has_gradients())
+    entry.whole->bind(static_cast<std::uint32_t>(entry.seed),
+                      reinterpret_cast<std::byte*>(entry.one.mutable_data()));
+  Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
+  bind_output(*entry.whole, entry.program, 0, y);
+  return y;
+}
+
+template <class T>
+std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad(std::span<const Tensor<T>> x) {
+  const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
+  const Program& program = entry->program;
+  std::vector<Tensor<T>> gradients;
+  const std::vector<Tensor<T>> leaves = this->leaves();
+  if (tracing || observer) {
+    std::vector<Handle> arguments;
+    for (const Tensor<T>& one : x) arguments.push_back(one.handle());
+    if (entry->has_gradients()) arguments.push_back(ones<T>(entry->result().shape).release());
+    const std::vector<Handle> at = replay(program, arguments, program.steps.size(), {});
+    assign_stores<T>(program, at);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < entry->gradients.size(); ++i) {
+      const bool is_argument = i >= entry->leaves.size();
+      if (is_argument && !(entry->recorded >> (i - entry->leaves.size()) & 1u)) continue;
+      const std::size_t k = entry->gradients[i];
+      gradients.push_back(k == 0 ? zeros<T>(leaves[next].shape()) : Tensor<T>(Handle(at[program.outputs[k].place])));
+      ++next;
+    }
+    return {Tensor<T>(Handle(at[program.outputs[0].place])), gradients};
+  }
+  Tensor<T> y = state_->begin(*entry, x);
+  std::size_t next = 0;
+  std::vector<std::size_t> outputs;
+  for (std::size_t i = 0; i < entry->gradients.size(); ++i) {
+    const bool is_argument = i >= entry->leaves.size();
+    if (is_argument && !(entry->recorded >> (i - entry->leaves.size()) & 1u)) continue;
+    const std::size_t k = entry->gradients[i];
+    const Shape& shape = leaves[next++].shape();
+    gradients.push_back(k == 0 ? zeros<T>(shape) : Tensor<T>::uninitialized(shape, "compile"));
+    outputs.push_back(k);
+    if (k != 0) bind_output(*entry->whole, program, k, gradients.back());
+  }
+  entry->whole->run();
+  finish_output(*entry->whole, program, 0, y);
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i] != 0) finish_output(*entry->whole, program, outputs[i], gradients[i]);
+  run_stores(*entry->whole, program);
+  return {y, gradients};
+}
+
+template <class T>
+Tensor<T> CompiledFunction<T>::backward(std::span<const Tensor<T>> x) {
+  const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
+  const Program& program = entry->program;
+  Tensor<T> y = state_->begin(*entry, x);
+  const auto gradient_of = [&](std::size_t i) -> Tensor<T> {
+    auto& leaf = static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
+    if (!leaf.grad.value || leaf.grad.node || !leaf.grad.value.unique())
+      leaf.grad = Tensor<T>::uninitialized(leaf.shape, "compile").release();
+    return Tensor<T>(Handle(leaf.grad));
+  };
+  for (std::size_t i = 0; i < entry->leaves.size(); ++i) {
+    Tensor<T> gradient = gradient_of(i);
+    bind_output(*entry->whole, program, entry->gradients[i], gradient);
+  }
+  entry->whole->run();
+  finish_output(*entry->whole, program, 0, y);
+  for (std::size_t i = 0; i < entry->leaves.size(); ++i) {
+    Tensor<T> gradient(Handle(static_cast<Leaf&>(*entry->leaves[i].handle().node.get()).grad));
+    finish_output(*entry->whole, program, entry->gradients[i], gradient);
+  }
+  run_stores(*entry->whole, program);
+  return y;
+}
+
+template <class T>
+std::vector<Tensor<T>> CompiledFunction<T>::leaves() const {
+  const std::scoped_lock lock(state_->mutex);
+  if (state_->entries.empty()) return {};
+  std::vector<Tensor<T>> all = state_->entries.front()->leaves;
+  all.insert(all.end(), state_->entries.front()->arguments.begin(), state_->entries.front()->arguments.end());
+  return all;
+}
+
+template <class T>
+void CompiledFunction<T>::print(std::ostream& out) const {
+  const std::scoped_lock lock(state_->mutex);
+  out << "compiled for " << state_->entries.size() << " sets of shapes\n";
+  for (const auto& entry : state_->entries) {
+    detail::print(out, entry->program);
+    for (const auto& [what, plan] : {std::pair{"value and gradients", entry->whole.get()},
+                                     std::pair{"a node", entry->split.get()},
+                                     std::pair{"the value", entry->value.get()}})
+      if (plan) out << "plan of " << what << ": " << plan->calls() << " calls, " << plan->bytes() << " bytes\n";
+  }
+}
+
+template class CompiledFunction<float>;
+template class CompiledFunction<double>;
+
+}  // namespace xtape::detail

@@ -1,0 +1,210 @@
+#include "plan.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <map>
+
+#include "../base/pool.hpp"
+
+namespace xtape::detail {
+namespace {
+
+constexpr std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+/// Offsets in an arena: the smallest hole that fits, else its end.
+class Arena {
+ public:
+  std::size_t take(std::size_t bytes) {
+    bytes = aligned(bytes);
+    auto best = holes_.end();
+    for (auto at = holes_.begin(); at != holes_.end(); ++at)
+      if (at->second >= bytes && (best == holes_.end() || at->second < best->second)) best = at;
+    if (best == holes_.end()) {
+      if (!holes_.empty() && std::prev(holes_.end())->first + std::prev(holes_.end())->second == size_) {
+        const std::size_t start = std::prev(holes_.end())->first;  // the hole at the end grows
+        holes_.erase(std::prev(holes_.end()));
+        size_ = start + bytes;
+        return start;
+      }
+      return std::exchange(size_, size_ + bytes);
+    }
+    const auto [start, hole] = *best;
+    holes_.erase(best);
+    if (hole > bytes) holes_.emplace(start + bytes, hole - bytes);
+    return start;
+  }
+  void give_back(std::size_t start, std::size_t bytes) {
+    bytes = aligned(bytes);
+    if (bytes == 0) return;
+    auto next = holes_.lower_bound(start);
+    if (next != holes_.end() && start + bytes == next->first) {
+      bytes += next->second;
+      next = holes_.erase(next);
+    }
+    if (next != holes_.begin()) {
+      const auto before = std::prev(next);
+      if (before->first + before->second == start) {
+        before->second += bytes;
+        return;
+      }
+    }
+    holes_.emplace(start, bytes);
+  }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::map<std::size_t, std::size_t> holes_;  ///< start and bytes
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
+Plan::Plan(const Program& program, bool is_split) : program_(program) {
+  for (const Place& place : program.places) {
+    Value& value = values_.emplace_back(place.shape);
+    value.size = element_count(place.shape, "compile");
+    value.item_size = place.item_size;
+    if (place.tensor.value) value.data = place.tensor.value->data;
+  }
+  place_roots(is_split ? program.forward : 0);
+  for (std::size_t k = 0; k < program.steps.size(); ++k) {
+    if (k == program.forward) forward_calls_ = calls_.size();
+    const Step& step = program.steps[k];
+    if (step.operation->is_view) continue;
+    const auto first = static_cast<std::uint32_t>(inputs_.size());
+    for (const Input& input : step.inputs) inputs_.push_back(&values_[input.place]);
+    const bool adds = step.base != Step::none;
+    const bool copies = adds && root_of_[step.base] != root_of_[step.output];
+    calls_.push_back({step.operation->run, step.op.get(), &values_[step.output],
+                      copies ? &values_[step.base] : nullptr, first,
+                      static_cast<std::uint32_t>(step.inputs.size()), adds});
+  }
+  if (program.forward == program.steps.size()) forward_calls_ = calls_.size();
+}
+
+// A place lives from the step that writes it to the last that reads it. Those that share memory are a root: a
+// view with what it shows, a sum with what was added to, the result of an elementwise operation with an
+// operand that ends there.
+void Plan::place_roots(std::size_t split) {
+  using Kind = Place::Kind;
+  constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
+  const std::size_t places = program_.places.size();
+  std::vector<std::size_t> last_use(places, 0), written(places, 0);
+  for (std::size_t k = 0; k < program_.steps.size(); ++k) {
+    const Step& step = program_.steps[k];
+    written[step.output] = k;
+    last_use[step.output] = k < split && step.operation->is_random ? never : k;  // for a replay
+    for (const Input& input : step.inputs) last_use[input.place] = std::max(last_use[input.place], k);
+    if (step.base != Step::none) last_use[step.base] = std::max(last_use[step.base], k);
+  }
+  for (std::size_t p = 0; p < places; ++p)
+    if (program_.places[p].kind == Kind::result && written[p] < split && last_use[p] >= split)
+      last_use[p] = never;
+  for (const Input& output : program_.outputs) last_use[output.place] = never;
+  for (const Store& store : program_.stores) last_use[store.value] = never;
+
+  root_of_.resize(places);
+  roots_.resize(places);
+  for (std::uint32_t p = 0; p < places; ++p) {
+    root_of_[p] = p;
+    roots_[p].members = {p};
+    roots_[p].bytes = values_[p].bytes();
+  }
+  const auto end_of = [&](const Root& root) {
+    std::size_t end = 0;
+    for (const std::uint32_t p : root.members) end = std::max(end, last_use[p]);
+    return end;
+  };
+  const auto join = [&](std::uint32_t place, std::uint32_t root) {
+    root_of_[place] = root;
+    roots_[root].members.push_back(place);
+    roots_[place].members.clear();
+  };
+  const auto is_result = [&](std::uint32_t root) { return program_.places[root].kind == Kind::result; };
+  for (std::size_t k = 0; k < program_.steps.size(); ++k) {
+    const Step& step = program_.steps[k];
+    if (step.operation->is_view) {
+      join(step.output, root_of_[step.inputs[0].place]);
+      continue;
+    }
+    const auto reads = [&](std::uint32_t root) {
+      return std::ranges::any_of(step.inputs, [&](const Input& in) { return root_of_[in.place] == root; });
+    };
+    if (step.base != Step::none) {
+      const std::uint32_t root = root_of_[step.base];
+      if (is_result(root) && end_of(roots_[root]) == k && !reads(root)) join(step.output, root);
+    } else if (step.operation->is_elementwise) {
+      for (const Input& input : step.inputs) {
+        const std::uint32_t root = root_of_[input.place];
+        if (!is_result(root) || end_of(roots_[root]) != k || roots_[root].bytes != values_[step.output].bytes())
+          continue;
+        join(step.output, root);
+        break;
+      }
+    }
+  }
+
+  // An output is written where the caller says, unless several are the same place, or it is none of a step.
+  direct_.assign(program_.outputs.size(), false);
+  std::vector<char> is_given(places, false);
+  for (std::size_t k = 0; k < direct_.size(); ++k) {
+    const std::uint32_t root = root_of_[program_.outputs[k].place];
+    direct_[k] = is_result(root) && !is_given[root] &&
+                 roots_[root].bytes == values_[program_.outputs[k].place].bytes();
+    if (direct_[k]) is_given[root] = true;
+  }
+  Arena kept, scratch;
+  for (std::size_t k = 0; k < program_.steps.size(); ++k) {
+    const Step& step = program_.steps[k];
+    const std::uint32_t own = root_of_[step.output];
+    Root& root = roots_[own];
+    if (own == step.output && !is_given[own]) {
+      const bool is_kept = k < split && end_of(root) == never;
+      root.where = is_kept ? Root::Where::kept : Root::Where::scratch;
+      root.offset = (is_kept ? kept : scratch).take(root.bytes);
+    }
+    if (step.operation->is_view) continue;
+    // What ends with this step makes room for those after it.
+    std::vector<std::uint32_t> ended{own};
+    for (const Input& input : step.inputs) ended.push_back(root_of_[input.place]);
+    if (step.base != Step::none) ended.push_back(root_of_[step.base]);
+    std::ranges::sort(ended);
+    ended.erase(std::ranges::unique(ended).begin(), ended.end());
+    for (const std::uint32_t r : ended)
+      if (roots_[r].where == Root::Where::scratch && end_of(roots_[r]) <= k)
+        scratch.give_back(roots_[r].offset, roots_[r].bytes);
+  }
+  kept_bytes_ = kept.size();
+  scratch_bytes_ = scratch.size();
+  scratch_ = make_value({scratch_bytes_}, 1, "compile");
+  for (const Root& root : roots_)
+    if (root.where == Root::Where::scratch)
+      set_data(root, scratch_->data + root.offset);
+    else if (!root.members.empty() && program_.places[root.members[0]].tensor.value)
+      set_data(root, program_.places[root.members[0]].tensor.value->data);
+}
+
+void Plan::set_data(const Root& root, std::byte* data) {
+  for (const std::uint32_t p : root.members) values_[p].data = data;
+}
+
+void Plan::bind(std::uint32_t place, std::byte* data) { set_data(roots_[root_of_[place]], data); }
+
+void Plan::bind_kept(std::byte* block) {
+  for (const Root& root : roots_)
+    if (root.where == Root::Where::kept) set_data(root, block + root.offset);
+}
+
+void Plan::run(std::size_t first, std::size_t last) {
+  for (std::size_t k = first; k < last; ++k) {
+    const Call& call = calls_[k];
+    if (call.base) std::memcpy(call.y->data, call.base->data, call.y->bytes());
+    call.run(call.op, *call.y, call.accumulate, {inputs_.data() + call.first_input, call.inputs});
+  }
+}
+
+void Plan::run_forward() { run(0, forward_calls_); }
+void Plan::run_backward() { run(forward_calls_, calls_.size()); }
+
+}  // namespace xtape::detail

@@ -1,0 +1,143 @@
+#include "program.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <ostream>
+
+#include "../base/text_stream.hpp"
+#include "../tape/adjoint_sums.hpp"
+
+namespace xtape::detail {
+namespace {
+
+template <class T>
+Handle sum(const Handle& a, const Handle& b) {
+  return sum_of_adjoints(Tensor<T>(Handle(a)), Tensor<T>(Handle(b))).release();
+}
+
+bool same_bytes(const Value& a, const Value& b) {
+  return a.bytes() == b.bytes() && (a.bytes() == 0 || std::memcmp(a.data, b.data, a.bytes()) == 0);
+}
+
+}  // namespace
+
+void remove_dead_steps(Program& program) {
+  std::vector<char> needed(program.places.size(), false);
+  for (const Input& output : program.outputs) needed[output.place] = true;
+  for (const Store& store : program.stores) needed[store.value] = true;
+  std::vector<char> live(program.steps.size(), false);
+  for (std::size_t k = program.steps.size(); k-- > 0;) {
+    const Step& step = program.steps[k];
+    live[k] = needed[step.output] || step.operation->is_random;
+    if (!live[k]) continue;
+    for (const Input& input : step.inputs) needed[input.place] = true;
+    if (step.base != Step::none) needed[step.base] = true;
+  }
+  const auto forward = live.begin() + static_cast<std::ptrdiff_t>(program.forward);
+  program.forward = static_cast<std::size_t>(std::count(live.begin(), forward, true));
+  std::size_t k = 0;
+  std::erase_if(program.steps, [&](const Step&) { return !live[k++]; });
+}
+
+std::string difference(const Program& program, const Program& other) {
+  const std::size_t steps = std::min(program.steps.size(), other.steps.size());
+  for (std::size_t k = 0; k < steps; ++k) {
+    const Step &a = program.steps[k], &b = other.steps[k];
+    const std::string name = std::string("'") + a.name() + "'";
+    if (a.operation != b.operation || std::strcmp(a.name(), b.name()) != 0)
+      return "where it computed " + name + " it computes '" + b.name() + "' now";
+    if (!a.operation->equal(a.op.get(), b.op.get()))
+      return name + " has another number, index or axis than in an earlier call";
+    if (a.inputs != b.inputs || a.base != b.base) return name + " is of other tensors than in an earlier call";
+    for (const Input& input : a.inputs) {
+      const Place &p = program.places[input.place], &q = other.places[input.place];
+      if (p.kind != q.kind || !(p.shape == q.shape) || p.item_size != q.item_size)
+        return name + " has an input of shape " + to_string(q.shape) + ", and had one of " +
+               to_string(p.shape);
+      if (p.kind == Place::Kind::outside && p.tensor.value.get() != q.tensor.value.get())
+        return name + " reads another tensor from outside than in an earlier call";
+      if (p.kind == Place::Kind::constant && !same_bytes(*p.tensor.value.get(), *q.tensor.value.get()))
+        return name + " has other numbers than in an earlier call, in a constant of shape " +
+               to_string(p.shape);
+    }
+  }
+  if (program.steps.size() != other.steps.size())
+    return "it takes " + std::to_string(other.steps.size()) + " operations, and took " +
+           std::to_string(program.steps.size());
+  if (program.outputs != other.outputs || program.stores != other.stores)
+    return "it gives another of its tensors than in an earlier call";
+  for (const Input& output : program.outputs) {
+    const Place &p = program.places[output.place], &q = other.places[output.place];
+    if (p.kind == Place::Kind::constant && !same_bytes(*p.tensor.value.get(), *q.tensor.value.get()))
+      return "its result has other numbers than in an earlier call, and depends on no argument";
+  }
+  return {};
+}
+
+std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
+                           std::span<const ValueRef> drawn) {
+  std::vector<Handle> at(program.places.size());
+  std::size_t next = 0;
+  for (std::size_t p = 0; p < program.places.size(); ++p)
+    if (program.places[p].kind == Place::Kind::argument) {
+      if (next < arguments.size()) at[p] = arguments[next++];
+    } else {
+      at[p] = program.places[p].tensor;
+    }
+  std::vector<Handle> detached;
+  std::vector<const Handle*> inputs;
+  for (std::size_t k = 0; k < steps; ++k) {
+    const Step& step = program.steps[k];
+    if (step.operation->is_random && !drawn.empty()) {
+      at[step.output] = {drawn.front(), {}};
+      drawn = drawn.subspan(1);
+      continue;
+    }
+    detached.clear();
+    detached.reserve(step.inputs.size());
+    inputs.clear();
+    for (const Input& input : step.inputs) {
+      const Handle& x = at[input.place];
+      inputs.push_back(input.recorded || !x.node ? &x : &detached.emplace_back(Handle{x.value, {}}));
+    }
+    Handle y = step.operation->again(step.op.get(), inputs, program.places[step.output].shape);
+    if (step.base != Step::none)
+      y = y.value->item_size == sizeof(float) ? sum<float>(at[step.base], y) : sum<double>(at[step.base], y);
+    at[step.output] = std::move(y);
+  }
+  return at;
+}
+
+void print(std::ostream& out, const Program& program) {
+  using Kind = Place::Kind;
+  const auto name = [&](std::uint32_t p) { return "p" + std::to_string(p); };
+  std::vector<char> used(program.places.size(), false);
+  for (const Step& step : program.steps)
+    for (const Input& input : step.inputs) used[input.place] = true;
+  for (std::uint32_t p = 0; p < program.places.size(); ++p) {
+    const Place& place = program.places[p];
+    if (place.kind == Kind::result || (place.kind != Kind::argument && !used[p])) continue;
+    out << name(p) << ' ' << place.shape
+        << (place.kind == Kind::argument   ? ": an argument"
+            : place.kind == Kind::constant ? ": a constant"
+            : place.tensor.node            ? ": a parameter"
+                                           : ": a tensor from outside")
+        << '\n';
+  }
+  for (std::size_t k = 0; k < program.steps.size(); ++k) {
+    const Step& step = program.steps[k];
+    if (k == program.forward) out << "backward:\n";
+    out << name(step.output) << ' ' << program.places[step.output].shape << " = ";
+    if (step.base != Step::none) out << name(step.base) << " + ";
+    out << step.name() << '(';
+    for (std::size_t i = 0; i < step.inputs.size(); ++i)
+      out << (i ? ", " : "") << name(step.inputs[i].place);
+    out << ")\n";
+  }
+  for (const Store& store : program.stores) out << name(store.target) << " := " << name(store.value) << '\n';
+  out << "gives";
+  for (const Input& output : program.outputs) out << ' ' << name(output.place);
+  out << '\n';
+}
+
+}  // namespace xtape::detail

@@ -1,0 +1,28 @@
+// What is done with a program: it is made smaller, compared, printed, and run again by operations. See
+// ../program.md.
+#pragma once
+#include <iosfwd>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "../tape/trace.hpp"
+
+namespace xtape::detail {
+
+/// Leaves out the steps that nothing needs. Random numbers are drawn all the same.
+void remove_dead_steps(Program& program);
+
+/// What differs between two traces of one function, in words; empty where they are the same.
+std::string difference(const Program& program, const Program& other);
+
+/// Runs the first `steps` steps as operations, which are recorded, traced and watched as
+/// those of the function were. What lies at each place; `drawn` are the random numbers to be taken instead of
+/// new ones, where there are any.
+std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
+                           std::span<const ValueRef> drawn);
+
+/// A step a line: "p5 (4, 8) = linear(p0, p1, p2)".
+void print(std::ostream& out, const Program& program);
+
+}  // namespace xtape::detail

@@ -1,6 +1,7 @@
 // compile: what a function records, run again without recording it.
 #pragma once
 #include <array>
+#include <concepts>
 #include <functional>
 #include <iosfwd>
 #include <memory>
@@ -80,25 +81,35 @@ class Compiled {
 
   /// The function's value: with its bits, and its gradients, of any order. Where it is recorded, it is one
   /// node.
-  template <class T, class... Rest>
+  template <class T, std::same_as<Tensor<T>>... Rest>
   auto operator()(const Tensor<T>& x, const Rest&... rest) const {
-    return call<T, 1 + sizeof...(Rest)>({x, rest...});
+    const std::array<Tensor<T>, 1 + sizeof...(Rest)> in{x, rest...};
+    return call<T, const Tensor<T>&, As<Rest, const Tensor<T>&>...>(in);
   }
-  auto operator()() const { return call<Element, 0>({}); }
+  auto operator()() const { return call<Element>({}); }
+  /// The same of a function of a list.
+  template <class T>
+  auto operator()(const std::vector<Tensor<T>>& x) const {
+    return call<T, const std::vector<Tensor<T>>&>(x);
+  }
 
   /// {the value, the gradients in the order of leaves()} of a function with one element, without the tape.
-  template <class T, class... Rest>
+  template <class T, std::same_as<Tensor<T>>... Rest>
   std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(const Tensor<T>& x, const Rest&... rest) const {
     const std::array<Tensor<T>, 1 + sizeof...(Rest)> in{x, rest...};
-    return state<T, 1 + sizeof...(Rest)>().value_and_grad(in);
+    return state<T, const Tensor<T>&, As<Rest, const Tensor<T>&>...>().value_and_grad(in);
   }
-  auto value_and_grad() const { return state<Element, 0>().value_and_grad({}); }
+  auto value_and_grad() const { return state<Element>().value_and_grad({}); }
+  template <class T>
+  std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(const std::vector<Tensor<T>>& x) const {
+    return state<T, const std::vector<Tensor<T>>&>().value_and_grad(x);
+  }
 
   /// The leaves that its value depends on, as far as they were read by the last call: those that it captures,
   /// then the arguments that required a gradient.
   template <class T = typename detail::ElementOf<F>::type>
   std::vector<Tensor<T>> leaves() const {
-    const auto& made = std::get<std::shared_ptr<detail::CompiledFunction<T>>>(*states_);
+    const auto& made = std::get<std::unique_ptr<detail::CompiledFunction<T>>>(*states_);
     return made ? made->leaves() : std::vector<Tensor<T>>();
   }
 
@@ -109,43 +120,49 @@ class Compiled {
 
  private:
   using Element = typename detail::ElementOf<F>::type;
-  template <class... A>
-  using Result = std::invoke_result_t<F&, A...>;
+  template <class, class B>
+  using As = B;
 
-  template <class T, std::size_t n>
+  template <class T, class... A>
+  static constexpr bool returns_one = std::is_convertible_v<std::invoke_result_t<F&, A...>, Tensor<T>>;
+
+  /// What f gives for arguments of the types A, as a list.
+  template <class T, class... A>
+  static std::vector<Tensor<T>> run(F& f, std::span<const Tensor<T>> x) {
+    const auto result = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      if constexpr ((std::is_same_v<A, const std::vector<Tensor<T>>&> || ...))
+        return f(std::vector<Tensor<T>>(x.begin(), x.end()));
+      else
+        return f(x[I]...);
+    }
+    (std::make_index_sequence<sizeof...(A)>());
+    if constexpr (returns_one<T, A...>)
+      return {Tensor<T>(result)};
+    else
+      return result;
+  }
+  template <class T, class... A>
   detail::CompiledFunction<T>& state() const {
-    auto& made = std::get<std::shared_ptr<detail::CompiledFunction<T>>>(*states_);
+    auto& made = std::get<std::unique_ptr<detail::CompiledFunction<T>>>(*states_);
     if (!made)
-      made = std::make_shared<detail::CompiledFunction<T>>(
-          [f = function_](std::span<const Tensor<T>> x) -> std::vector<Tensor<T>> {
-            return [&]<std::size_t... I>(std::index_sequence<I...>) {
-              if constexpr (returns_one<T, n>)
-                return std::vector<Tensor<T>>{(*f)(x[I]...)};
-              else
-                return (*f)(x[I]...);
-            }
-            (std::make_index_sequence<n>());
-          });
+      made = std::make_unique<detail::CompiledFunction<T>>(
+          [f = function_](std::span<const Tensor<T>> x) { return run<T, A...>(*f, x); });
     return *made;
   }
-  template <class T, std::size_t n>
-  static constexpr bool returns_one = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::is_convertible_v<Result<std::conditional_t<I == n, void, const Tensor<T>&>...>, Tensor<T>>;
-  }(std::make_index_sequence<n>());
-  template <class T, std::size_t n>
-  auto call(const std::array<Tensor<T>, n>& x) const {
-    Tensor<T> y = state<T, n>().call(x);
-    if constexpr (returns_one<T, n>)
+  template <class T, class... A>
+  auto call(std::span<const Tensor<T>> x) const {
+    detail::CompiledFunction<T>& own = state<T, A...>();
+    Tensor<T> y = own.call(x);
+    if constexpr (returns_one<T, A...>)
       return y;
     else
-      return state<T, n>().parts(y);
+      return own.parts(y);
   }
 
+  using States = std::tuple<std::unique_ptr<detail::CompiledFunction<float>>,
+                            std::unique_ptr<detail::CompiledFunction<double>>>;
   std::shared_ptr<F> function_;
-  std::shared_ptr<std::tuple<std::shared_ptr<detail::CompiledFunction<float>>,
-                             std::shared_ptr<detail::CompiledFunction<double>>>>
-      states_ = std::make_shared<std::tuple<std::shared_ptr<detail::CompiledFunction<float>>,
-                                            std::shared_ptr<detail::CompiledFunction<double>>>>();
+  std::shared_ptr<States> states_ = std::make_shared<States>();
 };
 
 /// A function of tensors, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first call for

@@ -29,7 +29,8 @@ struct Compilation {
   std::vector<Tensor<T>> leaves;  ///< captured ones
   /// The outputs that are the gradients of the leaves, then those of the arguments, 0 for none.
   std::vector<std::size_t> gradients;
-  std::size_t seed = 0;  ///< the place of the adjoint of the result
+  bool requires_grad = false;  ///< the result does; it may have no gradient to give all the same
+  std::size_t seed = 0;        ///< the place of the adjoint of the result
 };
 
 /// A function's program for arguments of some shapes, and the plans that run it.
@@ -62,7 +63,6 @@ struct Entry : Compilation<T> {
     for (std::size_t i = 0; i < x.size(); ++i)
       if (recorded >> i & 1u) arguments.push_back(x[i].is_leaf() ? x[i] : x[i].detach());
   }
-  bool has_gradients() const { return this->program.outputs.size() > 1; }
   const Place& result() const { return this->program.places[this->program.outputs[0].place]; }
 };
 
@@ -231,7 +231,8 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Tensor<T>> x, s
       throw Error("compile", "the function captures a tensor of shape " + to_string(place.shape) +
                                  " that was recorded by '" + place.tensor.node->name +
                                  "': pass it as an argument, or detach() it");
-  if (!y.requires_grad()) {
+  result.requires_grad = y.requires_grad();
+  if (!result.requires_grad) {
     remove_dead_steps(program);
     result.program = std::move(program);
     return result;
@@ -342,7 +343,7 @@ Tensor<T> CompiledFunction<T>::call(std::span<const Tensor<T>> x) {
   Entry<T>& entry = *found;
   const Program& program = entry.program;
   Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
-  if (!entry.has_gradients()) {
+  if (!entry.requires_grad) {
     if (skipped_inputs)
       for (const Place& place : program.places)
         if (place.kind == Place::Kind::outside && place.tensor.node)
@@ -396,7 +397,7 @@ Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Ten
     entry.one = ones<T>(entry.result().shape);
   }
   bind_arguments(*entry.whole, x);
-  if (entry.has_gradients())
+  if (entry.requires_grad)
     entry.whole->bind(static_cast<std::uint32_t>(entry.seed),
                       reinterpret_cast<std::byte*>(entry.one.mutable_data()));
   Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
@@ -413,7 +414,7 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
   if (tracing || observer) {
     std::vector<Handle> arguments;
     for (const Tensor<T>& one : x) arguments.push_back(one.handle());
-    if (entry->has_gradients()) arguments.push_back(ones<T>(entry->result().shape).release());
+    if (entry->requires_grad) arguments.push_back(ones<T>(entry->result().shape).release());
     const std::vector<Handle> at = replay(program, arguments, program.steps.size(), {});
     assign_stores<T>(program, at);
     std::size_t next = 0;

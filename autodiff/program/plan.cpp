@@ -65,7 +65,7 @@ Plan::Plan(const Program& program, bool is_split) : program_(program) {
     Value& value = values_.emplace_back(place.shape);
     value.size = element_count(place.shape, "compile");
     value.item_size = place.item_size;
-    if (place.tensor.value) value.data = place.tensor.value->data;
+    if (place.tensor.value && is_abstract(*place.tensor.value.get())) require_elements(*place.tensor.value.get());
   }
   place_roots(is_split ? program.forward : 0);
   for (std::size_t k = 0; k < program.steps.size(); ++k) {

@@ -12,7 +12,7 @@ void Gradients<T>::add_same_shape(std::size_t i, Tensor<T> gradient) {
     slot = std::move(gradient).release();
     return;
   }
-  if (slot.value.unique()) {
+  if (slot.value.unique() && !tracing) {
     add_in_place(reinterpret_cast<T*>(slot.value->data), gradient.data(), gradient.size());
   } else {
     const Tensor<T> before{Handle(slot)};

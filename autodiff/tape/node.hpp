@@ -112,6 +112,7 @@ struct Node {
   std::uint8_t rank = 0;    ///< of a recorded node
   bool dead : 1 = false;    ///< no handle and no consumer: is consumed, and freed with the tail
   bool needed : 1 = false;  ///< scratch of a pass: an input that was asked for lies below
+  bool traced : 1 = false;  ///< recorded while a trace ran
   bool opaque : 1 = false;  ///< its rule may reach leaves that are not among its inputs (checkpoint)
 
   bool is_leaf() const { return chunk == nullptr; }

@@ -296,6 +296,7 @@ Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_ma
   Node* node = append(name_of(op), y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
   ::new (node->op()) Op(std::move(op));
   node->operation = &operation<T, Op>;
+  node->traced = tracing != nullptr;
   return Tensor<T>(Handle{std::move(y).release().value, NodeRef(node)});
 }
 
@@ -363,6 +364,7 @@ template <class T, class Op, class Inputs, class F>
     tracing->note_constant(y.handle().value);
     return y;
   } else {
+    for (const Handle* input : inputs) tracing->input_of(*input);  // a leaf that its rule may reach
     return value(op);
   }
 }
@@ -402,13 +404,17 @@ void run_step(const void* erased, const Value& value, bool accumulate, std::span
   if constexpr (takes_list<T, Op>) {
     PoolVector<Tensor<T>> list;
     list.reserve(x.size());
-    for (Value* one : x) list.push_back(Borrowed<T>(one, nullptr));
+    for (Value* one : x) {
+      const Borrowed<T> borrowed(one, nullptr);
+      list.push_back(borrowed);
+    }
     op.compute(y, std::span<const Tensor<T>>(list));
   } else {
     const auto run = [&]<std::size_t... i>(std::index_sequence<i...>) {
       if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
         if (x.size() == sizeof...(i))
-          op.compute(y, Borrowed<typename InputType<T, Op, i>::value_type>(x[i], nullptr)...);
+          op.compute(y, static_cast<const InputType<T, Op, i>&>(
+                            Borrowed<typename InputType<T, Op, i>::value_type>(x[i], nullptr))...);
     };
     [&]<std::size_t... n>(std::index_sequence<n...>) { (run(std::make_index_sequence<n>()), ...); }
     (std::make_index_sequence<6>());

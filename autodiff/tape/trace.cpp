@@ -72,15 +72,17 @@ std::uint32_t Trace::place_of(const Handle& tensor) {
         throw Error(op_, "a view of shape " + to_string(value.shape) +
                              " is read after the tensor that it shows was assigned: reshape it again");
   program_.places.push_back({constant ? Place::Kind::constant : Place::Kind::outside, value.item_size,
-                             value.shape, tensor});
+                             value.shape, Handle{tensor.value, {}}});
   return at->second;
 }
 
 Input Trace::input_of(const Handle& tensor) {
   const std::uint32_t place = place_of(tensor);
   Place& at = program_.places[place];
-  // A parameter that was seen without its place on the tape first.
-  if (at.kind == Place::Kind::outside && tensor.node && !at.tensor.node) at.tensor.node = tensor.node;
+  // Of the tensors that share the elements, the parameter, or what was recorded outside.
+  if (at.kind == Place::Kind::outside && tensor.node && !tensor.node->traced &&
+      (!at.tensor.node || tensor.node->is_leaf()))
+    at.tensor.node = tensor.node;
   return {place, static_cast<bool>(tensor.node)};
 }
 

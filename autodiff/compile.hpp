@@ -11,31 +11,35 @@
 #include <utility>
 #include <vector>
 
+#include "indices.hpp"
 #include "tensor.hpp"
 
 namespace xtape {
 
 namespace detail {
 
-/// The programs and plans of one function, by the shapes of its arguments.
+/// The programs and plans of one function, by the shapes of its arguments: tensors, of which T is the element
+/// type of the result, and Indices.
 template <class T>
 class CompiledFunction {
  public:
-  using Function = std::function<std::vector<Tensor<T>>(std::span<const Tensor<T>>)>;
+  using Arguments = std::span<const Handle>;
+  using Function = std::function<std::vector<Tensor<T>>(Arguments)>;
   explicit CompiledFunction(Function f);
   ~CompiledFunction();
   CompiledFunction(const CompiledFunction&) = delete;
   CompiledFunction& operator=(const CompiledFunction&) = delete;
 
   /// f(x…) with one node on the tape; several results one behind the other, flat.
-  Tensor<T> call(std::span<const Tensor<T>> x);
+  Tensor<T> call(Arguments x);
   /// The results of f, of those that call() gave.
   std::vector<Tensor<T>> parts(const Tensor<T>& results) const;
   /// {f(x…), the gradients of leaves()}, as one run.
-  std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(std::span<const Tensor<T>> x);
+  std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(Arguments x);
   /// The same, with the gradients left in the leaves, where they replace those of before.
-  Tensor<T> backward(std::span<const Tensor<T>> x);
+  Tensor<T> backward(Arguments x);
   std::vector<Tensor<T>> leaves() const;
+  std::size_t traces() const;
   void print(std::ostream& out) const;
 
  private:
@@ -43,15 +47,10 @@ class CompiledFunction {
   std::unique_ptr<State> state_;
 };
 
-/// The element type of a function's first argument, or without arguments of its result; double where that
-/// cannot be known.
-template <class F>
-struct ElementOf {
-  using type = double;
-};
+/// The element type of a tensor or a list of them; void for others.
 template <class Y>
 struct ElementOfResult {
-  using type = double;
+  using type = void;
 };
 template <class T>
 struct ElementOfResult<Tensor<T>> {
@@ -61,17 +60,27 @@ template <class T>
 struct ElementOfResult<std::vector<Tensor<T>>> {
   using type = T;
 };
-template <class C, class Y, class First, class... Rest>
-struct ElementOf<Y (C::*)(First, Rest...) const> : ElementOfResult<std::remove_cvref_t<First>> {};
-template <class C, class Y>
-struct ElementOf<Y (C::*)() const> : ElementOfResult<Y> {};
+/// Of what a function gives; double where that depends on its arguments.
+template <class F>
+struct ElementOf {
+  using type = double;
+};
+template <class C, class Y, class... A>
+struct ElementOf<Y (C::*)(A...) const> : ElementOfResult<Y> {};
 template <class F>
 requires requires { &F::operator(); }
 struct ElementOf<F> : ElementOf<decltype(&F::operator())> {};
-template <class Y, class First, class... Rest>
-struct ElementOf<Y (*)(First, Rest...)> : ElementOfResult<std::remove_cvref_t<First>> {};
+template <class Y, class... A>
+struct ElementOf<Y (*)(A...)> : ElementOfResult<Y> {};
 
+template <class A>
+inline constexpr bool is_argument = std::is_same_v<A, Tensor<float>> || std::is_same_v<A, Tensor<double>> ||
+                                    std::is_same_v<A, Indices>;
 }  // namespace detail
+
+/// What a compiled function takes.
+template <class A>
+concept Argument = detail::is_argument<A>;
 
 /// A function that runs what it has recorded: see compile().
 template <class F>
@@ -81,36 +90,44 @@ class Compiled {
 
   /// The function's value: with its bits, and its gradients, of any order. Where it is recorded, it is one
   /// node.
-  template <class T, std::same_as<Tensor<T>>... Rest>
-  auto operator()(const Tensor<T>& x, const Rest&... rest) const {
-    const std::array<Tensor<T>, 1 + sizeof...(Rest)> in{x, rest...};
-    return call<T, const Tensor<T>&, As<Rest, const Tensor<T>&>...>(in);
+  template <Argument... A>
+  auto operator()(const A&... x) const {
+    return call<A...>(std::array<detail::Handle, sizeof...(A)>{x.handle()...});
   }
-  auto operator()() const { return call<Element>({}); }
   /// The same of a function of a list.
   template <class T>
   auto operator()(const std::vector<Tensor<T>>& x) const {
-    return call<T, const std::vector<Tensor<T>>&>(x);
+    return call<std::vector<Tensor<T>>>(handles(x));
   }
 
   /// {the value, the gradients in the order of leaves()} of a function with one element, without the tape.
-  template <class T, std::same_as<Tensor<T>>... Rest>
-  std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(const Tensor<T>& x, const Rest&... rest) const {
-    const std::array<Tensor<T>, 1 + sizeof...(Rest)> in{x, rest...};
-    return state<T, const Tensor<T>&, As<Rest, const Tensor<T>&>...>().value_and_grad(in);
+  template <Argument... A>
+  auto value_and_grad(const A&... x) const {
+    return state<A...>().value_and_grad(std::array<detail::Handle, sizeof...(A)>{x.handle()...});
   }
-  auto value_and_grad() const { return state<Element>().value_and_grad({}); }
   template <class T>
-  std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(const std::vector<Tensor<T>>& x) const {
-    return state<T, const std::vector<Tensor<T>>&>().value_and_grad(x);
+  auto value_and_grad(const std::vector<Tensor<T>>& x) const {
+    return state<std::vector<Tensor<T>>>().value_and_grad(handles(x));
   }
 
-  /// The leaves that its value depends on, as far as they were read by the last call: those that it captures,
-  /// then the arguments that required a gradient.
+  /// The value of a function with one element, whose gradients are left in the leaves that it captures, in the
+  /// place of those that were there: zero_grad() and backward() at once.
+  template <Argument... A>
+  auto backward(const A&... x) const {
+    return state<A...>().backward(std::array<detail::Handle, sizeof...(A)>{x.handle()...});
+  }
+
+  /// The leaves that its value depends on, as of the last call: those that it captures, then the arguments
+  /// that required a gradient.
   template <class T = typename detail::ElementOf<F>::type>
   std::vector<Tensor<T>> leaves() const {
     const auto& made = std::get<std::unique_ptr<detail::CompiledFunction<T>>>(*states_);
     return made ? made->leaves() : std::vector<Tensor<T>>();
+  }
+
+  /// How often the function has run, to be traced.
+  std::size_t traces() const {
+    return std::apply([](const auto&... made) { return ((made ? made->traces() : 0) + ...); }, *states_);
   }
 
   friend std::ostream& operator<<(std::ostream& out, const Compiled& f) {
@@ -119,53 +136,67 @@ class Compiled {
   }
 
  private:
-  using Element = typename detail::ElementOf<F>::type;
-  template <class, class B>
-  using As = B;
+  using States = std::tuple<std::unique_ptr<detail::CompiledFunction<float>>,
+                            std::unique_ptr<detail::CompiledFunction<double>>>;
+  template <class... A>
+  using Result = std::remove_cvref_t<std::invoke_result_t<F&, const A&...>>;
+  template <class... A>
+  using Element = typename detail::ElementOfResult<Result<A...>>::type;
 
-  template <class T, class... A>
-  static constexpr bool returns_one = std::is_convertible_v<std::invoke_result_t<F&, A...>, Tensor<T>>;
+  template <class T>
+  static std::vector<detail::Handle> handles(const std::vector<Tensor<T>>& x) {
+    std::vector<detail::Handle> all;
+    for (const Tensor<T>& one : x) all.push_back(one.handle());
+    return all;
+  }
 
   /// What f gives for arguments of the types A, as a list.
-  template <class T, class... A>
-  static std::vector<Tensor<T>> run(F& f, std::span<const Tensor<T>> x) {
+  template <class... A>
+  static std::vector<Tensor<Element<A...>>> run(F& f, std::span<const detail::Handle> x) {
     const auto result = [&]<std::size_t... I>(std::index_sequence<I...>) {
-      if constexpr ((std::is_same_v<A, const std::vector<Tensor<T>>&> || ...))
-        return f(std::vector<Tensor<T>>(x.begin(), x.end()));
+      return f(A(detail::Handle(x[I]))...);
+    };
+    const auto list = [&]<class L>(std::type_identity<L>) {
+      L tensors;
+      for (const detail::Handle& one : x) tensors.emplace_back(detail::Handle(one));
+      return f(tensors);
+    };
+    const auto y = [&] {
+      if constexpr ((detail::is_argument<A> && ...))
+        return result(std::index_sequence_for<A...>());
       else
-        return f(x[I]...);
-    }
-    (std::make_index_sequence<sizeof...(A)>());
-    if constexpr (returns_one<T, A...>)
-      return {Tensor<T>(result)};
+        return list(std::type_identity<A...>());
+    }();
+    if constexpr (std::is_same_v<Result<A...>, Tensor<Element<A...>>>)
+      return {y};
     else
-      return result;
+      return y;
   }
-  template <class T, class... A>
-  detail::CompiledFunction<T>& state() const {
-    auto& made = std::get<std::unique_ptr<detail::CompiledFunction<T>>>(*states_);
+  template <class... A>
+  detail::CompiledFunction<Element<A...>>& state() const {
+    static_assert(!std::is_void_v<Element<A...>>,
+                  "a compiled function gives a Tensor, or a std::vector of tensors");
+    auto& made = std::get<std::unique_ptr<detail::CompiledFunction<Element<A...>>>>(*states_);
     if (!made)
-      made = std::make_unique<detail::CompiledFunction<T>>(
-          [f = function_](std::span<const Tensor<T>> x) { return run<T, A...>(*f, x); });
+      made = std::make_unique<detail::CompiledFunction<Element<A...>>>(
+          [f = function_](std::span<const detail::Handle> x) { return run<A...>(*f, x); });
     return *made;
   }
-  template <class T, class... A>
-  auto call(std::span<const Tensor<T>> x) const {
-    detail::CompiledFunction<T>& own = state<T, A...>();
-    Tensor<T> y = own.call(x);
-    if constexpr (returns_one<T, A...>)
+  template <class... A>
+  auto call(std::span<const detail::Handle> x) const {
+    auto& own = state<A...>();
+    auto y = own.call(x);
+    if constexpr (std::is_same_v<Result<A...>, Tensor<Element<A...>>>)
       return y;
     else
       return own.parts(y);
   }
 
-  using States = std::tuple<std::unique_ptr<detail::CompiledFunction<float>>,
-                            std::unique_ptr<detail::CompiledFunction<double>>>;
   std::shared_ptr<F> function_;
   std::shared_ptr<States> states_ = std::make_shared<States>();
 };
 
-/// A function of tensors, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first call for
+/// A function of tensors and Indices, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first call for
 /// each set of shapes, and then run as a plan: without the tape, without an allocation, in an arena. Value and
 /// gradients have the bits of the function itself. Copies share what they have traced.
 ///

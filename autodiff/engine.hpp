@@ -40,6 +40,18 @@ Tensor<T> loss_sum(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b,
 template <class T>
 Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels);
 
+/// take(x, indices, 0), where negative indices are errors, which name `op`.
+template <class T>
+Tensor<T> take_rows(const char* op, const Tensor<T>& x, const Indices& indices);
+/// The numbers of x as Indices. Error, naming `op`, for one that is not whole.
+template <class T>
+Indices whole_numbers(const char* op, const Tensor<T>& x);
+/// Whether an element is this number; in a trace, whether it may be.
+template <class T>
+bool contains(const Tensor<T>& x, std::type_identity_t<T> number);
+/// Says that a module has changed between training and evaluation mode, so that functions are traced anew.
+void note_mode_change();
+
 /// A step of gradient descent for w (n) with the gradient g; the velocity (n) is null without momentum.
 template <class T>
 void sgd_update(T* w, T* velocity, const T* g, std::size_t n, const SgdStep<T>& step);

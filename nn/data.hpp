@@ -39,7 +39,7 @@ template <class T>
 struct Dataset {
   Tensor<T> inputs;                    ///< (N, …)
   Tensor<T> targets;                   ///< (N, …), or empty
-  std::vector<std::ptrdiff_t> labels;  ///< N classes from 0, or none
+  Indices labels;                      ///< N classes from 0, or none
 
   Dataset() = default;
   /// Inputs alone. Error for rank 0.
@@ -69,7 +69,7 @@ struct Dataset {
   static Dataset from_idx(const std::string& images, const std::string& labels);
 
  private:
-  Dataset(const Tensor<T>& inputs, const Tensor<T>& targets, std::vector<std::ptrdiff_t> labels);
+  Dataset(const Tensor<T>& inputs, const Tensor<T>& targets, const Indices& labels);
 };
 
 /// Brings inputs to mean 0 and standard deviation 1. The numbers are those of the training data; all other

@@ -126,6 +126,7 @@ class Module {
 
  private:
   friend class ModeScope<T>;  // sets modes one by one
+  void set_training(bool on);
 
   /// While it lives, copies of modules that share parameters are wanted.
   class SharingScope {

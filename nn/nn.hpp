@@ -4,6 +4,7 @@
 
 #include "activations.hpp"
 #include "clip.hpp"
+#include "compiled_step.hpp"
 #include "convolution.hpp"
 #include "data.hpp"
 #include "data_loader.hpp"

@@ -3,8 +3,10 @@
 #include <functional>
 #include <iosfwd>
 #include <limits>
+#include <optional>
 #include <random>
 
+#include "compiled_step.hpp"
 #include "data_loader.hpp"
 #include "evaluate.hpp"
 #include "history.hpp"
@@ -21,6 +23,7 @@ struct TrainerOptions {
   std::size_t patience = 0;          ///< early stopping, see fit(); 0: none
   std::ostream* progress = nullptr;  ///< a bar on a terminal, else lines; see Progress
   std::size_t progress_every = 1;    ///< epochs from line to line
+  bool compiled = false;             ///< steps are traced once and run as a plan: see CompiledStep
 
   std::function<void(std::size_t epoch)> on_epoch_begin = {};
   /// The gradients are there, the update is to come: the place to clip or to look at them.
@@ -75,11 +78,14 @@ class Trainer {
 
  private:
   double train_epoch(DataLoader<T>& training, std::size_t epoch, Progress& progress);
+  Tensor<T> forward(const Dataset<T>& batch);
+  Tensor<T> compiled_backward(const Dataset<T>& batch);
   void require_parameters(const Tensor<T>& loss) const;
 
   Module<T>& model_;
   Optimizer<T>& optimizer_;
   LossFunction<T> loss_;
+  std::optional<CompiledStep<T>> compiled_;  ///< made by the first compiled step
   State state_;
   bool goes_on_ = false;  ///< the next fit() is the rest of a saved one
 };

@@ -16,6 +16,7 @@ inline ValueRef make_like(const Value& value) {
   like->data = reinterpret_cast<std::byte*>(like) + value_header_bytes;
   like->size = value.size;
   like->item_size = value.item_size;
+  like->integers = value.integers;
   return ValueRef(like);
 }
 

@@ -12,7 +12,7 @@ ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op) {
   value->size_class = size_class;
   value->data = reinterpret_cast<std::byte*>(value) + value_header_bytes;
   value->size = size;
-  value->item_size = static_cast<std::uint32_t>(item_size);
+  value->item_size = static_cast<std::uint16_t>(item_size);
   ValueRef made(value);
   if (made_values) [[unlikely]]
     made_values->push_back(made);
@@ -31,6 +31,7 @@ ValueRef make_view(const ValueRef& value, const Shape& shape) {
   view->data = value->data;
   view->size = value->size;
   view->item_size = value->item_size;
+  view->integers = value->integers;
   view->base = owner.release();
   return ValueRef(view);
 }

@@ -19,7 +19,8 @@ struct Value {
   std::atomic<std::uint32_t> references{1};
   std::uint32_t size_class = 0;
   std::atomic<std::uint32_t> version{0};  ///< how often the elements were assigned anew
-  std::uint32_t item_size = 0;            ///< bytes of one element
+  std::uint16_t item_size = 0;            ///< bytes of one element
+  bool integers = false;                  ///< the elements are no numbers of a tensor, but indices
   Value* base = nullptr;                  ///< the owner of the elements, when that is another value
   std::byte* data = nullptr;
   std::size_t size = 0;  ///< elements

@@ -62,7 +62,7 @@ class AuditObserver : public Observer {
       return;
     }
     if (y.value->item_size != sizeof(T) || std::ranges::any_of(inputs, [](const Handle* input) {
-          return input->value && input->value->item_size != sizeof(T);
+          return input->value && !input->value->integers && input->value->item_size != sizeof(T);
         }))
       throw Error("audit", std::string("'") + op + "' computes in another element type than the loss: take " +
                                "one type for the whole function");

@@ -1,9 +1,9 @@
 // The cross-entropy of a softmax and class labels, as one operation.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "../elementwise.hpp"
@@ -16,23 +16,6 @@
 
 namespace xtape::detail {
 namespace {
-
-/// The labels of N rows, in a block of the pool.
-struct Labels {
-  ValueRef numbers;
-
-  explicit Labels(const Indices& labels)
-      : numbers(make_value(labels.shape(), sizeof(std::ptrdiff_t), "cross_entropy")) {
-    std::ranges::copy(labels.values(), reinterpret_cast<std::ptrdiff_t*>(numbers->data));
-  }
-  bool operator==(const Labels& other) const {
-    return numbers->shape == other.numbers->shape &&
-           std::memcmp(numbers->data, other.numbers->data, numbers->bytes()) == 0;
-  }
-  std::size_t operator[](std::size_t i) const {
-    return static_cast<std::size_t>(numbers->elements<std::ptrdiff_t>()[i]);
-  }
-};
 
 /// (2, N) of z (N, C): the largest logit of each row, and what ln Σ exp adds to it. Without a gradient of
 /// their own: what is computed with their help gives that of z.
@@ -54,34 +37,34 @@ struct LogTotals {
 template <class T>
 struct SoftmaxCrossEntropyGradient {
   static constexpr bool accumulates = true;
-  Labels labels;
+  using Inputs = std::tuple<Tensor<T>, Tensor<T>, Tensor<T>, Indices>;
   static constexpr const char* name = "cross_entropy_gradient";
-  bool operator==(const SoftmaxCrossEntropyGradient&) const = default;
 
-  Shape shape(const Shape&, const Shape& z, const Shape&) const { return z; }
-  void compute(Target<T> dz, const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>& totals) const {
+  Shape shape(const Shape&, const Shape& z, const Shape&, const Shape&) const { return z; }
+  void compute(Target<T> dz, const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>& totals,
+               const Indices& labels) const {
     const std::size_t N = z.shape()[0], C = z.shape()[1];
     for_blocks(N, z.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i) {
         const Target<T> row{dz.data + i * C, C, dz.accumulate};
         add_row(row, g.data() + i, z.data() + i * C, C, totals.data() + i, totals.data()[N + i]);
-        row.data[labels[i]] -= g.data()[i];
+        row.data[labels.data()[i]] -= g.data()[i];
       }
     });
   }
   static constexpr unsigned keeps(unsigned i) {
-    return (i == 1 ? keep_input(0) : 0) | keep_input(1) | keep_input(2);
+    return (i == 1 ? keep_input(0) : 0) | keep_input(1) | keep_input(2) | keep_input(3);
   }
   void tangent(Tangents<T>& t) const {
     const Tensor<T> z = t.input(1);
-    if (t.has(0)) t.add(*this, t.of(0), z, t.input(2));
+    if (t.has(0)) t.add(*this, t.of(0), z, t.input(2), t.indices(3));
     if (t.has(1)) t.add(SoftmaxGradient<T>{1}, unsqueeze(t.input(0), 1) * t.of(1), softmax(z, 1));
   }
   void backward(Gradients<T>& d) const {
     const Tensor<T>&h = d.adjoint, z = d.input(1);
     if (d.needs(0)) {
       const Tensor<T> one = ones<T>({z.shape()[0]});
-      d.add(0, sum(h * apply<T>(*this, one, z, d.input(2)), 1));
+      d.add(0, sum(h * apply<T>(*this, one, z, d.input(2), d.indices(3)), 1));
     }
     if (d.needs(1)) d.add(1, SoftmaxGradient<T>{1}, unsqueeze(d.input(0), 1) * h, softmax(z, 1));
   }
@@ -103,29 +86,38 @@ struct SoftmaxCrossEntropyGradient {
   }
 };
 
+void require_classes(const Indices& labels, std::size_t classes) {
+  const std::ptrdiff_t* const label = labels.data();
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (label[i] < 0 || label[i] >= static_cast<std::ptrdiff_t>(classes))
+      throw Error("cross_entropy", "label " + std::to_string(label[i]) + " at " + std::to_string(i) +
+                                       " is not one of the " + std::to_string(classes) + " classes from 0");
+}
+
 /// y = ln Σ exp(z) − z[label] for each row, in two parts. The gradient computes the exponentials again.
 template <class T>
 struct SoftmaxCrossEntropy {
-  Labels labels;
+  using Inputs = std::tuple<Tensor<T>, Tensor<T>, Indices>;
   static constexpr const char* name = "cross_entropy";
-  bool operator==(const SoftmaxCrossEntropy&) const = default;
 
-  Shape shape(const Shape& z, const Shape&) const { return {z[0]}; }
-  void compute(Target<T> y, const Tensor<T>& z, const Tensor<T>& totals) const {
+  Shape shape(const Shape& z, const Shape&, const Shape&) const { return {z[0]}; }
+  void compute(Target<T> y, const Tensor<T>& z, const Tensor<T>& totals, const Indices& labels) const {
     const std::size_t N = z.shape()[0], C = z.shape()[1];
+    require_classes(labels, C);
     const T *const largest = totals.data(), *const rest = largest + N;
     for (std::size_t i = 0; i < N; ++i) {
-      const T logit = z.data()[i * C + labels[i]];
+      const T logit = z.data()[i * C + static_cast<std::size_t>(labels.data()[i])];
       y.data[i] = (std::isinf(logit) && logit > 0 ? T(0) : largest[i] - logit) + rest[i];
     }
   }
-  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
+  static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1) | keep_input(2); }
   void tangent(Tangents<T>& t) const {
     const Tensor<T> z = t.input(0), one = ones<T>({z.shape()[0]});
-    t.add(sum(t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{labels}, one, z, t.input(1)), 1));
+    t.add(sum(
+        t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{}, one, z, t.input(1), t.indices(2)), 1));
   }
   void backward(Gradients<T>& d) const {
-    d.add(0, SoftmaxCrossEntropyGradient<T>{labels}, d.adjoint, d.input(0), d.input(1));
+    d.add(0, SoftmaxCrossEntropyGradient<T>{}, d.adjoint, d.input(0), d.input(1), d.indices(2));
   }
 };
 
@@ -144,14 +136,9 @@ Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) 
                 "labels of shape " + to_string(labels.shape()) + " for logits of shape " + to_string(z) +
                     ": one label for each row is needed" +
                     (labels.size() == z[0] ? ": reshape them to " + to_string(Shape{z[0]}) : ""));
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels.values()[i] < 0 || labels.values()[i] >= static_cast<std::ptrdiff_t>(z[1]))
-      throw Error("cross_entropy", "label " + std::to_string(labels.values()[i]) + " at " +
-                                       std::to_string(i) + " is not one of the " + std::to_string(z[1]) +
-                                       " classes from 0");
   using namespace detail;
   const Tensor<T> totals = apply<T>(LogTotals<T>{}, logits);
-  return apply<T>(SoftmaxCrossEntropy<T>{Labels(labels)}, logits, totals);
+  return apply<T>(SoftmaxCrossEntropy<T>{}, logits, totals, labels);
 }
 
 template Tensor<float> softmax_cross_entropy(const Tensor<float>&, const Indices&);

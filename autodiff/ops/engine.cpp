@@ -4,18 +4,25 @@
 #include "../kernels/gemm.hpp"
 #include "../kernels/kernel_table.hpp"
 #include "../tape/backward.hpp"
+#include "../tape/op.hpp"
 
 namespace xtape::engine {
 
 using detail::kernels;
 
 bool reaches_leaves(const Pass& pass) { return !pass.leaves().empty(); }
+void note_mode_change() { detail::mode_changes.fetch_add(1, std::memory_order_relaxed); }
 std::size_t multiply_adds() { return detail::multiply_adds; }
 
 template <class T>
 bool shares_gradient(const Tensor<T>& leaf) {
   const Handle& gradient = static_cast<const detail::Leaf*>(leaf.handle().node.get())->grad;
   return gradient.node || !gradient.value.unique();
+}
+
+template <class T>
+bool contains(const Tensor<T>& x, std::type_identity_t<T> number) {
+  return detail::contains(x, number);
 }
 
 template <class T>
@@ -46,6 +53,7 @@ T sum_of_squares(const T* x, std::size_t n) {
 
 #define XTAPE_INSTANTIATE(T)                                                                  \
   template bool shares_gradient(const Tensor<T>&);                                            \
+  template bool contains(const Tensor<T>&, T);                                                \
   template void sgd_update(T*, T*, const T*, std::size_t, const SgdStep<T>&);                 \
   template void adam_update(T*, T*, T*, const T*, std::size_t, const AdamStep<T>&);           \
   template void rmsprop_update(T*, T*, T*, T*, const T*, std::size_t, const RmspropStep<T>&); \

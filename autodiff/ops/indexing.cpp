@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string>
+#include <tuple>
 
 #include "../base/pool_vector.hpp"
 #include "../base/text.hpp"
 #include "../elementwise.hpp"
+#include "../engine.hpp"
 #include "../layout.hpp"
 #include "../tape/op.hpp"
 
@@ -16,143 +17,208 @@ namespace xtape {
 
 Indices::Indices(std::initializer_list<detail::Nested> items) {
   const Tensor<double> numbers(items);
-  shape_ = numbers.shape();
+  *this = uninitialized(numbers.shape());
+  std::ptrdiff_t* to = mutable_data();
   for (const double number : numbers) {
     if (!(std::abs(number) < 0x1p53 && std::floor(number) == number))
       throw Error("Indices", detail::number_text(number) + " is not a whole number below 2^53");
-    values_.push_back(static_cast<std::ptrdiff_t>(number));
+    *to++ = static_cast<std::ptrdiff_t>(number);
   }
 }
 
 namespace detail {
 namespace {
 
-using Offsets = std::shared_ptr<const std::vector<std::ptrdiff_t>>;
+/// The blocks of an array of shape `from` that indices along an axis name. Indices are checked where they are
+/// read: a program reads others at each run.
+struct Blocks {
+  const char* name;
+  Shape from;
+  std::size_t axis;
+  Shape to;     ///< of the blocks, one behind the other
+  bool aligned;  ///< an index for each element of `to`, else one for each sub-array
+  bool from_0 = false;  ///< negative indices do not count from the end, but are errors
+  bool operator==(const Blocks&) const = default;
+
+  /// Elements of a block.
+  std::size_t size() const { return aligned ? 1 : inner(); }
+  /// f(offset) for each block.
+  template <class F>
+  void each(const Indices& indices, const F& f) const {
+    const std::size_t n = from[axis], step = inner();
+    const std::ptrdiff_t* index = indices.data();
+    if (!aligned) {
+      for (std::size_t outer = 0; outer < before(); ++outer)
+        for (std::size_t i = 0; i < indices.size(); ++i) f((outer * n + checked(index, i)) * step);
+      return;
+    }
+    const Dims strides = row_major_strides(from);
+    Dims at(from.size(), 0);
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      std::size_t offset = checked(index, i) * step;
+      for (std::size_t d = 0; d < from.size(); ++d)
+        if (d != axis) offset += static_cast<std::size_t>(at[d] * strides[d]);
+      f(offset);
+      for (std::size_t d = from.size(); d-- > 0;) {
+        if (++at[d] < static_cast<std::ptrdiff_t>(to[d])) break;
+        at[d] = 0;
+      }
+    }
+  }
+
+ private:
+  std::size_t before() const {
+    std::size_t n = 1;
+    for (std::size_t i = 0; i < axis; ++i) n *= from[i];
+    return n;
+  }
+  std::size_t inner() const {
+    std::size_t n = 1;
+    for (std::size_t i = axis + 1; i < from.size(); ++i) n *= from[i];
+    return n;
+  }
+  std::size_t checked(const std::ptrdiff_t* indices, std::size_t i) const {
+    const auto n = static_cast<std::ptrdiff_t>(from[axis]);
+    const std::ptrdiff_t index = indices[i];
+    if (from_0 && (index < 0 || index >= n))
+      throw Error(name, "index " + std::to_string(index) + " at " + std::to_string(i) +
+                            " is not one of the " + std::to_string(n) + " rows from 0");
+    if (index < -n || index >= n)
+      throw Error(name, "index " + std::to_string(index) + " is out of range for axis " +
+                            std::to_string(axis) + " of shape " + to_string(from));
+    return static_cast<std::size_t>(index < 0 ? index + n : index);
+  }
+};
 
 template <class T>
 struct ScatterBlocks;
 
-/// y = the blocks of x that begin at the offsets, one behind the other.
+/// y = the blocks of x, one behind the other.
 template <class T>
 struct GatherBlocks {
   static constexpr bool accumulates = true;
-  const char* name;
-  Shape to;
-  Offsets offsets;
-  std::size_t block;
-  bool operator==(const GatherBlocks& other) const {
-    return name == other.name && to == other.to && *offsets == *other.offsets && block == other.block;
-  }
+  using Inputs = std::tuple<Tensor<T>, Indices>;
+  Blocks blocks;
+  bool operator==(const GatherBlocks&) const = default;
 
-  Shape shape(const Shape&) const { return to; }
-  void compute(Target<T> y, const Tensor<T>& x) const {
-    T* to_block = y.data;
-    for (std::ptrdiff_t offset : *offsets) {
-      const T* from = x.data() + offset;
-      for (std::size_t i = 0; i < block; ++i) to_block[i] = y.accumulate ? to_block[i] + from[i] : from[i];
-      to_block += block;
-    }
+  const char* name() const { return blocks.name; }
+  Shape shape(const Shape&, const Shape&) const { return blocks.to; }
+  void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
+    T* to = y.data;
+    const std::size_t n = blocks.size();
+    blocks.each(indices, [&](std::size_t offset) {
+      const T* const from = x.data() + offset;
+      for (std::size_t i = 0; i < n; ++i) to[i] = y.accumulate ? to[i] + from[i] : from[i];
+      to += n;
+    });
   }
-  static constexpr bool is_linear = true;
-  void backward(Gradients<T>& d) const {
-    d.add(0, ScatterBlocks<T>{name, d.shape(0), to, offsets, block}, d.adjoint);
-  }
+  static constexpr unsigned keeps(unsigned) { return keep_input(1); }
+  void tangent(Tangents<T>& t) const { t.add(*this, t.of(0), t.indices(1)); }
+  void backward(Gradients<T>& d) const { d.add(0, ScatterBlocks<T>{blocks}, d.adjoint, d.indices(1)); }
 };
 
-/// y = 0, with the blocks of x added at the offsets.
+/// y = 0, with the blocks of x added where they are.
 template <class T>
 struct ScatterBlocks {
   static constexpr bool accumulates = true;
-  const char* name;
-  Shape to;
-  Shape from;
-  Offsets offsets;
-  std::size_t block;
-  bool operator==(const ScatterBlocks& other) const {
-    return name == other.name && to == other.to && from == other.from && *offsets == *other.offsets && block == other.block;
-  }
+  using Inputs = std::tuple<Tensor<T>, Indices>;
+  Blocks blocks;
+  bool operator==(const ScatterBlocks&) const = default;
 
-  Shape shape(const Shape&) const { return to; }
-  void compute(Target<T> y, const Tensor<T>& x) const {
-    if (!y.accumulate) std::fill_n(y.data, element_count(to, name), T(0));
+  const char* name() const { return blocks.name; }
+  Shape shape(const Shape&, const Shape&) const { return blocks.from; }
+  void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
+    if (!y.accumulate) std::fill_n(y.data, y.size, T(0));
+    const std::size_t n = blocks.size();
     const auto add = [&](auto* sums) {
-      const T* from_block = x.data();
-      for (std::ptrdiff_t offset : *offsets) {
-        for (std::size_t i = 0; i < block; ++i)
-          sums[offset + static_cast<std::ptrdiff_t>(i)] += from_block[i];
-        from_block += block;
-      }
+      const T* from = x.data();
+      blocks.each(indices, [&](std::size_t offset) {
+        for (std::size_t i = 0; i < n; ++i) sums[offset + i] += from[i];
+        from += n;
+      });
     };
     // Where thousands may meet at one place, their sum is computed in more digits, if it is not mostly zeros.
-    const std::size_t size = element_count(to, name);
-    if (offsets->size() < 1024 || size > 8 * x.size()) return add(y.data);
-    PoolVector<Wider<T>> sums(size, Wider<T>(0));
+    if (x.size() / std::max<std::size_t>(n, 1) < 1024 || y.size > 8 * x.size()) return add(y.data);
+    PoolVector<Wider<T>> sums(y.size, Wider<T>(0));
     add(sums.data());
-    for (std::size_t i = 0; i < size; ++i) y.data[i] = static_cast<T>(y.data[i] + sums[i]);
+    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = static_cast<T>(y.data[i] + sums[i]);
   }
-  static constexpr bool is_linear = true;
-  void backward(Gradients<T>& d) const { d.add(0, GatherBlocks<T>{name, from, offsets, block}, d.adjoint); }
+  static constexpr unsigned keeps(unsigned) { return keep_input(1); }
+  void tangent(Tangents<T>& t) const { t.add(*this, t.of(0), t.indices(1)); }
+  void backward(Gradients<T>& d) const { d.add(0, GatherBlocks<T>{blocks}, d.adjoint, d.indices(1)); }
 };
 
-std::ptrdiff_t checked_index(std::ptrdiff_t index, std::size_t size, std::size_t axis, const Shape& shape,
-                             const char* op) {
-  const auto n = static_cast<std::ptrdiff_t>(size);
-  if (index < -n || index >= n)
-    throw Error(op, "index " + std::to_string(index) + " is out of range for axis " + std::to_string(axis) +
-                        " of shape " + to_string(shape));
-  return index < 0 ? index + n : index;
-}
-
-/// The offsets in an array of `shape` that `indices` name along an axis, element by element.
-Offsets offsets_along(const Shape& shape, const Indices& indices, std::size_t axis, const char* op) {
+/// The elements of an array of `shape` that indices name along an axis, one by one.
+Blocks elements_along(const Shape& shape, const Indices& indices, std::size_t axis, const char* op) {
   Shape expected = shape;
   const bool same_rank = indices.shape().size() == shape.size();
   if (same_rank) expected[axis] = indices.shape()[axis];
   if (!same_rank || !(indices.shape() == expected))
     throw Error(op, "indices of shape " + to_string(indices.shape()) + " do not agree with shape " +
                         to_string(shape) + " outside of axis " + std::to_string(axis));
-  const Dims strides = row_major_strides(shape);
-  auto offsets = std::make_shared<std::vector<std::ptrdiff_t>>(indices.size());
-  Dims at(shape.size(), 0);
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    std::ptrdiff_t offset = checked_index(indices.values()[i], shape[axis], axis, shape, op) * strides[axis];
-    for (std::size_t d = 0; d < shape.size(); ++d)
-      if (d != axis) offset += at[d] * strides[d];
-    (*offsets)[i] = offset;
-    for (std::size_t d = shape.size(); d-- > 0;) {
-      if (++at[d] < static_cast<std::ptrdiff_t>(expected[d])) break;
-      at[d] = 0;
-    }
-  }
-  return offsets;
+  return {op, shape, axis, indices.shape(), true};
 }
 
 }  // namespace
 }  // namespace detail
 
+namespace detail {
+namespace {
+
 template <class T>
-Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
-  const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "take");
+Tensor<T> take(const char* name, const Tensor<T>& x, const Indices& indices, std::size_t axis, bool from_0) {
   const Shape& from = x.shape();
   Shape to;
-  std::size_t outer = 1, inner = 1;
-  for (std::size_t i = 0; i < axis; ++i) {
-    outer *= from[i];
-    to.push_back(from[i]);
-  }
+  for (std::size_t i = 0; i < axis; ++i) to.push_back(from[i]);
   for (std::size_t d : indices.shape()) to.push_back(d);
-  for (std::size_t i = axis + 1; i < from.size(); ++i) {
-    inner *= from[i];
-    to.push_back(from[i]);
-  }
-  auto offsets = std::make_shared<std::vector<std::ptrdiff_t>>();
-  offsets->reserve(outer * indices.size());
-  for (std::size_t o = 0; o < outer; ++o)
-    for (std::ptrdiff_t index : indices.values()) {
-      const std::ptrdiff_t i = detail::checked_index(index, from[axis], axis, from, "take");
-      offsets->push_back(static_cast<std::ptrdiff_t>((o * from[axis] + static_cast<std::size_t>(i)) * inner));
+  for (std::size_t i = axis + 1; i < from.size(); ++i) to.push_back(from[i]);
+  return apply<T>(GatherBlocks<T>{{name, from, axis, to, false, from_0}}, x, indices);
+}
+
+/// The numbers of x, which are whole, as Indices.
+template <class T>
+struct WholeNumbers {
+  using Inputs = std::tuple<Tensor<T>>;
+  const char* name;
+  static constexpr bool gives_integers = true;
+  bool operator==(const WholeNumbers&) const = default;
+
+  Shape shape(const Shape& x) const { return x; }
+  /// y is an array of integers, which are of the size of double.
+  void compute(Target<double> y, const Tensor<T>& x) const {
+    static_assert(sizeof(double) == sizeof(std::ptrdiff_t));
+    auto* const to = reinterpret_cast<std::ptrdiff_t*>(y.data);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const T number = x.data()[i];
+      if (!(std::abs(number) < T(0x1p53) && std::floor(number) == number))
+        throw Error(name, number_text(static_cast<double>(number)) + " at " + std::to_string(i) +
+                              " is not a whole number: give indices");
+      to[i] = static_cast<std::ptrdiff_t>(number);
     }
-  return detail::apply<T>(detail::GatherBlocks<T>{"take", to, std::move(offsets), inner}, x);
+  }
+};
+
+}  // namespace
+}  // namespace detail
+
+template <class T>
+Tensor<T> engine::take_rows(const char* op, const Tensor<T>& x, const Indices& indices) {
+  return detail::take(op, x, indices, 0, true);
+}
+
+template <class T>
+Indices engine::whole_numbers(const char* op, const Tensor<T>& x) {
+  const NoGrad no_grad;
+  Tensor<double> numbers =
+      detail::perform_here<double>(detail::WholeNumbers<T>{op}, std::array{&x.handle()}, x.shape());
+  Handle handle = std::move(numbers).release();
+  handle.value->integers = true;
+  return Indices(std::move(handle));
+}
+
+template <class T>
+Tensor<T> take(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
+  return detail::take("take", x, indices, detail::normalize_axis(signed_axis, x.rank(), "take"), false);
 }
 
 template <class T>
@@ -163,8 +229,8 @@ Tensor<T> take(const Tensor<T>& x, const Indices& indices) {
 template <class T>
 Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "gather");
-  detail::Offsets offsets = detail::offsets_along(x.shape(), indices, axis, "gather");
-  return detail::apply<T>(detail::GatherBlocks<T>{"gather", indices.shape(), std::move(offsets), 1}, x);
+  return detail::apply<T>(
+      detail::GatherBlocks<T>{detail::elements_along(x.shape(), indices, axis, "gather")}, x, indices);
 }
 
 template <class T>
@@ -174,12 +240,13 @@ Tensor<T> scatter_add(const Tensor<T>& x, const Indices& indices, const Tensor<T
   if (!(updates.shape() == indices.shape()))
     throw Error("scatter_add", "updates of shape " + to_string(updates.shape()) + " and indices of shape " +
                                    to_string(indices.shape()) + " differ");
-  detail::Offsets offsets = detail::offsets_along(x.shape(), indices, axis, "scatter_add");
-  const detail::ScatterBlocks<T> scatter{"scatter_add", x.shape(), indices.shape(), std::move(offsets), 1};
-  return x + detail::apply<T>(scatter, updates);
+  const detail::ScatterBlocks<T> scatter{detail::elements_along(x.shape(), indices, axis, "scatter_add")};
+  return x + detail::apply<T>(scatter, updates, indices);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                   \
+  template Tensor<T> engine::take_rows(const char*, const Tensor<T>&, const Indices&); \
+  template Indices engine::whole_numbers(const char*, const Tensor<T>&); \
   template Tensor<T> take(const Tensor<T>&, const Indices&, std::ptrdiff_t);   \
   template Tensor<T> take(const Tensor<T>&, const Indices&);                   \
   template Tensor<T> gather(const Tensor<T>&, const Indices&, std::ptrdiff_t); \

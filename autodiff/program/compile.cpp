@@ -2,6 +2,7 @@
 #include "../compile.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -37,7 +38,12 @@ struct Compilation {
 template <class T>
 struct Entry : Compilation<T> {
   // What it is for.
-  std::vector<Shape> shapes;
+  struct Argument {
+    Shape shape;
+    std::uint16_t item_size;
+    bool integers;
+  };
+  std::vector<Argument> types;
   std::uint32_t recorded;  ///< bit i: argument i requires a gradient
   bool recording;
   std::thread::id thread = std::this_thread::get_id();
@@ -49,26 +55,30 @@ struct Entry : Compilation<T> {
   std::unique_ptr<Plan> whole, split, value;
   Tensor<T> one;  ///< the adjoint of a result with one element
 
-  bool is_for(std::span<const Tensor<T>> x, std::uint32_t bits, bool records) const {
-    if (recording != records || recorded != bits || shapes.size() != x.size() ||
+  bool is_for(std::span<const Handle> x, std::uint32_t bits, bool records) const {
+    if (recording != records || recorded != bits || types.size() != x.size() ||
         thread != std::this_thread::get_id() || kernels != &detail::kernels<T>())
       return false;
     for (std::size_t i = 0; i < x.size(); ++i)
-      if (!(x[i].shape() == shapes[i])) return false;
+      if (const Value& given = *x[i].value.get(); !(given.shape == types[i].shape) ||
+                                                 given.item_size != types[i].item_size ||
+                                                 given.integers != types[i].integers)
+        return false;
     return true;
   }
-  void note_arguments(std::span<const Tensor<T>> x) {
+  void note_arguments(std::span<const Handle> x) {
     if (recorded == 0) return;
     arguments.clear();
     for (std::size_t i = 0; i < x.size(); ++i)
-      if (recorded >> i & 1u) arguments.push_back(x[i].is_leaf() ? x[i] : x[i].detach());
+      if (recorded >> i & 1u && x[i].value->item_size == sizeof(T))
+        arguments.emplace_back(Handle{x[i].value, x[i].node->is_leaf() ? x[i].node : NodeRef()});
   }
   const Place& result() const { return this->program.places[this->program.outputs[0].place]; }
 };
 
-void bind_arguments(Plan& plan, const auto& x) {
+void bind_arguments(Plan& plan, std::span<const Handle> x) {
   std::uint32_t place = 0;
-  for (const auto& one : x) plan.bind(place++, const_cast<std::byte*>(reinterpret_cast<const std::byte*>(one.data())));
+  for (const Handle& one : x) plan.bind(place++, one.value->data);
 }
 
 /// Memory for an output: its own where the plan writes it there.
@@ -123,14 +133,18 @@ struct CompiledCall {
   static constexpr const char* name = "compiled";
 
   void tangent(Tangents<T>& t) const {
-    t.replay([&](const std::vector<Tensor<T>>& x) { return run_again(x); });
+    t.replay([&](const std::vector<Tensor<T>>& x) {
+      std::vector<Handle> arguments;
+      for (std::size_t i = 0; i < entry->types.size(); ++i) arguments.push_back(x[i].handle());
+      return run_again(arguments);
+    });
   }
   void backward(Gradients<T>& d) const {
     const Program& program = entry->program;
     require_unchanged();
-    const std::size_t arguments = entry->shapes.size();
-    std::vector<Tensor<T>> x;
-    for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i));
+    const std::size_t arguments = entry->types.size();
+    std::vector<Handle> x;
+    for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i).handle());
     if (d.creates_graph() || tracing)
       return replay_through<T>(name, d, [&] { return run_again(std::exchange(x, {})); });
     Plan& plan = *entry->split;
@@ -163,10 +177,8 @@ struct CompiledCall {
     });
   }
   /// The function from its program, with the random numbers that it drew.
-  Tensor<T> run_again(const std::vector<Tensor<T>>& x) const {
+  Tensor<T> run_again(std::span<const Handle> x) const {
     const Program& program = entry->program;
-    std::vector<Handle> arguments;
-    for (std::size_t i = 0; i < entry->shapes.size(); ++i) arguments.push_back(x[i].handle());
     entry->split->bind_kept(block->data);
     std::vector<ValueRef> drawn;
     for (std::size_t k = 0; k < program.forward; ++k)
@@ -175,7 +187,7 @@ struct CompiledCall {
         drawn.push_back(make_value(at.shape, at.item_size, name));
         if (at.size != 0) std::memcpy(drawn.back()->data, at.data, at.bytes());
       }
-    Handle result = replay(program, arguments, program.forward, drawn)[program.outputs[0].place];
+    Handle result = replay(program, x, program.forward, drawn)[program.outputs[0].place];
     return program.outputs[0].recorded ? Tensor<T>(std::move(result)) : Tensor<T>(Handle{result.value, {}});
   }
 };
@@ -187,27 +199,29 @@ class CompiledFunction<T>::State {
  public:
   explicit State(Function function) : f(std::move(function)) {}
 
-  std::shared_ptr<Entry<T>> find(std::span<const Tensor<T>> x, bool records);
+  std::shared_ptr<Entry<T>> find(std::span<const Handle> x, bool records);
   /// Binds arguments and seed of a run for all gradients, and makes the value.
-  Tensor<T> begin(Entry<T>& entry, std::span<const Tensor<T>> x);
+  Tensor<T> begin(Entry<T>& entry, std::span<const Handle> x);
 
   Function f;
   mutable std::mutex mutex;
   std::list<std::shared_ptr<Entry<T>>> entries;  ///< the last used first
+  mutable std::atomic<std::size_t> traces = 0;
 
  private:
-  Compilation<T> trace(std::span<const Tensor<T>> x, std::uint32_t recorded, bool records) const;
+  Compilation<T> trace(std::span<const Handle> x, std::uint32_t recorded, bool records) const;
 };
 
 template <class T>
-Compilation<T> CompiledFunction<T>::State::trace(std::span<const Tensor<T>> x, std::uint32_t recorded,
+Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std::uint32_t recorded,
                                             bool records) const {
   Compilation<T> result;
+  traces.fetch_add(1, std::memory_order_relaxed);
   const RecordingScope scope(records);
   Trace trace("compile");
-  std::vector<Tensor<T>> in;
+  std::vector<Handle> in;
   for (std::size_t i = 0; i < x.size(); ++i)
-    in.emplace_back(trace.argument(x[i].shape(), sizeof(T), recorded >> i & 1u));
+    in.push_back(trace.argument(*x[i].value.get(), recorded >> i & 1u));
   std::vector<Tensor<T>> outputs = f(in);
   if (outputs.empty()) throw Error("compile", "the function returns no tensor");
   Tensor<T> y = outputs.front();
@@ -242,27 +256,30 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Tensor<T>> x, s
   for (const Place& place : program.places)
     if (place.kind == Place::Kind::outside && place.tensor.node) captured.push_back(place.tensor);
   for (const Handle& leaf : captured) targets.push_back({leaf.node.get(), {}});
-  for (const Tensor<T>& one : in)
-    if (one.requires_grad()) targets.push_back({one.handle().node.get(), {}});
+  for (const Handle& one : in)
+    if (one.node) targets.push_back({one.node.get(), {}});
   result.seed = program.places.size();
-  Tensor<T> seed(trace.argument(y.shape(), sizeof(T), false));
+  Handle seed = trace.argument(*y.handle().value.get(), false);
   Pass pass(false, false, std::move(targets));
-  pass.replay(*y.handle().node.get(), std::move(seed).release());
+  pass.replay(*y.handle().node.get(), std::move(seed));
   const auto gradient_of = [&](const Node* node) -> std::size_t {
     const Pass::Target* const target = node ? pass.find(*node) : nullptr;
     if (!target || !target->gradient.value) return 0;
+    if (target->gradient.value->item_size != sizeof(T))
+      throw Error("compile", "a tensor of shape " + to_string(node->shape()) +
+                                 ", which has a gradient, is of another element type than the result: convert "
+                                 "it with astype() outside of the function");
     program.outputs.push_back(trace.input_of(Handle{target->gradient.value, {}}));
     return program.outputs.size() - 1;
   };
   std::vector<std::size_t> gradients;
   for (const Handle& leaf : captured) {
-    if (leaf.value->item_size != sizeof(T)) continue;
     if (const std::size_t k = gradient_of(leaf.node.get())) {
       result.leaves.emplace_back(Handle(leaf));
       gradients.push_back(k);
     }
   }
-  for (const Tensor<T>& one : in) gradients.push_back(gradient_of(one.handle().node.get()));
+  for (const Handle& one : in) gradients.push_back(gradient_of(one.node.get()));
   result.gradients = std::move(gradients);
   remove_dead_steps(program);
   result.program = std::move(program);
@@ -270,12 +287,14 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Tensor<T>> x, s
 }
 
 template <class T>
-std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Tensor<T>> x, bool records) {
+std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Handle> x, bool records) {
+  for (const Handle& one : x)
+    if (!one.value) throw Error("compile", "an argument is an empty tensor: it was never given a value");
   if (x.size() > most_arguments)
     throw Error("compile", "more than 30 arguments: pass them joined, or let the function capture them");
   std::uint32_t recorded = 0;
   if (records)
-    for (std::size_t i = 0; i < x.size(); ++i) recorded |= (x[i].requires_grad() ? 1u : 0u) << i;
+    for (std::size_t i = 0; i < x.size(); ++i) recorded |= (x[i].node ? 1u : 0u) << i;
   const std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
   const auto use = [&](auto at) {
     if (at != entries.begin()) entries.splice(entries.begin(), entries, at);
@@ -314,7 +333,8 @@ std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Tenso
     }
   entry = std::make_shared<Entry<T>>();
   static_cast<Compilation<T>&>(*entry) = std::move(traced);
-  for (const Tensor<T>& one : x) entry->shapes.push_back(one.shape());
+  for (const Handle& one : x)
+    entry->types.push_back({one.value->shape, one.value->item_size, one.value->integers});
   entry->recorded = recorded;
   entry->recording = records;
   entry->calls = 1;
@@ -331,7 +351,7 @@ template <class T>
 CompiledFunction<T>::~CompiledFunction() = default;
 
 template <class T>
-Tensor<T> CompiledFunction<T>::call(std::span<const Tensor<T>> x) {
+Tensor<T> CompiledFunction<T>::call(std::span<const Handle> x) {
   if (tracing || observer) {
     const std::vector<Tensor<T>> y = state_->f(x);
     if (y.size() == 1) return y.front();
@@ -369,7 +389,7 @@ Tensor<T> CompiledFunction<T>::call(std::span<const Tensor<T>> x) {
   op.changes = changes.load(std::memory_order_relaxed);
   if (plan.is_direct(0)) op.y = y.handle().value;
   std::vector<const Handle*> inputs;
-  for (const Tensor<T>& one : x) inputs.push_back(&one.handle());
+  for (const Handle& one : x) inputs.push_back(&one);
   for (const Tensor<T>& leaf : entry.leaves) inputs.push_back(&leaf.handle());
   return append<T>(std::move(op), std::move(y), inputs, (1u << x.size()) - 1u);
 }
@@ -388,7 +408,7 @@ std::vector<Tensor<T>> CompiledFunction<T>::parts(const Tensor<T>& results) cons
 }
 
 template <class T>
-Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Tensor<T>> x) {
+Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Handle> x) {
   if (element_count(entry.result().shape, "compile") != 1)
     throw Error("value_and_grad", "the function gives the shape " + to_string(entry.result().shape) +
                                       ", not one element: reduce it, for instance by sum()");
@@ -406,14 +426,14 @@ Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Ten
 }
 
 template <class T>
-std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad(std::span<const Tensor<T>> x) {
+std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad(std::span<const Handle> x) {
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
   std::vector<Tensor<T>> gradients;
   const std::vector<Tensor<T>> leaves = this->leaves();
   if (tracing || observer) {
     std::vector<Handle> arguments;
-    for (const Tensor<T>& one : x) arguments.push_back(one.handle());
+    for (const Handle& one : x) arguments.push_back(one);
     if (entry->requires_grad) arguments.push_back(ones<T>(entry->result().shape).release());
     const std::vector<Handle> at = replay(program, arguments, program.steps.size(), {});
     assign_stores<T>(program, at);
@@ -448,7 +468,7 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
 }
 
 template <class T>
-Tensor<T> CompiledFunction<T>::backward(std::span<const Tensor<T>> x) {
+Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
   Tensor<T> y = state_->begin(*entry, x);
@@ -479,6 +499,11 @@ std::vector<Tensor<T>> CompiledFunction<T>::leaves() const {
   std::vector<Tensor<T>> all = state_->entries.front()->leaves;
   all.insert(all.end(), state_->entries.front()->arguments.begin(), state_->entries.front()->arguments.end());
   return all;
+}
+
+template <class T>
+std::size_t CompiledFunction<T>::traces() const {
+  return state_->traces.load(std::memory_order_relaxed);
 }
 
 template <class T>

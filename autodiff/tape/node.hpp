@@ -89,6 +89,7 @@ struct Operation {
   Handle (*again)(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
   bool (*equal)(const void* op, const void* other);
   bool is_view = false;    ///< the result shares the elements of the input
+  bool gives_integers = false;  ///< the result is Indices
   bool is_random = false;  ///< draws from the generator
   bool is_elementwise = false;  ///< the result may be written over an operand of as many elements
 };

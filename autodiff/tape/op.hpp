@@ -24,6 +24,7 @@
 
 #include "../base/make_like.hpp"
 #include "../base/pool_vector.hpp"
+#include "../indices.hpp"
 #include "adjoint_sums.hpp"
 #include "backward.hpp"
 #include "observer.hpp"
@@ -61,15 +62,17 @@ bool contains(const Tensor<T>& x, std::type_identity_t<T> number) {
   return std::find(x.data(), x.data() + x.size(), number) != x.data() + x.size();
 }
 
-/// A tensor that does not count as a holder of its value, which somebody else holds longer.
-template <class T>
-class Borrowed : public Tensor<T> {
+/// A tensor, or indices, that does not count as a holder of its value, which somebody else holds longer.
+template <class X>
+class BorrowedAs : public X {
  public:
-  Borrowed(Value* value, Node* node) : Tensor<T>(Handle{ValueRef(value), NodeRef::share(node)}) {}
-  Borrowed(const Borrowed&) = delete;  // and returned as const, so that nothing is moved out of it
-  Borrowed& operator=(const Borrowed&) = delete;
-  ~Borrowed() { std::move(*this).Tensor<T>::release().value.release(); }
+  BorrowedAs(Value* value, Node* node) : X(Handle{ValueRef(value), NodeRef::share(node)}) {}
+  BorrowedAs(const BorrowedAs&) = delete;  // and returned as const, so that nothing is moved out of it
+  BorrowedAs& operator=(const BorrowedAs&) = delete;
+  ~BorrowedAs() { std::move(*this).X::release().value.release(); }
 };
+template <class T>
+using Borrowed = BorrowedAs<Tensor<T>>;
 
 template <class T>
 class Gradients;
@@ -142,6 +145,7 @@ constexpr Operation describe() {
         return *static_cast<const Op*>(op) == *static_cast<const Op*>(other);
     };
     all.is_view = requires { Op::is_view; };
+    all.gives_integers = requires { Op::gives_integers; };
     all.is_random = requires { Op::is_random; };
     all.is_elementwise = requires { Op::is_elementwise; };
   }
@@ -172,6 +176,8 @@ class Gradients {
   const Borrowed<T> operand(std::size_t i) const {
     return {kept(i).value.get(), !creates_graph() ? nullptr : i < input_count() ? node_.inputs()[i] : &node_};
   }
+  /// A kept input that is no tensor.
+  Indices indices(std::size_t i) const { return Indices(Handle{kept(i).value, {}}); }
   /// A kept input with its place on the tape, for a rule that records and replays.
   Tensor<T> recorded_input(std::size_t i) const {
     return Tensor<T>(Handle{kept(i).value, NodeRef::share(node_.inputs()[i])});
@@ -414,7 +420,7 @@ void run_step(const void* erased, const Value& value, bool accumulate, std::span
       if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
         if (x.size() == sizeof...(i))
           op.compute(y, static_cast<const InputType<T, Op, i>&>(
-                            Borrowed<typename InputType<T, Op, i>::value_type>(x[i], nullptr))...);
+                            BorrowedAs<InputType<T, Op, i>>(x[i], nullptr))...);
     };
     [&]<std::size_t... n>(std::index_sequence<n...>) { (run(std::make_index_sequence<n>()), ...); }
     (std::make_index_sequence<6>());

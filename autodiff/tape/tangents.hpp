@@ -30,6 +30,8 @@ class Tangents {
   Tensor<T> output() const { return tensor(y_); }
   /// The same, for i = input_count() the result, as Gradients::operand().
   Tensor<T> operand(std::size_t i) const { return i < input_count() ? input(i) : output(); }
+  /// An input that is no tensor.
+  Indices indices(std::size_t i) const { return Indices(Handle(*inputs_[i])); }
   /// The tangent of an input of another element type.
   template <class From>
   Tensor<From> of_type(std::size_t i) const {
@@ -50,7 +52,7 @@ class Tangents {
   void add(const Tensor<T>& part) { sum_ = sum_.defined() ? sum_of_adjoints(sum_, part) : part; }
   template <class Op, class... In>
   requires requires(const Op& op) { name_of(op); }
-  void add(const Op& op, const In&... in) { add(apply<T>(op, static_cast<const Tensor<T>&>(in)...)); }
+  void add(const Op& op, const In&... in) { add(apply<T>(op, plain(in)...)); }
   /// Of the result's shape; an empty handle for 0.
   Handle sum() && {
     if (!sum_.defined()) return {};
@@ -59,6 +61,8 @@ class Tangents {
   }
 
  private:
+  static const Tensor<T>& plain(const Tensor<T>& x) { return x; }
+  static const Indices& plain(const Indices& x) { return x; }
   Tensor<T> tensor(const Handle& x) const {
     return pass_.creates_graph() ? Tensor<T>(Handle(x)) : Tensor<T>(Handle{x.value, {}});
   }

@@ -33,19 +33,21 @@ Trace::~Trace() {
   tracing = outer_;
 }
 
-ValueRef Trace::result(std::uint32_t place, const Shape& shape, std::size_t item_size) const {
+ValueRef Trace::result(std::uint32_t at) const {
+  const Place& place = program_.places[at];
   const std::uint32_t size_class = size_class_of(sizeof(AbstractValue));
-  auto* value = ::new (allocate(size_class)) AbstractValue(shape, number_, place);
+  auto* value = ::new (allocate(size_class)) AbstractValue(place.shape, number_, at);
   value->size_class = size_class;
-  value->size = element_count(shape, op_);
-  value->item_size = static_cast<std::uint32_t>(item_size);
+  value->size = element_count(place.shape, op_);
+  value->item_size = place.item_size;
+  value->integers = place.integers;
   return ValueRef(value);
 }
 
-Handle Trace::argument(const Shape& shape, std::size_t item_size, bool recorded) {
+Handle Trace::argument(const Value& like, bool recorded) {
   const auto place = static_cast<std::uint32_t>(program_.places.size());
-  program_.places.push_back({Place::Kind::argument, static_cast<std::uint32_t>(item_size), shape});
-  return {result(place, shape, item_size), recorded ? make_leaf(shape) : NodeRef()};
+  program_.places.push_back({Place::Kind::argument, like.item_size, like.integers, like.shape});
+  return {result(place), recorded ? make_leaf(like.shape) : NodeRef()};
 }
 
 bool Trace::is_constant(const Value& value) const {
@@ -72,7 +74,7 @@ std::uint32_t Trace::place_of(const Handle& tensor) {
         throw Error(op_, "a view of shape " + to_string(value.shape) +
                              " is read after the tensor that it shows was assigned: reshape it again");
   program_.places.push_back({constant ? Place::Kind::constant : Place::Kind::outside, value.item_size,
-                             value.shape, Handle{tensor.value, {}}});
+                             value.integers, value.shape, Handle{tensor.value, {}}});
   return at->second;
 }
 
@@ -100,8 +102,9 @@ ValueRef Trace::add(const Operation& operation, std::shared_ptr<const void> op, 
   for (const Handle* input : inputs) step.inputs.push_back(input_of(*input));
   if (base) step.base = place_of({base, {}});
   step.output = static_cast<std::uint32_t>(program_.places.size());
-  program_.places.push_back({Place::Kind::result, static_cast<std::uint32_t>(item_size), shape});
-  ValueRef value = result(step.output, shape, item_size);
+  program_.places.push_back(
+      {Place::Kind::result, static_cast<std::uint16_t>(item_size), operation.gives_integers, shape});
+  ValueRef value = result(step.output);
   program_.steps.push_back(std::move(step));
   return value;
 }
@@ -114,7 +117,7 @@ ValueRef Trace::add_random(const Operation& operation, std::shared_ptr<const voi
     if (step.operation != &operation || !(program_.places[again.place].shape == shape) ||
         !operation.equal(step.op.get(), op.get()))
       throw Error(op_, "a function that is run again draws other random numbers than at first");
-    return result(again.place, shape, item_size);
+    return result(again.place);
   }
   ValueRef value = add(operation, std::move(op), {}, shape, item_size);
   random_.push_back({abstract(*value.get()).place, program_.steps.size() - 1});
@@ -129,7 +132,7 @@ void Trace::store(const Handle& target, const Handle& value) {
   if (to.base) throw Error(op_, "a reshaped view is assigned: assign the tensor that it shows");
   places_.erase(&to);
   const auto place = static_cast<std::uint32_t>(program_.places.size());
-  program_.places.push_back({Place::Kind::outside, to.item_size, to.shape, target});
+  program_.places.push_back({Place::Kind::outside, to.item_size, false, to.shape, target});
   program_.stores.push_back({place, input_of(value).place});
   places_[&to] = program_.stores.back().value;  // what reads it from here on reads this
 }

@@ -38,7 +38,8 @@ struct Step {
 struct Place {
   enum class Kind : std::uint8_t { argument, outside, constant, result };
   Kind kind;
-  std::uint32_t item_size;
+  std::uint16_t item_size;
+  bool integers;
   Shape shape;
   Handle tensor{};  ///< of one from outside, and of a constant
 };
@@ -80,8 +81,8 @@ class Trace {
   const char* op() const { return op_; }
   Program& program() { return program_; }
 
-  /// A tensor that is given to the program; with a leaf of its own where it is to be recorded.
-  Handle argument(const Shape& shape, std::size_t item_size, bool recorded);
+  /// What is given to the program, like another value; with a leaf of its own where it is to be recorded.
+  Handle argument(const Value& like, bool recorded);
   /// The place of a tensor: a new one for one from outside.
   Input input_of(const Handle& tensor);
 
@@ -105,7 +106,7 @@ class Trace {
  private:
   bool is_constant(const Value& value) const;
   std::uint32_t place_of(const Handle& tensor);
-  ValueRef result(std::uint32_t place, const Shape& shape, std::size_t item_size) const;
+  ValueRef result(std::uint32_t place) const;
 
   const char* op_;
   std::uint64_t number_;

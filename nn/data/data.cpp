@@ -2,6 +2,7 @@
 #include "../data.hpp"
 
 #include <cmath>
+#include <ranges>
 #include <span>
 
 #include <autodiff/elementwise.hpp>
@@ -13,18 +14,18 @@
 namespace xtape::nn {
 namespace {
 
-std::vector<std::ptrdiff_t> checked_labels(const Indices& labels) {
+const Indices& checked_labels(const Indices& labels) {
   if (labels.shape().size() != 1)
     throw Error("Dataset", "labels of shape " + to_string(labels.shape()) +
                                " are not one class for each sample: give rows of numbers as a tensor");
-  return labels.values();
+  return labels;
 }
 
 }  // namespace
 
 template <class T>
-Dataset<T>::Dataset(const Tensor<T>& x, const Tensor<T>& y, std::vector<std::ptrdiff_t> classes)
-    : inputs(x.detach()), targets(y.detach()), labels(std::move(classes)) {
+Dataset<T>::Dataset(const Tensor<T>& x, const Tensor<T>& y, const Indices& classes)
+    : inputs(x.detach()), targets(y.detach()), labels(classes) {
   if (inputs.rank() == 0 || (targets.defined() && targets.rank() == 0))
     throw Error("Dataset", "a tensor of shape () has no axis of samples");
   if (targets.defined() && targets.shape()[0] != size())
@@ -48,10 +49,11 @@ Dataset<T> Dataset<T>::select(const Indices& places) const {
   Dataset part;
   part.inputs = take(inputs, places, 0);
   if (targets.defined()) part.targets = take(targets, places, 0);
-  part.labels.reserve(labels.empty() ? 0 : places.size());
-  if (!labels.empty())
-    for (const std::ptrdiff_t i : places.values())  // take() has checked them
-      part.labels.push_back(labels[static_cast<std::size_t>(i < 0 ? i + std::ssize(labels) : i)]);
+  if (labels.empty()) return part;
+  const auto N = static_cast<std::ptrdiff_t>(labels.size());
+  part.labels = Indices(places | std::views::transform([&](std::ptrdiff_t i) {  // take() has checked them
+                          return labels[static_cast<std::size_t>(i < 0 ? i + N : i)];
+                        }));
   return part;
 }
 

@@ -120,6 +120,7 @@ Dataset<T> Dataset<T>::from_csv(const std::string& path, const CsvOptions& optio
   CsvReader<T> reader{file, options};
   std::vector<Role> role;
   std::vector<T> x, y;
+  std::vector<std::ptrdiff_t> labels;
   Dataset data;
   std::size_t n = 0;
   while (!left.empty()) {
@@ -144,7 +145,7 @@ Dataset<T> Dataset<T>::from_csv(const std::string& path, const CsvOptions& optio
       const std::string_view cell = line.substr(at, line.find(options.separator, at) - at);
       const double value = reader.number(cell, at + 1);
       if (r == Role::label) {
-        data.labels.push_back(reader.label(value, at + 1));
+        labels.push_back(reader.label(value, at + 1));
       } else if (r == Role::target) {
         y.push_back(reader.element(value, at + 1));
       } else {
@@ -155,6 +156,7 @@ Dataset<T> Dataset<T>::from_csv(const std::string& path, const CsvOptions& optio
     ++n;
   }
   if (n == 0) file.fail("the file holds no samples");
+  data.labels = labels;
   data.inputs = reshape(Tensor<T>(x), Dims{n, x.size() / n});
   if (!y.empty()) data.targets = reshape(Tensor<T>(y), Dims{n, y.size() / n});
   return data;

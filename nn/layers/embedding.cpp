@@ -1,13 +1,9 @@
-// Indices are checked here, so that errors name the layer.
+// The rows of a table.
 #include "../embedding.hpp"
 
-#include <cmath>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <autodiff/engine.hpp>
-#include <autodiff/layout.hpp>
 #include <autodiff/random.hpp>
 
 namespace xtape::nn {
@@ -22,28 +18,12 @@ Embedding<T>::Embedding(std::size_t count, std::size_t features) {
 
 template <class T>
 Tensor<T> Embedding<T>::rows(const Indices& indices) {
-  const std::size_t count = weight.shape()[0];
-  for (std::size_t i = 0; i < indices.size(); ++i)
-    if (indices.values()[i] < 0 || !std::cmp_less(indices.values()[i], count))
-      throw Error("Embedding", "index " + std::to_string(indices.values()[i]) + " at " + std::to_string(i) +
-                                   " is not one of the " + std::to_string(count) + " rows from 0");
-  return take(weight, indices, 0);
+  return engine::take_rows("Embedding", weight, indices);
 }
 
 template <class T>
 Tensor<T> Embedding<T>::forward(const Tensor<T>& x) {
-  std::vector<std::ptrdiff_t> indices;
-  indices.reserve(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const T number = x.data()[i];
-    if (!(std::abs(number) < T(0x1p53) && std::floor(number) == number))
-      throw Error("Embedding", engine::number_text(static_cast<double>(number)) + " at " + std::to_string(i) +
-                                   " is not a whole number: give indices");
-    indices.push_back(static_cast<std::ptrdiff_t>(number));
-  }
-  Shape to = x.shape();
-  to.push_back(weight.shape()[1]);
-  return reshape(rows(indices), Dims(to));
+  return rows(engine::whole_numbers("Embedding", x));
 }
 
 template class Embedding<float>;

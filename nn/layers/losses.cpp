@@ -118,7 +118,7 @@ Tensor<T> detail::cross_entropy_of_rows(const Tensor<T>& logits, const Tensor<T>
     throw Error("cross_entropy", "logits of shape " + to_string(logits.shape()) + " are not (N, C)");
   Tensor<T> logs = log_softmax(logits, 1);
   const T impossible = -std::numeric_limits<T>::infinity();
-  if (std::find(logs.data(), logs.data() + logs.size(), impossible) != logs.data() + logs.size())
+  if (engine::contains(logs, impossible))
     logs = where(equal(rows, T(0)) * equal(logs, impossible), T(0), logs);  // 0 ln 0 = 0
   return reduce(-sum(rows * logs, 1), reduction);
 }

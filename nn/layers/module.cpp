@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+
+#include <autodiff/engine.hpp>
 
 namespace xtape::nn {
 namespace {
@@ -87,7 +90,7 @@ void Module<T>::require_named(Module& model) {
     return;
   }
   const auto own = named_parameters(), known = model.named_parameters();
-  if (own.empty() && named_buffers().empty()) training_ = model.training_;
+  if (own.empty() && named_buffers().empty()) set_training(model.training_);
   // A model that names nothing at all is one whose parameters are listed by hand.
   if (!is_recording() || (known.empty() && modules.size() == 1)) return;
   for (const auto& entry : own)
@@ -163,7 +166,12 @@ void Module<T>::zero_grad() {
 
 template <class T>
 void Module<T>::train(bool on) {
-  for (const auto& [path, module] : named_modules()) module->training_ = on;
+  for (const auto& [path, module] : named_modules()) module->set_training(on);
+}
+
+template <class T>
+void Module<T>::set_training(bool on) {
+  if (std::exchange(training_, on) != on) engine::note_mode_change();
 }
 
 template <class T>

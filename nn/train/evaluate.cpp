@@ -16,7 +16,7 @@ ModeScope<T>::ModeScope(Module<T>& module, bool training) {
 
 template <class T>
 ModeScope<T>::~ModeScope() {
-  for (const auto& [module, training] : former_) module->training_ = training;
+  for (const auto& [module, training] : former_) module->set_training(training);
 }
 
 template <class T>

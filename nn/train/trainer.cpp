@@ -100,13 +100,27 @@ const History& Trainer<T>::fit(DataLoader<T>& training, const Dataset<T>& valida
 }
 
 template <class T>
+Tensor<T> Trainer<T>::forward(const Dataset<T>& batch) {
+  optimizer_.zero_grad();
+  return loss_(model_(batch.inputs), batch);
+}
+
+template <class T>
+Tensor<T> Trainer<T>::compiled_backward(const Dataset<T>& batch) {
+  if (!compiled_) compiled_.emplace(model_, loss_, optimizer_);
+  return compiled_->backward(batch);
+}
+
+template <class T>
 void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
   using engine::Node;
   std::set<const Node*> named, trained;
   for (const Tensor<T>& p : model_.parameters()) named.insert(p.handle().node.get());
   for (const Tensor<T>& p : optimizer_.parameters()) trained.insert(p.handle().node.get());
   std::vector<Node*> found{loss.handle().node.get()};
-  std::set<const Node*> seen{found.front()};
+  if (options.compiled)
+    for (const Tensor<T>& leaf : compiled_->leaves()) found.push_back(leaf.handle().node.get());
+  std::set<const Node*> seen(found.begin(), found.end());
   bool any_trained = false;
   while (!found.empty()) {
     Node* const node = found.back();
@@ -125,7 +139,7 @@ void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
                       "neither trained nor saved");
     }
   }
-  if (!any_trained && loss.requires_grad())
+  if (!any_trained && (options.compiled || loss.requires_grad()))
     throw Error("Trainer",
                 "the loss depends on none of the optimiser's parameters: make it with those of "
                 "this model");
@@ -195,8 +209,7 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
   bool is_first = true;
   const auto step = [&](const Dataset<T>& batch) {
     const std::size_t number = training.state().batch;
-    optimizer_.zero_grad();
-    const Tensor<T> loss = loss_(model_(batch.inputs), batch);
+    const Tensor<T> loss = options.compiled ? compiled_backward(batch) : forward(batch);
     const double value = static_cast<double>(loss.item());
     if (!std::isfinite(value)) {
       if (options.on_batch_end) options.on_batch_end(epoch, number, value);
@@ -206,7 +219,7 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
                                  "learning rate, or clip the gradients");
     }
     if (std::exchange(is_first, false)) require_parameters(loss);
-    loss.backward();
+    if (!options.compiled) loss.backward();
     if (options.after_backward) options.after_backward();
     optimizer_.step();
     state_.total += value * static_cast<double>(batch.size());

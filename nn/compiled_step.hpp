@@ -1,0 +1,58 @@
+// CompiledStep: a training step whose forward and backward pass are traced once, and then run as one plan.
+#pragma once
+#include <concepts>
+#include <functional>
+#include <vector>
+
+#include <autodiff/compile.hpp>
+
+#include "data.hpp"
+#include "module.hpp"
+#include "optimizers.hpp"
+
+namespace xtape::nn {
+
+/// What a loss compares an output with: a batch, which is also its targets, or its labels.
+template <class T>
+struct Batch : Dataset<T> {
+  explicit Batch(const Dataset<T>& batch) : Dataset<T>(batch) {}
+  operator const Tensor<T>&() const { return this->targets; }  // NOLINT
+  operator const Indices&() const { return this->labels; }     // NOLINT
+};
+
+/// zero_grad, forward, loss, backward and update. The model, the loss and the optimiser are as in a loop of
+/// one's own, and so are the bits; but what the model and the loss compute is traced at the first step for
+/// each shape of a batch (see compile() for what a trace cannot see), and then runs without the tape and
+/// without an allocation. The model and the optimiser must live as long.
+///
+///     nn::CompiledStep<float> step(model, [](const auto& z, const auto& y) { return nn::mse_loss(z, y); }, adam);
+///     for (const auto& batch : loader) loss = step(batch);
+template <class T>
+class CompiledStep {
+ public:
+  /// Of the model's output and a Batch, which goes for a tensor or for Indices: so loss(output, y) may take
+  /// any of these.
+  using Loss = std::function<Tensor<T>(const Tensor<T>& output, const Batch<T>& batch)>;
+
+  CompiledStep(Module<T>& model, Loss loss, Optimizer<T>& optimizer);
+
+  /// A step; the loss before it. Error unless the loss has one element.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& targets) { return (*this)(Dataset<T>(x, targets)); }
+  Tensor<T> operator()(const Tensor<T>& x, const Indices& labels) { return (*this)(Dataset<T>(x, labels)); }
+  Tensor<T> operator()(const Dataset<T>& batch);
+  /// All but the update: the loss, with the gradients in the parameters.
+  Tensor<T> backward(const Dataset<T>& batch);
+  /// The parameters that the last step's loss depended on.
+  const std::vector<Tensor<T>>& leaves() const { return leaves_; }
+
+ private:
+  using OnTargets = std::function<Tensor<T>(const Tensor<T>&, const Tensor<T>&)>;
+  using OnLabels = std::function<Tensor<T>(const Tensor<T>&, const Indices&)>;
+
+  Optimizer<T>& optimizer_;
+  Compiled<OnTargets> on_targets_;
+  Compiled<OnLabels> on_labels_;
+  std::vector<Tensor<T>> leaves_;
+};
+
+}  // namespace xtape::nn

@@ -1,0 +1,55 @@
+#include "../compiled_step.hpp"
+
+#include <utility>
+
+namespace xtape::nn {
+namespace {
+
+/// The loss of a batch as a function of its arrays.
+template <class T, class Y>
+auto of_arrays(Module<T>& model, const typename CompiledStep<T>::Loss& loss) {
+  return [&model, loss](const Tensor<T>& x, const Y& y) {
+    Dataset<T> batch;
+    batch.inputs = x;
+    if constexpr (std::same_as<Y, Indices>)
+      batch.labels = y;
+    else
+      batch.targets = y;
+    return loss(model(x), Batch<T>(batch));
+  };
+}
+
+}  // namespace
+
+template <class T>
+CompiledStep<T>::CompiledStep(Module<T>& model, Loss loss, Optimizer<T>& optimizer)
+    : optimizer_(optimizer),
+      on_targets_(of_arrays<T, Tensor<T>>(model, loss)),
+      on_labels_(of_arrays<T, Indices>(model, loss)) {
+  if (!loss) throw Error("CompiledStep", "the loss is no function");
+}
+
+template <class T>
+Tensor<T> CompiledStep<T>::backward(const Dataset<T>& batch) {
+  // What this loss does not depend on has no gradient, as after zero_grad() and backward().
+  if (leaves_.size() != optimizer_.parameters().size()) optimizer_.zero_grad();
+  const auto run = [&](const auto& compiled, const auto& y) {
+    const std::size_t before = compiled.traces();
+    const Tensor<T> loss = compiled.backward(batch.inputs, y);
+    if (compiled.traces() != before) leaves_ = compiled.template leaves<T>();
+    return loss;
+  };
+  return batch.targets.defined() ? run(on_targets_, batch.targets) : run(on_labels_, batch.labels);
+}
+
+template <class T>
+Tensor<T> CompiledStep<T>::operator()(const Dataset<T>& batch) {
+  Tensor<T> loss = backward(batch);
+  optimizer_.step();
+  return loss;
+}
+
+template class CompiledStep<float>;
+template class CompiledStep<double>;
+
+}  // namespace xtape::nn

@@ -1,6 +1,5 @@
 // Random numbers: the same seed gives the same bits on every machine with IEEE 754 arithmetic.
 #pragma once
-#include <memory>
 #include <random>
 #include <vector>
 
@@ -40,7 +39,7 @@ class RandomPoint {
   void rewind() const;
 
  private:
-  std::unique_ptr<std::mt19937_64> engine_;
+  ValueRef engine_;    ///< a copy of the generator, in a block of the pool
   std::size_t drawn_;  ///< in a trace: of its program
 };
 

@@ -171,15 +171,19 @@ template Tensor<double> uniform<double>(const Shape&, double, double);
 
 namespace xtape::detail {
 
-RandomPoint::RandomPoint()
-    : engine_(tracing ? nullptr : std::make_unique<std::mt19937_64>(random::generator())),
-      drawn_(tracing ? tracing->drawn : 0) {}
+static_assert(std::is_trivially_destructible_v<std::mt19937_64>);
+
+RandomPoint::RandomPoint() : drawn_(tracing ? tracing->drawn : 0) {
+  if (tracing) return;
+  engine_ = make_value({sizeof(std::mt19937_64)}, 1, "random");
+  ::new (engine_->data) std::mt19937_64(random::generator());
+}
 
 void RandomPoint::rewind() const {
   if (tracing)
     tracing->drawn = drawn_;
   else
-    random::generator() = *engine_;
+    random::generator() = *engine_->elements<std::mt19937_64>();
 }
 
 }  // namespace xtape::detail

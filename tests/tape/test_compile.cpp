@@ -44,3 +44,231 @@ TEST_CASE("a compiled function has the bits of the function") {
   check_same<double>([&](const Tensor<double>& in) { return mean(square(tanh(linear(in, W, b)) - 0.5)); }, x);
   check_same<double>([&](const Tensor<double>& in) { return sum(softmax(matmul(in, transpose(W)) + b, 1) * slice(in, xt::all(), xt::range(0, 3))); }, x);
 }
+
+TEST_CASE("what is captured is read anew, and may be assigned between calls") {
+  auto w = parameter<double>(Tensor<double>{1.0, 2.0});
+  Tensor<double> offset{0.5, 0.5};
+  const auto f = compile([&](const Tensor<double>& x) { return sum(x * w + offset); });
+  const Tensor<double> x{3.0, 4.0};
+  CHECK(f(x).item() == 12);
+  w.assign(Tensor<double>{2.0, 0.0});
+  CHECK(f(x).item() == 7);
+  offset.assign(Tensor<double>{1.0, 0.0});
+  CHECK(f(x).item() == 7);
+  CHECK(f.value_and_grad(x).second.front().data()[1] == 4);
+  CHECK(f.traces() == 3);  // the first, second and fourth call
+}
+
+TEST_CASE("shapes are traced one by one, and the least recently used make room") {
+  const auto w = parameter<double>(Tensor<double>(2.0));
+  const auto f = compile([&](const Tensor<double>& x) { return sum(square(x * w)); });
+  for (std::size_t n = 1; n <= 1000; ++n) CHECK(f(ones<double>({n})).item() == 4.0 * static_cast<double>(n));
+  CHECK(f.traces() == 1000);
+  f(ones<double>({1000}));
+  CHECK(f.traces() == 1001);  // its second call
+  f(ones<double>({1}));
+  CHECK(f.traces() == 1002);  // dropped meanwhile
+  std::ostringstream text;
+  text << f;
+  CHECK(text.str().starts_with("compiled for 32 sets of shapes\n"));
+}
+
+TEST_CASE("random numbers are drawn anew, in the order of the function") {
+  const auto w = parameter<double>(Tensor<double>(2.0));
+  const auto noisy = [&](const Tensor<double>& x) {
+    const auto a = random::normal<double>({3}), b = random::uniform<double>({3});
+    return sum(square(x * w + a) * checkpoint([](const Tensor<double>& y) { return y * random::normal<double>({3}); }, b));
+  };
+  const auto compiled = compile(noisy);
+  const Tensor<double> x{1.0, 2.0, 3.0};
+  for (int k = 0; k < 5; ++k) {
+    random::seed(static_cast<std::uint64_t>(k));
+    const Tensor<double> y = noisy(x);
+    const Tensor<double> g = grad(y, w, {.create_graph = true}), h = grad(g, w);
+    const auto after = random::generator()();
+    random::seed(static_cast<std::uint64_t>(k));
+    const Tensor<double> z = compiled(x);
+    const Tensor<double> cg = grad(z, w, {.create_graph = true}), ch = grad(cg, w);
+    CHECK(random::generator()() == after);
+    CHECK(same_bits(y.detach(), z.detach()));
+    CHECK(same_bits(g.detach(), cg.detach()));
+    CHECK(same_bits(h, ch));
+  }
+}
+
+TEST_CASE("gradients of any order, and within") {
+  const auto w = parameter<double>(Tensor<double>{0.3, -0.4});
+  const auto f = [&](const Tensor<double>& x) { return sum(sin(x * w) * exp(w)); };
+  const auto compiled = compile(f);
+  const auto x = parameter<double>(Tensor<double>{0.7, 1.1});
+  const auto third = [&](const auto& function) {
+    const Tensor<double> y = function(x);
+    const Tensor<double> g = grad(y, x, {.create_graph = true});
+    const Tensor<double> h = grad(sum(g * g), w, {.create_graph = true});
+    return grad(sum(h), x);
+  };
+  for (int k = 0; k < 3; ++k) test::check_close(third(compiled), third(f), 1e-14, 1e-14);
+  const auto slope = compile([&](const Tensor<double>& at) {
+    const auto v = parameter<double>(Tensor<double>{0.1, 0.2});
+    return grad(f(at), w, {.create_graph = true}) * 2 + v.detach();
+  });
+  for (int k = 0; k < 3; ++k)
+    test::check_close(slope(x), grad(f(x), w) * 2 + Tensor<double>{0.1, 0.2}, 1e-15, 1e-15);
+  test::check_close(grad(sum(slope(x)), x), grad(sum(grad(f(x), w, {.create_graph = true}) * 2), x), 1e-14, 1e-14);
+  // In another compiled function, in a checkpoint, in forward mode.
+  const auto outer = compile([&](const Tensor<double>& at) { return square(compiled(at)); });
+  CHECK(same_bits(outer(x).detach(), square(f(x)).detach()));
+  const auto [value, gradients] = outer.value_and_grad(x);
+  CHECK(same_bits(gradients[1], grad(square(f(x)), x)));
+  const auto through = compile([&](const Tensor<double>& at) {
+    const auto [y, g] = compiled.value_and_grad(at);
+    return y + sum(g.front());
+  });
+  CHECK(through(x).item() == doctest::Approx((f(x) + sum(grad(f(x), w))).item()));
+  const Tensor<double> kept = checkpoint([&](const Tensor<double>& at) { return compiled(at); }, x);
+  CHECK(same_bits(grad(kept, w), grad(f(x), w)));
+  const Tensor<double> v{1.0, -2.0};
+  test::check_close(jvp(compiled, x, v).second, jvp(f, x, v).second, 1e-15, 1e-15);
+  test::check_close(hvp(compiled, x, v).second, hvp(f, x, v).second, 1e-14, 1e-14);
+}
+
+TEST_CASE("a call is a node: two of them, retained, after an assignment") {
+  auto w = parameter<double>(Tensor<double>{0.5, 1.5});
+  const auto f = compile([&](const Tensor<double>& x) { return sum(exp(x * w)); });
+  const Tensor<double> a{0.1, 0.2}, b{0.3, 0.4};
+  const Tensor<double> both = f(a) + f(b);
+  CHECK(Tape::current().size() == 3);
+  const Tensor<double> expected = exp(a * w.detach()) * a + exp(b * w.detach()) * b;
+  test::check_close(grad(both, w, {.retain_tape = true}), expected, 1e-15, 1e-15);
+  test::check_close(grad(both, w), expected, 1e-15, 1e-15);
+  const Tensor<double> late = f(a);
+  w.assign(Tensor<double>{1.0, 1.0});
+  CHECK_THROWS_WITH_AS(late.backward(), doctest::Contains("was assigned"), Error);
+}
+
+TEST_CASE("several results, no arguments, lists, two element types") {
+  const auto w = parameter<double>(Tensor<double>{1.0, 2.0});
+  const auto parts = [&](const Tensor<double>& x) { return std::vector<Tensor<double>>{x * w, sum(w), exp(x)}; };
+  const auto compiled = compile(parts);
+  const auto x = parameter<double>(Tensor<double>{0.5, 0.25});
+  const auto loss = [](const std::vector<Tensor<double>>& y) { return sum(y[0]) * y[1] + sum(y[2]); };
+  for (int k = 0; k < 3; ++k) {
+    CHECK(same_bits(loss(compiled(x)).detach(), loss(parts(x)).detach()));
+    CHECK(same_bits(grad(loss(compiled(x)), w), grad(loss(parts(x)), w)));
+  }
+  const auto regular = compile([&] { return sum(square(w)); });
+  CHECK(regular().item() == 5);
+  CHECK(regular.value_and_grad().second.front().data()[1] == 4);
+  CHECK(regular.backward().item() == 5);
+  CHECK(w.grad().data()[1] == 4);
+  const auto narrow = compile([](const Tensor<float>& in) { return sum(in.astype<double>()); });
+  CHECK(narrow(Tensor<float>{1.0, 2.0}).item() == 3);
+}
+
+TEST_CASE("what a trace refuses, by name") {
+  const auto w = parameter<double>(Tensor<double>{1.0, 2.0});
+  const Tensor<double> x{0.5, 0.25};
+  const auto refuses = [&](const char* text, const auto& f) {
+    const auto compiled = compile(f);
+    CHECK_THROWS_WITH_AS(compiled(x), doctest::Contains(text), Error);
+    CHECK_THROWS_AS(compiled(x), Error);
+    CHECK(Tape::current().size() == 0);
+  };
+  refuses("[compile] item() reads", [](const Tensor<double>& in) { return sum(in).item() > 0 ? in : -in; });
+  refuses("[compile] value() reads", [](const Tensor<double>& in) { return in * in.value()(0); });
+  refuses("[compile] data() reads", [](const Tensor<double>& in) { return in * in.data()[0]; });
+  refuses("[compile] item() reads", [&](const Tensor<double>& in) { return in * sum(w).item(); });
+  refuses("[backward]", [&](const Tensor<double>& in) {
+    sum(in * w).backward();
+    return in;
+  });
+  refuses("[random::generator]", [](const Tensor<double>& in) { return in * static_cast<double>(random::generator()()); });
+  refuses("[compile] begin_update() reads", [&](const Tensor<double>& in) {
+    auto copy = w;
+    copy.begin_update();
+    return in;
+  });
+  {
+    const Tensor<double> recorded = w * 2;
+    const auto compiled = compile([&](const Tensor<double>& in) { return in * recorded; });
+    CHECK_THROWS_WITH_AS(compiled(x), doctest::Contains("that was recorded by 'multiply': pass it as an argument"), Error);
+  }
+  Tensor<double> kept;
+  const auto leaks = compile([&](const Tensor<double>& in) { return kept = in * 2; });
+  leaks(x);
+  CHECK_THROWS_WITH_AS(kept.data(), doctest::Contains("from a trace that is over"), Error);
+  CHECK_THROWS_WITH_AS(kept + 1, doctest::Contains("from a trace that is over"), Error);
+}
+
+TEST_CASE("what changes from call to call is found, and named") {
+  const Tensor<double> x{0.5, 0.25};
+  const auto finds = [&](const char* text, const auto& f, int calls = 2) {
+    const auto compiled = compile(f);
+    for (int k = 1; k < calls; ++k) compiled(x);
+    CHECK_THROWS_WITH_AS(compiled(x), doctest::Contains(text), Error);
+  };
+  double factor = 1;
+  finds("'multiply' has other numbers", [&](const Tensor<double>& in) { return in * ++factor; });
+  int n = 0;
+  finds("it takes 2 operations, and took 1", [&](const Tensor<double>& in) {
+    Tensor<double> y = in;
+    for (int k = 0; k <= n; ++k) y = sin(y);
+    ++n;
+    return y;
+  });
+  finds("where it computed 'sin' it computes 'cos' now", [&](const Tensor<double>& in) { return n++ % 2 ? sin(in) : cos(in); });
+  Tensor<double> state{1.0, 1.0};
+  finds("reads another tensor from outside", [&](const Tensor<double>& in) {
+    const Tensor<double> y = in * state;
+    state = Tensor<double>(xt::xarray<double>{2.0, 2.0});
+    return y;
+  });
+  std::ptrdiff_t axis = 0;
+  finds("'softmax' has another number, index or axis", [&](const Tensor<double>& in) { return softmax(outer(in, in), axis++); });
+  int calls = 0;  // seen by the traces of the first, second and fourth call
+  finds("'multiply' has other numbers", [&](const Tensor<double>& in) { return in * (calls++ < 2 ? 1.0 : 2.0); }, 4);
+}
+
+TEST_CASE("statistics are stored once a call, and read after they were") {
+  Tensor<double> mean{0.0, 0.0};
+  const auto w = parameter<double>(Tensor<double>{1.0, 2.0});
+  const auto f = compile([&](const Tensor<double>& x) {
+    mean.assign(0.5 * mean + 0.5 * (x * w).detach());
+    return sum(x * w * mean);
+  });
+  Tensor<double> same{0.0, 0.0};
+  const Tensor<double> x{1.0, 3.0};
+  for (int k = 0; k < 5; ++k) {
+    same.assign(0.5 * same + 0.5 * (x * w).detach());
+    const Tensor<double> y = f(x);
+    CHECK(y.item() == sum(x * w * same).item());
+    CHECK(same_bits(mean, same));
+    const Tensor<double> g = grad(y, w, {.create_graph = true});
+    CHECK(same_bits(g.detach(), x * same));
+    CHECK(same_bits(mean, same));
+  }
+  const auto made = compile([](const Tensor<double>& in) {
+    Tensor<double> own = zeros<double>({2});
+    own.assign(in);
+    return own;
+  });
+  CHECK_THROWS_WITH_AS(made(x), doctest::Contains("only those from outside are"), Error);
+}
+
+TEST_CASE("modules in evaluation mode are another function") {
+  random::seed(1);
+  nn::Sequential<double> model(nn::Linear<double>(2, 4), nn::Dropout<double>(0.5), nn::Linear<double>(4, 1));
+  const auto f = compile([&](const Tensor<double>& x) { return model(x); });
+  const Tensor<double> x{{1.0, 2.0}};
+  f(x);
+  model.eval();
+  const Tensor<double> expected = model(x);
+  CHECK(same_bits(f(x).detach(), expected.detach()));
+  model.train();
+  f(x);
+  model.eval();
+  const std::size_t traces = f.traces();
+  CHECK(same_bits(f(x).detach(), expected.detach()));
+  CHECK(f.traces() == traces + 1);  // finds the plan of before
+  CHECK(same_bits(f(x).detach(), expected.detach()));
+}

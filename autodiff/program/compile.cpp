@@ -121,6 +121,12 @@ void each_read(const Program& program, std::size_t first, const F& f) {
         f(program.places[input.place].tensor.value->owner());
 }
 
+ValueRef copy_of(const Value& value) {
+  ValueRef copy = make_value(value.shape, value.item_size, "compile");
+  if (value.size != 0) std::memcpy(copy->data, value.data, value.bytes());
+  return copy;
+}
+
 /// A call on the tape. It keeps what its steps of gradients read; the arguments are kept by the node.
 template <class T>
 struct CompiledCall {
@@ -129,6 +135,7 @@ struct CompiledCall {
   ValueRef y;           ///< where a gradient reads it
   std::size_t changes;  ///< of values, when it ran
   std::vector<std::uint32_t> versions;
+  std::vector<std::pair<std::uint32_t, ValueRef>> before;  ///< what it read from outside, and stored there
 
   static constexpr const char* name = "compiled";
 
@@ -180,14 +187,11 @@ struct CompiledCall {
   Tensor<T> run_again(std::span<const Handle> x) const {
     const Program& program = entry->program;
     entry->split->bind_kept(block->data);
-    std::vector<ValueRef> drawn;
+    auto given = before;
     for (std::size_t k = 0; k < program.forward; ++k)
-      if (const Step& step = program.steps[k]; step.operation->is_random) {
-        const Value& at = entry->split->at(step.output);
-        drawn.push_back(make_value(at.shape, at.item_size, name));
-        if (at.size != 0) std::memcpy(drawn.back()->data, at.data, at.bytes());
-      }
-    Handle result = replay(program, x, program.forward, drawn)[program.outputs[0].place];
+      if (const Step& step = program.steps[k]; step.operation->is_random)
+        given.emplace_back(step.output, copy_of(entry->split->at(step.output)));
+    Handle result = replay(program, x, program.forward, given)[program.outputs[0].place];
     return program.outputs[0].recorded ? Tensor<T>(std::move(result)) : Tensor<T>(Handle{result.value, {}});
   }
 };
@@ -378,15 +382,19 @@ Tensor<T> CompiledFunction<T>::call(std::span<const Handle> x) {
   }
   if (!entry.split) entry.split = std::make_unique<Plan>(program, true);
   Plan& plan = *entry.split;
-  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"), {}, 0, {}};
+  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"), {}, changes.load(std::memory_order_relaxed), {}, {}};
   each_read(program, program.forward, [&](const Value& value) { op.versions.push_back(value.version); });
   plan.bind_kept(op.block->data);
   bind_arguments(plan, x);
   bind_output(plan, program, 0, y);
   plan.run_forward();
   finish_output(plan, program, 0, y);
+  for (const Store& store : program.stores)
+    for (std::uint32_t p = 0; p < store.target; ++p)
+      if (const Value* const value = program.places[p].tensor.value.get();
+          value && value == program.places[store.target].tensor.value.get())
+        op.before.emplace_back(p, copy_of(*value));
   run_stores(plan, program);
-  op.changes = changes.load(std::memory_order_relaxed);
   if (plan.is_direct(0)) op.y = y.handle().value;
   std::vector<const Handle*> inputs;
   for (const Handle& one : x) inputs.push_back(&one);
@@ -435,7 +443,7 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
     std::vector<Handle> arguments;
     for (const Handle& one : x) arguments.push_back(one);
     if (entry->requires_grad) arguments.push_back(ones<T>(entry->result().shape).release());
-    const std::vector<Handle> at = replay(program, arguments, program.steps.size(), {});
+    const std::vector<Handle> at = replay(program, arguments, program.steps.size());
     assign_stores<T>(program, at);
     std::size_t next = 0;
     for (std::size_t i = 0; i < entry->gradients.size(); ++i) {

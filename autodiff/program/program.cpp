@@ -75,7 +75,7 @@ std::string difference(const Program& program, const Program& other) {
 }
 
 std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
-                           std::span<const ValueRef> drawn) {
+                           const std::vector<std::pair<std::uint32_t, ValueRef>>& given) {
   std::vector<Handle> at(program.places.size());
   std::size_t next = 0;
   for (std::size_t p = 0; p < program.places.size(); ++p)
@@ -84,15 +84,12 @@ std::vector<Handle> replay(const Program& program, std::span<const Handle> argum
     } else {
       at[p] = program.places[p].tensor;
     }
+  for (const auto& [place, value] : given) at[place] = {value, {}};
   std::vector<Handle> detached;
   std::vector<const Handle*> inputs;
   for (std::size_t k = 0; k < steps; ++k) {
     const Step& step = program.steps[k];
-    if (step.operation->is_random && !drawn.empty()) {
-      at[step.output] = {drawn.front(), {}};
-      drawn = drawn.subspan(1);
-      continue;
-    }
+    if (at[step.output].value) continue;
     detached.clear();
     detached.reserve(step.inputs.size());
     inputs.clear();

@@ -17,10 +17,10 @@ void remove_dead_steps(Program& program);
 std::string difference(const Program& program, const Program& other);
 
 /// Runs the first `steps` steps as operations, which are recorded, traced and watched as
-/// those of the function were. What lies at each place; `drawn` are the random numbers to be taken instead of
-/// new ones, where there are any.
+/// those of the function were. What lies at each place; `given` is what lies at some already: the random
+/// numbers of an earlier run, and what was read from outside before that stored there.
 std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
-                           std::span<const ValueRef> drawn);
+                           const std::vector<std::pair<std::uint32_t, ValueRef>>& given = {});
 
 /// A step a line: "p5 (4, 8) = linear(p0, p1, p2)".
 void print(std::ostream& out, const Program& program);

@@ -44,7 +44,7 @@ void run_kernel(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& number
 /// output those that it uses, in this order.
 template <class T>
 struct ElementwiseGradient {
-  static constexpr bool accumulates = true, is_elementwise = true;
+  static constexpr bool accumulates = true;
   const ElementwiseInfo<T>* info;
   std::size_t i;
   std::array<T, 2> numbers{};
@@ -69,6 +69,15 @@ struct ElementwiseGradient {
       default:
         return with(std::array<Operand<T>, 5>{operand(g)});
     }
+  }
+  RowCall row_call() const {
+    RowCall call;
+    if (divisor != 1) return call;
+    call = {reinterpret_cast<void (*)()>(kernels<T>().gradient[index_of(info->number)][i]), numbers.data()};
+    call.operands[0] = 0;
+    for (std::uint8_t k = 0; k < info->used[i].count; ++k)
+      call.operands[info->used[i].place[k] + 1u] = static_cast<std::uint8_t>(k + 1);
+    return call;
   }
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
   void tangent(Tangents<T>& t) const { add_tangent(formula(t.input_count()), t); }
@@ -111,7 +120,6 @@ void with_gradient(const D& d, const ElementwiseGradient<T>& gradient, const F& 
 /// An elementwise operation, with the numbers that it carries, such as a slope.
 template <class T>
 struct Elementwise {
-  static constexpr bool is_elementwise = true;
   const ElementwiseInfo<T>* info;
   std::array<T, 2> numbers{};
   bool operator==(const Elementwise&) const = default;
@@ -121,6 +129,11 @@ struct Elementwise {
   void compute(Target<T> y, const auto&... x) const {
     const std::array<Operand<T>, sizeof...(x)> operands{operand(x)...};
     run_kernel(y, kernels<T>().value[index_of(info->number)], numbers, operands, name(), x...);
+  }
+  RowCall row_call() const {
+    RowCall call{reinterpret_cast<void (*)()>(kernels<T>().value[index_of(info->number)]), numbers.data()};
+    for (std::uint8_t k = 0; k < info->operands; ++k) call.operands[k] = k;
+    return call;
   }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
   void tangent(Tangents<T>& t) const {

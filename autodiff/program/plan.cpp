@@ -6,9 +6,14 @@
 #include <map>
 
 #include "../base/pool.hpp"
+#include "../base/pool_vector.hpp"
+#include "../kernels/kernels.hpp"
 
 namespace xtape::detail {
 namespace {
+
+constexpr std::size_t storage_bytes = 12288;  // of registers: beside the arrays, in the first-level cache
+constexpr std::size_t least_tile = 64, most_tile = 1024;
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
@@ -68,19 +73,72 @@ Plan::Plan(const Program& program, bool is_split) : program_(program) {
     if (place.tensor.value && is_abstract(*place.tensor.value.get())) require_elements(*place.tensor.value.get());
   }
   place_roots(is_split ? program.forward : 0);
+  auto group = groups_.begin();
   for (std::size_t k = 0; k < program.steps.size(); ++k) {
     if (k == program.forward) forward_calls_ = calls_.size();
     const Step& step = program.steps[k];
+    if (group != groups_.end() && k == group->first) {
+      add_group(*group);
+      k = group->last;
+      ++group;
+      continue;
+    }
     if (step.operation->is_view) continue;
     const auto first = static_cast<std::uint32_t>(inputs_.size());
     for (const Input& input : step.inputs) inputs_.push_back(&values_[input.place]);
-    const bool adds = step.base != Step::none;
-    const bool copies = adds && root_of_[step.base] != root_of_[step.output];
     calls_.push_back({step.operation->run, step.op.get(), &values_[step.output],
-                      copies ? &values_[step.base] : nullptr, first,
-                      static_cast<std::uint32_t>(step.inputs.size()), adds});
+                      is_copied_to(step) ? &values_[step.base] : nullptr, first,
+                      static_cast<std::uint32_t>(step.inputs.size()), step.base != Step::none, 0});
   }
   if (program.forward == program.steps.size()) forward_calls_ = calls_.size();
+}
+
+/// Whether a step is a call of a kernel on whole arrays and single numbers.
+bool Plan::is_row(const Step& step) const {
+  if (!step.operation->row_call || is_copied_to(step) || !step.operation->row_call(step.op.get()).kernel)
+    return false;
+  const std::size_t size = values_[step.output].size;
+  return std::ranges::all_of(step.inputs, [&](const Input& in) {
+    const Value& x = values_[in.place];
+    return (x.size == size || x.size == 1) && x.item_size == values_[step.output].item_size;
+  });
+}
+
+void Plan::find_groups() {
+  const auto& steps = program_.steps;
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    if (!is_row(steps[k])) continue;
+    const Value& y = values_[steps[k].output];
+    std::size_t last = k;
+    while (last + 1 < steps.size() && last + 1 != program_.forward && is_row(steps[last + 1]) &&
+           values_[steps[last + 1].output].size == y.size &&
+           values_[steps[last + 1].output].item_size == y.item_size)
+      ++last;
+    groups_.push_back({k, last});
+    k = last;
+  }
+}
+
+void Plan::add_group(const Group& group) {
+  const auto first = static_cast<std::uint32_t>(rows_.size());
+  for (std::size_t k = group.first; k <= group.last; ++k) {
+    const Step& step = program_.steps[k];
+    const RowCall call = step.operation->row_call(step.op.get());
+    const auto slot = [&](std::uint32_t place) {
+      const Root& root = roots_[root_of_[place]];
+      const bool in_tile = root.where == Root::Where::tile;
+      return Slot{&values_[place], in_tile ? static_cast<std::int32_t>(root.offset) : -1,
+                  values_[place].size == 1};
+    };
+    Row row{call.kernel, call.numbers, slot(step.output), {}, step.base != Step::none};
+    for (std::size_t i = 0; i < call.operands.size(); ++i)
+      if (call.operands[i] != RowCall::unread) row.x[i] = slot(step.inputs[call.operands[i]].place);
+    rows_.push_back(row);
+  }
+  const Step& step = program_.steps[group.first];
+  Value& y = values_[step.output];
+  calls_.push_back({nullptr, nullptr, &y, nullptr, first,
+                    static_cast<std::uint32_t>(group.last - group.first + 1), false, group.registers});
 }
 
 // A place lives from the step that writes it to the last that reads it. Those that share memory are a root: a
@@ -134,7 +192,7 @@ void Plan::place_roots(std::size_t split) {
     if (step.base != Step::none) {
       const std::uint32_t root = root_of_[step.base];
       if (is_result(root) && end_of(roots_[root]) == k && !reads(root)) join(step.output, root);
-    } else if (step.operation->is_elementwise) {
+    } else if (step.operation->row_call) {
       for (const Input& input : step.inputs) {
         const std::uint32_t root = root_of_[input.place];
         if (!is_result(root) || end_of(roots_[root]) != k || roots_[root].bytes != values_[step.output].bytes())
@@ -154,12 +212,32 @@ void Plan::place_roots(std::size_t split) {
                  roots_[root].bytes == values_[program_.outputs[k].place].bytes();
     if (direct_[k]) is_given[root] = true;
   }
+  // What lives within a group of large arrays is a register of its tiles.
+  find_groups();
+  std::vector<std::size_t> group_of(program_.steps.size(), never);
+  for (std::size_t g = 0; g < groups_.size(); ++g)
+    for (std::size_t k = groups_[g].first; k <= groups_[g].last; ++k) group_of[k] = g;
+  std::vector<std::vector<std::uint32_t>> free_registers(groups_.size());
+  const auto lives_within = [&](std::uint32_t root, std::size_t g) {
+    return std::ranges::all_of(roots_[root].members, [&](std::uint32_t p) {
+      return written[p] >= groups_[g].first && last_use[p] <= groups_[g].last;
+    });
+  };
   Arena kept, scratch;
+  std::vector<std::uint32_t> ended_in_group;  // its memory is free when all tiles have run
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
     const Step& step = program_.steps[k];
     const std::uint32_t own = root_of_[step.output];
     Root& root = roots_[own];
-    if (own == step.output && !is_given[own]) {
+    const std::size_t g = group_of[k];
+    if (own == step.output && !is_given[own] && g != never && values_[own].size > least_tile &&
+        lives_within(own, g)) {
+      auto& free = free_registers[g];
+      root.where = Root::Where::tile;
+      if (free.empty()) free.push_back(groups_[g].registers++);
+      root.offset = free.back();
+      free.pop_back();
+    } else if (own == step.output && !is_given[own]) {
       const bool is_kept = k < split && end_of(root) == never;
       root.where = is_kept ? Root::Where::kept : Root::Where::scratch;
       root.offset = (is_kept ? kept : scratch).take(root.bytes);
@@ -172,8 +250,15 @@ void Plan::place_roots(std::size_t split) {
     std::ranges::sort(ended);
     ended.erase(std::ranges::unique(ended).begin(), ended.end());
     for (const std::uint32_t r : ended)
-      if (roots_[r].where == Root::Where::scratch && end_of(roots_[r]) <= k)
-        scratch.give_back(roots_[r].offset, roots_[r].bytes);
+      if (end_of(roots_[r]) > k)
+        continue;
+      else if (roots_[r].where == Root::Where::scratch)
+        ended_in_group.push_back(r);
+      else if (roots_[r].where == Root::Where::tile)
+        free_registers[g].push_back(static_cast<std::uint32_t>(roots_[r].offset));
+    if (g != never && k != groups_[g].last) continue;
+    for (const std::uint32_t r : ended_in_group) scratch.give_back(roots_[r].offset, roots_[r].bytes);
+    ended_in_group.clear();
   }
   kept_bytes_ = kept.size();
   scratch_bytes_ = scratch.size();
@@ -196,11 +281,69 @@ void Plan::bind_kept(std::byte* block) {
     if (root.where == Root::Where::kept) set_data(root, block + root.offset);
 }
 
+template <class T>
+void Plan::run_group(const Call& call) const {
+  const std::span<const Row> rows(rows_.data() + call.first, call.count);
+  const std::size_t size = call.y->size;
+  const auto run = [](const Row& row, T* y, std::size_t n, const std::array<const T*, 5>& x,
+                      const std::array<std::ptrdiff_t, 5>& stride) {
+    reinterpret_cast<RowKernel<T>>(row.kernel)(row.numbers, y, row.accumulate, n, x.data(), stride.data());
+  };
+  if (size <= least_tile || (call.registers == 0 && call.count == 1 && size < parallel_size)) {
+    for (const Row& row : rows) {
+      std::array<const T*, 5> x;
+      std::array<std::ptrdiff_t, 5> stride;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const Value* const value = row.x[i].value;
+        x[i] = value ? value->elements<T>() : nullptr;
+        stride[i] = row.x[i].is_number ? 0 : 1;
+      }
+      run(row, reinterpret_cast<T*>(row.y.value->data), size, x, stride);
+    }
+    return;
+  }
+  constexpr std::size_t room = storage_bytes / sizeof(T);
+  const std::size_t fitting = call.registers == 0 ? most_tile : room / call.registers / least_tile * least_tile;
+  const std::size_t tile = std::clamp(fitting, least_tile, most_tile);
+  const auto run_part = [&](std::size_t start, std::size_t end, T* storage) {
+    for (; start < end; start += tile) {
+      const std::size_t n = std::min(tile, end - start);
+      const auto address = [&](const Slot& slot) -> T* {
+        if (slot.register_ >= 0) return storage + static_cast<std::size_t>(slot.register_) * tile;
+        if (!slot.value) return nullptr;
+        return reinterpret_cast<T*>(slot.value->data) + (slot.is_number ? 0 : start);
+      };
+      for (const Row& row : rows) {
+        std::array<const T*, 5> x;
+        std::array<std::ptrdiff_t, 5> stride;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          x[i] = address(row.x[i]);
+          stride[i] = row.x[i].is_number ? 0 : 1;
+        }
+        run(row, address(row.y), n, x, stride);
+      }
+    }
+  };
+  if (call.registers * tile <= room)
+    for_blocks(size, size, [&](std::size_t first, std::size_t last) {
+      alignas(alignment) std::array<T, room> storage;
+      run_part(first, last, storage.data());
+    });
+  else {
+    PoolVector<T> storage(call.registers * tile);
+    run_part(0, size, storage.data());
+  }
+}
+
 void Plan::run(std::size_t first, std::size_t last) {
   for (std::size_t k = first; k < last; ++k) {
     const Call& call = calls_[k];
+    if (!call.run) {
+      call.y->item_size == sizeof(float) ? run_group<float>(call) : run_group<double>(call);
+      continue;
+    }
     if (call.base) std::memcpy(call.y->data, call.base->data, call.y->bytes());
-    call.run(call.op, *call.y, call.accumulate, {inputs_.data() + call.first_input, call.inputs});
+    call.run(call.op, *call.y, call.accumulate, {inputs_.data() + call.first, call.count});
   }
 }
 

@@ -1,6 +1,7 @@
 // What runs a program: the calls that its steps take, over an arena in which places whose lives do not meet
 // share memory. To run it allocates nothing, checks no shape and counts no reference.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -42,30 +43,61 @@ class Plan {
   std::size_t calls() const { return calls_.size(); }
 
  private:
+  /// An operand or the result of a row: an array, one number, or a register of the tile.
+  struct Slot {
+    const Value* value = nullptr;  ///< null for what is not read
+    std::int32_t register_ = -1;
+    bool is_number = false;
+  };
+  /// An elementwise step.
+  struct Row {
+    void (*kernel)();
+    const void* numbers;
+    Slot y;
+    std::array<Slot, 5> x;
+    bool accumulate;
+  };
+  /// A step that its operation computes, or a group of rows.
   struct Call {
-    decltype(Operation::run) run;
+    decltype(Operation::run) run;  ///< null for a group
     const void* op;
     Value* y;
     const Value* base;  ///< is copied to y first, where that is another place
-    std::uint32_t first_input, inputs;
+    std::uint32_t first, count;  ///< inputs, or rows
     bool accumulate;
+    std::uint32_t registers;  ///< of a group
   };
   /// The places that share memory.
   struct Root {
     std::vector<std::uint32_t> members;
-    std::size_t bytes = 0, offset = 0;
-    enum class Where : std::uint8_t { given, scratch, kept } where = Where::given;
+    std::size_t bytes = 0, offset = 0;  ///< of a register: its number
+    enum class Where : std::uint8_t { given, scratch, kept, tile } where = Where::given;
+  };
+  /// Elementwise steps on arrays of one size, which run tile by tile.
+  struct Group {
+    std::size_t first, last;  ///< steps
+    std::uint32_t registers = 0;
   };
 
   void place_roots(std::size_t split);
+  void find_groups();
+  bool is_row(const Step& step) const;
+  bool is_copied_to(const Step& step) const {
+    return step.base != Step::none && root_of_[step.base] != root_of_[step.output];
+  }
+  void add_group(const Group& group);
   void run(std::size_t first, std::size_t last);
+  template <class T>
+  void run_group(const Call& call) const;
   void set_data(const Root& root, std::byte* data);
 
   const Program& program_;
   std::deque<Value> values_;  ///< by place, with the shape, and where the elements are
   std::vector<std::uint32_t> root_of_;
   std::vector<Root> roots_;  ///< by place
+  std::vector<Group> groups_;
   std::vector<Value*> inputs_;
+  std::vector<Row> rows_;
   std::vector<Call> calls_;
   std::size_t forward_calls_ = 0;
   std::vector<char> direct_;

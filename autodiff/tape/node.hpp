@@ -1,5 +1,6 @@
 // A node of the recording, and the handle (value, node) that a Tensor is made of.
 #pragma once
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -71,6 +72,16 @@ constexpr unsigned bit_count(unsigned mask) {
   return n;
 }
 
+/// An elementwise operation as a call of a kernel: of kernel_table.hpp's RowKernel<T>, for operands that each
+/// have as many elements as the result, or one.
+struct RowCall {
+  static constexpr std::uint8_t unread = 255;
+  void (*kernel)() = nullptr;
+  const void* numbers = nullptr;
+  /// The inputs that are the kernel's operands, by number.
+  std::array<std::uint8_t, 5> operands{unread, unread, unread, unread, unread};
+};
+
 /// What the engine does with one kind of recorded operation.
 struct Operation {
   /// Passes the adjoint of a node on to its inputs. Null where there is no gradient.
@@ -88,10 +99,12 @@ struct Operation {
   /// Performs the operation anew, with a result of this shape: it is recorded, traced and watched.
   Handle (*again)(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
   bool (*equal)(const void* op, const void* other);
+  /// Of an elementwise operation, whose result may be written over an operand of as many elements; no kernel
+  /// where it has none. Null for others.
+  RowCall (*row_call)(const void* op);
   bool is_view = false;    ///< the result shares the elements of the input
   bool gives_integers = false;  ///< the result is Indices
   bool is_random = false;  ///< draws from the generator
-  bool is_elementwise = false;  ///< the result may be written over an operand of as many elements
 };
 
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs

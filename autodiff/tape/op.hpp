@@ -147,7 +147,8 @@ constexpr Operation describe() {
     all.is_view = requires { Op::is_view; };
     all.gives_integers = requires { Op::gives_integers; };
     all.is_random = requires { Op::is_random; };
-    all.is_elementwise = requires { Op::is_elementwise; };
+    if constexpr (requires(const Op& op) { op.row_call(); })
+      all.row_call = [](const void* op) { return static_cast<const Op*>(op)->row_call(); };
   }
   return all;
 }

@@ -37,15 +37,27 @@ class CompiledStep {
   CompiledStep(Module<T>& model, Loss loss, Optimizer<T>& optimizer);
 
   /// A step; the loss before it. Error unless the loss has one element.
-  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& targets) { return (*this)(Dataset<T>(x, targets)); }
-  Tensor<T> operator()(const Tensor<T>& x, const Indices& labels) { return (*this)(Dataset<T>(x, labels)); }
-  Tensor<T> operator()(const Dataset<T>& batch);
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& targets) { return step(backward(x, targets)); }
+  Tensor<T> operator()(const Tensor<T>& x, const Indices& labels) { return step(backward(x, labels)); }
+  Tensor<T> operator()(const Dataset<T>& batch) { return step(backward(batch)); }
   /// All but the update: the loss, with the gradients in the parameters.
-  Tensor<T> backward(const Dataset<T>& batch);
+  Tensor<T> backward(const Tensor<T>& x, const Tensor<T>& targets) { return run(on_targets_, x, targets); }
+  Tensor<T> backward(const Tensor<T>& x, const Indices& labels) { return run(on_labels_, x, labels); }
+  Tensor<T> backward(const Dataset<T>& batch) {
+    return batch.targets.defined() ? backward(batch.inputs, batch.targets)
+                                   : backward(batch.inputs, batch.labels);
+  }
   /// The parameters that the last step's loss depended on.
   const std::vector<Tensor<T>>& leaves() const { return leaves_; }
 
  private:
+  template <class F, class Y>
+  Tensor<T> run(const F& compiled, const Tensor<T>& x, const Y& y);
+  Tensor<T> step(Tensor<T> loss) {
+    optimizer_.step();
+    return loss;
+  }
+
   using OnTargets = std::function<Tensor<T>(const Tensor<T>&, const Tensor<T>&)>;
   using OnLabels = std::function<Tensor<T>(const Tensor<T>&, const Indices&)>;
 

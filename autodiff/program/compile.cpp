@@ -480,22 +480,24 @@ Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
   Tensor<T> y = state_->begin(*entry, x);
-  const auto gradient_of = [&](std::size_t i) -> Tensor<T> {
-    auto& leaf = static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
-    if (!leaf.grad.value || leaf.grad.node || !leaf.grad.value.unique())
-      leaf.grad = Tensor<T>::uninitialized(leaf.shape, "compile").release();
-    return Tensor<T>(Handle(leaf.grad));
+  Plan& plan = *entry->whole;
+  const auto leaf = [&](std::size_t i) -> Leaf& {
+    return static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
   };
   for (std::size_t i = 0; i < entry->leaves.size(); ++i) {
-    Tensor<T> gradient = gradient_of(i);
-    bind_output(*entry->whole, program, entry->gradients[i], gradient);
+    Handle& gradient = leaf(i).grad;
+    if (!gradient.value || gradient.node || !gradient.value.unique())
+      gradient = Tensor<T>::uninitialized(leaf(i).shape, "compile").release();
+    if (const std::size_t k = entry->gradients[i]; plan.is_direct(k))
+      plan.bind(program.outputs[k].place, gradient.value->data);
   }
-  entry->whole->run();
-  finish_output(*entry->whole, program, 0, y);
-  for (std::size_t i = 0; i < entry->leaves.size(); ++i) {
-    Tensor<T> gradient(Handle(static_cast<Leaf&>(*entry->leaves[i].handle().node.get()).grad));
-    finish_output(*entry->whole, program, entry->gradients[i], gradient);
-  }
+  plan.run();
+  finish_output(plan, program, 0, y);
+  for (std::size_t i = 0; i < entry->leaves.size(); ++i)
+    if (const std::size_t k = entry->gradients[i]; !plan.is_direct(k)) {
+      Tensor<T> gradient{Handle(leaf(i).grad)};
+      finish_output(plan, program, k, gradient);
+    }
   run_stores(*entry->whole, program);
   return y;
 }

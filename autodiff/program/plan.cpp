@@ -274,7 +274,9 @@ void Plan::set_data(const Root& root, std::byte* data) {
   for (const std::uint32_t p : root.members) values_[p].data = data;
 }
 
-void Plan::bind(std::uint32_t place, std::byte* data) { set_data(roots_[root_of_[place]], data); }
+void Plan::bind(std::uint32_t place, std::byte* data) {
+  if (values_[place].data != data) set_data(roots_[root_of_[place]], data);
+}
 
 void Plan::bind_kept(std::byte* block) {
   for (const Root& root : roots_)

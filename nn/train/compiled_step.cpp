@@ -30,26 +30,22 @@ CompiledStep<T>::CompiledStep(Module<T>& model, Loss loss, Optimizer<T>& optimiz
 }
 
 template <class T>
-Tensor<T> CompiledStep<T>::backward(const Dataset<T>& batch) {
+template <class F, class Y>
+Tensor<T> CompiledStep<T>::run(const F& compiled, const Tensor<T>& x, const Y& y) {
   // What this loss does not depend on has no gradient, as after zero_grad() and backward().
   if (leaves_.size() != optimizer_.parameters().size()) optimizer_.zero_grad();
-  const auto run = [&](const auto& compiled, const auto& y) {
-    const std::size_t before = compiled.traces();
-    const Tensor<T> loss = compiled.backward(batch.inputs, y);
-    if (compiled.traces() != before) leaves_ = compiled.template leaves<T>();
-    return loss;
-  };
-  return batch.targets.defined() ? run(on_targets_, batch.targets) : run(on_labels_, batch.labels);
-}
-
-template <class T>
-Tensor<T> CompiledStep<T>::operator()(const Dataset<T>& batch) {
-  Tensor<T> loss = backward(batch);
-  optimizer_.step();
+  const std::size_t before = compiled.traces();
+  Tensor<T> loss = compiled.backward(x, y);
+  if (compiled.traces() != before) leaves_ = compiled.template leaves<T>();
   return loss;
 }
 
-template class CompiledStep<float>;
-template class CompiledStep<double>;
+#define XTAPE_INSTANTIATE(T)                                                                              \
+  template class CompiledStep<T>;                                                                         \
+  template Tensor<T> CompiledStep<T>::run(const Compiled<OnTargets>&, const Tensor<T>&, const Tensor<T>&); \
+  template Tensor<T> CompiledStep<T>::run(const Compiled<OnLabels>&, const Tensor<T>&, const Indices&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::nn

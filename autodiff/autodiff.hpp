@@ -25,3 +25,4 @@
 #include "threads.hpp"
 #include "to_dot.hpp"
 #include "version.hpp"
+#include "vmap.hpp"

@@ -2,10 +2,13 @@
 // gradients of x itself stay as they are.
 #pragma once
 #include <functional>
+#include <initializer_list>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "checkpoint.hpp"
 #include "elementwise.hpp"
 #include "grad.hpp"
 #include "layout.hpp"
@@ -33,17 +36,31 @@ Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
   return Tensor<T>(Handle{x.handle().value, make_leaf(x.shape())});
 }
 
-/// {f(), its tangent} for the tangents of leaves.
+/// What linearize() gives, of v → {value, product} for a v of this shape.
 template <class T>
-std::pair<Tensor<T>, Tensor<T>> carry_forward(const std::function<Tensor<T>()>& f,
-                                              const std::vector<Tensor<T>>& leaves,
-                                              const std::vector<Tensor<T>>& tangents, bool create_graph);
+std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
+    const std::function<std::pair<Tensor<T>, Tensor<T>>(const Tensor<T>&)>& f, const Shape& shape);
+
+/// f of each unit vector of this shape, stacked: by vmap(), where they are many and f can be traced.
+template <class T>
+Tensor<T> for_each_unit(const std::function<Tensor<T>(const Tensor<T>&)>& f, const Shape& shape);
 
 /// The gradient of y, 0 where y does not depend on x.
 template <class T>
 Tensor<T> gradient_or_zero(const Tensor<T>& y, const Tensor<T>& x, const BackwardOptions<T>& options) {
   return y.requires_grad() ? grad(y, x, options) : zeros<T>(x.shape());
 }
+
+template <class T>
+std::pair<Tensor<T>, std::vector<Tensor<T>>> vjp(const Function<T>& f, const std::vector<Tensor<T>>& x,
+                                                 const Tensor<T>& v, const DerivativeOptions& options);
+template <class T>
+std::pair<Tensor<T>, Tensor<T>> jvp(const Function<T>& f, const std::vector<Tensor<T>>& x,
+                                    const std::vector<Tensor<T>>& v, const DerivativeOptions& options);
+template <class T>
+std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(const Function<T>& f, const std::vector<Tensor<T>>& x,
+                                                 const std::vector<Tensor<T>>& v,
+                                                 const DerivativeOptions& options);
 
 }  // namespace detail
 
@@ -71,35 +88,60 @@ auto value_and_grad(F f, DerivativeOptions options = {}) {
   };
 }
 
-/// {f(x), vᵀ J}: v has the shape of f(x), the product that of x.
+/// {f(x, …), vᵀ J for each x}: v has the shape of f(x, …), the products those of the arguments. f takes them
+/// as a list or one by one.
+template <class F, class T>
+std::pair<Tensor<T>, std::vector<Tensor<T>>> vjp(F&& f, const std::vector<Tensor<T>>& x,
+                                                 const Tensor<std::type_identity_t<T>>& v,
+                                                 DerivativeOptions options = {}) {
+  return detail::vjp<T>([&](const auto& list) { return detail::call<T>("vjp", f, list); }, x, v, options);
+}
+template <class F, class T>
+auto vjp(F&& f, std::initializer_list<Tensor<T>> x, const Tensor<std::type_identity_t<T>>& v,
+         DerivativeOptions options = {}) {
+  return vjp(f, std::vector<Tensor<T>>(x), v, options);
+}
+/// For one argument: {f(x), vᵀ J}.
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> vjp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
-  const detail::RecordingScope scope(true);
-  const Tensor<T> leaf = detail::variable(x, options);
-  const Tensor<T> y = f(leaf);
-  Tensor<T> product = detail::gradient_or_zero(y, leaf, {.seed = v, .create_graph = options.create_graph});
-  return {options.create_graph ? y : y.detach(), product};
+  auto [y, products] =
+      detail::vjp<T>([&](const auto& list) { return f(list.front()); }, {x}, v, options);
+  return {std::move(y), std::move(products.front())};
 }
 
-/// {f(x), J v}: v has the shape of x, the product that of f(x). Forward mode, in the one run of f: each
-/// operation carries on how its result moves when x moves along v; a checkpoint runs its function again. What
-/// is recorded stays until the end, as for a backward pass. A rule of custom() has its transpose, so it must
-/// be made of recorded operations on g, else that is an Error. Where a length is 0, its second derivative is
-/// that of the reverse mode only: take hvp(), or a gradient within.
+/// {f(x, …), Σ J v over the arguments}: each v has the shape of its x, the product that of f(x, …). Forward
+/// mode, in the one run of f: each operation carries on how its result moves when x moves along v; a
+/// checkpoint runs its function again. What is recorded stays until the end, as for a backward pass. A rule of
+/// custom() has its transpose, so it must be made of recorded operations on g, else that is an Error. Where a
+/// length is 0, its second derivative is that of the reverse mode only: take hvp(), or a gradient within.
+template <class F, class T>
+std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const std::vector<Tensor<T>>& x,
+                                    const std::vector<Tensor<std::type_identity_t<T>>>& v,
+                                    DerivativeOptions options = {}) {
+  return detail::jvp<T>([&](const auto& list) { return detail::call<T>("jvp", f, list); }, x, v, options);
+}
+template <class F, class T>
+auto jvp(F&& f, std::initializer_list<Tensor<T>> x, const std::vector<Tensor<std::type_identity_t<T>>>& v,
+         DerivativeOptions options = {}) {
+  return jvp(f, std::vector<Tensor<T>>(x), v, options);
+}
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
-  if (!(v.shape() == x.shape()))
-    throw Error("jvp", "the direction has the shape " + to_string(v.shape()) + ", x " + to_string(x.shape()));
-  const detail::RecordingScope scope(true);
-  const Tensor<T> leaf = detail::variable(x, options);
-  return detail::carry_forward<T>([&] { return f(leaf); }, {leaf}, {v}, options.create_graph);
+  return detail::jvp<T>([&](const auto& list) { return f(list.front()); }, {x}, {v}, options);
 }
 
-/// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…): by rows, a backward pass for each element of
-/// f(x), or by columns, where f(x) has more elements than x: then f runs once more for each element of x, in
-/// forward mode and with the same random numbers, and must compute the same again; for one that does not, say
+/// {f(x), the function v → J v}: f runs once, and what the product needs of it is kept, so that each product
+/// costs about as much as f. What a trace refuses is an Error: see compile().
+template <class F, class T>
+std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(F&& f, const Tensor<T>& x) {
+  return detail::linearize<T>([&](const Tensor<T>& v) { return jvp(f, x, v); }, x.shape());
+}
+
+/// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…): by rows, in reverse mode, or by columns, in
+/// forward mode, where f(x) has more elements than x. Many rows or columns are taken at once, by vmap(). For
+/// columns f runs again with the same random numbers, and must compute the same; for one that does not, say
 /// Mode::reverse.
 template <class F, class T>
 Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
@@ -110,49 +152,55 @@ Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   Shape shape = y.shape();
   for (std::size_t d : x.shape()) shape.push_back(d);
   if (y.size() == 0 || x.size() == 0) return zeros<T>(shape);
-  const auto unit = [](const Tensor<T>& like, std::size_t i) {
-    Tensor<T> one = zeros<T>(like.shape());
-    one.mutable_data()[i] = T(1);
-    return one;
-  };
-  std::vector<Tensor<T>> lines;
   if (options.mode == Mode::forward || (options.mode == Mode::automatic && x.size() < y.size())) try {
-      for (std::size_t i = 0; i < x.size(); ++i) {
+      const auto column = [&](const Tensor<T>& v) {
         before.rewind();
-        lines.push_back(jvp(f, x, unit(x, i), options).second);
-      }
-      return reshape(stack(lines, static_cast<std::ptrdiff_t>(y.rank())), Dims(shape));
+        return jvp(f, x, v, options).second;
+      };
+      const Tensor<T> columns = detail::for_each_unit<T>(column, x.shape());
+      Axes last;
+      for (std::size_t i = 1; i < columns.rank(); ++i) last.push_back(static_cast<std::ptrdiff_t>(i));
+      last.push_back(0);
+      return reshape(transpose(columns, last), Dims(shape));
     } catch (const Error&) {
-      if (options.mode == Mode::forward) throw;
-      lines.clear();  // a rule without forward mode
+      if (options.mode == Mode::forward) throw;  // else: a rule without forward mode
     }
-  for (std::size_t i = 0; i < y.size(); ++i)
-    lines.push_back(detail::gradient_or_zero(
-        y, leaf, {.seed = unit(y, i), .retain_tape = true, .create_graph = options.create_graph}));
-  return reshape(stack(lines), Dims(shape));
+  const auto row = [&](const Tensor<T>& v) {
+    return detail::gradient_or_zero(
+        y, leaf, {.seed = v, .retain_tape = true, .create_graph = options.create_graph});
+  };
+  return reshape(detail::for_each_unit<T>(row, y.shape()), Dims(shape));
 }
 
-/// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…).
+/// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…): in forward mode
+/// over the gradient, unless that is not possible or asked for.
 template <class F, class T>
 Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
-  return jacobian(
-      [&](const Tensor<T>& at) { return detail::gradient_or_zero(f(at), at, {.create_graph = true}); }, x,
-      options);
+  const auto gradient = [&](const Tensor<T>& at) {
+    return detail::gradient_or_zero(f(at), at, {.create_graph = true});
+  };
+  return jacobian(gradient, x, options);
 }
 
-/// {f(x), H v} for a function with one element, without forming the Hessian; v and the product are of x's
-/// shape.
+/// {f(x, …), H v for each x} for a function with one element, without forming the Hessian, whose blocks are
+/// those of all arguments together; each v and product is of its x's shape.
+template <class F, class T>
+std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(F&& f, const std::vector<Tensor<T>>& x,
+                                                 const std::vector<Tensor<std::type_identity_t<T>>>& v,
+                                                 DerivativeOptions options = {}) {
+  return detail::hvp<T>([&](const auto& list) { return detail::call<T>("hvp", f, list); }, x, v, options);
+}
+template <class F, class T>
+auto hvp(F&& f, std::initializer_list<Tensor<T>> x, const std::vector<Tensor<std::type_identity_t<T>>>& v,
+         DerivativeOptions options = {}) {
+  return hvp(f, std::vector<Tensor<T>>(x), v, options);
+}
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> hvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
-  const detail::RecordingScope scope(true);
-  if (!(v.shape() == x.shape()))
-    throw Error("hvp", "the direction has the shape " + to_string(v.shape()) + ", x " + to_string(x.shape()));
-  const Tensor<T> leaf = detail::variable(x, options);
-  const Tensor<T> y = f(leaf);
-  const Tensor<T> g = detail::gradient_or_zero(y, leaf, {.create_graph = true});
-  Tensor<T> product = detail::gradient_or_zero(g, leaf, {.seed = v, .create_graph = options.create_graph});
-  return {options.create_graph ? y : y.detach(), product};
+  auto [y, products] =
+      detail::hvp<T>([&](const auto& list) { return f(list.front()); }, {x}, {v}, options);
+  return {std::move(y), std::move(products.front())};
 }
 
 }  // namespace xtape

@@ -7,6 +7,7 @@
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../reductions.hpp"
+#include "layout_ops.hpp"
 #include "reduction_ops.hpp"
 
 namespace xtape::detail {
@@ -17,11 +18,16 @@ Tensor<T> sum_of_adjoints(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <class T>
-void SumTo<T>::compute(Target<T> y, const Tensor<T>& x) const {
-  const std::size_t new_axes = x.rank() - to.size();
+SumTo<T> SumTo<T>::of(const Shape& from, const Shape& to) {
+  const std::size_t new_axes = from.size() - to.size();
   unsigned mask = (1u << new_axes) - 1u;
   for (std::size_t i = 0; i < to.size(); ++i)
     if (to[i] == 1) mask |= 1u << (i + new_axes);
+  return {to, mask};
+}
+
+template <class T>
+void SumTo<T>::compute(Target<T> y, const Tensor<T>& x) const {
   if (!y.accumulate) std::fill_n(y.data, y.size, T(0));
   add_sum(y.data, x.data(), x.shape(), mask);
 }
@@ -42,6 +48,52 @@ Tensor<T> widened(const Tensor<T>& x, const Shape& shape) {
 }
 
 template <class T>
+Tensor<T> reshape_to(const Tensor<T>& x, const Shape& shape) {
+  return view(x, shape);
+}
+
+template <class T>
+Tensor<T> repeated(const Tensor<T>& x, std::size_t n) {
+  return broadcast_to(unsqueeze(x, 0), with_batch({n}, x.shape()));
+}
+
+namespace {
+
+/// Row b of an array of indices.
+struct RowOfIndices {
+  std::size_t b;
+  using Inputs = std::tuple<Indices>;
+  static constexpr const char* name = "row";
+  static constexpr bool gives_integers = true;
+  bool operator==(const RowOfIndices&) const = default;
+
+  Shape shape(const Shape& x) const {
+    Shape row = x;
+    row.erase(0);
+    return row;
+  }
+  void compute(Target<double> y, const Indices& x) const {
+    std::copy_n(x.data() + b * y.size, y.size, reinterpret_cast<std::ptrdiff_t*>(y.data));
+  }
+};
+
+}  // namespace
+
+Handle row_of(const Handle& x, std::size_t b) {
+  if (x.value->item_size == sizeof(float)) return slice(Tensor<float>(Handle(x)), static_cast<int>(b)).release();
+  if (!x.value->integers) return slice(Tensor<double>(Handle(x)), static_cast<int>(b)).release();
+  const RowOfIndices op{b};
+  Handle row = perform_here<double>(op, std::array{&x}, op.shape(x.value->shape)).release();
+  row.value->integers = true;
+  return row;
+}
+
+template <class T>
+Tensor<T> stack_rows(const std::vector<Tensor<T>>& rows) {
+  return stack(rows);
+}
+
+template <class T>
 Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
   const Tensor<T> seed = mask * equal(adjoint, 0);
   if (adjoint.requires_grad() && contains(seed, 1)) {
@@ -54,9 +106,12 @@ Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
 
 #define XTAPE_INSTANTIATE(T)                                              \
   template Tensor<T> sum_of_adjoints(const Tensor<T>&, const Tensor<T>&); \
-  template void SumTo<T>::compute(Target<T>, const Tensor<T>&) const;     \
+  template struct SumTo<T>;                                               \
   template Tensor<T> sum_to_shape(const Tensor<T>&, const Shape&);        \
   template Tensor<T> widened(const Tensor<T>&, const Shape&);             \
+  template Tensor<T> reshape_to(const Tensor<T>&, const Shape&);          \
+  template Tensor<T> repeated(const Tensor<T>&, std::size_t);             \
+  template Tensor<T> stack_rows(const std::vector<Tensor<T>>&);           \
   template Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -70,6 +70,14 @@ struct ElementwiseGradient {
         return with(std::array<Operand<T>, 5>{operand(g)});
     }
   }
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
+                   const Shape& shape) const {
+    if (divisor == 1) return lift_aligned<T>(*this, in, batched, shape);
+    const Tensor<T> g = Tensor<T>(Handle(*in[0])) / divisor;
+    std::vector<const Handle*> inputs(in.begin(), in.end());
+    inputs[0] = &g.handle();
+    return lift_aligned<T>(ElementwiseGradient{info, i, numbers}, inputs, batched, shape);
+  }
   RowCall row_call() const {
     RowCall call;
     if (divisor != 1) return call;
@@ -198,6 +206,15 @@ struct ElementwiseSum {
         a.size(), [&](std::size_t start, std::size_t n) { return sum_of_parts<T>(n, tile, part, start); });
     *y.data = sum / divisor;
   }
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
+                   const Shape& shape) const {
+    const Shape& one = in[0]->value->shape;
+    const Shape all = batched[0] ? one : with_batch(shape, one);
+    Axes axes;
+    for (std::size_t i = 1; i < all.size(); ++i) axes.push_back(static_cast<std::ptrdiff_t>(i));
+    const Tensor<T> losses = lift_aligned<T>(Elementwise<T>{info}, in, batched, all);
+    return (axes.empty() ? losses : sum(losses, axes)) / divisor;
+  }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
   void tangent(Tangents<T>& t) const {
     for (std::size_t i = 0; i < 2; ++i)
@@ -220,6 +237,7 @@ template <class From, class To>
 struct AsType {
   static constexpr const char* name = "astype";
   using Inputs = std::tuple<Tensor<From>>;
+  AsType batched(const Shape&) const { return {}; }
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<To> y, const Tensor<From>& x) const {
     std::transform(x.begin(), x.end(), y.data, [](From one) { return static_cast<To>(one); });

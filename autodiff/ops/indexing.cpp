@@ -181,6 +181,7 @@ struct WholeNumbers {
   using Inputs = std::tuple<Tensor<T>>;
   const char* name;
   static constexpr bool gives_integers = true;
+  WholeNumbers batched(const Shape&) const { return *this; }
   bool operator==(const WholeNumbers&) const = default;
 
   Shape shape(const Shape& x) const { return x; }

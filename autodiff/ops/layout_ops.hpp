@@ -10,6 +10,12 @@
 
 namespace xtape::detail {
 
+inline Dims with_stride(std::ptrdiff_t first, const Dims& strides) {
+  Dims all{first};
+  for (const std::ptrdiff_t s : strides) all.push_back(s);
+  return all;
+}
+
 template <class T>
 struct ScatterStrided;
 
@@ -22,6 +28,9 @@ struct Strided {
   std::ptrdiff_t offset;
   Dims strides;
   bool operator==(const Strided&) const = default;
+  Strided batched(const Shape& x) const {
+    return {name, with_batch(x, to), offset, with_stride(row_major_strides(x)[0], strides)};
+  }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -43,6 +52,10 @@ struct ScatterStrided {
   std::ptrdiff_t offset;
   Dims strides;
   bool operator==(const ScatterStrided&) const = default;
+  ScatterStrided batched(const Shape& x) const {
+    const Shape all = with_batch(x, to);
+    return {name, all, with_batch(x, from), offset, with_stride(row_major_strides(all)[0], strides)};
+  }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -63,6 +76,11 @@ struct Transpose {
   Axes permutation;
   static constexpr const char* name = "transpose";
   bool operator==(const Transpose&) const = default;
+  Transpose batched(const Shape&) const {
+    Transpose all{{0}};
+    for (const std::ptrdiff_t axis : permutation) all.permutation.push_back(axis + 1);
+    return all;
+  }
 
   Shape shape(const Shape& x) const {
     Shape result;
@@ -89,6 +107,8 @@ struct BroadcastTo {
   static constexpr bool accumulates = true;
   Shape to;
   static constexpr const char* name = "broadcast_to";
+  static constexpr bool broadcasts = true;
+  BroadcastTo batched(const Shape& all) const { return {all}; }
   bool operator==(const BroadcastTo&) const = default;
 
   Shape shape(const Shape&) const { return to; }
@@ -143,6 +163,7 @@ struct Concatenate {
   std::size_t axis;
   ValueRef block;  ///< of sizes()
   static constexpr const char* name = "concatenate";
+  Concatenate batched(const Shape&) const { return {axis + 1, block}; }
   bool operator==(const Concatenate& other) const {
     return axis == other.axis && std::ranges::equal(sizes(), other.sizes());
   }
@@ -184,6 +205,7 @@ struct Triangle {
   std::ptrdiff_t k;
   bool lower;
   bool operator==(const Triangle&) const = default;
+  Triangle batched(const Shape&) const { return *this; }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

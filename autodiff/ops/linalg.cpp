@@ -22,6 +22,7 @@ struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
   static constexpr const char* name = "matmul";
+  static constexpr bool broadcasts = true;  ///< all but the last two axes
   bool operator==(const MatMul&) const = default;
 
   Shape shape(const Shape& a, const Shape& b) const {
@@ -88,6 +89,14 @@ template <class T>
 struct Linear {
   static constexpr const char* name = "linear";
 
+  /// x Wᵀ + b of each of a batch.
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
+                   const Shape& shape) const {
+    const MatMul<T> product{false, true};
+    const Tensor<T> b = aligned<T>(*in[2], batched[2], 2);
+    if (!batched[0] && !batched[1]) return apply<T>(product, Tensor<T>(Handle(*in[0])), Tensor<T>(Handle(*in[1]))) + b;
+    return Tensor<T>(lift<T, MatMul<T>>(&product, in.first(2), batched, shape)) + b;
+  }
   Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
     const std::size_t N = x.shape()[0], in = x.shape()[1], out = W.shape()[0];

@@ -16,6 +16,7 @@ struct Mean {
   T count;
   static constexpr const char* name = "mean";
   bool operator==(const Mean&) const = default;
+  Mean batched(const Shape&) const { return {mask << 1, keepdims, count}; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -35,6 +36,7 @@ struct AxisMoments {
   T epsilon = 0;
   static constexpr const char* name = "moments";
   bool operator==(const AxisMoments&) const = default;
+  AxisMoments batched(const Shape&) const { return {mask << 1, epsilon}; }
 
   Shape shape(const Shape& x) const {
     Shape result{1, 4, 1};
@@ -90,6 +92,7 @@ struct VarianceGradient {
   T divisor;
   static constexpr const char* name = "var_gradient";
   bool operator==(const VarianceGradient&) const = default;
+  VarianceGradient batched(const Shape&) const { return {mask << 1, keepdims, divisor}; }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
@@ -134,6 +137,7 @@ struct Variance {
   T divisor;
   static constexpr const char* name = "var";
   bool operator==(const Variance&) const = default;
+  Variance batched(const Shape&) const { return {mask << 1, keepdims, divisor}; }
 
   Shape shape(const Shape& x, const Shape&) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& moments) const {
@@ -155,6 +159,7 @@ struct Variance {
 template <class T>
 struct StandardDeviation {
   static constexpr const char* name = "std";
+  StandardDeviation batched(const Shape&) const { return {}; }
 
   Shape shape(const Shape& v) const { return v; }
   void compute(Target<T> y, const Tensor<T>& v) const {

@@ -66,6 +66,7 @@ struct Sum {
   bool keepdims;
   static constexpr const char* name = "sum";
   bool operator==(const Sum&) const = default;
+  Sum batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -85,6 +86,7 @@ struct Expand {
   bool keepdims;
   static constexpr const char* name = "expand";
   bool operator==(const Expand&) const = default;
+  Expand batched(const Shape& x) const { return {with_batch(x, to), mask << 1, keepdims}; }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -112,6 +114,7 @@ struct ExtremeGradient {
   bool keepdims;
   static constexpr const char* name = "extreme_gradient";
   bool operator==(const ExtremeGradient&) const = default;
+  ExtremeGradient batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -138,6 +141,7 @@ struct Extreme {
   bool keepdims;
   static constexpr const char* name = largest ? "max" : "min";
   bool operator==(const Extreme&) const = default;
+  Extreme batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -178,6 +182,7 @@ struct NormGradient {
   bool keepdims;
   static constexpr const char* name = "norm_gradient";
   bool operator==(const NormGradient&) const = default;
+  NormGradient batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -214,6 +219,7 @@ struct Norm {
   bool keepdims;
   static constexpr const char* name = "norm";
   bool operator==(const Norm&) const = default;
+  Norm batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -252,6 +258,7 @@ struct SquaredNorm {
   bool keepdims;
   static constexpr const char* name = "squared_norm";
   bool operator==(const SquaredNorm&) const = default;
+  SquaredNorm batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -273,6 +280,7 @@ struct CumulativeSum {
   bool reverse;
   static constexpr const char* name = "cumsum";
   bool operator==(const CumulativeSum&) const = default;
+  CumulativeSum batched(const Shape&) const { return {axis + 1, reverse}; }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

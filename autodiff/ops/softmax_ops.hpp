@@ -13,6 +13,7 @@ struct LogSumExpGradient {
   bool keepdims;
   static constexpr const char* name = "logsumexp_gradient";
   bool operator==(const LogSumExpGradient&) const = default;
+  LogSumExpGradient batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -60,6 +61,7 @@ struct LogSumExp {
   bool keepdims;
   static constexpr const char* name = "logsumexp";
   bool operator==(const LogSumExp&) const = default;
+  LogSumExp batched(const Shape&) const { return {mask << 1, keepdims}; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -90,6 +92,7 @@ struct SoftmaxGradient {
   std::size_t axis;
   static constexpr const char* name = "softmax_gradient";
   bool operator==(const SoftmaxGradient&) const = default;
+  SoftmaxGradient batched(const Shape&) const { return {axis + 1}; }
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
@@ -120,6 +123,7 @@ struct Softmax {
   std::size_t axis;
   static constexpr const char* name = "softmax";
   bool operator==(const Softmax&) const = default;
+  Softmax batched(const Shape&) const { return {axis + 1}; }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -139,6 +143,7 @@ struct LogSoftmaxGradient {
   std::size_t axis;
   static constexpr const char* name = "log_softmax_gradient";
   bool operator==(const LogSoftmaxGradient&) const = default;
+  LogSoftmaxGradient batched(const Shape&) const { return {axis + 1}; }
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
@@ -165,6 +170,7 @@ struct LogSoftmax {
   std::size_t axis;
   static constexpr const char* name = "log_softmax";
   bool operator==(const LogSoftmax&) const = default;
+  LogSoftmax batched(const Shape&) const { return {axis + 1}; }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

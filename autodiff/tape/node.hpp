@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "../base/value.hpp"
 
@@ -98,6 +99,10 @@ struct Operation {
   void (*run)(const void* op, const Value& y, bool accumulate, std::span<Value* const> inputs);
   /// Performs the operation anew, with a result of this shape: it is recorded, traced and watched.
   Handle (*again)(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+  /// The same for several sets of inputs at once, which the marked ones have along a leading axis, as the
+  /// result of this shape does; there are some.
+  Handle (*lift)(const void* op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
+                 const Shape& shape);
   bool (*equal)(const void* op, const void* other);
   /// Of an elementwise operation, whose result may be written over an operand of as many elements; no kernel
   /// where it has none. Null for others.

@@ -123,6 +123,11 @@ void run_step(const void* op, const Value& y, bool accumulate, std::span<Value* 
 template <class T, class Op>
 Handle perform_again(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
 
+/// Operation::lift.
+template <class T, class Op>
+Handle lift(const void* op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
+            const Shape& shape);
+
 template <class T, class Op>
 constexpr Operation describe() {
   Operation all{};
@@ -138,6 +143,7 @@ constexpr Operation describe() {
   if constexpr (is_step<T, Op>) {
     all.run = &run_step<T, Op>;
     all.again = &perform_again<T, Op>;
+    all.lift = &lift<T, Op>;
     all.equal = [](const void* op, const void* other) {
       if constexpr (std::is_empty_v<Op>)
         return true;
@@ -204,7 +210,7 @@ class Gradients {
     else if (has_shape(i, gradient.shape()))
       add_same_shape(i, std::move(gradient));
     else
-      add(i, SumTo<T>{shape(i)}, gradient);
+      add(i, SumTo<T>::of(gradient.shape(), shape(i)), gradient);
   }
 
   /// Adds op(in…), computed straight into the adjoint where the shapes allow it.
@@ -446,6 +452,71 @@ Handle perform_again(const void* erased, std::span<const Handle* const> inputs, 
     return op.again(inputs, shape).release();
   else
     return perform_here<T>(op, inputs, shape).release();
+}
+
+/// x, which has a leading axis of a batch where `batched`, as an operand that broadcasts to results of `rank`
+/// axes without it.
+template <class T>
+Tensor<T> aligned(const Handle& x, bool batched, std::size_t rank) {
+  const Tensor<T> tensor{Handle(x)};
+  const Shape& own = tensor.shape();
+  if (!batched || own.size() > rank) return tensor;
+  Shape wide{own[0]};
+  for (std::size_t i = own.size() - 1; i < rank; ++i) wide.push_back(1);
+  for (std::size_t i = 1; i < own.size(); ++i) wide.push_back(own[i]);
+  return reshape_to(tensor, wide);
+}
+
+/// An operation whose inputs broadcast, on a batch.
+template <class T, class Op>
+Tensor<T> lift_aligned(const Op& op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
+                       const Shape& shape) {
+  std::vector<Tensor<T>> all;
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    all.push_back(aligned<T>(*inputs[i], batched[i], shape.size() - 1));
+  return perform_here<T>(op, Handles<T>(all), shape);
+}
+
+template <class T, class Op>
+Handle lift(const void* erased, std::span<const Handle* const> inputs, const std::vector<char>& batched,
+            const Shape& shape) {
+  const Op& op = *static_cast<const Op*>(erased);
+  std::vector<Handle> all;
+  std::vector<const Handle*> pointers;
+  const auto point = [&] {
+    for (const Handle& one : all) pointers.push_back(&one);
+  };
+  if constexpr (requires { op.lifted(inputs, batched, shape); }) {
+    return op.lifted(inputs, batched, shape).release();
+  } else if constexpr (requires { op.row_call(); } || requires { Op::broadcasts; }) {
+    if constexpr (requires { op.batched(shape); })
+      return lift_aligned<T>(op.batched(shape), inputs, batched, shape).release();
+    else
+      return lift_aligned<T>(op, inputs, batched, shape).release();
+  } else if constexpr (requires { Op::is_view; }) {
+    return perform_again<T, Op>(erased, inputs, shape);
+  } else if constexpr (requires { op.batched(shape); }) {
+    using In = InputType<T, Op, 0>;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      all.push_back(batched[i] ? *inputs[i] : repeated(In(Handle(*inputs[i])), shape[0]).release());
+    point();
+    const Shape from = all.front().value->shape;
+    return perform_here<T>(op.batched(from), pointers, shape).release();
+  } else {  // one by one
+    std::vector<Tensor<T>> results;
+    Shape each = shape;
+    each.erase(0);
+    for (std::size_t b = 0; b < shape[0]; ++b) {
+      all.clear();
+      pointers.clear();
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        all.push_back(batched[i] ? row_of(*inputs[i], b) : *inputs[i]);
+      point();
+      results.push_back(perform_here<T>(op, pointers, each));
+    }
+    if (results.empty()) return zeros<T>(shape).release();
+    return stack_rows<T>(results).release();
+  }
 }
 
 }  // namespace xtape::detail

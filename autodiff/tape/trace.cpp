@@ -44,10 +44,11 @@ ValueRef Trace::result(std::uint32_t at) const {
   return ValueRef(value);
 }
 
-Handle Trace::argument(const Value& like, bool recorded) {
+Handle Trace::argument(const Shape& shape, std::size_t item_size, bool integers, bool recorded) {
   const auto place = static_cast<std::uint32_t>(program_.places.size());
-  program_.places.push_back({Place::Kind::argument, like.item_size, like.integers, like.shape});
-  return {result(place), recorded ? make_leaf(like.shape) : NodeRef()};
+  program_.places.push_back(
+      {Place::Kind::argument, static_cast<std::uint16_t>(item_size), integers, shape});
+  return {result(place), recorded ? make_leaf(shape) : NodeRef()};
 }
 
 bool Trace::is_constant(const Value& value) const {

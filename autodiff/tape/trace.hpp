@@ -81,8 +81,11 @@ class Trace {
   const char* op() const { return op_; }
   Program& program() { return program_; }
 
-  /// What is given to the program, like another value; with a leaf of its own where it is to be recorded.
-  Handle argument(const Value& like, bool recorded);
+  /// What is given to the program; with a leaf of its own where it is to be recorded.
+  Handle argument(const Shape& shape, std::size_t item_size, bool integers, bool recorded);
+  Handle argument(const Value& like, bool recorded) {
+    return argument(like.shape, like.item_size, like.integers, recorded);
+  }
   /// The place of a tensor: a new one for one from outside.
   Input input_of(const Handle& tensor);
 

@@ -39,7 +39,7 @@ void add_elementwise(std::vector<OpRow>& rows) {
   const Sets &unary = any_shape, &binary = broadcasting;
 #define CALL(expression)                                                             \
   []([[maybe_unused]] const Tensor& a, [[maybe_unused]] const Tensor& b) -> Tensor { \
-    [[maybe_unused]] const Tensor none = 1;                                          \
+    [[maybe_unused]] const Tensor nothing = 1;                                       \
     return expression;                                                               \
   }
 #define ELEMENTWISE(name, form, guard, repair, expression, torch) \

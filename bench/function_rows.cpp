@@ -26,6 +26,18 @@ struct ChainOfSin {
   std::vector<double> gradients() const { return flat(x.grad()); }
 };
 
+/// The same by compile().
+struct CompiledChain : ChainOfSin {
+  xtape::Compiled<std::function<Tensor<float>()>> compiled{[this] {
+    Tensor<float> y = x;
+    for (std::size_t i = 0; i < n; ++i) y = sin(y);
+    return sum(y);
+  }};
+  using ChainOfSin::ChainOfSin;
+
+  void run() { compiled.backward(); }
+};
+
 hand_written::ChainOfSin chain_data(std::size_t n) {
   hand_written::ChainOfSin data{};
   data.n = n;
@@ -38,9 +50,10 @@ Side counted(Side side, std::size_t operations) {
   return side;
 }
 
+template <class Work>
 Comparison short_chain() {
   const auto data = chain_data(100);
-  return {counted(side<ChainOfSin>(data), data.n), counted(side<hand_written::ChainOfSin>(data), data.n),
+  return {counted(side<Work>(data), data.n), counted(side<hand_written::ChainOfSin>(data), data.n),
           counted(tuned_peers::side(data), data.n), counted(torch_peers::chain_of_sin(data), data.n)};
 }
 
@@ -76,6 +89,14 @@ struct ExpSin {
   std::vector<double> gradients() const { return flat(gradient); }
 };
 
+/// Separate operations by compile().
+struct CompiledExpSin : ExpSin<separate_exp_sin> {
+  xtape::Compiled<Tensor<float> (*)(const Tensor<float>&)> compiled{separate_exp_sin};
+  using ExpSin<separate_exp_sin>::ExpSin;
+
+  void run() { gradient = grad(compiled(x), x, {.seed = g}); }
+};
+
 hand_written::ExpSin exp_sin_data(std::size_t n) {
   hand_written::ExpSin data{};
   data.x = normal<float>(n);
@@ -88,6 +109,12 @@ Comparison exp_sin() {
   const auto data = exp_sin_data(1'000'000);
   return {side<ExpSin<f>>(data), side<hand_written::ExpSin>(data), tuned_peers::side(data),
           torch_peers::exp_sin(data)};
+}
+
+Comparison compiled_exp_sin() {
+  const auto data = exp_sin_data(1'000'000);
+  return {side<CompiledExpSin>(data), side<hand_written::ExpSin>(data), tuned_peers::side(data),
+          torch_peers::exp_sin(data), side<ExpSin<fused_exp_sin>>(data)};
 }
 
 Comparison two_threads() {
@@ -133,13 +160,25 @@ struct HessianVector {
   std::vector<double> gradients() const { return flat(product); }
 };
 
+/// The same by compile().
+struct CompiledHessianVector : HessianVector {
+  xtape::Compiled<std::function<Tensor<double>(const Tensor<double>&, const Tensor<double>&)>> compiled{
+      [this](const Tensor<double>& at, const Tensor<double>& along) {
+        return xtape::hvp([this](const auto& in) { return sum(square(tanh(matmul(A, in)))); }, at, along).second;
+      }};
+  using HessianVector::HessianVector;
+
+  void run() { product = compiled(w, v); }
+};
+
+template <class Work>
 Comparison hessian_vector() {
   hand_written::HessianVector data{};
   data.n = 50;
   data.A = normal<double>(data.n * data.n, std::sqrt(1 / static_cast<double>(data.n)));
   data.w = normal<double>(data.n);
   data.v = normal<double>(data.n);
-  return {side<HessianVector>(data),
+  return {side<Work>(data),
           side<hand_written::HessianVector>(data),
           tuned_peers::side(data),
           torch_peers::hessian_vector(data),
@@ -240,14 +279,18 @@ Comparison gaussian_mixture() {
 
 std::vector<Row> function_rows() {
   return {
-      row("chain of 100 sin on 4 elements, per operation", short_chain,
+      row("chain of 100 sin on 4 elements, per operation", short_chain<ChainOfSin>,
           {faster_than_libtorch(45), at_most(70e-9, "time")}),
       row("chain of 1,000,000 sin, per operation", long_chain, {within_baseline(1.3, "that of 100")}),
       row("exp(x)·sin(x)+x·x by map, 1M floats", exp_sin<fused_exp_sin>, {faster_than_libtorch(2.5)}),
       row("the same by separate operations", exp_sin<separate_exp_sin>, {faster_than_libtorch(1.3)}),
+      row("separate operations, compiled", compiled_exp_sin, {within_baseline(1.05, "map")}),
+      row("compiled chain of 100 sin on 4 elements, per operation", short_chain<CompiledChain>,
+          {within_hand_written(1.4)}),
       row("map, 4M floats, 2 threads", two_threads, {faster_than_baseline(1.7, "1 thread")}),
       row("map of 10 cheap operations, 4M floats, value", cheap_map, {within_baseline(1.5, "a copy")}),
-      row("Hessian-vector product, 50 unknowns", hessian_vector, {faster_than_libtorch(8)}),
+      row("Hessian-vector product, 50 unknowns", hessian_vector<HessianVector>, {faster_than_libtorch(8)}),
+      row("the same, compiled", hessian_vector<CompiledHessianVector>, {within_hand_written(2)}),
       row("log-sum-exp, 1.28M doubles", log_sum_exp, {faster_than_hand_written(2)}),
       row("Gaussian mixture, d 10, K 25, n 10,000", gaussian_mixture, {faster_than_hand_written(1.5)}),
   };

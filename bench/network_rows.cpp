@@ -9,14 +9,26 @@ namespace {
 
 using xtape::Tensor;
 
+/// The same step by compile().
+struct CompiledTrainingStep : TrainingStep {
+  xtape::Compiled<std::function<Tensor<float>()>> compiled{[this] { return loss(); }};
+  using TrainingStep::TrainingStep;
+
+  void run() {
+    compiled.backward();
+    sgd.step();
+  }
+};
+
+template <class Work = TrainingStep>
 Row step(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out,
          std::vector<Target> targets) {
   const auto text = [](std::size_t n) { return std::to_string(n); };
   return row(
-      "step, batch " + text(batch) + ", " + text(in) + "-" + text(hidden) + "-" + text(out),
+      std::string(std::is_same_v<Work, TrainingStep> ? "" : "compiled ") + "step, batch " + text(batch) + ", " + text(in) + "-" + text(hidden) + "-" + text(out),
       [=] {
         const hand_written::Network data = network(batch, in, hidden, out);
-        return Comparison{side<TrainingStep>(data), side<hand_written::Network>(data),
+        return Comparison{side<Work>(data), side<hand_written::Network>(data),
                           tuned_peers::side(data), torch_peers::step(data)};
       },
       std::move(targets));
@@ -210,6 +222,8 @@ std::vector<Row> network_rows() {
   return {
       step(1, 2, 2, 1, {faster_than_libtorch(60)}),
       step(4, 2, 8, 1, {faster_than_libtorch(40)}),
+      step<CompiledTrainingStep>(1, 2, 2, 1, {within_hand_written(2.5), faster_than_libtorch(400)}),
+      step<CompiledTrainingStep>(4, 2, 8, 1, {within_hand_written(1.2)}),
       step(32, 64, 32, 10, {faster_than_libtorch(6), within_hand_written(1.3)}),
       step(64, 784, 128, 10, {faster_than_libtorch(1.25), within_hand_written(1.05)}),
       step(128, 784, 512, 10, {faster_than_libtorch(1.08), within_hand_written(1.03)}),

@@ -154,9 +154,10 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
     for (const Input& input : step.inputs) depends[step.output] |= depends[input.place];
     if (step.base != Step::none) depends[step.output] |= depends[step.base];
   }
-  const auto dependent = std::ranges::stable_partition(
-      program->steps, [&](const Step& step) { return !depends[step.output]; });
-  program->forward = program->steps.size() - static_cast<std::size_t>(dependent.size());
+  const auto dependent =
+      std::stable_partition(program->steps.begin(), program->steps.end(),
+                            [&](const Step& step) { return !depends[step.output]; });
+  program->forward = static_cast<std::size_t>(dependent - program->steps.begin());
   const NoGrad no_grad;
   const std::vector<Handle> at = replay(*program, {}, program->forward);
   std::vector<std::pair<std::uint32_t, ValueRef>> given;

@@ -248,7 +248,7 @@ void Plan::place_roots(std::size_t split) {
     for (const Input& input : step.inputs) ended.push_back(root_of_[input.place]);
     if (step.base != Step::none) ended.push_back(root_of_[step.base]);
     std::ranges::sort(ended);
-    ended.erase(std::ranges::unique(ended).begin(), ended.end());
+    ended.erase(std::unique(ended.begin(), ended.end()), ended.end());
     for (const std::uint32_t r : ended)
       if (end_of(roots_[r]) > k)
         continue;

@@ -103,10 +103,13 @@ template <class T, class Op, std::size_t i>
 using InputType = typename decltype(input_type<T, Op, i>())::type;
 
 /// Whether an operation computes from n inputs, or from a list of them.
+template <class T, class Op, class Numbers>
+inline constexpr bool takes_numbered = false;
+template <class T, class Op, std::size_t... i>
+inline constexpr bool takes_numbered<T, Op, std::index_sequence<i...>> =
+    requires(const Op& op, Target<T> y, const InputType<T, Op, i>&... x) { op.compute(y, x...); };
 template <class T, class Op, std::size_t n>
-inline constexpr bool takes = []<std::size_t... i>(std::index_sequence<i...>) {
-  return requires(const Op& op, Target<T> y, const InputType<T, Op, i>&... x) { op.compute(y, x...); };
-}(std::make_index_sequence<n>());
+inline constexpr bool takes = takes_numbered<T, Op, std::make_index_sequence<n>>;
 template <class T, class Op>
 inline constexpr bool takes_list =
     !takes<T, Op, 1> && requires(const Op& op, Target<T> y, std::span<const Tensor<T>> x) { op.compute(y, x); };
@@ -410,6 +413,15 @@ Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
   });
 }
 
+/// Computes from as many inputs, where the operation takes so many.
+template <class T, class Op, std::size_t... i>
+void run_with(const Op& op, Target<T> y, std::span<Value* const> x, std::index_sequence<i...>) {
+  if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
+    if (x.size() == sizeof...(i))
+      op.compute(y, static_cast<const InputType<T, Op, i>&>(
+                        BorrowedAs<InputType<T, Op, i>>(x[i], nullptr))...);
+}
+
 template <class T, class Op>
 void run_step(const void* erased, const Value& value, bool accumulate, std::span<Value* const> x) {
   const Op& op = *static_cast<const Op*>(erased);
@@ -423,13 +435,9 @@ void run_step(const void* erased, const Value& value, bool accumulate, std::span
     }
     op.compute(y, std::span<const Tensor<T>>(list));
   } else {
-    const auto run = [&]<std::size_t... i>(std::index_sequence<i...>) {
-      if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
-        if (x.size() == sizeof...(i))
-          op.compute(y, static_cast<const InputType<T, Op, i>&>(
-                            BorrowedAs<InputType<T, Op, i>>(x[i], nullptr))...);
-    };
-    [&]<std::size_t... n>(std::index_sequence<n...>) { (run(std::make_index_sequence<n>()), ...); }
+    [&]<std::size_t... n>(std::index_sequence<n...>) {
+      (run_with(op, y, x, std::make_index_sequence<n>()), ...);
+    }
     (std::make_index_sequence<6>());
   }
 }

@@ -2,7 +2,6 @@
 #include "../data.hpp"
 
 #include <cmath>
-#include <ranges>
 #include <span>
 
 #include <autodiff/elementwise.hpp>
@@ -51,9 +50,11 @@ Dataset<T> Dataset<T>::select(const Indices& places) const {
   if (targets.defined()) part.targets = take(targets, places, 0);
   if (labels.empty()) return part;
   const auto N = static_cast<std::ptrdiff_t>(labels.size());
-  part.labels = Indices(places | std::views::transform([&](std::ptrdiff_t i) {  // take() has checked them
-                          return labels[static_cast<std::size_t>(i < 0 ? i + N : i)];
-                        }));
+  std::vector<std::ptrdiff_t> chosen;
+  chosen.reserve(places.size());
+  for (const std::ptrdiff_t i : places.values())  // take() has checked them
+    chosen.push_back(labels[static_cast<std::size_t>(i < 0 ? i + N : i)]);
+  part.labels = chosen;
   return part;
 }
 

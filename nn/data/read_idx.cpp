@@ -1,7 +1,7 @@
 // IDX: two zero bytes, the type of the elements, the rank, the dimensions as 32-bit big-endian numbers, the
 // elements.
 #include <algorithm>
-#include <ranges>
+#include <vector>
 
 #include "../data.hpp"
 #include "gzip_file.hpp"
@@ -64,7 +64,7 @@ Dataset<T> Dataset<T>::from_idx(const std::string& images, const std::string& la
   data.inputs = Tensor<T>::uninitialized(pixels.shape, "from_idx");
   const auto brightness = [](char c) { return static_cast<T>(static_cast<unsigned char>(c)) / T(255); };
   std::ranges::transform(pixels.elements, data.inputs.mutable_data(), brightness);
-  data.labels = Indices(classes.elements | std::views::transform([](char c) { return static_cast<unsigned char>(c); }));
+  data.labels = std::vector<unsigned char>(classes.elements.begin(), classes.elements.end());
   return data;
 }
 

@@ -74,8 +74,8 @@ template <class Y, class... A>
 struct ElementOf<Y (*)(A...)> : ElementOfResult<Y> {};
 
 template <class A>
-inline constexpr bool is_argument = std::is_same_v<A, Tensor<float>> || std::is_same_v<A, Tensor<double>> ||
-                                    std::is_same_v<A, Indices>;
+inline constexpr bool is_argument =
+    std::is_same_v<A, Tensor<float>> || std::is_same_v<A, Tensor<double>> || std::is_same_v<A, Indices>;
 }  // namespace detail
 
 /// What a compiled function takes.
@@ -110,8 +110,8 @@ class Compiled {
     return state<std::vector<Tensor<T>>>().value_and_grad(handles(x));
   }
 
-  /// The value of a function with one element, whose gradients are left in the leaves that it captures, in the
-  /// place of those that were there: zero_grad() and backward() at once.
+  /// The value of a function with one element, whose gradients are left in the leaves that it captures, in
+  /// the place of those that were there: zero_grad() and backward() at once.
   template <Argument... A>
   auto backward(const A&... x) const {
     return state<A...>().backward(std::array<detail::Handle, sizeof...(A)>{x.handle()...});
@@ -196,9 +196,9 @@ class Compiled {
   std::shared_ptr<States> states_ = std::make_shared<States>();
 };
 
-/// A function of tensors and Indices, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first call for
-/// each set of shapes, and then run as a plan: without the tape, without an allocation, in an arena. Value and
-/// gradients have the bits of the function itself. Copies share what they have traced.
+/// A function of tensors and Indices, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first
+/// call for each set of shapes, and then run as a plan: without the tape, without an allocation, in an arena.
+/// Value and gradients have the bits of the function itself. Copies share what they have traced.
 ///
 ///     auto loss = compile([&](const Tensor<double>& x) { return sum(square(linear(x, W, b))); });
 ///     auto [value, gradients] = loss.value_and_grad(x);

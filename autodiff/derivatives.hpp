@@ -105,16 +105,16 @@ auto vjp(F&& f, std::initializer_list<Tensor<T>> x, const Tensor<std::type_ident
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> vjp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
-  auto [y, products] =
-      detail::vjp<T>([&](const auto& list) { return f(list.front()); }, {x}, v, options);
+  auto [y, products] = detail::vjp<T>([&](const auto& list) { return f(list.front()); }, {x}, v, options);
   return {std::move(y), std::move(products.front())};
 }
 
 /// {f(x, …), Σ J v over the arguments}: each v has the shape of its x, the product that of f(x, …). Forward
 /// mode, in the one run of f: each operation carries on how its result moves when x moves along v; a
-/// checkpoint runs its function again. What is recorded stays until the end, as for a backward pass. A rule of
-/// custom() has its transpose, so it must be made of recorded operations on g, else that is an Error. Where a
-/// length is 0, its second derivative is that of the reverse mode only: take hvp(), or a gradient within.
+/// checkpoint runs its function again. What is recorded stays until the end, as for a backward pass. A rule
+/// of custom() has its transpose, so it must be made of recorded operations on g, else that is an Error.
+/// Where a length is 0, its second derivative is that of the reverse mode only: take hvp(), or a gradient
+/// within.
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const std::vector<Tensor<T>>& x,
                                     const std::vector<Tensor<std::type_identity_t<T>>>& v,
@@ -166,8 +166,8 @@ Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
       if (options.mode == Mode::forward) throw;  // else: a rule without forward mode
     }
   const auto row = [&](const Tensor<T>& v) {
-    return detail::gradient_or_zero(
-        y, leaf, {.seed = v, .retain_tape = true, .create_graph = options.create_graph});
+    return detail::gradient_or_zero(y, leaf,
+                                    {.seed = v, .retain_tape = true, .create_graph = options.create_graph});
   };
   return reshape(detail::for_each_unit<T>(row, y.shape()), Dims(shape));
 }
@@ -198,8 +198,7 @@ auto hvp(F&& f, std::initializer_list<Tensor<T>> x, const std::vector<Tensor<std
 template <class F, class T>
 std::pair<Tensor<T>, Tensor<T>> hvp(F&& f, const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& v,
                                     DerivativeOptions options = {}) {
-  auto [y, products] =
-      detail::hvp<T>([&](const auto& list) { return f(list.front()); }, {x}, {v}, options);
+  auto [y, products] = detail::hvp<T>([&](const auto& list) { return f(list.front()); }, {x}, {v}, options);
   return {std::move(y), std::move(products.front())};
 }
 

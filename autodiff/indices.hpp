@@ -27,7 +27,8 @@ class Indices {
                    [](auto i) { return static_cast<std::ptrdiff_t>(i); });
   }
   template <std::ranges::input_range R>
-  requires(std::integral<std::ranges::range_value_t<R>> && !Expression<R>) Indices(const R& range) {  // NOLINT
+  requires(std::integral<std::ranges::range_value_t<R>> && !Expression<R>)
+      Indices(const R& range) {  // NOLINT
     if constexpr (std::ranges::sized_range<const R>) {
       *this = uninitialized({static_cast<std::size_t>(std::ranges::size(range))});
       std::ptrdiff_t* to = mutable_data();

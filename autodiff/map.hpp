@@ -40,9 +40,10 @@ class Formula {
   void finish(const Symbol<T>& result) { result_ = place_of(result); }
 
   bool operator==(const Formula& other) const {
-    return result_ == other.result_ && std::ranges::equal(instructions_, other.instructions_, [](const auto& a, const auto& b) {
-      return std::memcmp(&a, &b, sizeof(a)) == 0;
-    });
+    return result_ == other.result_ &&
+           std::ranges::equal(instructions_, other.instructions_, [](const auto& a, const auto& b) {
+             return std::memcmp(&a, &b, sizeof(a)) == 0;
+           });
   }
   std::size_t arguments() const { return arguments_; }
   std::size_t places() const { return arguments_ + instructions_.size(); }

@@ -30,7 +30,8 @@ std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine = ge
 
 }  // namespace xtape::random
 
-namespace xtape::detail {
+namespace xtape {
+namespace detail {
 
 /// Where the random numbers of this thread are: a function that is run again from here draws the same.
 class RandomPoint {
@@ -55,4 +56,5 @@ class RandomAgain {
   RandomPoint now_;
 };
 
-}  // namespace xtape::detail
+}  // namespace detail
+}  // namespace xtape

@@ -15,9 +15,10 @@ namespace xtape {
 inline constexpr std::ptrdiff_t none = std::numeric_limits<std::ptrdiff_t>::min();
 
 struct VmapOptions {
-  std::vector<std::ptrdiff_t> in = {};  ///< the axis of each argument that counts the samples, or none; 0 where it is left out
-  std::ptrdiff_t out = 0;               ///< where that axis is in the result
-  bool same_random_numbers = false;     ///< draws once for all samples
+  std::vector<std::ptrdiff_t> in =
+      {};  ///< the axis of each argument that counts the samples, or none; 0 where it is left out
+  std::ptrdiff_t out = 0;            ///< where that axis is in the result
+  bool same_random_numbers = false;  ///< draws once for all samples
 };
 
 namespace detail {
@@ -32,14 +33,15 @@ std::vector<Tensor<T>> vmap(const std::function<std::vector<Tensor<T>>(const std
 /// is traced once, for one sample, and its operations then run for all of them. It may take gradients within,
 /// which are those of each sample; and what vmap gives can be differentiated, compiled and mapped again.
 ///
-///     auto per_sample = vmap([&](const Tensor<double>& x, const Tensor<double>& y) { return grad(loss(x, y), w); });
+///     auto per_sample = vmap([&](const Tensor<double>& x, const Tensor<double>& y) { return grad(loss(x, y),
+///     w); });
 ///
 /// Errors: arguments with different numbers of samples, or none; what a trace refuses, see compile(); an
 /// assignment within.
 template <class F>
 auto vmap(F f, VmapOptions options = {}) {
   return [f = std::move(f), options = std::move(options)]<class T, class... Rest>(const Tensor<T>& x,
-                                                                                 const Rest&... rest) {
+                                                                                  const Rest&... rest) {
     constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();
     using Result = std::remove_cvref_t<std::invoke_result_t<const F&, const Tensor<T>&, const Rest&...>>;
     const auto list = [&]<std::size_t... I>(const std::vector<Tensor<T>>& in, std::index_sequence<I...>) {

@@ -164,7 +164,8 @@ struct HessianVector {
 struct CompiledHessianVector : HessianVector {
   xtape::Compiled<std::function<Tensor<double>(const Tensor<double>&, const Tensor<double>&)>> compiled{
       [this](const Tensor<double>& at, const Tensor<double>& along) {
-        return xtape::hvp([this](const auto& in) { return sum(square(tanh(matmul(A, in)))); }, at, along).second;
+        return xtape::hvp([this](const auto& in) { return sum(square(tanh(matmul(A, in)))); }, at, along)
+            .second;
       }};
   using HessianVector::HessianVector;
 

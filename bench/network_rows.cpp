@@ -25,11 +25,12 @@ Row step(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out,
          std::vector<Target> targets) {
   const auto text = [](std::size_t n) { return std::to_string(n); };
   return row(
-      std::string(std::is_same_v<Work, TrainingStep> ? "" : "compiled ") + "step, batch " + text(batch) + ", " + text(in) + "-" + text(hidden) + "-" + text(out),
+      std::string(std::is_same_v<Work, TrainingStep> ? "" : "compiled ") + "step, batch " + text(batch) +
+          ", " + text(in) + "-" + text(hidden) + "-" + text(out),
       [=] {
         const hand_written::Network data = network(batch, in, hidden, out);
-        return Comparison{side<Work>(data), side<hand_written::Network>(data),
-                          tuned_peers::side(data), torch_peers::step(data)};
+        return Comparison{side<Work>(data), side<hand_written::Network>(data), tuned_peers::side(data),
+                          torch_peers::step(data)};
       },
       std::move(targets));
 }

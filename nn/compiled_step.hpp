@@ -25,8 +25,8 @@ struct Batch : Dataset<T> {
 /// each shape of a batch (see compile() for what a trace cannot see), and then runs without the tape and
 /// without an allocation. The model and the optimiser must live as long.
 ///
-///     nn::CompiledStep<float> step(model, [](const auto& z, const auto& y) { return nn::mse_loss(z, y); }, adam);
-///     for (const auto& batch : loader) loss = step(batch);
+///     nn::CompiledStep<float> step(model, [](const auto& z, const auto& y) { return nn::mse_loss(z, y); },
+///     adam); for (const auto& batch : loader) loss = step(batch);
 template <class T>
 class CompiledStep {
  public:

@@ -37,9 +37,9 @@ struct CsvOptions {
 /// cross_entropy), or nothing. The first axis of the tensors counts the samples. A batch is a small data set.
 template <class T>
 struct Dataset {
-  Tensor<T> inputs;                    ///< (N, …)
-  Tensor<T> targets;                   ///< (N, …), or empty
-  Indices labels;                      ///< N classes from 0, or none
+  Tensor<T> inputs;   ///< (N, …)
+  Tensor<T> targets;  ///< (N, …), or empty
+  Indices labels;     ///< N classes from 0, or none
 
   Dataset() = default;
   /// Inputs alone. Error for rank 0.

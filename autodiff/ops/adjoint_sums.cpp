@@ -80,7 +80,8 @@ struct RowOfIndices {
 }  // namespace
 
 Handle row_of(const Handle& x, std::size_t b) {
-  if (x.value->item_size == sizeof(float)) return slice(Tensor<float>(Handle(x)), static_cast<int>(b)).release();
+  if (x.value->item_size == sizeof(float))
+    return slice(Tensor<float>(Handle(x)), static_cast<int>(b)).release();
   if (!x.value->integers) return slice(Tensor<double>(Handle(x)), static_cast<int>(b)).release();
   const RowOfIndices op{b};
   Handle row = perform_here<double>(op, std::array{&x}, op.shape(x.value->shape)).release();

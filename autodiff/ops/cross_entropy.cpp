@@ -113,8 +113,7 @@ struct SoftmaxCrossEntropy {
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1) | keep_input(2); }
   void tangent(Tangents<T>& t) const {
     const Tensor<T> z = t.input(0), one = ones<T>({z.shape()[0]});
-    t.add(sum(
-        t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{}, one, z, t.input(1), t.indices(2)), 1));
+    t.add(sum(t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{}, one, z, t.input(1), t.indices(2)), 1));
   }
   void backward(Gradients<T>& d) const {
     d.add(0, SoftmaxCrossEntropyGradient<T>{}, d.adjoint, d.input(0), d.input(1), d.indices(2));

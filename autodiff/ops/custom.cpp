@@ -87,7 +87,8 @@ template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule) {
   return detail::perform<T>(detail::Custom<T>{detail::lasting(name), std::move(rule)},
-                            detail::Handles<T>(inputs), value.shape(), [&](const auto&) { return value.detach(); });
+                            detail::Handles<T>(inputs), value.shape(),
+                            [&](const auto&) { return value.detach(); });
 }
 
 template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&,

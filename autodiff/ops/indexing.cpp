@@ -35,8 +35,8 @@ struct Blocks {
   const char* name;
   Shape from;
   std::size_t axis;
-  Shape to;     ///< of the blocks, one behind the other
-  bool aligned;  ///< an index for each element of `to`, else one for each sub-array
+  Shape to;             ///< of the blocks, one behind the other
+  bool aligned;         ///< an index for each element of `to`, else one for each sub-array
   bool from_0 = false;  ///< negative indices do not count from the end, but are errors
   bool operator==(const Blocks&) const = default;
 
@@ -230,8 +230,8 @@ Tensor<T> take(const Tensor<T>& x, const Indices& indices) {
 template <class T>
 Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t signed_axis) {
   const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "gather");
-  return detail::apply<T>(
-      detail::GatherBlocks<T>{detail::elements_along(x.shape(), indices, axis, "gather")}, x, indices);
+  return detail::apply<T>(detail::GatherBlocks<T>{detail::elements_along(x.shape(), indices, axis, "gather")},
+                          x, indices);
 }
 
 template <class T>
@@ -245,12 +245,12 @@ Tensor<T> scatter_add(const Tensor<T>& x, const Indices& indices, const Tensor<T
   return x + detail::apply<T>(scatter, updates, indices);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                   \
+#define XTAPE_INSTANTIATE(T)                                                           \
   template Tensor<T> engine::take_rows(const char*, const Tensor<T>&, const Indices&); \
-  template Indices engine::whole_numbers(const char*, const Tensor<T>&); \
-  template Tensor<T> take(const Tensor<T>&, const Indices&, std::ptrdiff_t);   \
-  template Tensor<T> take(const Tensor<T>&, const Indices&);                   \
-  template Tensor<T> gather(const Tensor<T>&, const Indices&, std::ptrdiff_t); \
+  template Indices engine::whole_numbers(const char*, const Tensor<T>&);               \
+  template Tensor<T> take(const Tensor<T>&, const Indices&, std::ptrdiff_t);           \
+  template Tensor<T> take(const Tensor<T>&, const Indices&);                           \
+  template Tensor<T> gather(const Tensor<T>&, const Indices&, std::ptrdiff_t);         \
   template Tensor<T> scatter_add(const Tensor<T>&, const Indices&, const Tensor<T>&, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

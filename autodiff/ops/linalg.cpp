@@ -94,7 +94,8 @@ struct Linear {
                    const Shape& shape) const {
     const MatMul<T> product{false, true};
     const Tensor<T> b = aligned<T>(*in[2], batched[2], 2);
-    if (!batched[0] && !batched[1]) return apply<T>(product, Tensor<T>(Handle(*in[0])), Tensor<T>(Handle(*in[1]))) + b;
+    if (!batched[0] && !batched[1])
+      return apply<T>(product, Tensor<T>(Handle(*in[0])), Tensor<T>(Handle(*in[1]))) + b;
     return Tensor<T>(lift<T, MatMul<T>>(&product, in.first(2), batched, shape)) + b;
   }
   Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }

@@ -112,7 +112,8 @@ TilePlan<T>::TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, T
 }
 
 template <class T>
-TilePlan<T>::TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, const T* adjoint, std::uint32_t needs)
+TilePlan<T>::TilePlan(const Formula<T>& formula, std::span<const Tensor<T>> x, const T* adjoint,
+                      std::uint32_t needs)
     : formula_(formula) {
   place_inputs(x);
   const std::size_t places = formula.places(), result = formula.result();

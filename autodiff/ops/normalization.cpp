@@ -69,7 +69,8 @@ struct NormalizeGradient {
 
   Shape shape(const Shape&, const Shape& x, const auto&...) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& gamma,
-               const Tensor<T>& moments, const auto&... sums) const requires(sizeof...(sums) == (batch ? 1 : 0)) {
+               const Tensor<T>& moments, const auto&... sums) const
+      requires(sizeof...(sums) == (batch ? 1 : 0)) {
     const std::size_t N = x.shape()[0], F = x.shape()[1];
     if constexpr (batch)
       kernels<T>().normalize_columns_gradient(dx.data, dx.accumulate, g.data(), x.data(), gamma.data(),

@@ -122,8 +122,9 @@ Tensor<T> draw(const Op& op, const Shape& shape) {
 
 std::mt19937_64& generator() {
   if (detail::tracing)
-    throw Error("random::generator",
-                "the function is traced, and its program draws by random::normal() and random::uniform() alone");
+    throw Error(
+        "random::generator",
+        "the function is traced, and its program draws by random::normal() and random::uniform() alone");
   return engine_of_thread();
 }
 

@@ -117,7 +117,8 @@ struct Unfold {
   Windows windows;
   T outside = 0;
   bool operator==(const Unfold& other) const {
-    return windows == other.windows && (outside == other.outside || (outside != outside && other.outside != other.outside));
+    return windows == other.windows &&
+           (outside == other.outside || (outside != outside && other.outside != other.outside));
   }
   static constexpr const char* name = "unfold";
 

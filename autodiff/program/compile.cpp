@@ -25,8 +25,8 @@ constexpr std::size_t most_entries = 32;  ///< the least recently used ones make
 /// What the trace of a function leaves.
 template <class T>
 struct Compilation {
-  Program program;            ///< gives the value, then the gradients
-  std::vector<Shape> parts;   ///< of several results, which are one behind the other
+  Program program;                ///< gives the value, then the gradients
+  std::vector<Shape> parts;       ///< of several results, which are one behind the other
   std::vector<Tensor<T>> leaves;  ///< captured ones
   /// The outputs that are the gradients of the leaves, then those of the arguments, 0 for none.
   std::vector<std::size_t> gradients;
@@ -61,8 +61,8 @@ struct Entry : Compilation<T> {
       return false;
     for (std::size_t i = 0; i < x.size(); ++i)
       if (const Value& given = *x[i].value.get(); !(given.shape == types[i].shape) ||
-                                                 given.item_size != types[i].item_size ||
-                                                 given.integers != types[i].integers)
+                                                  given.item_size != types[i].item_size ||
+                                                  given.integers != types[i].integers)
         return false;
     return true;
   }
@@ -218,7 +218,7 @@ class CompiledFunction<T>::State {
 
 template <class T>
 Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std::uint32_t recorded,
-                                            bool records) const {
+                                                 bool records) const {
   Compilation<T> result;
   traces.fetch_add(1, std::memory_order_relaxed);
   const RecordingScope scope(records);
@@ -270,9 +270,10 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
     const Pass::Target* const target = node ? pass.find(*node) : nullptr;
     if (!target || !target->gradient.value) return 0;
     if (target->gradient.value->item_size != sizeof(T))
-      throw Error("compile", "a tensor of shape " + to_string(node->shape()) +
-                                 ", which has a gradient, is of another element type than the result: convert "
-                                 "it with astype() outside of the function");
+      throw Error("compile",
+                  "a tensor of shape " + to_string(node->shape()) +
+                      ", which has a gradient, is of another element type than the result: convert "
+                      "it with astype() outside of the function");
     program.outputs.push_back(trace.input_of(Handle{target->gradient.value, {}}));
     return program.outputs.size() - 1;
   };
@@ -382,7 +383,9 @@ Tensor<T> CompiledFunction<T>::call(std::span<const Handle> x) {
   }
   if (!entry.split) entry.split = std::make_unique<Plan>(program, true);
   Plan& plan = *entry.split;
-  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"), {}, changes.load(std::memory_order_relaxed), {}, {}};
+  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"),
+                     {},    changes.load(std::memory_order_relaxed),
+                     {},    {}};
   each_read(program, program.forward, [&](const Value& value) { op.versions.push_back(value.version); });
   plan.bind_kept(op.block->data);
   bind_arguments(plan, x);
@@ -450,7 +453,8 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
       const bool is_argument = i >= entry->leaves.size();
       if (is_argument && !(entry->recorded >> (i - entry->leaves.size()) & 1u)) continue;
       const std::size_t k = entry->gradients[i];
-      gradients.push_back(k == 0 ? zeros<T>(leaves[next].shape()) : Tensor<T>(Handle(at[program.outputs[k].place])));
+      gradients.push_back(k == 0 ? zeros<T>(leaves[next].shape())
+                                 : Tensor<T>(Handle(at[program.outputs[k].place])));
       ++next;
     }
     return {Tensor<T>(Handle(at[program.outputs[0].place])), gradients};
@@ -522,10 +526,11 @@ void CompiledFunction<T>::print(std::ostream& out) const {
   out << "compiled for " << state_->entries.size() << " sets of shapes\n";
   for (const auto& entry : state_->entries) {
     detail::print(out, entry->program);
-    for (const auto& [what, plan] : {std::pair{"value and gradients", entry->whole.get()},
-                                     std::pair{"a node", entry->split.get()},
-                                     std::pair{"the value", entry->value.get()}})
-      if (plan) out << "plan of " << what << ": " << plan->calls() << " calls, " << plan->bytes() << " bytes\n";
+    for (const auto& [what, plan] :
+         {std::pair{"value and gradients", entry->whole.get()}, std::pair{"a node", entry->split.get()},
+          std::pair{"the value", entry->value.get()}})
+      if (plan)
+        out << "plan of " << what << ": " << plan->calls() << " calls, " << plan->bytes() << " bytes\n";
   }
 }
 

@@ -29,8 +29,8 @@ void require_directions(const char* op, const std::vector<Tensor<T>>& x, const s
     throw Error(op, std::to_string(v.size()) + " directions for " + std::to_string(x.size()) + " arguments");
   for (std::size_t i = 0; i < x.size(); ++i)
     if (!(v[i].shape() == x[i].shape()))
-      throw Error(op, "the direction has the shape " + to_string(v[i].shape()) + ", x " +
-                          to_string(x[i].shape()));
+      throw Error(
+          op, "the direction has the shape " + to_string(v[i].shape()) + ", x " + to_string(x[i].shape()));
 }
 
 /// The gradients of y, 0 for those that it does not depend on.
@@ -101,8 +101,7 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(const Function<T>& f, const std
     return {options.create_graph ? y : y.detach(), {std::move(product)}};
   }
   for (std::size_t i = 0; i < g.size(); ++i) slope = slope + sum(g[i] * v[i].detach());
-  std::vector<Tensor<T>> products =
-      gradients_or_zero(slope, leaves, {.create_graph = options.create_graph});
+  std::vector<Tensor<T>> products = gradients_or_zero(slope, leaves, {.create_graph = options.create_graph});
   return {options.create_graph ? y : y.detach(), std::move(products)};
 }
 
@@ -154,9 +153,8 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
     for (const Input& input : step.inputs) depends[step.output] |= depends[input.place];
     if (step.base != Step::none) depends[step.output] |= depends[step.base];
   }
-  const auto dependent =
-      std::stable_partition(program->steps.begin(), program->steps.end(),
-                            [&](const Step& step) { return !depends[step.output]; });
+  const auto dependent = std::stable_partition(program->steps.begin(), program->steps.end(),
+                                               [&](const Step& step) { return !depends[step.output]; });
   program->forward = static_cast<std::size_t>(dependent - program->steps.begin());
   const NoGrad no_grad;
   const std::vector<Handle> at = replay(*program, {}, program->forward);
@@ -166,23 +164,24 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
   const Tensor<T> value(Handle{at[program->outputs[0].place].value, {}});
   return {value, [program, given, shape](const Tensor<T>& v) {
             if (!(v.shape() == shape))
-              throw Error("linearize", "the direction has the shape " + to_string(v.shape()) + ", x " +
-                                           to_string(shape));
+              throw Error("linearize",
+                          "the direction has the shape " + to_string(v.shape()) + ", x " + to_string(shape));
             const std::array arguments{v.handle()};
-            return Tensor<T>(Handle(
-                replay(*program, arguments, program->steps.size(), given)[program->outputs[1].place]));
+            return Tensor<T>(
+                Handle(replay(*program, arguments, program->steps.size(), given)[program->outputs[1].place]));
           }};
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                \
-  template std::pair<Tensor<T>, std::vector<Tensor<T>>> vjp(const Function<T>&, const std::vector<Tensor<T>>&, \
-                                                            const Tensor<T>&, const DerivativeOptions&); \
-  template std::pair<Tensor<T>, Tensor<T>> jvp(const Function<T>&, const std::vector<Tensor<T>>&, \
+#define XTAPE_INSTANTIATE(T)                                                                             \
+  template std::pair<Tensor<T>, std::vector<Tensor<T>>> vjp(                                             \
+      const Function<T>&, const std::vector<Tensor<T>>&, const Tensor<T>&, const DerivativeOptions&);    \
+  template std::pair<Tensor<T>, Tensor<T>> jvp(const Function<T>&, const std::vector<Tensor<T>>&,        \
                                                const std::vector<Tensor<T>>&, const DerivativeOptions&); \
-  template std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(const Function<T>&, const std::vector<Tensor<T>>&, \
-                                                            const std::vector<Tensor<T>>&, const DerivativeOptions&); \
-  template Tensor<T> for_each_unit(const std::function<Tensor<T>(const Tensor<T>&)>&, const Shape&); \
-  template std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize( \
+  template std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(                                             \
+      const Function<T>&, const std::vector<Tensor<T>>&, const std::vector<Tensor<T>>&,                  \
+      const DerivativeOptions&);                                                                         \
+  template Tensor<T> for_each_unit(const std::function<Tensor<T>(const Tensor<T>&)>&, const Shape&);     \
+  template std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(                   \
       const std::function<std::pair<Tensor<T>, Tensor<T>>(const Tensor<T>&)>&, const Shape&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

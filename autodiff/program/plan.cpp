@@ -70,7 +70,8 @@ Plan::Plan(const Program& program, bool is_split) : program_(program) {
     Value& value = values_.emplace_back(place.shape);
     value.size = element_count(place.shape, "compile");
     value.item_size = place.item_size;
-    if (place.tensor.value && is_abstract(*place.tensor.value.get())) require_elements(*place.tensor.value.get());
+    if (place.tensor.value && is_abstract(*place.tensor.value.get()))
+      require_elements(*place.tensor.value.get());
   }
   place_roots(is_split ? program.forward : 0);
   auto group = groups_.begin();
@@ -195,7 +196,8 @@ void Plan::place_roots(std::size_t split) {
     } else if (step.operation->row_call) {
       for (const Input& input : step.inputs) {
         const std::uint32_t root = root_of_[input.place];
-        if (!is_result(root) || end_of(roots_[root]) != k || roots_[root].bytes != values_[step.output].bytes())
+        if (!is_result(root) || end_of(roots_[root]) != k ||
+            roots_[root].bytes != values_[step.output].bytes())
           continue;
         join(step.output, root);
         break;
@@ -305,7 +307,8 @@ void Plan::run_group(const Call& call) const {
     return;
   }
   constexpr std::size_t room = storage_bytes / sizeof(T);
-  const std::size_t fitting = call.registers == 0 ? most_tile : room / call.registers / least_tile * least_tile;
+  const std::size_t fitting =
+      call.registers == 0 ? most_tile : room / call.registers / least_tile * least_tile;
   const std::size_t tile = std::clamp(fitting, least_tile, most_tile);
   const auto run_part = [&](std::size_t start, std::size_t end, T* storage) {
     for (; start < end; start += tile) {

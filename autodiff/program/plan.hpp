@@ -15,8 +15,8 @@ namespace xtape::detail {
 class Plan {
  public:
   /// Of a program without dead steps, which must live as long. Where it is split, what the steps of gradients
-  /// read of those before them is kept in a block of its own, and not written over, so that they can run later
-  /// and more than once.
+  /// read of those before them is kept in a block of its own, and not written over, so that they can run
+  /// later and more than once.
   Plan(const Program& program, bool is_split);
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
@@ -62,7 +62,7 @@ class Plan {
     decltype(Operation::run) run;  ///< null for a group
     const void* op;
     Value* y;
-    const Value* base;  ///< is copied to y first, where that is another place
+    const Value* base;           ///< is copied to y first, where that is another place
     std::uint32_t first, count;  ///< inputs, or rows
     bool accumulate;
     std::uint32_t registers;  ///< of a group

@@ -48,7 +48,8 @@ std::string difference(const Program& program, const Program& other) {
       return "where it computed " + name + " it computes '" + b.name() + "' now";
     if (!a.operation->equal(a.op.get(), b.op.get()))
       return name + " has another number, index or axis than in an earlier call";
-    if (a.inputs != b.inputs || a.base != b.base) return name + " is of other tensors than in an earlier call";
+    if (a.inputs != b.inputs || a.base != b.base)
+      return name + " is of other tensors than in an earlier call";
     for (const Input& input : a.inputs) {
       const Place &p = program.places[input.place], &q = other.places[input.place];
       if (p.kind != q.kind || !(p.shape == q.shape) || p.item_size != q.item_size)
@@ -127,8 +128,7 @@ void print(std::ostream& out, const Program& program) {
     out << name(step.output) << ' ' << program.places[step.output].shape << " = ";
     if (step.base != Step::none) out << name(step.base) << " + ";
     out << step.name() << '(';
-    for (std::size_t i = 0; i < step.inputs.size(); ++i)
-      out << (i ? ", " : "") << name(step.inputs[i].place);
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) out << (i ? ", " : "") << name(step.inputs[i].place);
     out << ")\n";
   }
   for (const Store& store : program.stores) out << name(store.target) << " := " << name(store.value) << '\n';

@@ -31,7 +31,8 @@ struct Batched {
 
 template <class T>
 Handle sum(const Batched& a, const Batched& b, std::size_t rank) {
-  return sum_of_adjoints(aligned<T>(a.tensor, a.batched, rank), aligned<T>(b.tensor, b.batched, rank)).release();
+  return sum_of_adjoints(aligned<T>(a.tensor, a.batched, rank), aligned<T>(b.tensor, b.batched, rank))
+      .release();
 }
 
 /// Like replay(), for `samples` at once.
@@ -83,7 +84,8 @@ std::vector<Tensor<T>> vmap(const std::function<std::vector<Tensor<T>>(const std
                             const std::vector<Tensor<T>>& x, const VmapOptions& options) {
   constexpr const char* op = "vmap";
   if (options.in.size() > x.size())
-    throw Error(op, std::to_string(options.in.size()) + " axes for " + std::to_string(x.size()) + " arguments");
+    throw Error(op,
+                std::to_string(options.in.size()) + " axes for " + std::to_string(x.size()) + " arguments");
   std::size_t samples = 0;
   bool any = false;
   std::vector<Batched> arguments;
@@ -115,7 +117,8 @@ std::vector<Tensor<T>> vmap(const std::function<std::vector<Tensor<T>>(const std
     for (const Tensor<T>& y : f(in)) trace.program().outputs.push_back(trace.input_of(y.handle()));
     program = std::move(trace.program());
   }
-  if (!program.stores.empty()) throw Error(op, "the function assigns a tensor: that is not done once a sample");
+  if (!program.stores.empty())
+    throw Error(op, "the function assigns a tensor: that is not done once a sample");
   program.forward = program.steps.size();
   remove_dead_steps(program);
   const std::vector<Batched> at = replay_batched(program, arguments, samples, options.same_random_numbers);

@@ -56,8 +56,9 @@ detail::Handle own(detail::Handle handle) {
 template <class T>
 void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   if (detail::tracing)
-    throw Error("backward", "the function is traced, and a gradient that is left in the parameters is not its "
-                            "result: take value_and_grad(), or grad() within it");
+    throw Error("backward",
+                "the function is traced, and a gradient that is left in the parameters is not its "
+                "result: take value_and_grad(), or grad() within it");
   const Tensor<T> seed = seed_for("backward", *this, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
   pass.replay(*handle_.node.get(), seed.handle());

@@ -107,9 +107,9 @@ struct Operation {
   /// Of an elementwise operation, whose result may be written over an operand of as many elements; no kernel
   /// where it has none. Null for others.
   RowCall (*row_call)(const void* op);
-  bool is_view = false;    ///< the result shares the elements of the input
+  bool is_view = false;         ///< the result shares the elements of the input
   bool gives_integers = false;  ///< the result is Indices
-  bool is_random = false;  ///< draws from the generator
+  bool is_random = false;       ///< draws from the generator
 };
 
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs

@@ -88,7 +88,9 @@ inline constexpr bool has_tangent = requires {
 || requires { Op::is_bilinear; }
 || requires(const Op& op, Tangents<T>& t) { op.tangent(t); };
 template <class T, class Op>
-inline constexpr bool has_backward = requires(const Op& op, Gradients<T>& d) { op.backward(d); };
+inline constexpr bool has_backward = requires(const Op& op, Gradients<T>& d) {
+  op.backward(d);
+};
 /// The type of input i of an operation: Tensor<T>, unless it has a list of its own.
 template <class T, class Op, std::size_t i>
 auto input_type() {
@@ -107,17 +109,22 @@ template <class T, class Op, class Numbers>
 inline constexpr bool takes_numbered = false;
 template <class T, class Op, std::size_t... i>
 inline constexpr bool takes_numbered<T, Op, std::index_sequence<i...>> =
-    requires(const Op& op, Target<T> y, const InputType<T, Op, i>&... x) { op.compute(y, x...); };
+    requires(const Op& op, Target<T> y, const InputType<T, Op, i>&... x) {
+  op.compute(y, x...);
+};
 template <class T, class Op, std::size_t n>
 inline constexpr bool takes = takes_numbered<T, Op, std::make_index_sequence<n>>;
 template <class T, class Op>
 inline constexpr bool takes_list =
-    !takes<T, Op, 1> && requires(const Op& op, Target<T> y, std::span<const Tensor<T>> x) { op.compute(y, x); };
+    !takes<T, Op, 1> && requires(const Op& op, Target<T> y, std::span<const Tensor<T>> x) {
+  op.compute(y, x);
+};
 /// Whether it can be a step of a program: what it computes does not come from the caller.
 template <class T, class Op>
 inline constexpr bool is_step = takes_list<T, Op> || takes<T, Op, 0> || takes<T, Op, 1> || takes<T, Op, 2> ||
-                                takes<T, Op, 3> || takes<T, Op, 4> || takes<T, Op, 5> ||
-                                requires { Op::is_view; };
+                                takes<T, Op, 3> || takes<T, Op, 4> || takes<T, Op, 5> || requires {
+  Op::is_view;
+};
 
 /// Operation::run.
 template <class T, class Op>
@@ -369,13 +376,14 @@ Tensor<T> make_result(const Shape& shape, const char* op, const Tensor<T>& x) {
 
 /// The value of an operation while a trace runs: a step's, or what value(op) computes from constants.
 template <class T, class Op, class Inputs, class F>
-[[gnu::noinline]] Tensor<T> traced_value(const Op& op, const Inputs& inputs, const Shape& shape, const F& value) {
+[[gnu::noinline]] Tensor<T> traced_value(const Op& op, const Inputs& inputs, const Shape& shape,
+                                         const F& value) {
   if constexpr (is_step<T, Op>) {
     std::vector<const Handle*> list;
     for (const Handle* input : inputs) list.push_back(input);
     if (tracing->defers(list, element_count(shape, name_of(op))))
-      return Tensor<T>(Handle{
-          tracing->add(operation<T, Op>, std::make_shared<const Op>(op), list, shape, sizeof(T)), {}});
+      return Tensor<T>(
+          Handle{tracing->add(operation<T, Op>, std::make_shared<const Op>(op), list, shape, sizeof(T)), {}});
     Tensor<T> y = value(op);
     tracing->note_constant(y.handle().value);
     return y;
@@ -418,8 +426,8 @@ template <class T, class Op, std::size_t... i>
 void run_with(const Op& op, Target<T> y, std::span<Value* const> x, std::index_sequence<i...>) {
   if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
     if (x.size() == sizeof...(i))
-      op.compute(y, static_cast<const InputType<T, Op, i>&>(
-                        BorrowedAs<InputType<T, Op, i>>(x[i], nullptr))...);
+      op.compute(y,
+                 static_cast<const InputType<T, Op, i>&>(BorrowedAs<InputType<T, Op, i>>(x[i], nullptr))...);
 }
 
 template <class T, class Op>
@@ -496,7 +504,8 @@ Handle lift(const void* erased, std::span<const Handle* const> inputs, const std
   };
   if constexpr (requires { op.lifted(inputs, batched, shape); }) {
     return op.lifted(inputs, batched, shape).release();
-  } else if constexpr (requires { op.row_call(); } || requires { Op::broadcasts; }) {
+  } else if constexpr (
+      requires { op.row_call(); } || requires { Op::broadcasts; }) {
     if constexpr (requires { op.batched(shape); })
       return lift_aligned<T>(op.batched(shape), inputs, batched, shape).release();
     else

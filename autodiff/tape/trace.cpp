@@ -46,8 +46,7 @@ ValueRef Trace::result(std::uint32_t at) const {
 
 Handle Trace::argument(const Shape& shape, std::size_t item_size, bool integers, bool recorded) {
   const auto place = static_cast<std::uint32_t>(program_.places.size());
-  program_.places.push_back(
-      {Place::Kind::argument, static_cast<std::uint16_t>(item_size), integers, shape});
+  program_.places.push_back({Place::Kind::argument, static_cast<std::uint16_t>(item_size), integers, shape});
   return {result(place), recorded ? make_leaf(shape) : NodeRef()};
 }
 
@@ -65,8 +64,7 @@ std::uint32_t Trace::place_of(const Handle& tensor) {
     for (const Trace* trace = outer_; trace; trace = trace->outer_) alive |= trace->number_ == own.trace;
     if (!alive) require_elements(value);
   }
-  const auto [at, is_new] =
-      places_.emplace(&value, static_cast<std::uint32_t>(program_.places.size()));
+  const auto [at, is_new] = places_.emplace(&value, static_cast<std::uint32_t>(program_.places.size()));
   if (!is_new) return at->second;
   const bool constant = is_constant(value);
   if (!constant && value.base)

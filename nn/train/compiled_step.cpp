@@ -40,8 +40,8 @@ Tensor<T> CompiledStep<T>::run(const F& compiled, const Tensor<T>& x, const Y& y
   return loss;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                              \
-  template class CompiledStep<T>;                                                                         \
+#define XTAPE_INSTANTIATE(T)                                                                               \
+  template class CompiledStep<T>;                                                                          \
   template Tensor<T> CompiledStep<T>::run(const Compiled<OnTargets>&, const Tensor<T>&, const Tensor<T>&); \
   template Tensor<T> CompiledStep<T>::run(const Compiled<OnLabels>&, const Tensor<T>&, const Indices&);
 XTAPE_INSTANTIATE(float)

@@ -79,13 +79,34 @@ TEST_CASE_TEMPLATE("compiled steps of every module have the bits of the loop", T
   };
   const auto in = [] { return Linear<T>(4, 8); };
   const auto out = [] { return Linear<T>(8, 3); };
-  check_steps<T>("sigmoid", net(in, [] { return Sigmoid<T>(); }, out), rows, mse);
-  check_steps<T>("relu", net(in, [] { return ReLU<T>(); }, out), rows, mse);
-  check_steps<T>("tanh", net(in, [] { return Tanh<T>(); }, out), rows, mse);
-  check_steps<T>("batch norm", net(in, [] { return BatchNorm1d<T>(8); }, [] { return Tanh<T>(); }, out), rows, mse);
-  check_steps<T>("layer norm", net(in, [] { return LayerNorm<T>(8); }, out), rows, mse);
-  check_steps<T>("dropout", net(in, [] { return Dropout<T>(0.4); }, out), rows, mse);
-  check_steps<T>("residual", net(in, [] { return Residual<T>(Linear<T>(8, 8)); }, out), rows, mse);
+  check_steps<T>("sigmoid",
+                 net(
+                     in, [] { return Sigmoid<T>(); }, out),
+                 rows, mse);
+  check_steps<T>("relu",
+                 net(
+                     in, [] { return ReLU<T>(); }, out),
+                 rows, mse);
+  check_steps<T>("tanh",
+                 net(
+                     in, [] { return Tanh<T>(); }, out),
+                 rows, mse);
+  check_steps<T>("batch norm",
+                 net(
+                     in, [] { return BatchNorm1d<T>(8); }, [] { return Tanh<T>(); }, out),
+                 rows, mse);
+  check_steps<T>("layer norm",
+                 net(
+                     in, [] { return LayerNorm<T>(8); }, out),
+                 rows, mse);
+  check_steps<T>("dropout",
+                 net(
+                     in, [] { return Dropout<T>(0.4); }, out),
+                 rows, mse);
+  check_steps<T>("residual",
+                 net(
+                     in, [] { return Residual<T>(Linear<T>(8, 8)); }, out),
+                 rows, mse);
   check_steps<T>("no bias", net([] { return Linear<T>(4, 3, false); }), rows, mse);
   const auto sequences = batches<T>({5, 2, 4}, {5, 2, 3});
   check_steps<T>("lstm", net([] { return LSTM<T>(4, 3); }), sequences, mse);
@@ -94,7 +115,11 @@ TEST_CASE_TEMPLATE("compiled steps of every module have the bits of the loop", T
   check_steps<T>("gru cell", net([] { return GRUCell<T>(4, 3); }), rows, mse);
   const auto images = batches<T>({3, 2, 6, 6}, {3, 12});
   check_steps<T>("convolution",
-                 net([] { return Conv2d<T>(2, 3, {3, 3}); }, [] { return MaxPool2d<T>(2); }, [] { return Flatten<T>(); }),
+                 net(
+                     [] {
+                       return Conv2d<T>(2, 3, {3, 3});
+                     },
+                     [] { return MaxPool2d<T>(2); }, [] { return Flatten<T>(); }),
                  images, mse);
 }
 
@@ -111,18 +136,21 @@ TEST_CASE_TEMPLATE("labels and rows of tables are arguments of a compiled step",
     words.emplace_back(Tensor<T>(numbers), labels);
   }
   const auto loss = [](const auto& z, const auto& y) { return cross_entropy(z, y); };
-  check_steps<T>("embedding",
-                 [] {
-                   auto all = std::make_shared<Sequential<T>>();
-                   all->add(Embedding<T>(5, 3));
-                   all->add(Linear<T>(3, 4));
-                   return all;
-                 },
-                 words, loss);
+  check_steps<T>(
+      "embedding",
+      [] {
+        auto all = std::make_shared<Sequential<T>>();
+        all->add(Embedding<T>(5, 3));
+        all->add(Linear<T>(3, 4));
+        return all;
+      },
+      words, loss);
   Sequential<T> model(Embedding<T>(5, 3), Linear<T>(3, 4));
   SGD<T> sgd(model.parameters(), {});
   CompiledStep<T> step(model, loss, sgd);
   step(words[0]);
-  CHECK_THROWS_WITH_AS(step(words[0].inputs, Indices{0, 1, 2, 3, 4, 0}), "[cross_entropy] label 4 at 4 is not one of the 4 classes from 0", Error);
-  CHECK_THROWS_WITH_AS(step(words[0].inputs - 1, words[0].labels), doctest::Contains("[Embedding] index -1 at"), Error);
+  CHECK_THROWS_WITH_AS(step(words[0].inputs, Indices{0, 1, 2, 3, 4, 0}),
+                       "[cross_entropy] label 4 at 4 is not one of the 4 classes from 0", Error);
+  CHECK_THROWS_WITH_AS(step(words[0].inputs - 1, words[0].labels),
+                       doctest::Contains("[Embedding] index -1 at"), Error);
 }

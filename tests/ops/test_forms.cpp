@@ -56,7 +56,8 @@ Tensors in_a_loop(const Function& f, const std::vector<Tensors>& samples, const 
   return stacked;
 }
 
-Tensors mapped_at_once(const Function& f, const std::vector<Tensors>& samples, const std::vector<bool>& mapped) {
+Tensors mapped_at_once(const Function& f, const std::vector<Tensors>& samples,
+                       const std::vector<bool>& mapped) {
   Tensors x;
   VmapOptions options;
   for (std::size_t i = 0; i < mapped.size(); ++i) {
@@ -119,8 +120,8 @@ TEST_CASE("a batch within a batch, derivatives through it, and what is refused")
   check_close(twice(x), sum(exp(x) * x, 2), 1e-15, 1e-15);
   check_close(grad(sum(square(twice(x))), x), grad(sum(square(sum(exp(x) * x, 2))), x), 1e-14, 1e-14);
   const Tensor<double> v = cos(x.detach());
-  check_close(jvp(twice, x, v).second, jvp([](const auto& all) { return sum(exp(all) * all, 2); }, x, v).second,
-              1e-14, 1e-14);
+  check_close(jvp(twice, x, v).second,
+              jvp([](const auto& all) { return sum(exp(all) * all, 2); }, x, v).second, 1e-14, 1e-14);
   const auto compiled = compile([&](const Tensor<double>& all) { return sum(square(twice(all))); });
   check_close(compiled(x), sum(square(twice(x))), 1e-15, 1e-15);
   check_close(grad(compiled(x), x), grad(sum(square(twice(x))), x), 1e-14, 1e-14);
@@ -140,7 +141,8 @@ TEST_CASE("a batch within a batch, derivatives through it, and what is refused")
   CHECK(s.data()[0] == s.data()[3]);
   const auto add = [](const auto& a, const auto& b) { return a + b; };
   CHECK_THROWS_WITH_AS(vmap(add)(rows, w), "[vmap] arguments have 2 and 3 samples", Error);
-  CHECK_THROWS_WITH_AS(vmap(add, {.in = {none, none}})(rows, w), "[vmap] no argument has an axis of samples", Error);
+  CHECK_THROWS_WITH_AS(vmap(add, {.in = {none, none}})(rows, w), "[vmap] no argument has an axis of samples",
+                       Error);
   CHECK_THROWS_WITH_AS(vmap([](const auto& a) { return a.item() > 0 ? a : -a; })(w),
                        doctest::Contains("[vmap] item() reads"), Error);
 }

@@ -41,7 +41,7 @@ const std::vector<Row>& rows() {
   list.push_back({Form::form, without_parentheses(#expression), repair, is_elementwise, is_planted, \
                   [](const Operands<X>& in, const Parameters& with) -> X {                          \
                     NAMES;                                                                          \
-                    [[maybe_unused]] const X nothing = 1;                                              \
+                    [[maybe_unused]] const X nothing = 1;                                           \
                     return condition;                                                               \
                   }});
 #define ELEMENTWISE(name, form, guard, repair, expression, torch) \

@@ -42,9 +42,8 @@ void compiles(const Program& program) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("compiled programs give the same bits", T, float, double) {
-  check_programs("compiled", 10000, {.margin = 0}, [](const Recipe& recipe) {
-    compiles<T>(resolve(recipe));
-  });
+  check_programs("compiled", 10000, {.margin = 0},
+                 [](const Recipe& recipe) { compiles<T>(resolve(recipe)); });
 }
 
 TEST_CASE("compiled programs give the same bits with threads") {

@@ -59,6 +59,33 @@ TEST_CASE("a multilayer perceptron, with each loss and optimiser") {
   CHECK(train(adam, [&](const auto& z) { return nn::binary_cross_entropy(sigmoid(z), y); }) == 0);
 }
 
+TEST_CASE("compiled steps, and calls of compiled functions") {
+  random::seed(1);
+  const auto x = random::normal<float>({8, 4}), y = random::uniform<float>({8, 2});
+  const Indices labels = std::vector<int>{0, 1, 1, 0, 1, 0, 0, 1};
+  nn::Sequential<float> model(nn::Linear<float>(4, 16), nn::Sigmoid<float>(), nn::Dropout<float>(0.5),
+                              nn::BatchNorm1d<float>(16), nn::Linear<float>(16, 2));
+  nn::Adam<float> adam(model.parameters(), {.learning_rate = 0.001});
+  nn::CompiledStep<float> mse(
+      model, [](const auto& z, const auto& t) { return nn::mse_loss(z, t); }, adam);
+  nn::CompiledStep<float> entropy(
+      model, [](const auto& z, const auto& t) { return nn::cross_entropy(z, t); }, adam);
+  const auto value = compile([&](const auto& in) { return sum(square(model(in))); });
+  const std::size_t traced = 1 << 13;  // calls: the traces after it are over 1,000 calls away
+  for (std::size_t i = 0; i < traced; ++i) {
+    mse(x, y);
+    entropy(x, labels);
+    const NoGrad no_grad;
+    value(x);
+  }
+  CHECK(heap_calls([&] { mse(x, y); }) == 0);
+  CHECK(heap_calls([&] { entropy(x, labels); }) == 0);
+  CHECK(heap_calls([&] {
+          const NoGrad no_grad;
+          value(x);
+        }) == 0);
+}
+
 TEST_CASE("a residual network with normalisation") {
   random::seed(2);
   constexpr std::size_t width = 16;

@@ -42,7 +42,11 @@ TEST_CASE("a compiled function has the bits of the function") {
   const auto W = parameter(random::normal<double>({3, 4})), b = parameter(random::normal<double>({3}));
   const auto x = random::normal<double>({5, 4});
   check_same<double>([&](const Tensor<double>& in) { return mean(square(tanh(linear(in, W, b)) - 0.5)); }, x);
-  check_same<double>([&](const Tensor<double>& in) { return sum(softmax(matmul(in, transpose(W)) + b, 1) * slice(in, xt::all(), xt::range(0, 3))); }, x);
+  check_same<double>(
+      [&](const Tensor<double>& in) {
+        return sum(softmax(matmul(in, transpose(W)) + b, 1) * slice(in, xt::all(), xt::range(0, 3)));
+      },
+      x);
 }
 
 TEST_CASE("what is captured is read anew, and may be assigned between calls") {
@@ -77,7 +81,8 @@ TEST_CASE("random numbers are drawn anew, in the order of the function") {
   const auto w = parameter<double>(Tensor<double>(2.0));
   const auto noisy = [&](const Tensor<double>& x) {
     const auto a = random::normal<double>({3}), b = random::uniform<double>({3});
-    return sum(square(x * w + a) * checkpoint([](const Tensor<double>& y) { return y * random::normal<double>({3}); }, b));
+    return sum(square(x * w + a) *
+               checkpoint([](const Tensor<double>& y) { return y * random::normal<double>({3}); }, b));
   };
   const auto compiled = compile(noisy);
   const Tensor<double> x{1.0, 2.0, 3.0};
@@ -114,7 +119,8 @@ TEST_CASE("gradients of any order, and within") {
   });
   for (int k = 0; k < 3; ++k)
     test::check_close(slope(x), grad(f(x), w) * 2 + Tensor<double>{0.1, 0.2}, 1e-15, 1e-15);
-  test::check_close(grad(sum(slope(x)), x), grad(sum(grad(f(x), w, {.create_graph = true}) * 2), x), 1e-14, 1e-14);
+  test::check_close(grad(sum(slope(x)), x), grad(sum(grad(f(x), w, {.create_graph = true}) * 2), x), 1e-14,
+                    1e-14);
   // In another compiled function, in a checkpoint, in forward mode.
   const auto outer = compile([&](const Tensor<double>& at) { return square(compiled(at)); });
   CHECK(same_bits(outer(x).detach(), square(f(x)).detach()));
@@ -149,7 +155,9 @@ TEST_CASE("a call is a node: two of them, retained, after an assignment") {
 
 TEST_CASE("several results, no arguments, lists, two element types") {
   const auto w = parameter<double>(Tensor<double>{1.0, 2.0});
-  const auto parts = [&](const Tensor<double>& x) { return std::vector<Tensor<double>>{x * w, sum(w), exp(x)}; };
+  const auto parts = [&](const Tensor<double>& x) {
+    return std::vector<Tensor<double>>{x * w, sum(w), exp(x)};
+  };
   const auto compiled = compile(parts);
   const auto x = parameter<double>(Tensor<double>{0.5, 0.25});
   const auto loss = [](const std::vector<Tensor<double>>& y) { return sum(y[0]) * y[1] + sum(y[2]); };
@@ -183,7 +191,8 @@ TEST_CASE("what a trace refuses, by name") {
     sum(in * w).backward();
     return in;
   });
-  refuses("[random::generator]", [](const Tensor<double>& in) { return in * static_cast<double>(random::generator()()); });
+  refuses("[random::generator]",
+          [](const Tensor<double>& in) { return in * static_cast<double>(random::generator()()); });
   refuses("[compile] begin_update() reads", [&](const Tensor<double>& in) {
     auto copy = w;
     copy.begin_update();
@@ -192,7 +201,8 @@ TEST_CASE("what a trace refuses, by name") {
   {
     const Tensor<double> recorded = w * 2;
     const auto compiled = compile([&](const Tensor<double>& in) { return in * recorded; });
-    CHECK_THROWS_WITH_AS(compiled(x), doctest::Contains("that was recorded by 'multiply': pass it as an argument"), Error);
+    CHECK_THROWS_WITH_AS(compiled(x),
+                         doctest::Contains("that was recorded by 'multiply': pass it as an argument"), Error);
   }
   Tensor<double> kept;
   const auto leaks = compile([&](const Tensor<double>& in) { return kept = in * 2; });
@@ -218,7 +228,8 @@ TEST_CASE("what changes from call to call is found, and named") {
     return y;
   });
   n = 1;
-  finds("where it computed 'sin' it computes 'cos' now", [&](const Tensor<double>& in) { return n++ % 2 ? sin(in) : cos(in); });
+  finds("where it computed 'sin' it computes 'cos' now",
+        [&](const Tensor<double>& in) { return n++ % 2 ? sin(in) : cos(in); });
   Tensor<double> state{1.0, 1.0};
   finds("reads another tensor from outside", [&](const Tensor<double>& in) {
     const Tensor<double> y = in * state;
@@ -226,9 +237,12 @@ TEST_CASE("what changes from call to call is found, and named") {
     return y;
   });
   std::ptrdiff_t axis = 0;
-  finds("'softmax' has another number, index or axis", [&](const Tensor<double>& in) { return softmax(outer(in, in), axis++); });
+  finds("'softmax' has another number, index or axis",
+        [&](const Tensor<double>& in) { return softmax(outer(in, in), axis++); });
   int calls = 0;  // seen by the traces of the first, second and fourth call
-  finds("'multiply' has other numbers", [&](const Tensor<double>& in) { return in * (calls++ < 2 ? 1.0 : 2.0); }, 4);
+  finds(
+      "'multiply' has other numbers",
+      [&](const Tensor<double>& in) { return in * (calls++ < 2 ? 1.0 : 2.0); }, 4);
 }
 
 TEST_CASE("statistics are stored once a call, and read after they were") {

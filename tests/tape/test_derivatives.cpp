@@ -355,3 +355,63 @@ TEST_CASE("three passes, each within a rule of the one around it, reach one leaf
   // each pass adds w² + 2 w² = 12, three times
   check_close(w.grad(), Tensor<double>{36.0}, 1e-14);
 }
+
+TEST_CASE("products of functions of several arguments") {
+  const auto x = sin(arange<double>(3.0)), w = cos(arange<double>(3.0)), u = arange<double>(3.0) - 1.5;
+  const auto f = [](const auto& a, const auto& b) { return sum(exp(a) * square(b)) * a; };
+  const auto joined = [&](const Tensor<double>& both) { return f(slice(both, 0), slice(both, 1)); };
+  const Tensor<double> both = stack(std::vector<Tensor<double>>{x, w}), v = sin(both * 3);
+  const Tensor<double> vx = slice(v, 0), vw = slice(v, 1);
+  check_close(jvp(f, {x, w}, {vx, vw}).second, jvp(joined, both, v).second, 1e-14);
+  const auto [y, products] = vjp(f, {x, w}, u);
+  check_close(stack(products), vjp(joined, both, u).second, 1e-14);
+  check_close(y, f(x, w), 0);
+  const auto loss = [&](const auto& a, const auto& b) { return sum(sin(f(a, b))); };
+  const auto joined_loss = [&](const Tensor<double>& all) { return sum(sin(joined(all))); };
+  check_close(stack(hvp(loss, {x, w}, {vx, vw}).second), hvp(joined_loss, both, v).second, 1e-13);
+  const auto of_list = [](const std::vector<Tensor<double>>& list) { return list[0] * list[1]; };
+  check_close(jvp(of_list, {x, w}, {vx, vw}).second, vx * w + x * vw, 1e-15);
+  CHECK_THROWS_WITH_AS(jvp(f, {x, w}, {vx}), "[jvp] 1 directions for 2 arguments", Error);
+  CHECK_THROWS_WITH_AS(hvp(loss, {x, w}, {vx, Tensor<double>(1.0)}),
+                       "[hvp] the direction has the shape (), x (3,)", Error);
+}
+
+TEST_CASE("a linearised function runs once, and is applied many times") {
+  int runs = 0;
+  const auto x = sin(arange<double>(5.0));
+  const auto f = [&](const auto& a) {
+    ++runs;
+    return softmax(exp(a) * cumsum(a, 0), 0);
+  };
+  const auto [value, J] = linearize(f, x);
+  CHECK(runs == 1);
+  check_close(value, f(x), 0);
+  for (int k = 0; k < 3; ++k) {
+    const Tensor<double> v = cos(arange<double>(5.0) * (k + 1));
+    check_close(J(v), jvp(f, x, v).second, 1e-15);
+  }
+  CHECK(runs == 5);
+  CHECK_THROWS_WITH_AS(J(Tensor<double>(1.0)), "[linearize] the direction has the shape (), x (5,)", Error);
+}
+
+TEST_CASE("Jacobians of many rows and columns run the function once or twice, and agree") {
+  const auto A = sin(reshape(arange<double>(2100.0), {70, 30}));
+  const auto x = cos(arange<double>(30.0));
+  int runs = 0;
+  const auto f = [&](const auto& a) {
+    ++runs;
+    return tanh(matmul(A, a)) + sum(square(a));
+  };
+  const Tensor<double> columns = jacobian(f, x);
+  CHECK(runs == 2);
+  const Tensor<double> rows = jacobian(f, x, {.mode = Mode::reverse});
+  CHECK(runs == 3);
+  const Tensor<double> expected = unsqueeze(1 - square(tanh(matmul(A, x))), 1) * A + 2 * x;
+  check_close(columns, expected, 1e-13);
+  check_close(rows, expected, 1e-13);
+  // A function that reads numbers on its way is taken column by column.
+  const auto branch = [&](const auto& a) { return sum(a).item() > -100 ? matmul(A, a) : a; };
+  check_close(jacobian(branch, x), A, 1e-15);
+  const auto loss = [&](const auto& a) { return sum(exp(a)) + sum(square(matmul(A, a))); };
+  check_close(hessian(loss, x), diag(exp(x)) + 2 * matmul(transpose(A), A), 1e-12);
+}

@@ -30,10 +30,10 @@ class CompiledFunction {
   CompiledFunction(const CompiledFunction&) = delete;
   CompiledFunction& operator=(const CompiledFunction&) = delete;
 
-  /// f(x…) with one node on the tape; several results one behind the other, flat.
+  /// f(x…) with one node on the tape.
   Tensor<T> call(Arguments x);
-  /// The results of f, of those that call() gave.
-  std::vector<Tensor<T>> parts(const Tensor<T>& results) const;
+  /// The same of an f with several results, which are parts of that node's.
+  std::vector<Tensor<T>> call_list(Arguments x);
   /// {f(x…), the gradients of leaves()}, as one run.
   std::pair<Tensor<T>, std::vector<Tensor<T>>> value_and_grad(Arguments x);
   /// The same, with the gradients left in the leaves, where they replace those of before.
@@ -184,12 +184,10 @@ class Compiled {
   }
   template <class... A>
   auto call(std::span<const detail::Handle> x) const {
-    auto& own = state<A...>();
-    auto y = own.call(x);
     if constexpr (std::is_same_v<Result<A...>, Tensor<Element<A...>>>)
-      return y;
+      return state<A...>().call(x);
     else
-      return own.parts(y);
+      return state<A...>().call_list(x);
   }
 
   std::shared_ptr<F> function_;

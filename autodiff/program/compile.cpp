@@ -54,6 +54,8 @@ struct Entry : Compilation<T> {
   std::vector<Tensor<T>> arguments;  ///< those of the last call that required a gradient
   std::unique_ptr<Plan> whole, split, value;
   Tensor<T> one;  ///< the adjoint of a result with one element
+  /// Where backward() writes, so that the gradients of before stay whole until all are there.
+  std::vector<Tensor<T>> spare;
 
   bool is_for(std::span<const Handle> x, std::uint32_t bits, bool records) const {
     if (recording != records || recorded != bits || types.size() != x.size() ||
@@ -204,6 +206,8 @@ class CompiledFunction<T>::State {
   explicit State(Function function) : f(std::move(function)) {}
 
   std::shared_ptr<Entry<T>> find(std::span<const Handle> x, bool records);
+  /// The value, as a node where it is recorded.
+  Tensor<T> run(const std::shared_ptr<Entry<T>>& entry, std::span<const Handle> x);
   /// Binds arguments and seed of a run for all gradients, and makes the value.
   Tensor<T> begin(Entry<T>& entry, std::span<const Handle> x);
 
@@ -357,14 +361,28 @@ CompiledFunction<T>::~CompiledFunction() = default;
 
 template <class T>
 Tensor<T> CompiledFunction<T>::call(std::span<const Handle> x) {
-  if (tracing || observer) {
-    const std::vector<Tensor<T>> y = state_->f(x);
-    if (y.size() == 1) return y.front();
-    std::vector<Tensor<T>> flat;
-    for (const Tensor<T>& one : y) flat.push_back(flatten(one));
-    return concatenate<T>(flat);
+  if (tracing || observer) return state_->f(x).front();
+  return state_->run(state_->find(x, recording), x);
+}
+
+template <class T>
+std::vector<Tensor<T>> CompiledFunction<T>::call_list(std::span<const Handle> x) {
+  if (tracing || observer) return state_->f(x);
+  const std::shared_ptr<Entry<T>> entry = state_->find(x, recording);
+  const Tensor<T> results = state_->run(entry, x);
+  if (entry->parts.empty()) return {results};
+  std::vector<Tensor<T>> all;
+  std::ptrdiff_t start = 0;
+  for (const Shape& shape : entry->parts) {
+    const auto size = static_cast<std::ptrdiff_t>(element_count(shape, "compile"));
+    all.push_back(reshape(slice(results, xt::range(start, start + size)), Dims(shape)));
+    start += size;
   }
-  const std::shared_ptr<Entry<T>> found = state_->find(x, recording);
+  return all;
+}
+
+template <class T>
+Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found, std::span<const Handle> x) {
   Entry<T>& entry = *found;
   const Program& program = entry.program;
   Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
@@ -403,19 +421,6 @@ Tensor<T> CompiledFunction<T>::call(std::span<const Handle> x) {
   for (const Handle& one : x) inputs.push_back(&one);
   for (const Tensor<T>& leaf : entry.leaves) inputs.push_back(&leaf.handle());
   return append<T>(std::move(op), std::move(y), inputs, (1u << x.size()) - 1u);
-}
-
-template <class T>
-std::vector<Tensor<T>> CompiledFunction<T>::parts(const Tensor<T>& results) const {
-  std::vector<Tensor<T>> all;
-  std::ptrdiff_t start = 0;
-  for (const Shape& shape : state_->entries.front()->parts) {
-    const auto size = static_cast<std::ptrdiff_t>(element_count(shape, "compile"));
-    all.push_back(reshape(slice(results, xt::range(start, start + size)), Dims(shape)));
-    start += size;
-  }
-  if (all.empty()) all.push_back(results);
-  return all;
 }
 
 template <class T>
@@ -481,27 +486,35 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
 
 template <class T>
 Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
+  if (tracing)
+    throw Error("backward", "the function is traced, and a gradient that is left in the parameters is not its "
+                            "result: take value_and_grad()");
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
+  if (observer) {  // it is to see the operations
+    const EnableGrad on;
+    for (Tensor<T>& leaf : entry->leaves) leaf.zero_grad();
+    const Tensor<T> y = state_->f(x).front();
+    y.backward();
+    return y.detach();
+  }
   Tensor<T> y = state_->begin(*entry, x);
   Plan& plan = *entry->whole;
-  const auto leaf = [&](std::size_t i) -> Leaf& {
-    return static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
-  };
-  for (std::size_t i = 0; i < entry->leaves.size(); ++i) {
-    Handle& gradient = leaf(i).grad;
-    if (!gradient.value || gradient.node || !gradient.value.unique())
-      gradient = Tensor<T>::uninitialized(leaf(i).shape, "compile").release();
-    if (const std::size_t k = entry->gradients[i]; plan.is_direct(k))
-      plan.bind(program.outputs[k].place, gradient.value->data);
+  entry->spare.resize(entry->leaves.size());
+  for (std::size_t i = 0; i < entry->spare.size(); ++i) {
+    Tensor<T>& gradient = entry->spare[i];
+    if (!gradient.defined() || !gradient.handle().value.unique())
+      gradient = Tensor<T>::uninitialized(entry->leaves[i].shape(), "compile");
+    bind_output(plan, program, entry->gradients[i], gradient);
   }
   plan.run();
   finish_output(plan, program, 0, y);
-  for (std::size_t i = 0; i < entry->leaves.size(); ++i)
-    if (const std::size_t k = entry->gradients[i]; !plan.is_direct(k)) {
-      Tensor<T> gradient{Handle(leaf(i).grad)};
-      finish_output(plan, program, k, gradient);
-    }
+  for (std::size_t i = 0; i < entry->spare.size(); ++i) {
+    finish_output(plan, program, entry->gradients[i], entry->spare[i]);
+    auto& leaf = static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
+    const Handle before = std::exchange(leaf.grad, std::move(entry->spare[i]).release());
+    entry->spare[i] = before.node ? Tensor<T>() : Tensor<T>(before);
+  }
   run_stores(*entry->whole, program);
   return y;
 }

@@ -154,3 +154,66 @@ TEST_CASE_TEMPLATE("labels and rows of tables are arguments of a compiled step",
   CHECK_THROWS_WITH_AS(step(words[0].inputs - 1, words[0].labels),
                        doctest::Contains("[Embedding] index -1 at"), Error);
 }
+
+TEST_CASE("a step that fails changes nothing; what watches sees its operations; a Trainer takes it") {
+  using namespace xtape::nn;
+  random::seed(4);
+  Sequential<double> model(Embedding<double>(5, 3), Linear<double>(3, 4));
+  Adam<double> adam(model.parameters(), {});
+  CompiledStep<double> step(model, [](const auto& z, const auto& y) { return cross_entropy(z, y); }, adam);
+  const Tensor<double> x{0.0, 1.0, 2.0};
+  CHECK_THROWS_AS(step(x, Indices{0, 1, 4}), Error);
+  for (const auto& p : model.parameters()) CHECK(!p.has_grad());
+  step(x, Indices{0, 1, 2});
+  std::vector<Tensor<double>> before;
+  for (const auto& p : model.parameters()) {
+    before.push_back(p.grad() * 1);
+    before.push_back(p.detach() * 1);
+  }
+  CHECK_THROWS_AS(step(x, Indices{0, 1, 4}), Error);
+  std::size_t k = 0;
+  for (const auto& p : model.parameters()) {
+    CHECK(same_bits(before[k++], p.grad()));
+    CHECK(same_bits(before[k++], p.detach()));
+  }
+  const Profile profile;
+  step(x, Indices{0, 1, 2});
+  CHECK(!profile.rows().empty());
+}
+
+TEST_CASE("a Trainer gives the same history and weights compiled") {
+  using namespace xtape::nn;
+  const auto fit = [](bool compiled) {
+    random::seed(6);
+    Sequential<double> model(Linear<double>(2, 8), BatchNorm1d<double>(8), Tanh<double>(), Dropout<double>(0.2),
+                             Linear<double>(8, 3));
+    Adam<double> adam(model.parameters(), {.learning_rate = 0.01});
+    const Tensor<double> x = random::normal<double>({50, 2});
+    std::vector<int> labels;
+    for (std::size_t i = 0; i < 50; ++i) labels.push_back((x.data()[2 * i] > 0) + (x.data()[2 * i + 1] > 0));
+    const Dataset<double> data(x, labels);
+    DataLoader<double> loader(data, {.batch_size = 16});
+    Trainer<double> trainer(
+        model, adam, [](const auto& z, const auto& batch) { return cross_entropy(z, batch.labels); },
+        {.epochs = 4,
+         .compiled = compiled,
+         .after_backward = [&] { clip_grad_norm(model.parameters(), 0.5); }});
+    trainer.fit(loader, data);
+    std::vector<Tensor<double>> all;
+    for (const auto& epoch : trainer.history.epochs)
+      all.push_back(Tensor<double>{epoch.train_loss, epoch.validation_loss, epoch.validation_accuracy});
+    for (const auto& [name, tensor] : model.state_dict()) all.push_back(tensor.detach());
+    return all;
+  };
+  const auto plain = fit(false), compiled = fit(true);
+  for (std::size_t i = 0; i < plain.size(); ++i) CHECK(same_bits(plain[i], compiled[i]));
+  random::seed(6);
+  Sequential<double> model(Linear<double>(2, 3)), other(Linear<double>(2, 3));
+  Adam<double> adam(other.parameters(), {});
+  const Dataset<double> data(random::normal<double>({8, 2}), random::normal<double>({8, 3}));
+  DataLoader<double> loader(data, {});
+  Trainer<double> trainer(
+      model, adam, [](const auto& z, const auto& batch) { return mse_loss(z, batch.targets); },
+      {.epochs = 1, .compiled = true});
+  CHECK_THROWS_WITH_AS(trainer.fit(loader), doctest::Contains("none of the optimiser's parameters"), Error);
+}

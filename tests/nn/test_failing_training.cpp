@@ -264,6 +264,32 @@ TEST_CASE("data: a pass of a loader, a file of numbers, the Trainer") {
   });
 }
 
+TEST_CASE("compiled functions and steps, batches") {
+  check_program("compile, vmap and linearize", [] {
+    const auto w = parameter<double>({0.5, -0.25});
+    const Tensor<double> x{{1.0, 2.0}, {3.0, 4.0}};
+    const auto f = compile([&](const Tensor<double>& in) { return sum(sigmoid(in * w)); });
+    Result result;
+    for (int i = 0; i < 3; ++i) {
+      const Tensor<double> y = f(x);
+      result.add(grad(y, w));
+      result.add(f.value_and_grad(x).second.front());
+    }
+    result.add(vmap([&](const auto& row) { return f(row); })(x));
+    result.add(linearize(f, x).second(x));
+    return result;
+  });
+  check_program("CompiledStep", [] {
+    const auto training = make_perceptron<nn::AdamW<double>>();
+    random::seed(12);
+    const auto x = random::normal<double>({5, 3}), y = random::normal<double>({5, 2});
+    const auto loss = [](const auto& z, const auto& t) { return nn::mse_loss(z, t); };
+    nn::CompiledStep<double> step(*training->model, loss, *training->optimizer);
+    for (int i = 0; i < 3; ++i) step(x, y);
+    return state_of(*training);
+  });
+}
+
 TEST_CASE("what watches a training: Profile, GradientMonitor, DetectAnomaly") {
   check_program("scopes", [] {
     const auto training = make_perceptron<nn::Adam<double>>();

@@ -487,8 +487,9 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
 template <class T>
 Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
   if (tracing)
-    throw Error("backward", "the function is traced, and a gradient that is left in the parameters is not its "
-                            "result: take value_and_grad()");
+    throw Error("backward",
+                "the function is traced, and a gradient that is left in the parameters is not its "
+                "result: take value_and_grad()");
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
   if (observer) {  // it is to see the operations

@@ -160,7 +160,8 @@ TEST_CASE("a step that fails changes nothing; what watches sees its operations; 
   random::seed(4);
   Sequential<double> model(Embedding<double>(5, 3), Linear<double>(3, 4));
   Adam<double> adam(model.parameters(), {});
-  CompiledStep<double> step(model, [](const auto& z, const auto& y) { return cross_entropy(z, y); }, adam);
+  CompiledStep<double> step(
+      model, [](const auto& z, const auto& y) { return cross_entropy(z, y); }, adam);
   const Tensor<double> x{0.0, 1.0, 2.0};
   CHECK_THROWS_AS(step(x, Indices{0, 1, 4}), Error);
   for (const auto& p : model.parameters()) CHECK(!p.has_grad());
@@ -185,19 +186,19 @@ TEST_CASE("a Trainer gives the same history and weights compiled") {
   using namespace xtape::nn;
   const auto fit = [](bool compiled) {
     random::seed(6);
-    Sequential<double> model(Linear<double>(2, 8), BatchNorm1d<double>(8), Tanh<double>(), Dropout<double>(0.2),
-                             Linear<double>(8, 3));
+    Sequential<double> model(Linear<double>(2, 8), BatchNorm1d<double>(8), Tanh<double>(),
+                             Dropout<double>(0.2), Linear<double>(8, 3));
     Adam<double> adam(model.parameters(), {.learning_rate = 0.01});
     const Tensor<double> x = random::normal<double>({50, 2});
     std::vector<int> labels;
     for (std::size_t i = 0; i < 50; ++i) labels.push_back((x.data()[2 * i] > 0) + (x.data()[2 * i + 1] > 0));
     const Dataset<double> data(x, labels);
     DataLoader<double> loader(data, {.batch_size = 16});
-    Trainer<double> trainer(
-        model, adam, [](const auto& z, const auto& batch) { return cross_entropy(z, batch.labels); },
-        {.epochs = 4,
-         .compiled = compiled,
-         .after_backward = [&] { clip_grad_norm(model.parameters(), 0.5); }});
+    Trainer<double> trainer(model, adam,
+                            [](const auto& z, const auto& batch) { return cross_entropy(z, batch.labels); },
+                            {.epochs = 4, .compiled = compiled, .after_backward = [&] {
+                               clip_grad_norm(model.parameters(), 0.5);
+                             }});
     trainer.fit(loader, data);
     std::vector<Tensor<double>> all;
     for (const auto& epoch : trainer.history.epochs)
@@ -212,8 +213,8 @@ TEST_CASE("a Trainer gives the same history and weights compiled") {
   Adam<double> adam(other.parameters(), {});
   const Dataset<double> data(random::normal<double>({8, 2}), random::normal<double>({8, 3}));
   DataLoader<double> loader(data, {});
-  Trainer<double> trainer(
-      model, adam, [](const auto& z, const auto& batch) { return mse_loss(z, batch.targets); },
-      {.epochs = 1, .compiled = true});
+  Trainer<double> trainer(model, adam,
+                          [](const auto& z, const auto& batch) { return mse_loss(z, batch.targets); },
+                          {.epochs = 1, .compiled = true});
   CHECK_THROWS_WITH_AS(trainer.fit(loader), doctest::Contains("none of the optimiser's parameters"), Error);
 }

@@ -21,6 +21,7 @@
 #include "profile.hpp"
 #include "random.hpp"
 #include "reductions.hpp"
+#include "scan.hpp"
 #include "tensor.hpp"
 #include "threads.hpp"
 #include "to_dot.hpp"

@@ -114,15 +114,6 @@ void assign_stores(const Program& program, const std::vector<Handle>& at) {
   }
 }
 
-/// The versions of tensors from outside that steps from the first on read.
-template <class F>
-void each_read(const Program& program, std::size_t first, const F& f) {
-  for (std::size_t k = first; k < program.steps.size(); ++k)
-    for (const Input& input : program.steps[k].inputs)
-      if (program.places[input.place].kind == Place::Kind::outside)
-        f(program.places[input.place].tensor.value->owner());
-}
-
 ValueRef copy_of(const Value& value) {
   ValueRef copy = make_value(value.shape, value.item_size, "compile");
   if (value.size != 0) std::memcpy(copy->data, value.data, value.bytes());
@@ -134,9 +125,9 @@ template <class T>
 struct CompiledCall {
   std::shared_ptr<Entry<T>> entry;
   ValueRef block;
-  ValueRef y;           ///< where a gradient reads it
-  std::size_t changes;  ///< of values, when it ran
-  std::vector<std::uint32_t> versions;
+  ValueRef y;                                              ///< where a gradient reads it
+  std::size_t changes;                                     ///< of values, when it ran
+  std::vector<Kept> read;                                  ///< from outside, by the steps of gradients
   std::vector<std::pair<std::uint32_t, ValueRef>> before;  ///< what it read from outside, and stored there
 
   static constexpr const char* name = "compiled";
@@ -150,7 +141,8 @@ struct CompiledCall {
   }
   void backward(Gradients<T>& d) const {
     const Program& program = entry->program;
-    require_unchanged();
+    if (changes != detail::changes.load(std::memory_order_relaxed))
+      require_unchanged(read, "compiled function");
     const std::size_t arguments = entry->types.size();
     std::vector<Handle> x;
     for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i).handle());
@@ -176,15 +168,6 @@ struct CompiledCall {
   }
 
  private:
-  void require_unchanged() const {
-    if (changes == detail::changes.load(std::memory_order_relaxed)) return;
-    std::size_t next = 0;
-    each_read(entry->program, entry->program.forward, [&](const Value& value) {
-      if (versions[next++] != value.version.load(std::memory_order_relaxed))
-        throw Error("backward", "a value that a compiled function needs, of shape " + to_string(value.shape) +
-                                    ", was assigned after it was called: assign after backward()");
-    });
-  }
   /// The function from its program, with the random numbers that it drew.
   Tensor<T> run_again(std::span<const Handle> x) const {
     const Program& program = entry->program;
@@ -401,10 +384,12 @@ Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found
   }
   if (!entry.split) entry.split = std::make_unique<Plan>(program, true);
   Plan& plan = *entry.split;
-  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"),
-                     {},    changes.load(std::memory_order_relaxed),
-                     {},    {}};
-  each_read(program, program.forward, [&](const Value& value) { op.versions.push_back(value.version); });
+  CompiledCall<T> op{found,
+                     make_value({plan.kept_bytes()}, 1, "compile"),
+                     {},
+                     changes.load(std::memory_order_relaxed),
+                     read_from_outside(program, program.forward),
+                     {}};
   plan.bind_kept(op.block->data);
   bind_arguments(plan, x);
   bind_output(plan, program, 0, y);

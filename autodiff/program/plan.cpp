@@ -181,6 +181,9 @@ void Plan::place_roots(std::size_t split) {
     roots_[place].members.clear();
   };
   const auto is_result = [&](std::uint32_t root) { return program_.places[root].kind == Kind::result; };
+  const auto can_write = [&](std::uint32_t root) {
+    return is_result(root) || program_.places[root].is_consumed;
+  };
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
     const Step& step = program_.steps[k];
     if (step.operation->is_view) {
@@ -192,11 +195,11 @@ void Plan::place_roots(std::size_t split) {
     };
     if (step.base != Step::none) {
       const std::uint32_t root = root_of_[step.base];
-      if (is_result(root) && end_of(roots_[root]) == k && !reads(root)) join(step.output, root);
+      if (can_write(root) && end_of(roots_[root]) == k && !reads(root)) join(step.output, root);
     } else if (step.operation->row_call) {
       for (const Input& input : step.inputs) {
         const std::uint32_t root = root_of_[input.place];
-        if (!is_result(root) || end_of(roots_[root]) != k ||
+        if (!can_write(root) || end_of(roots_[root]) != k ||
             roots_[root].bytes != values_[step.output].bytes())
           continue;
         join(step.output, root);

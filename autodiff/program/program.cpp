@@ -106,6 +106,23 @@ std::vector<Handle> replay(const Program& program, std::span<const Handle> argum
   return at;
 }
 
+std::vector<Kept> read_from_outside(const Program& program, std::size_t first) {
+  std::vector<Kept> all;
+  for (std::size_t k = first; k < program.steps.size(); ++k)
+    for (const Input& input : program.steps[k].inputs)
+      if (const Place& place = program.places[input.place]; place.kind == Place::Kind::outside)
+        all.push_back({place.tensor.value, place.tensor.value->owner().version});
+  return all;
+}
+
+void require_unchanged(const std::vector<Kept>& read, const char* what) {
+  for (const Kept& one : read)
+    if (one.version != one.value->owner().version.load(std::memory_order_relaxed))
+      throw Error("backward", std::string("a value that a ") + what + " needs, of shape " +
+                                  to_string(one.value->shape) +
+                                  ", was assigned after it was called: assign after backward()");
+}
+
 void print(std::ostream& out, const Program& program) {
   using Kind = Place::Kind;
   const auto name = [&](std::uint32_t p) { return "p" + std::to_string(p); };

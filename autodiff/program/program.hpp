@@ -22,6 +22,11 @@ std::string difference(const Program& program, const Program& other);
 std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
                            const std::vector<std::pair<std::uint32_t, ValueRef>>& given = {});
 
+/// The tensors from outside that the steps from one on read, with their versions.
+std::vector<Kept> read_from_outside(const Program& program, std::size_t first);
+/// Error where one has been assigned since, which `what` needs.
+void require_unchanged(const std::vector<Kept>& read, const char* what);
+
 /// A step a line: "p5 (4, 8) = linear(p0, p1, p2)".
 void print(std::ostream& out, const Program& program);
 

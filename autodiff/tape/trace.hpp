@@ -42,6 +42,8 @@ struct Place {
   bool integers;
   Shape shape;
   Handle tensor{};  ///< of one from outside, and of a constant
+  /// An argument whose memory a step may write to that reads it last, as what it adds to.
+  bool is_consumed = false;
 };
 
 /// New elements for a tensor from outside.

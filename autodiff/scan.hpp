@@ -1,0 +1,82 @@
+// scan: a recurrence whose step is traced once.
+#pragma once
+#include <functional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tensor.hpp"
+
+namespace xtape {
+
+struct ScanOptions {
+  /// How many carries the backward pass may keep, that of the beginning included; it computes what lies
+  /// between them again, as seldom as is possible with so many (Griewank and Walther's schedule). 0: all that
+  /// gradients read is kept, and nothing is computed again.
+  std::size_t checkpoints = 0;
+};
+
+namespace detail {
+
+template <class T>
+struct ScanResult {
+  std::vector<Tensor<T>> carry;
+  Tensor<T> ys;
+};
+
+template <class T>
+using ScanStep = std::function<std::pair<std::vector<Tensor<T>>, Tensor<T>>(
+    const std::vector<Tensor<T>>& carry, const Tensor<T>& x)>;
+
+template <class T>
+ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
+                   const ScanOptions& options);
+
+/// How many steps a backward pass over `steps` steps computes again with so many carries, that of the
+/// beginning included: the least that is possible.
+std::size_t recomputed_steps(std::size_t steps, std::size_t checkpoints);
+
+/// What the last backward pass of a scan on this thread did, for tests.
+struct ScanCounts {
+  std::size_t most_kept = 0, steps = 0;
+};
+ScanCounts& scan_counts();
+
+}  // namespace detail
+
+/// for each x of xs, along their first axis: {carry, y} = step(carry, x). Gives {the last carry, all y
+/// stacked}. The carry is a tensor, or a std::vector of them; each keeps its shape. The step is traced once
+/// (see compile() for what a trace refuses), then run as a plan, forward and, for the gradients, backward:
+/// one node on the tape. Where operations are watched, in another trace, and where gradients are to be
+/// differentiated, the steps run one by one as operations. Errors: no axis of steps; a carry that changes its
+/// shape.
+///
+///     auto [h, hs] = scan([&](const auto& h, const auto& x) {
+///       const auto next = tanh(linear(x, W) + linear(h, U));
+///       return std::pair{next, next};
+///     }, zeros<double>({batch, hidden}), xs);
+template <class F, class T>
+std::pair<Tensor<T>, Tensor<T>> scan(F&& step, const Tensor<T>& carry,
+                                     const Tensor<std::type_identity_t<T>>& xs, ScanOptions options = {}) {
+  auto result = detail::scan<T>(
+      [&](const std::vector<Tensor<T>>& in, const Tensor<T>& x) {
+        auto [next, y] = step(in.front(), x);
+        return std::pair(std::vector<Tensor<T>>{std::move(next)}, Tensor<T>(std::move(y)));
+      },
+      {carry}, xs, options);
+  return {std::move(result.carry.front()), std::move(result.ys)};
+}
+template <class F, class T>
+std::pair<std::vector<Tensor<T>>, Tensor<T>> scan(F&& step, const std::vector<Tensor<T>>& carry,
+                                                  const Tensor<std::type_identity_t<T>>& xs,
+                                                  ScanOptions options = {}) {
+  auto result = detail::scan<T>(
+      [&](const std::vector<Tensor<T>>& in, const Tensor<T>& x) {
+        auto [next, y] = step(in, x);
+        return std::pair(std::vector<Tensor<T>>(std::move(next)), Tensor<T>(std::move(y)));
+      },
+      carry, xs, options);
+  return {std::move(result.carry), std::move(result.ys)};
+}
+
+}  // namespace xtape

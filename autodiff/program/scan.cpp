@@ -214,7 +214,7 @@ struct Scan {
     }
     const Tensor<T> xs = d.input(c);
     Backward pass{*this, {*step, reinterpret_cast<const std::byte*>(xs.data())}, d.adjoint};
-    pass.run(d.needs(c) ? xs.shape() : Shape());
+    pass.run(step->of_x != 0 || d.needs(c), xs.shape());
     for (std::size_t i = 0; i < c; ++i)
       if (d.needs(i)) d.add(i, pass.carry_gradient(i));
     if (d.needs(c)) d.add(c, std::move(pass.dx));
@@ -256,10 +256,10 @@ struct Scan {
       return const_cast<std::byte*>(reinterpret_cast<const std::byte*>(g.data())) + offset;
     }
 
-    void run(const Shape& x) {
+    void run(bool gives_dx, const Shape& x) {
       adjoint = block(step().carry_bytes);
       next_adjoint = block(step().carry_bytes);
-      if (x.size() != 0) dx = Tensor<T>::uninitialized(x, op_name);
+      if (gives_dx) dx = Tensor<T>::uninitialized(x, op_name);
       for (const Tensor<T>& leaf : step().leaves) sums.push_back(zeros<T>(leaf.shape()));
       std::size_t from = scan.steps * step().y_bytes;
       for (std::size_t i = 0; i < step().carries(); ++i) {

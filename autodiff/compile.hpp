@@ -5,8 +5,8 @@
 #include <functional>
 #include <iosfwd>
 #include <memory>
+#include <mutex>
 #include <span>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -18,15 +18,21 @@ namespace xtape {
 
 namespace detail {
 
-/// The programs and plans of one function, by the shapes of its arguments: tensors, of which T is the element
-/// type of the result, and Indices.
+/// The programs and plans of one function, by the shapes of its arguments, tensors and Indices; T is the
+/// element type of its result.
+class CompiledBase {
+ public:
+  virtual ~CompiledBase() = default;
+  virtual std::size_t traces() const = 0;
+  virtual void print(std::ostream& out) const = 0;
+};
 template <class T>
-class CompiledFunction {
+class CompiledFunction : public CompiledBase {
  public:
   using Arguments = std::span<const Handle>;
   using Function = std::function<std::vector<Tensor<T>>(Arguments)>;
   explicit CompiledFunction(Function f);
-  ~CompiledFunction();
+  ~CompiledFunction() override;
   CompiledFunction(const CompiledFunction&) = delete;
   CompiledFunction& operator=(const CompiledFunction&) = delete;
 
@@ -39,12 +45,51 @@ class CompiledFunction {
   /// The same, with the gradients left in the leaves, where they replace those of before.
   Tensor<T> backward(Arguments x);
   std::vector<Tensor<T>> leaves() const;
-  std::size_t traces() const;
-  void print(std::ostream& out) const;
+  /// Which program ran last on any thread.
+  const void* last() const;
+  std::size_t traces() const override;
+  void print(std::ostream& out) const override;
 
  private:
   class State;
   std::unique_ptr<State> state_;
+};
+
+/// A name for the types of arguments.
+template <class... A>
+inline constexpr char signature = 0;
+
+/// What one function has been compiled to, for each list of types of its arguments.
+class CompiledSignatures {
+ public:
+  template <class T, class... A, class Make>
+  CompiledFunction<T>& get(const Make& make) {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [of, made] : all_)
+      if (of == &signature<A...>) {
+        last_ = made.get();
+        return static_cast<CompiledFunction<T>&>(*made);
+      }
+    all_.emplace_back(&signature<A...>, make());
+    last_ = all_.back().second.get();
+    return static_cast<CompiledFunction<T>&>(*all_.back().second);
+  }
+  /// The one that ran last, if its result is of this type.
+  template <class T>
+  const CompiledFunction<T>* last() const {
+    const std::scoped_lock lock(mutex_);
+    return dynamic_cast<const CompiledFunction<T>*>(last_);
+  }
+  template <class F>
+  void each(const F& f) const {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [of, made] : all_) f(*made);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::pair<const void*, std::unique_ptr<CompiledBase>>> all_;
+  const CompiledBase* last_ = nullptr;
 };
 
 /// The element type of a tensor or a list of them; void for others.
@@ -121,23 +166,29 @@ class Compiled {
   /// that required a gradient.
   template <class T = typename detail::ElementOf<F>::type>
   std::vector<Tensor<T>> leaves() const {
-    const auto& made = std::get<std::unique_ptr<detail::CompiledFunction<T>>>(*states_);
+    const detail::CompiledFunction<T>* const made = states_->last<T>();
     return made ? made->leaves() : std::vector<Tensor<T>>();
+  }
+  /// Tells the programs of calls apart: that of the last one.
+  template <class T = typename detail::ElementOf<F>::type>
+  const void* last() const {
+    const detail::CompiledFunction<T>* const made = states_->last<T>();
+    return made ? made->last() : nullptr;
   }
 
   /// How often the function has run, to be traced.
   std::size_t traces() const {
-    return std::apply([](const auto&... made) { return ((made ? made->traces() : 0) + ...); }, *states_);
+    std::size_t n = 0;
+    states_->each([&](const detail::CompiledBase& made) { n += made.traces(); });
+    return n;
   }
 
   friend std::ostream& operator<<(std::ostream& out, const Compiled& f) {
-    std::apply([&](const auto&... made) { ((made ? made->print(out) : void()), ...); }, *f.states_);
+    f.states_->each([&](const detail::CompiledBase& made) { made.print(out); });
     return out;
   }
 
  private:
-  using States = std::tuple<std::unique_ptr<detail::CompiledFunction<float>>,
-                            std::unique_ptr<detail::CompiledFunction<double>>>;
   template <class... A>
   using Result = std::remove_cvref_t<std::invoke_result_t<F&, const A&...>>;
   template <class... A>
@@ -176,11 +227,11 @@ class Compiled {
   detail::CompiledFunction<Element<A...>>& state() const {
     static_assert(!std::is_void_v<Element<A...>>,
                   "a compiled function gives a Tensor, or a std::vector of tensors");
-    auto& made = std::get<std::unique_ptr<detail::CompiledFunction<Element<A...>>>>(*states_);
-    if (!made)
-      made = std::make_unique<detail::CompiledFunction<Element<A...>>>(
+    using Function = detail::CompiledFunction<Element<A...>>;
+    return states_->template get<Element<A...>, A...>([&] {
+      return std::make_unique<Function>(
           [f = function_](std::span<const detail::Handle> x) { return run<A...>(*f, x); });
-    return *made;
+    });
   }
   template <class... A>
   auto call(std::span<const detail::Handle> x) const {
@@ -191,7 +242,7 @@ class Compiled {
   }
 
   std::shared_ptr<F> function_;
-  std::shared_ptr<States> states_ = std::make_shared<States>();
+  std::shared_ptr<detail::CompiledSignatures> states_ = std::make_shared<detail::CompiledSignatures>();
 };
 
 /// A function of tensors and Indices, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first

@@ -65,7 +65,11 @@ class Indices {
     return a.shape() == b.shape() && std::ranges::equal(a.values(), b.values());
   }
   /// The same as values() for operations.
-  const std::ptrdiff_t* data() const { return handle_.value->elements<std::ptrdiff_t>(); }
+  const std::ptrdiff_t* data() const {
+    if (!handle_.value->data) [[unlikely]]
+      detail::require_elements(*handle_.value.get());
+    return handle_.value->elements<std::ptrdiff_t>();
+  }
 
   const detail::Handle& handle() const& { return handle_; }
   detail::Handle release() && { return std::move(handle_); }

@@ -40,8 +40,10 @@ class RandomPoint {
   void rewind() const;
 
  private:
-  ValueRef engine_;    ///< a copy of the generator, in a block of the pool
-  std::size_t drawn_;  ///< in a trace: of its program
+  ValueRef engine_;          ///< a copy of the generator, in a block of the pool
+  std::uint64_t trace_ = 0;  ///< the number of the trace in which it was made, and where that was
+  std::size_t drawn_ = 0;
+  bool draws_now_ = false;
 };
 
 /// The thread's random numbers from an earlier point on, while it lives.

@@ -223,10 +223,7 @@ class Tensor {
   static Tensor uninitialized(const Shape& shape, const char* op = "Tensor") {
     return Tensor(detail::Handle{detail::make_value(shape, sizeof(T), op), {}});
   }
-  T* mutable_data() {
-    checked();
-    return reinterpret_cast<T*>(handle_.value->data);
-  }
+  T* mutable_data() { return const_cast<T*>(data()); }
 
  private:
   const detail::Value& checked() const {

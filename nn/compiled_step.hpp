@@ -44,15 +44,16 @@ class CompiledStep {
   Tensor<T> backward(const Tensor<T>& x, const Tensor<T>& targets) { return run(on_targets_, x, targets); }
   Tensor<T> backward(const Tensor<T>& x, const Indices& labels) { return run(on_labels_, x, labels); }
   Tensor<T> backward(const Dataset<T>& batch) {
-    return batch.targets.defined() ? backward(batch.inputs, batch.targets)
-                                   : backward(batch.inputs, batch.labels);
+    if (!batch.targets.defined()) return backward(batch.inputs, batch.labels);
+    if (batch.labels.empty()) return backward(batch.inputs, batch.targets);
+    return run(on_both_, batch.inputs, batch.targets, batch.labels);
   }
   /// The parameters that the last step's loss depended on.
   const std::vector<Tensor<T>>& leaves() const { return leaves_; }
 
  private:
-  template <class F, class Y>
-  Tensor<T> run(const F& compiled, const Tensor<T>& x, const Y& y);
+  template <class F, class... Y>
+  Tensor<T> run(const F& compiled, const Tensor<T>& x, const Y&... y);
   Tensor<T> step(Tensor<T> loss) {
     optimizer_.step();
     return loss;
@@ -60,11 +61,15 @@ class CompiledStep {
 
   using OnTargets = std::function<Tensor<T>(const Tensor<T>&, const Tensor<T>&)>;
   using OnLabels = std::function<Tensor<T>(const Tensor<T>&, const Indices&)>;
+  using OnBoth = std::function<Tensor<T>(const Tensor<T>&, const Tensor<T>&, const Indices&)>;
 
   Optimizer<T>& optimizer_;
   Compiled<OnTargets> on_targets_;
   Compiled<OnLabels> on_labels_;
+  Compiled<OnBoth> on_both_;
+  const void* last_ = nullptr;  ///< the program that ran last
   std::vector<Tensor<T>> leaves_;
+  std::vector<Tensor<T>> others_;  ///< parameters of the optimiser that it does not read
 };
 
 }  // namespace xtape::nn

@@ -31,6 +31,7 @@ std::size_t first_bad(const T* x, std::size_t size, bool infinity) {
 
 std::size_t first_bad(const Value& x, bool infinity) {
   if (x.integers) return x.size;
+  if (!x.data) require_elements(x);  // of a trace
   return x.item_size == sizeof(float) ? first_bad(x.elements<float>(), x.size, infinity)
                                       : first_bad(x.elements<double>(), x.size, infinity);
 }

@@ -65,6 +65,7 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
     const std::uint32_t keep_all = (1u << x.size()) - 1u;
     y = append<T>(std::move(op), std::move(y), inputs, keep_all);
     y.handle().node->opaque = true;
+    if (tracing) tracing->program().is_opaque = true;
   }
   observed.result(y.handle(), inputs);
   return y;

@@ -110,7 +110,7 @@ struct Uniform {
 template <class T, class Op>
 Tensor<T> draw(const Op& op, const Shape& shape) {
   using namespace detail;
-  if (tracing)
+  if (tracing && !tracing->draws_now)
     return Tensor<T>(
         Handle{tracing->add_random(operation<T, Op>, std::make_shared<const Op>(op), shape, sizeof(T)), {}});
   Tensor<T> x = Tensor<T>::uninitialized(shape, op.name);
@@ -174,17 +174,19 @@ namespace xtape::detail {
 
 static_assert(std::is_trivially_destructible_v<std::mt19937_64>);
 
-RandomPoint::RandomPoint() : drawn_(tracing ? tracing->drawn : 0) {
-  if (tracing) return;
-  engine_ = make_value({sizeof(std::mt19937_64)}, 1, "random");
-  ::new (engine_->data) std::mt19937_64(random::generator());
+RandomPoint::RandomPoint() : engine_(make_value({sizeof(std::mt19937_64)}, 1, "random")) {
+  ::new (engine_->data) std::mt19937_64(random::engine_of_thread());
+  if (!tracing) return;
+  trace_ = tracing->number();
+  drawn_ = tracing->drawn;
+  draws_now_ = tracing->draws_now;
 }
 
 void RandomPoint::rewind() const {
-  if (tracing)
-    tracing->drawn = drawn_;
-  else
-    random::generator() = *engine_->elements<std::mt19937_64>();
+  random::engine_of_thread() = *engine_->elements<std::mt19937_64>();
+  if (!tracing) return;
+  tracing->draws_now = trace_ != tracing->number() || draws_now_;
+  if (trace_ == tracing->number()) tracing->drawn = drawn_;
 }
 
 }  // namespace xtape::detail

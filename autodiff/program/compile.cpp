@@ -13,6 +13,7 @@
 #include "../kernels/kernel_table.hpp"
 #include "../layout.hpp"
 #include "../ops/layout_ops.hpp"
+#include "../random.hpp"
 #include "../tape/op.hpp"
 #include "plan.hpp"
 
@@ -50,6 +51,7 @@ struct Entry : Compilation<T> {
   const Kernels<T>* kernels = &detail::kernels<T>();
   std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
 
+  std::shared_ptr<const typename CompiledFunction<T>::Function> function;
   std::size_t calls = 0;
   std::vector<Tensor<T>> arguments;  ///< those of the last call that required a gradient
   std::unique_ptr<Plan> whole, split, value;
@@ -77,6 +79,16 @@ struct Entry : Compilation<T> {
   }
   const Place& result() const { return this->program.places[this->program.outputs[0].place]; }
 };
+
+/// Error where the function would change an argument on its way.
+void require_apart(const Program& program, std::span<const Handle> x) {
+  for (const Store& store : program.stores)
+    for (const Handle& one : x)
+      if (&one.value->owner() == program.places[store.target].tensor.value.get())
+        throw Error("compile",
+                    "an argument of shape " + to_string(one.value->shape) +
+                        " shares its elements with a tensor that the function assigns: pass a copy");
+}
 
 void bind_arguments(Plan& plan, std::span<const Handle> x) {
   std::uint32_t place = 0;
@@ -114,6 +126,15 @@ void assign_stores(const Program& program, const std::vector<Handle>& at) {
   }
 }
 
+/// Several results one behind the other.
+template <class T>
+Tensor<T> packed(const std::vector<Tensor<T>>& results) {
+  if (results.size() == 1) return results.front();
+  std::vector<Tensor<T>> flat;
+  for (const Tensor<T>& one : results) flat.push_back(flatten(one));
+  return concatenate<T>(flat);
+}
+
 ValueRef copy_of(const Value& value) {
   ValueRef copy = make_value(value.shape, value.item_size, "compile");
   if (value.size != 0) std::memcpy(copy->data, value.data, value.bytes());
@@ -125,10 +146,12 @@ template <class T>
 struct CompiledCall {
   std::shared_ptr<Entry<T>> entry;
   ValueRef block;
-  ValueRef y;                                              ///< where a gradient reads it
-  std::size_t changes;                                     ///< of values, when it ran
-  std::vector<Kept> read;                                  ///< from outside, by the steps of gradients
-  std::vector<std::pair<std::uint32_t, ValueRef>> before;  ///< what it read from outside, and stored there
+  std::size_t changes;             ///< of values, when it ran
+  std::vector<Kept> read;          ///< from outside, by the steps of gradients; and the result
+  std::vector<Kept> read_forward;  ///< by those before them
+  ValueRef y{};                    ///< the result, where the plan writes it
+  std::vector<std::pair<std::uint32_t, ValueRef>> before{};  ///< what it read from outside, and stored there
+  std::shared_ptr<const RandomPoint> random{};               ///< of a function that is to run again itself
 
   static constexpr const char* name = "compiled";
 
@@ -141,13 +164,15 @@ struct CompiledCall {
   }
   void backward(Gradients<T>& d) const {
     const Program& program = entry->program;
-    if (changes != detail::changes.load(std::memory_order_relaxed))
+    const bool again = d.creates_graph() || tracing;
+    if (changes != detail::changes.load(std::memory_order_relaxed)) {
       require_unchanged(read, "compiled function");
+      if (again) require_unchanged(read_forward, "compiled function");
+    }
     const std::size_t arguments = entry->types.size();
     std::vector<Handle> x;
     for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i).handle());
-    if (d.creates_graph() || tracing)
-      return replay_through<T>(name, d, [&] { return run_again(std::exchange(x, {})); });
+    if (again) return replay_through<T>(name, d, [&] { return run_again(std::exchange(x, {})); });
     Plan& plan = *entry->split;
     plan.bind_kept(block->data);
     bind_arguments(plan, x);
@@ -171,6 +196,14 @@ struct CompiledCall {
   /// The function from its program, with the random numbers that it drew.
   Tensor<T> run_again(std::span<const Handle> x) const {
     const Program& program = entry->program;
+    if (program.is_opaque) {  // its rules are the function's
+      if (!program.stores.empty())
+        throw Error("backward",
+                    "a compiled function that holds a rule of custom() or a checkpoint, and assigns a "
+                    "tensor, has no second derivative: it would assign again");
+      const RandomAgain then(*random);
+      return packed((*entry->function)(x));
+    }
     entry->split->bind_kept(block->data);
     auto given = before;
     for (std::size_t k = 0; k < program.forward; ++k)
@@ -186,7 +219,7 @@ struct CompiledCall {
 template <class T>
 class CompiledFunction<T>::State {
  public:
-  explicit State(Function function) : f(std::move(function)) {}
+  explicit State(Function function) : f(std::make_shared<const Function>(std::move(function))) {}
 
   std::shared_ptr<Entry<T>> find(std::span<const Handle> x, bool records);
   /// The value, as a node where it is recorded.
@@ -194,7 +227,7 @@ class CompiledFunction<T>::State {
   /// Binds arguments and seed of a run for all gradients, and makes the value.
   Tensor<T> begin(Entry<T>& entry, std::span<const Handle> x);
 
-  Function f;
+  std::shared_ptr<const Function> f;
   mutable std::mutex mutex;
   std::list<std::shared_ptr<Entry<T>>> entries;  ///< the last used first
   mutable std::atomic<std::size_t> traces = 0;
@@ -213,17 +246,11 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
   std::vector<Handle> in;
   for (std::size_t i = 0; i < x.size(); ++i)
     in.push_back(trace.argument(*x[i].value.get(), recorded >> i & 1u));
-  std::vector<Tensor<T>> outputs = f(in);
+  std::vector<Tensor<T>> outputs = (*f)(in);
   if (outputs.empty()) throw Error("compile", "the function returns no tensor");
-  Tensor<T> y = outputs.front();
-  if (outputs.size() > 1) {
-    std::vector<Tensor<T>> flat;
-    for (const Tensor<T>& one : outputs) {
-      result.parts.push_back(one.shape());
-      flat.push_back(flatten(one));
-    }
-    y = concatenate<T>(flat);
-  }
+  if (outputs.size() > 1)
+    for (const Tensor<T>& one : outputs) result.parts.push_back(one.shape());
+  Tensor<T> y = packed(outputs);
   y.shape();  // an empty tensor is an error
   outputs.clear();
 
@@ -280,8 +307,10 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
 
 template <class T>
 std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Handle> x, bool records) {
-  for (const Handle& one : x)
+  for (const Handle& one : x) {
     if (!one.value) throw Error("compile", "an argument is an empty tensor: it was never given a value");
+    if (!tracing && is_abstract(*one.value.get())) require_elements(*one.value.get());
+  }
   if (x.size() > most_arguments)
     throw Error("compile", "more than 30 arguments: pass them joined, or let the function capture them");
   std::uint32_t recorded = 0;
@@ -310,9 +339,12 @@ std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Handl
     const std::size_t calls = ++entry->calls;
     if ((calls & (calls - 1)) == 0 && calls > 1)
       if (const std::string what = difference(entry->program, trace(x, recorded, records).program);
-          !what.empty())
+          !what.empty()) {
+        const std::scoped_lock lock(mutex);
+        entries.remove(entry);
         throw Error("compile", "the function computes something else than in an earlier call: " + what +
                                    ": what changes from call to call must be an argument");
+      }
     entry->note_arguments(x);
     return entry;
   }
@@ -327,6 +359,7 @@ std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Handl
   static_cast<Compilation<T>&>(*entry) = std::move(traced);
   for (const Handle& one : x)
     entry->types.push_back({one.value->shape, one.value->item_size, one.value->integers});
+  entry->function = f;
   entry->recorded = recorded;
   entry->recording = records;
   entry->calls = 1;
@@ -344,13 +377,13 @@ CompiledFunction<T>::~CompiledFunction() = default;
 
 template <class T>
 Tensor<T> CompiledFunction<T>::call(std::span<const Handle> x) {
-  if (tracing || observer) return state_->f(x).front();
+  if (tracing || observer) return (*state_->f)(x).front();
   return state_->run(state_->find(x, recording), x);
 }
 
 template <class T>
 std::vector<Tensor<T>> CompiledFunction<T>::call_list(std::span<const Handle> x) {
-  if (tracing || observer) return state_->f(x);
+  if (tracing || observer) return (*state_->f)(x);
   const std::shared_ptr<Entry<T>> entry = state_->find(x, recording);
   const Tensor<T> results = state_->run(entry, x);
   if (entry->parts.empty()) return {results};
@@ -368,6 +401,7 @@ template <class T>
 Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found, std::span<const Handle> x) {
   Entry<T>& entry = *found;
   const Program& program = entry.program;
+  require_apart(program, x);
   Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
   if (!entry.requires_grad) {
     if (skipped_inputs)
@@ -384,12 +418,11 @@ Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found
   }
   if (!entry.split) entry.split = std::make_unique<Plan>(program, true);
   Plan& plan = *entry.split;
-  CompiledCall<T> op{found,
-                     make_value({plan.kept_bytes()}, 1, "compile"),
-                     {},
+  CompiledCall<T> op{found, make_value({plan.kept_bytes()}, 1, "compile"),
                      changes.load(std::memory_order_relaxed),
-                     read_from_outside(program, program.forward),
-                     {}};
+                     read_from_outside(program, program.forward, program.steps.size()),
+                     read_from_outside(program, 0, program.forward)};
+  if (program.is_opaque) op.random = std::make_shared<const RandomPoint>();
   plan.bind_kept(op.block->data);
   bind_arguments(plan, x);
   bind_output(plan, program, 0, y);
@@ -400,8 +433,15 @@ Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found
       if (const Value* const value = program.places[p].tensor.value.get();
           value && value == program.places[store.target].tensor.value.get())
         op.before.emplace_back(p, copy_of(*value));
+  for (const auto& [place, value] : op.before)  // is not read again
+    std::erase_if(op.read_forward, [&, of = program.places[place].tensor.value.get()](const Kept& kept) {
+      return kept.value.get() == of;
+    });
   run_stores(plan, program);
-  if (plan.is_direct(0)) op.y = y.handle().value;
+  if (plan.is_direct(0)) {
+    op.y = y.handle().value;
+    op.read.push_back({op.y, op.y->version});
+  }
   std::vector<const Handle*> inputs;
   for (const Handle& one : x) inputs.push_back(&one);
   for (const Tensor<T>& leaf : entry.leaves) inputs.push_back(&leaf.handle());
@@ -413,6 +453,7 @@ Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Han
   if (element_count(entry.result().shape, "compile") != 1)
     throw Error("value_and_grad", "the function gives the shape " + to_string(entry.result().shape) +
                                       ", not one element: reduce it, for instance by sum()");
+  require_apart(entry.program, x);
   if (!entry.whole) {
     entry.whole = std::make_unique<Plan>(entry.program, false);
     entry.one = ones<T>(entry.result().shape);
@@ -430,41 +471,34 @@ template <class T>
 std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad(std::span<const Handle> x) {
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
+  // The outputs that are gradients, 0 for one that is 0, and their shapes.
+  std::vector<std::pair<std::size_t, Shape>> wanted;
+  for (std::size_t i = 0; i < entry->leaves.size(); ++i)
+    wanted.emplace_back(entry->gradients[i], entry->leaves[i].shape());
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (entry->recorded >> i & 1u && entry->types[i].item_size == sizeof(T))
+      wanted.emplace_back(entry->gradients[entry->leaves.size() + i], entry->types[i].shape);
   std::vector<Tensor<T>> gradients;
-  const std::vector<Tensor<T>> leaves = this->leaves();
   if (tracing || observer) {
-    std::vector<Handle> arguments;
-    for (const Handle& one : x) arguments.push_back(one);
+    std::vector<Handle> arguments(x.begin(), x.end());
     if (entry->requires_grad) arguments.push_back(ones<T>(entry->result().shape).release());
+    const NoGrad no_grad;
     const std::vector<Handle> at = replay(program, arguments, program.steps.size());
     assign_stores<T>(program, at);
-    std::size_t next = 0;
-    for (std::size_t i = 0; i < entry->gradients.size(); ++i) {
-      const bool is_argument = i >= entry->leaves.size();
-      if (is_argument && !(entry->recorded >> (i - entry->leaves.size()) & 1u)) continue;
-      const std::size_t k = entry->gradients[i];
-      gradients.push_back(k == 0 ? zeros<T>(leaves[next].shape())
-                                 : Tensor<T>(Handle(at[program.outputs[k].place])));
-      ++next;
-    }
-    return {Tensor<T>(Handle(at[program.outputs[0].place])), gradients};
+    for (const auto& [k, shape] : wanted)
+      gradients.push_back(k == 0 ? zeros<T>(shape)
+                                 : Tensor<T>(Handle{at[program.outputs[k].place].value, {}}));
+    return {Tensor<T>(Handle{at[program.outputs[0].place].value, {}}), gradients};
   }
   Tensor<T> y = state_->begin(*entry, x);
-  std::size_t next = 0;
-  std::vector<std::size_t> outputs;
-  for (std::size_t i = 0; i < entry->gradients.size(); ++i) {
-    const bool is_argument = i >= entry->leaves.size();
-    if (is_argument && !(entry->recorded >> (i - entry->leaves.size()) & 1u)) continue;
-    const std::size_t k = entry->gradients[i];
-    const Shape& shape = leaves[next++].shape();
+  for (const auto& [k, shape] : wanted) {
     gradients.push_back(k == 0 ? zeros<T>(shape) : Tensor<T>::uninitialized(shape, "compile"));
-    outputs.push_back(k);
     if (k != 0) bind_output(*entry->whole, program, k, gradients.back());
   }
   entry->whole->run();
   finish_output(*entry->whole, program, 0, y);
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i] != 0) finish_output(*entry->whole, program, outputs[i], gradients[i]);
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i].first != 0) finish_output(*entry->whole, program, wanted[i].first, gradients[i]);
   run_stores(*entry->whole, program);
   return {y, gradients};
 }
@@ -475,12 +509,16 @@ Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
     throw Error("backward",
                 "the function is traced, and a gradient that is left in the parameters is not its "
                 "result: take value_and_grad()");
+  for (const Handle& one : x)
+    if (one.node)
+      throw Error("backward", "an argument of shape " + to_string(one.node->shape()) +
+                                  " requires a gradient: take value_and_grad(), or pass detach() of it");
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
   if (observer) {  // it is to see the operations
     const EnableGrad on;
     for (Tensor<T>& leaf : entry->leaves) leaf.zero_grad();
-    const Tensor<T> y = state_->f(x).front();
+    const Tensor<T> y = (*state_->f)(x).front();
     y.backward();
     return y.detach();
   }
@@ -512,6 +550,12 @@ std::vector<Tensor<T>> CompiledFunction<T>::leaves() const {
   std::vector<Tensor<T>> all = state_->entries.front()->leaves;
   all.insert(all.end(), state_->entries.front()->arguments.begin(), state_->entries.front()->arguments.end());
   return all;
+}
+
+template <class T>
+const void* CompiledFunction<T>::last() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->entries.empty() ? nullptr : state_->entries.front().get();
 }
 
 template <class T>

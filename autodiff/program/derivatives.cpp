@@ -144,6 +144,8 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
     for (const Tensor<T>& y : {value, product}) trace.program().outputs.push_back(trace.input_of(y.handle()));
     *program = std::move(trace.program());
   }
+  if (!program->stores.empty())
+    throw Error("linearize", "the function assigns a tensor, which would be done when it is linearised");
   program->forward = program->steps.size();
   remove_dead_steps(*program);
   // What does not depend on v is computed once.
@@ -162,13 +164,15 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
   for (std::size_t k = 0; k < program->forward; ++k)
     given.emplace_back(program->steps[k].output, at[program->steps[k].output].value);
   const Tensor<T> value(Handle{at[program->outputs[0].place].value, {}});
-  return {value, [program, given, shape](const Tensor<T>& v) {
+  const std::vector<Kept> read = read_from_outside(*program, program->forward, program->steps.size());
+  return {value, [program, given, read, shape](const Tensor<T>& v) {
+            require_unchanged(read, "linearised function");
             if (!(v.shape() == shape))
               throw Error("linearize",
                           "the direction has the shape " + to_string(v.shape()) + ", x " + to_string(shape));
             const std::array arguments{v.handle()};
-            return Tensor<T>(
-                Handle(replay(*program, arguments, program->steps.size(), given)[program->outputs[1].place]));
+            return Tensor<T>(Handle(
+                replay(*program, arguments, program->steps.size(), given, true)[program->outputs[1].place]));
           }};
 }
 

@@ -76,7 +76,7 @@ std::string difference(const Program& program, const Program& other) {
 }
 
 std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
-                           const std::vector<std::pair<std::uint32_t, ValueRef>>& given) {
+                           const std::vector<std::pair<std::uint32_t, ValueRef>>& given, bool record_all) {
   std::vector<Handle> at(program.places.size());
   std::size_t next = 0;
   for (std::size_t p = 0; p < program.places.size(); ++p)
@@ -96,7 +96,8 @@ std::vector<Handle> replay(const Program& program, std::span<const Handle> argum
     inputs.clear();
     for (const Input& input : step.inputs) {
       const Handle& x = at[input.place];
-      inputs.push_back(input.recorded || !x.node ? &x : &detached.emplace_back(Handle{x.value, {}}));
+      inputs.push_back(input.recorded || record_all || !x.node ? &x
+                                                               : &detached.emplace_back(Handle{x.value, {}}));
     }
     Handle y = step.operation->again(step.op.get(), inputs, program.places[step.output].shape);
     if (step.base != Step::none)
@@ -106,9 +107,9 @@ std::vector<Handle> replay(const Program& program, std::span<const Handle> argum
   return at;
 }
 
-std::vector<Kept> read_from_outside(const Program& program, std::size_t first) {
+std::vector<Kept> read_from_outside(const Program& program, std::size_t first, std::size_t last) {
   std::vector<Kept> all;
-  for (std::size_t k = first; k < program.steps.size(); ++k)
+  for (std::size_t k = first; k < last; ++k)
     for (const Input& input : program.steps[k].inputs)
       if (const Place& place = program.places[input.place]; place.kind == Place::Kind::outside)
         all.push_back({place.tensor.value, place.tensor.value->owner().version});

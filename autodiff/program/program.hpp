@@ -18,12 +18,14 @@ std::string difference(const Program& program, const Program& other);
 
 /// Runs the first `steps` steps as operations, which are recorded, traced and watched as
 /// those of the function were. What lies at each place; `given` is what lies at some already: the random
-/// numbers of an earlier run, and what was read from outside before that stored there.
+/// numbers of an earlier run, and what was read from outside before that stored there. What the function had
+/// not recorded is detached, unless all is to be recorded.
 std::vector<Handle> replay(const Program& program, std::span<const Handle> arguments, std::size_t steps,
-                           const std::vector<std::pair<std::uint32_t, ValueRef>>& given = {});
+                           const std::vector<std::pair<std::uint32_t, ValueRef>>& given = {},
+                           bool record_all = false);
 
-/// The tensors from outside that the steps from one on read, with their versions.
-std::vector<Kept> read_from_outside(const Program& program, std::size_t first);
+/// The tensors from outside that the steps from the first to before the last read, with their versions.
+std::vector<Kept> read_from_outside(const Program& program, std::size_t first, std::size_t last);
 /// Error where one has been assigned since, which `what` needs.
 void require_unchanged(const std::vector<Kept>& read, const char* what);
 

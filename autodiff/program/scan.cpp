@@ -96,7 +96,9 @@ std::shared_ptr<StepProgram<T>> trace_step(const ScanStep<T>& step, const std::v
     }
     for (const Tensor<T>& one : in) targets.push_back({one.handle().node.get(), {}});
     if (x.requires_grad()) targets.push_back({x.handle().node.get(), {}});
+    const bool is_opaque = program.is_opaque;  // but for this
     const Tensor<T> root = custom<T>("scan", outputs, Tensor<T>(0), [&](const Tensor<T>&) { return seeds; });
+    program.is_opaque = is_opaque;
     Pass pass(false, false, std::move(targets));
     pass.replay(*root.handle().node.get(), Tensor<T>(1).handle());
     const auto output_of = [&](const Handle& tensor, std::uint32_t unchanged) -> std::size_t {
@@ -415,6 +417,7 @@ ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& ca
   if (tracing || observer) return one_by_one(function, carry, xs);
   const std::shared_ptr<StepProgram<T>> own = trace_step(function, carry, xs, recording);
   StepProgram<T>& step = *own;
+  if (step.program.is_opaque) return one_by_one(function, carry, xs);  // its rules are the function's
   const std::size_t c = step.carries();
   const bool needs_grad = step.requires_grad && (!step.leaves.empty() || xs.requires_grad() ||
                                                  std::ranges::any_of(carry, &Tensor<T>::requires_grad));
@@ -438,7 +441,7 @@ ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& ca
              block((all ? steps + 1 : 1) * step.carry_bytes),
              packed.handle().value,
              changes.load(std::memory_order_relaxed),
-             read_from_outside(step.program, all ? step.program.forward : 0)};
+             read_from_outside(step.program, 0, step.program.steps.size())};
   std::byte* now = op.carries->data;
   for (std::size_t i = 0; i < c; ++i)
     if (carry[i].size() != 0)

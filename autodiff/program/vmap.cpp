@@ -5,6 +5,7 @@
 
 #include "../layout.hpp"
 #include "../ops/layout_ops.hpp"
+#include "../random.hpp"
 #include "../tape/op.hpp"
 #include "program.hpp"
 
@@ -77,6 +78,29 @@ std::vector<Batched> replay_batched(const Program& program, std::span<const Batc
   return at;
 }
 
+/// f for one sample after the other.
+template <class T, class F>
+std::vector<Tensor<T>> one_by_one(const F& f, const std::vector<Batched>& arguments, std::size_t samples,
+                                  const VmapOptions& options) {
+  const RandomPoint start;
+  std::vector<std::vector<Tensor<T>>> columns;
+  for (std::size_t b = 0; b < samples; ++b) {
+    if (options.same_random_numbers) start.rewind();
+    std::vector<Tensor<T>> x;
+    for (const Batched& one : arguments)
+      x.emplace_back(one.batched ? row_of(one.tensor, b) : Handle(one.tensor));
+    const std::vector<Tensor<T>> y = f(x);
+    columns.resize(y.size());
+    for (std::size_t k = 0; k < y.size(); ++k) columns[k].push_back(y[k]);
+  }
+  std::vector<Tensor<T>> results;
+  for (const std::vector<Tensor<T>>& column : columns) {
+    const Tensor<T> all = stack(column);
+    results.push_back(with_axis_moved(all, 0, normalize_axis(options.out, all.rank(), "vmap")));
+  }
+  return results;
+}
+
 }  // namespace
 
 template <class T>
@@ -121,6 +145,8 @@ std::vector<Tensor<T>> vmap(const std::function<std::vector<Tensor<T>>(const std
     throw Error(op, "the function assigns a tensor: that is not done once a sample");
   program.forward = program.steps.size();
   remove_dead_steps(program);
+  if (program.is_opaque)
+    return one_by_one<T>(f, arguments, samples, options);  // its rules are the function's
   const std::vector<Batched> at = replay_batched(program, arguments, samples, options.same_random_numbers);
   std::vector<Tensor<T>> results;
   for (const Input& output : program.outputs) {

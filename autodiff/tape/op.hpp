@@ -388,7 +388,10 @@ template <class T, class Op, class Inputs, class F>
     tracing->note_constant(y.handle().value);
     return y;
   } else {
-    for (const Handle* input : inputs) tracing->input_of(*input);  // a leaf that its rule may reach
+    for (const Handle* input : inputs) {
+      tracing->input_of(*input);  // a leaf that its rule may reach
+      if (recording && input->node) tracing->program().is_opaque = true;
+    }
     return value(op);
   }
 }

@@ -124,8 +124,9 @@ void Tensor<T>::assign(const Tensor& value) & {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
   if (detail::tracing) return detail::tracing->store(handle_, value.handle_);
+  (void)value.data();
   T* const to = begin_update();
-  if (size() != 0) std::memmove(to, value.handle_.value->data, size() * sizeof(T));
+  if (size() != 0) std::memmove(to, value.data(), size() * sizeof(T));
 }
 
 template <class T>

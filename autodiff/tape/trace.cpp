@@ -1,6 +1,7 @@
 // How a trace tells its own tensors, those from outside and constants apart.
 #include "trace.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <utility>
@@ -129,7 +130,22 @@ void Trace::store(const Handle& target, const Handle& value) {
   if (is_abstract(to) || is_constant(to))
     throw Error(op_, "a tensor that the function made is assigned: only those from outside are");
   if (to.base) throw Error(op_, "a reshaped view is assigned: assign the tensor that it shows");
-  places_.erase(&to);
+  const auto now = places_.find(&to);
+  const bool viewed = std::ranges::any_of(program_.steps,
+                                          [&](const Step& step) {
+                                            return step.operation->is_view && now != places_.end() &&
+                                                   step.inputs[0].place == now->second;
+                                          }) ||
+                      std::ranges::any_of(program_.places, [&](const Place& place) {
+                        return place.tensor.value && place.tensor.value->base == &to;
+                      });
+  if (viewed)
+    throw Error(op_, "a tensor of shape " + to_string(to.shape) +
+                         " is assigned after a view of it was made: reshape it when it has been assigned");
+  if (now != places_.end()) places_.erase(now);
+  // What has kept the elements of before refuses to be replayed, as it does where they change at once.
+  target.value->version.fetch_add(1, std::memory_order_relaxed);
+  changes.fetch_add(1, std::memory_order_relaxed);
   const auto place = static_cast<std::uint32_t>(program_.places.size());
   program_.places.push_back({Place::Kind::outside, to.item_size, false, to.shape, target});
   program_.stores.push_back({place, input_of(value).place});

@@ -59,6 +59,9 @@ struct Program {
   std::size_t forward = 0;  ///< the steps before those of gradients
   std::vector<Store> stores;
   std::vector<Input> outputs;
+  /// It holds a recorded custom() or checkpoint(), which are no steps: its derivatives are not those of a
+  /// replay.
+  bool is_opaque = false;
 };
 
 /// A tensor of a trace: a shape without elements, that stands for a place.
@@ -106,7 +109,9 @@ class Trace {
   /// Error where the elements of a value are not there yet, or will be others in another run.
   void require_readable(const Value& value, const char* what) const;
 
-  std::size_t drawn = 0;  ///< of the random numbers: those from here on have been drawn before
+  std::uint64_t number() const { return number_; }
+  std::size_t drawn = 0;   ///< of the random numbers: those from here on have been drawn before
+  bool draws_now = false;  ///< numbers that were drawn before the trace are drawn again, and are constants
 
  private:
   bool is_constant(const Value& value) const;

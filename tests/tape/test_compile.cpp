@@ -1,7 +1,9 @@
 // Compiled functions: the bits of the function itself, and what a trace refuses.
 #include "../check_close.hpp"
 
+#include <atomic>
 #include <sstream>
+#include <thread>
 
 #include <autodiff/compile.hpp>
 #include <nn/nn.hpp>
@@ -287,4 +289,170 @@ TEST_CASE("modules in evaluation mode are another function") {
   CHECK(same_bits(f(x).detach(), expected.detach()));
   CHECK(f.traces() == traces + 1);  // finds the plan of before
   CHECK(same_bits(f(x).detach(), expected.detach()));
+}
+
+TEST_CASE("rules of one's own and checkpoints, to second order, in compiled functions and in batches") {
+  const auto x = parameter<double>(Tensor<double>{0.3, 0.4}),
+             scale = parameter<double>(Tensor<double>{1.5, 2.0});
+  const auto by_checkpoint = [&](const Tensor<double>& a) {
+    return sum(a * checkpoint([&](const Tensor<double>& b) { return exp(sin(b)) * scale; }, a));
+  };
+  const auto by_rule = [&](const Tensor<double>& a) {
+    return sum(a * custom<double>("exp", {a}, exp(a.detach()),
+                                  [](const auto& g, const auto& y) { return std::vector{g * y}; }));
+  };
+  const auto noisy = [&](const Tensor<double>& a) {
+    return sum(
+        a * checkpoint([&](const Tensor<double>& b) { return b * random::normal<double>({2}); }, square(a)));
+  };
+  const Tensor<double> v{1.0, -2.0};
+  const auto check = [&](const auto& f) {
+    const auto compiled = compile(f);
+    for (int k = 0; k < 3; ++k) {
+      random::seed(3);
+      const Tensor<double> expected = hvp(f, x, v).second;
+      random::seed(3);
+      test::check_close(hvp(compiled, x, v).second, expected, 1e-14, 1e-14);
+    }
+    const Tensor<double> samples = parameter<double>(Tensor<double>{{0.1, 0.2}, {0.3, 0.4}, {0.5, 0.6}});
+    random::seed(4);
+    Tensor<double> looped = 0;
+    for (int i = 0; i < 3; ++i) looped = looped + square(f(slice(samples, i)));
+    random::seed(4);
+    const Tensor<double> batched = sum(square(vmap(f)(samples)));
+    test::check_close(batched, looped, 1e-14, 0);
+    test::check_close(grad(batched, samples), grad(looped, samples), 1e-14, 1e-14);
+  };
+  check(by_checkpoint);
+  check(by_rule);
+  check(noisy);
+  const Tensor<double> many = parameter<double>(cos(arange<double>(10.0)));
+  const auto wide = [&](const Tensor<double>& a) {
+    return checkpoint([&](const Tensor<double>& b) { return b * random::normal<double>({10}) * exp(many); },
+                      a);
+  };
+  for (const Mode mode : {Mode::forward, Mode::reverse}) {
+    random::seed(1);
+    const Tensor<double> y = wide(ones<double>({10}));
+    random::seed(1);
+    const Tensor<double> J = jacobian(wide, ones<double>({10}), {.mode = mode});
+    test::check_close(sum(J, 1), y.detach(), 1e-14, 1e-14);
+  }
+  const auto both = [&](Mode mode) {
+    const auto f = [&](const Tensor<double>& a) {
+      return a * checkpoint([&](const Tensor<double>& b) { return exp(sin(b) * many); }, a);
+    };
+    return grad(sum(square(jacobian(f, many * 1, {.create_graph = true, .mode = mode}))), many);
+  };
+  test::check_close(both(Mode::forward), both(Mode::reverse), 1e-12, 1e-12);
+}
+
+TEST_CASE("what is assigned while others need it") {
+  const auto w = parameter<double>(Tensor<double>{0.5, 0.7});
+  Tensor<double> s{3.0, 4.0};
+  const auto late = compile([&](const Tensor<double>& a) {
+    const Tensor<double> y = sum(w * a * s);
+    s.assign(s * 0.5);
+    return y;
+  });
+  CHECK_THROWS_WITH_AS(late.value_and_grad(Tensor<double>{1.0, 1.0}), doctest::Contains("was assigned"),
+                       Error);
+  Tensor<double> c{1.0, 2.0};
+  const auto p = parameter<double>(Tensor<double>{1.0, 1.0});
+  const auto squares = compile([&](const Tensor<double>& a) { return sum(square(a + c)); });
+  const Tensor<double> z = squares(p);
+  c.assign(Tensor<double>{10.0, 10.0});
+  CHECK_THROWS_WITH_AS(grad(z, p, {.create_graph = true}), doctest::Contains("was assigned"), Error);
+  const auto exponential = compile([](const Tensor<double>& a) { return sum(exp(a)) * exp(a); });
+  const Tensor<double> y = exponential(p);
+  Tensor<double> alias = y.detach();
+  alias.assign(Tensor<double>{0.0, 0.0});
+  CHECK_THROWS_WITH_AS(grad(y, p, {.seed = Tensor<double>{1.0, 1.0}}), doctest::Contains("was assigned"),
+                       Error);
+  Tensor<double> own{1.0, 2.0};
+  const auto doubles = compile([&](const Tensor<double>& a) {
+    own.assign(own * 2);
+    return a * 1.0;
+  });
+  CHECK_THROWS_WITH_AS(doubles(own), doctest::Contains("shares its elements"), Error);
+  CHECK(doubles(Tensor<double>{1.0, 1.0}).data()[0] == 1);
+  const auto viewed = compile([&](const Tensor<double>& a) {
+    const Tensor<double> v = reshape(own, {2, 1});
+    own.assign(a);
+    return sum(v * a);
+  });
+  CHECK_THROWS_WITH_AS(viewed(Tensor<double>{5.0, 7.0}), doctest::Contains("a view of it was made"), Error);
+  auto q = parameter<double>(Tensor<double>{1.0, 2.0});
+  const auto [value, J] = linearize([](const auto& a) { return a * a; }, q);
+  const auto v = parameter<double>(Tensor<double>{1.0, 1.0});
+  test::check_close(grad(sum(J(v) * v), v), Tensor<double>{4.0, 8.0}, 0, 0);
+  q.assign(Tensor<double>{50.0, 50.0});
+  CHECK_THROWS_WITH_AS(J(v), doctest::Contains("was assigned"), Error);
+}
+
+TEST_CASE("one function for several kinds of arguments, and by several threads at once") {
+  const auto total = compile([](const auto&... all) { return (all + ...); });
+  const Tensor<double> a{1.0}, b{10.0}, c{100.0};
+  CHECK(total(a, b).item() == 11);
+  CHECK(total(a, b, c).item() == 111);
+  CHECK(total(a, b).item() == 11);
+  const auto f = compile([](const auto& x) { return std::vector{sum(sin(x)), sum(x)}; });
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (std::size_t n = 1; n <= 4; ++n)
+    threads.emplace_back([&, n] {
+      for (int k = 0; k < 300; ++k) {
+        const auto y = f(ones<double>({n}));
+        wrong += y.size() != 2 || y[1].item() != static_cast<double>(n);
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE(
+    "after a change was found, the function is traced anew; arguments with gradients; results in other "
+    "traces") {
+  double k = 1;
+  const auto f = compile([&](const Tensor<double>& a) { return a * k; });
+  const Tensor<double> one{1.0};
+  CHECK(f(one).item() == 1);
+  k = 2;
+  CHECK_THROWS_AS(f(one), Error);
+  CHECK(f(one).item() == 2);
+  const auto x = parameter<double>(Tensor<double>{0.3, 0.4});
+  const auto squares = compile([](const Tensor<double>& a) { return sum(a * a); });
+  CHECK_THROWS_WITH_AS(squares.backward(x), doctest::Contains("take value_and_grad()"), Error);
+  const auto outer = compile([&](const Tensor<double>& a) { return squares.backward(a); });
+  CHECK_THROWS_AS(outer(x.detach()), Error);
+  const auto two = compile([](const Tensor<double>& a) { return std::vector{a * 2, sum(a)}; });
+  const auto product = [&](const Tensor<double>& a) {
+    const auto y = two(a);
+    return y[0] * y[1];
+  };
+  test::check_close(jvp(product, x, Tensor<double>{1.0, 0.0}).second, Tensor<double>{2.0, 0.8}, 1e-15, 0);
+  test::check_close(compile(product)(x), product(x), 0, 0);
+  test::check_close(vmap(product)(reshape(x, {1, 2})), reshape(product(x), {1, 2}), 0, 0);
+  const auto watched = compile([](const Tensor<double>& a) {
+    const DetectAnomaly anomaly;
+    return sum(log(a));
+  });
+  CHECK_THROWS_WITH_AS(watched(x), doctest::Contains("[compile] data() reads"), Error);
+  Tensor<double> kept;
+  Indices kept_indices;
+  const auto keeps = compile([&](const Tensor<double>& a, const Indices& i) {
+    kept = a;
+    kept_indices = i;
+    return sum(take(a, i, 0));
+  });
+  keeps(x, Indices{0, 1});
+  auto w = parameter<double>(Tensor<double>{1.0, 1.0});
+  CHECK_THROWS_WITH_AS(w.assign(kept), doctest::Contains("a trace that is over"), Error);
+  CHECK_THROWS_WITH_AS(squares(kept), doctest::Contains("a trace that is over"), Error);
+  CHECK_THROWS_WITH_AS(take(w, kept_indices, 0), doctest::Contains("a trace that is over"), Error);
+  const auto p = parameter<double>(Tensor<double>(3.0));
+  const auto times = [](const auto& a, const auto& b) { return a * b; };
+  for (const bool graph : {false, true})
+    CHECK(jvp(times, {p, p}, {Tensor<double>(1.0), Tensor<double>(0.0)}, {.create_graph = graph})
+              .second.item() == 3);
 }

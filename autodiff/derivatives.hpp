@@ -31,10 +31,7 @@ namespace detail {
 
 /// A fresh leaf with the value of x; x under another node when the derivative is to depend on it.
 template <class T>
-Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
-  if (options.create_graph && x.requires_grad()) return reshape(x, Dims(x.shape()));
-  return Tensor<T>(Handle{x.handle().value, make_leaf(x.shape())});
-}
+Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options);
 
 /// What linearize() gives, of v → {value, product} for a v of this shape.
 template <class T>

@@ -7,12 +7,20 @@
 #include <utility>
 
 #include "../layout.hpp"
+#include "../ops/layout_ops.hpp"
 #include "../program/program.hpp"
 #include "../tape/forward.hpp"
 #include "../tape/op.hpp"
 #include "../vmap.hpp"
 
 namespace xtape::detail {
+
+template <class T>
+Tensor<T> variable(const Tensor<T>& x, const DerivativeOptions& options) {
+  if (options.create_graph && x.requires_grad()) return view(x, x.shape());
+  return Tensor<T>(Handle{x.handle().value, make_leaf(x.shape())});
+}
+
 namespace {
 
 template <class T>
@@ -177,6 +185,7 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                             \
+  template Tensor<T> variable(const Tensor<T>&, const DerivativeOptions&);                               \
   template std::pair<Tensor<T>, std::vector<Tensor<T>>> vjp(                                             \
       const Function<T>&, const std::vector<Tensor<T>>&, const Tensor<T>&, const DerivativeOptions&);    \
   template std::pair<Tensor<T>, Tensor<T>> jvp(const Function<T>&, const std::vector<Tensor<T>>&,        \

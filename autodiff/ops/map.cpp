@@ -170,6 +170,8 @@ void trace_gradients(const Formula<T>& formula, Gradients<T>& d) {
   const Shape shape = d.adjoint.shape();
   std::vector<Tensor<T>> x{d.adjoint};
   for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.input(i));
+  std::vector<const Handle*> pointers;
+  for (const Tensor<T>& one : x) pointers.push_back(&one.handle());
   std::uint32_t needs = 0;
   for (std::size_t i = 0; i < d.input_count(); ++i)
     if (d.needs(i)) needs |= 1u << i;
@@ -181,7 +183,7 @@ void trace_gradients(const Formula<T>& formula, Gradients<T>& d) {
     if (!one && d.has_shape(i, shape) && std::exchange(direct, false))
       d.add_list(i, gradient, x);
     else
-      d.add(i, perform_here<T>(gradient, Handles<T>(x), one ? d.shape(i) : shape));
+      d.add(i, perform_here<T>(gradient, pointers, one ? d.shape(i) : shape));
   }
 }
 

@@ -20,9 +20,6 @@ RowKernel<T> copy_kernel() {
   return kernels<T>().gradient[index_of(OpNumber::Add)][0];
 }
 
-constexpr std::size_t storage_bytes = 12288;  // beside the arrays, in the first-level cache
-constexpr std::size_t least_tile = 64, most_tile = 1024;
-
 }  // namespace
 
 template <class T>

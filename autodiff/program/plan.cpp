@@ -12,9 +12,6 @@
 namespace xtape::detail {
 namespace {
 
-constexpr std::size_t storage_bytes = 12288;  // of registers: beside the arrays, in the first-level cache
-constexpr std::size_t least_tile = 64, most_tile = 1024;
-
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 /// Offsets in an arena: the smallest hole that fits, else its end.

@@ -292,8 +292,8 @@ struct Scan {
 
     /// The steps from the first on, whose carry is given, with so many carries that may be kept.
     void back_over(std::size_t first, std::size_t last, std::byte* carry, std::size_t slots,
-                   std::size_t kept) {
-      scan_counts().most_kept = std::max(scan_counts().most_kept, kept);
+                   std::size_t held) {
+      scan_counts().most_kept = std::max(scan_counts().most_kept, held);
       while (last - first > 1) {
         if (slots == 1) {
           std::byte* const from = advance(first, last - 1, carry);
@@ -305,7 +305,7 @@ struct Scan {
         const ValueRef checkpoint = block(step().carry_bytes);
         if (step().carry_bytes != 0)
           std::memcpy(checkpoint->data, advance(first, middle, carry), step().carry_bytes);
-        back_over(middle, last, checkpoint->data, slots - 1, kept + 1);
+        back_over(middle, last, checkpoint->data, slots - 1, held + 1);
         last = middle;
       }
       if (last != first) one(first, carry);

@@ -39,8 +39,8 @@ constexpr unsigned keep_input(unsigned i) { return 1u << i; }
 template <class T, class Op, class First, class... Rest>
 Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
 /// The same for inputs as pointers to handles, and a result of this shape.
-template <class T, class Op, class Inputs>
-Tensor<T> perform_here(const Op& op, const Inputs& inputs, const Shape& shape);
+template <class T, class Op>
+Tensor<T> perform_here(const Op& op, std::span<const Handle* const> inputs, const Shape& shape);
 
 /// The name of an operation, which may depend on what it holds.
 template <class Op>
@@ -434,7 +434,8 @@ void run_with(const Op& op, Target<T> y, std::span<Value* const> x, std::index_s
 }
 
 template <class T, class Op>
-void run_step(const void* erased, const Value& value, bool accumulate, std::span<Value* const> x) {
+[[gnu::noinline]] void run_step(const void* erased, const Value& value, bool accumulate,
+                                std::span<Value* const> x) {
   const Op& op = *static_cast<const Op*>(erased);
   const Target<T> y{reinterpret_cast<T*>(value.data), value.size, accumulate};
   if constexpr (takes_list<T, Op>) {
@@ -453,8 +454,9 @@ void run_step(const void* erased, const Value& value, bool accumulate, std::span
   }
 }
 
-template <class T, class Op, class Inputs>
-Tensor<T> perform_here(const Op& op, const Inputs& inputs, const Shape& shape) {
+template <class T, class Op>
+[[gnu::cold, gnu::noinline]] Tensor<T> perform_here(const Op& op, std::span<const Handle* const> inputs,
+                                                    const Shape& shape) {
   return perform<T>(op, inputs, shape, [&](const Op& same) {
     Tensor<T> y = Tensor<T>::uninitialized(shape, name_of(same));
     PoolVector<Value*> values;
@@ -465,7 +467,8 @@ Tensor<T> perform_here(const Op& op, const Inputs& inputs, const Shape& shape) {
 }
 
 template <class T, class Op>
-Handle perform_again(const void* erased, std::span<const Handle* const> inputs, const Shape& shape) {
+[[gnu::cold]] Handle perform_again(const void* erased, std::span<const Handle* const> inputs,
+                                   const Shape& shape) {
   const Op& op = *static_cast<const Op*>(erased);
   if constexpr (requires { op.again(inputs, shape); })
     return op.again(inputs, shape).release();
@@ -488,17 +491,19 @@ Tensor<T> aligned(const Handle& x, bool batched, std::size_t rank) {
 
 /// An operation whose inputs broadcast, on a batch.
 template <class T, class Op>
-Tensor<T> lift_aligned(const Op& op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
-                       const Shape& shape) {
+[[gnu::cold]] Tensor<T> lift_aligned(const Op& op, std::span<const Handle* const> inputs,
+                                     const std::vector<char>& batched, const Shape& shape) {
   std::vector<Tensor<T>> all;
   for (std::size_t i = 0; i < inputs.size(); ++i)
     all.push_back(aligned<T>(*inputs[i], batched[i], shape.size() - 1));
-  return perform_here<T>(op, Handles<T>(all), shape);
+  std::vector<const Handle*> pointers;
+  for (const Tensor<T>& one : all) pointers.push_back(&one.handle());
+  return perform_here<T>(op, pointers, shape);
 }
 
 template <class T, class Op>
-Handle lift(const void* erased, std::span<const Handle* const> inputs, const std::vector<char>& batched,
-            const Shape& shape) {
+[[gnu::cold]] Handle lift(const void* erased, std::span<const Handle* const> inputs,
+                          const std::vector<char>& batched, const Shape& shape) {
   const Op& op = *static_cast<const Op*>(erased);
   std::vector<Handle> all;
   std::vector<const Handle*> pointers;

@@ -270,7 +270,7 @@ TEST_CASE("compiled functions and steps, batches") {
     const Tensor<double> x{{1.0, 2.0}, {3.0, 4.0}};
     const auto f = compile([&](const Tensor<double>& in) { return sum(sigmoid(in * w)); });
     Result result;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 2; ++i) {
       const Tensor<double> y = f(x);
       result.add(grad(y, w));
       result.add(f.value_and_grad(x).second.front());
@@ -280,13 +280,16 @@ TEST_CASE("compiled functions and steps, batches") {
     return result;
   });
   check_program("CompiledStep", [] {
-    const auto training = make_perceptron<nn::AdamW<double>>();
     random::seed(12);
+    nn::Linear<double> model(3, 2);
+    nn::SGD<double> sgd(model.parameters(), {.momentum = 0.9});
     const auto x = random::normal<double>({5, 3}), y = random::normal<double>({5, 2});
-    const auto loss = [](const auto& z, const auto& t) { return nn::mse_loss(z, t); };
-    nn::CompiledStep<double> step(*training->model, loss, *training->optimizer);
-    for (int i = 0; i < 3; ++i) step(x, y);
-    return state_of(*training);
+    nn::CompiledStep<double> step(
+        model, [](const auto& z, const auto& t) { return nn::mse_loss(z, t); }, sgd);
+    for (int i = 0; i < 2; ++i) step(x, y);
+    Result result;
+    for (const auto& p : model.parameters()) result.add(p);
+    return result;
   });
 }
 

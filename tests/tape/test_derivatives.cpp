@@ -334,11 +334,11 @@ TEST_CASE("forward mode: random numbers, products that share, exceptions, and pa
   check_close(jvp(within, x, ones<double>({2})).second, exp(x), 1e-15);
 
   // at the origin of a length the limit is that of the reverse mode
-  const Tensor<double> none = zeros<double>({2}), one = ones<double>({2});
+  const Tensor<double> nothing = zeros<double>({2}), one = ones<double>({2});
   const auto squared = [](const auto& a) { return square(norm(a)); };
-  check_close(hvp(squared, none, one).second, 2 * one, 0);
+  check_close(hvp(squared, nothing, one).second, 2 * one, 0);
   const auto slope = [&](const Tensor<double>& a) { return grad(squared(a), a, {.create_graph = true}); };
-  check_close(jvp(slope, none, one).second, 2 * one, 0);
+  check_close(jvp(slope, nothing, one).second, 2 * one, 0);
 }
 
 TEST_CASE("three passes, each within a rule of the one around it, reach one leaf") {

@@ -57,7 +57,7 @@ TEST_CASE("a scan gives what a loop gives, forward and backward, to second order
   };
   const Tensor<double> expected = looped().detach();
   const Tensors slopes = grad(looped(), leaves);
-  for (const std::size_t k : {0, 1, 2, 3, 7, 20}) {
+  for (const std::size_t k : std::vector<std::size_t>{0, 1, 2, 3, 7, 20}) {
     CAPTURE(k);
     const Tensor<double> y = scanned(k);
     check_close(y, expected, 1e-15, 0);
@@ -133,10 +133,10 @@ TEST_CASE("checkpoints: at most so many carries, and as few steps again as is po
     const Tensor<double> next = sin(s * w) + x;
     return std::pair(next, next);
   };
-  for (const std::size_t n : {1, 2, 3, 10, 37, 100}) {
+  for (const std::size_t n : std::vector<std::size_t>{1, 2, 3, 10, 37, 100}) {
     const Tensor<double> xs = cos(arange<double>(static_cast<double>(n)));
     const Tensor<double> expected = grad(sum(scan(step, Tensor<double>(0.1), xs).second), w);
-    for (const std::size_t k : {1, 2, 3, 4, 8, 40}) {
+    for (const std::size_t k : std::vector<std::size_t>{1, 2, 3, 4, 8, 40}) {
       CAPTURE(n);
       CAPTURE(k);
       const Tensor<double> y = sum(scan(step, Tensor<double>(0.1), xs, {.checkpoints = k}).second);

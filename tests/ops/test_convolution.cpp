@@ -134,9 +134,9 @@ TEST_CASE("gradients of conv2d: of some inputs only, several times the same, acc
 
   const auto empty = parameter(zeros<float>({0, 2, 5, 5})), v = parameter(ones<float>({3, 2, 3, 3})),
              b = parameter(ones<float>({3}));
-  const auto none = conv2d(empty, v, b);
-  CHECK(none.shape() == Shape{0, 3, 3, 3});
-  const auto g = grad(sum(none), std::vector<Tensor<float>>{empty, v, b});
+  const auto nothing = conv2d(empty, v, b);
+  CHECK(nothing.shape() == Shape{0, 3, 3, 3});
+  const auto g = grad(sum(nothing), std::vector<Tensor<float>>{empty, v, b});
   CHECK(g[0].shape() == empty.shape());
   check_close(g[1], zeros<float>({3, 2, 3, 3}), 0);
   check_close(g[2], zeros<float>({3}), 0);

@@ -75,16 +75,16 @@ TEST_CASE("powers: a base or an exponent of 0") {
   };
   check_gradient(scaled_slope, ones<double>({4}), {0.0, 0.0, ln2, 8 * ln2});
   // ∂²aᵇ/∂a∂b at b = 0 is 1/a for a > 0, by either order; 0 by convention where that is infinite or nothing
-  const Tensor<double> bases{2.0, 0.25, 0.0, -3.0}, none = zeros<double>({4});
+  const Tensor<double> bases{2.0, 0.25, 0.0, -3.0}, nothing = zeros<double>({4});
   check_gradient(
       [&](const auto& b) {
         const Tensor<double> a = parameter(bases);
         return grad(sum(pow(a, b)), a, {.create_graph = true});
       },
-      none, {0.5, 4.0, 0.0, 0.0});
+      nothing, {0.5, 4.0, 0.0, 0.0});
   check_gradient(
       [&](const auto& a) {
-        const Tensor<double> b = parameter(slice(none, xt::range(0, 2)));
+        const Tensor<double> b = parameter(slice(nothing, xt::range(0, 2)));
         return grad(sum(pow(a, b)), b, {.create_graph = true});
       },
       slice(bases, xt::range(0, 2)), {0.5, 4.0});
@@ -142,9 +142,9 @@ TEST_CASE("norm and logsumexp of so many elements that blocks of them are shared
 }
 
 TEST_CASE("functions of a length have their second derivative where it is 0") {
-  const Tensor<double> none = zeros<double>({3}), identity = eye<double>(3);
+  const Tensor<double> nothing = zeros<double>({3}), identity = eye<double>(3);
   const auto check = [&](const auto& f, double factor) {
-    check_close(hessian(f, none), factor * identity, 0, 1e-15);
+    check_close(hessian(f, nothing), factor * identity, 0, 1e-15);
   };
   // f''(0) times the identity for f(‖x‖) with f'(0) = 0
   check([](const auto& x) { return square(norm(x)); }, 2);

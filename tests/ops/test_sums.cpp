@@ -41,20 +41,20 @@ TEST_CASE_TEMPLATE("one number many times over: the variance is 0, and it is nor
         CAPTURE(value);
         CAPTURE(n);
         CAPTURE(columns);
-        const Tensor<T> x = full<T>({n, columns}, value), none = zeros<T>({n, columns});
+        const Tensor<T> x = full<T>({n, columns}, value), nothing = zeros<T>({n, columns});
         const Tensor<T> one = ones<T>({columns}), zero = zeros<T>({columns});
         check_close(var(x, 0), zero, 0);
         CHECK(var(x).item() == 0);
         check_close(stddev(x, 0), zero, 0);
         check_close(variance(transpose(x), 1), zero, 0);
         Moments<T> moments;
-        check_close(batch_norm(x, one, zero, T(1e-5), &moments), none, 0);
+        check_close(batch_norm(x, one, zero, T(1e-5), &moments), nothing, 0);
         check_close(moments.mean, full<T>({columns}, value), 0);
         check_close(moments.variance, zero, 0);
-        check_close(layer_norm(transpose(x), ones<T>({n}), zeros<T>({n})), transpose(none), 0);
+        check_close(layer_norm(transpose(x), ones<T>({n}), zeros<T>({n})), transpose(nothing), 0);
         const nn::Dataset<T> data(x);
         const nn::Standardizer<T> standardizer(data);
-        check_close(standardizer(data).inputs, none, 0);
+        check_close(standardizer(data).inputs, nothing, 0);
       }
   // So many that blocks of them are shared out.
   CHECK(var(full<T>({300'001}, T(0.1))).item() == 0);

@@ -11,8 +11,9 @@
 
 namespace xtape {
 
-/// Of an argument that vmap() gives whole to each call.
-inline constexpr std::ptrdiff_t none = std::numeric_limits<std::ptrdiff_t>::min();
+/// The axis of an argument that vmap() gives whole to each call. No variable, so that one of a program's own
+/// may have its name.
+enum : std::ptrdiff_t { none = std::numeric_limits<std::ptrdiff_t>::min() };
 
 struct VmapOptions {
   std::vector<std::ptrdiff_t> in =

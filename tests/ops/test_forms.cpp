@@ -64,7 +64,7 @@ Tensors mapped_at_once(const Function& f, const std::vector<Tensors>& samples,
     Tensors column;
     for (const Tensors& sample : samples) column.push_back(sample[i]);
     x.push_back(mapped[i] ? stack(column, -1) : column.front());
-    options.in.push_back(mapped[i] ? -1 : none);
+    options.in.push_back(mapped[i] ? std::ptrdiff_t{-1} : std::ptrdiff_t{none});
   }
   return detail::vmap<double>(f, x, options);
 }

@@ -28,6 +28,7 @@
 #include "adjoint_sums.hpp"
 #include "backward.hpp"
 #include "observer.hpp"
+#include "operation.hpp"
 #include "trace.hpp"
 
 namespace xtape::detail {
@@ -41,15 +42,6 @@ Tensor<T> apply(const Op& op, const First& first, const Rest&... rest);
 /// The same for inputs as pointers to handles, and a result of this shape.
 template <class T, class Op>
 Tensor<T> perform_here(const Op& op, std::span<const Handle* const> inputs, const Shape& shape);
-
-/// The name of an operation, which may depend on what it holds.
-template <class Op>
-const char* name_of(const Op& op) {
-  if constexpr (requires { op.name(); })
-    return op.name();
-  else
-    return op.name;
-}
 
 /// What long sums in sequence are computed in.
 template <class T>
@@ -73,103 +65,6 @@ class BorrowedAs : public X {
 };
 template <class T>
 using Borrowed = BorrowedAs<Tensor<T>>;
-
-template <class T>
-class Gradients;
-template <class T>
-class Tangents;
-template <class T, class Op>
-Handle tangent_of(const void* op, ForwardPass& pass, const Handle& y, std::span<const Handle* const> inputs,
-                  std::span<const Handle* const> tangents);
-template <class T, class Op>
-inline constexpr bool has_tangent = requires {
-  Op::is_linear;
-}
-|| requires { Op::is_bilinear; }
-|| requires(const Op& op, Tangents<T>& t) { op.tangent(t); };
-template <class T, class Op>
-inline constexpr bool has_backward = requires(const Op& op, Gradients<T>& d) {
-  op.backward(d);
-};
-/// The type of input i of an operation: Tensor<T>, unless it has a list of its own.
-template <class T, class Op, std::size_t i>
-auto input_type() {
-  if constexpr (!requires { typename Op::Inputs; })
-    return std::type_identity<Tensor<T>>();
-  else if constexpr (i < std::tuple_size_v<typename Op::Inputs>)
-    return std::type_identity<std::tuple_element_t<i, typename Op::Inputs>>();
-  else
-    return std::type_identity<void*>();
-}
-template <class T, class Op, std::size_t i>
-using InputType = typename decltype(input_type<T, Op, i>())::type;
-
-/// Whether an operation computes from n inputs, or from a list of them.
-template <class T, class Op, class Numbers>
-inline constexpr bool takes_numbered = false;
-template <class T, class Op, std::size_t... i>
-inline constexpr bool takes_numbered<T, Op, std::index_sequence<i...>> =
-    requires(const Op& op, Target<T> y, const InputType<T, Op, i>&... x) {
-  op.compute(y, x...);
-};
-template <class T, class Op, std::size_t n>
-inline constexpr bool takes = takes_numbered<T, Op, std::make_index_sequence<n>>;
-template <class T, class Op>
-inline constexpr bool takes_list =
-    !takes<T, Op, 1> && requires(const Op& op, Target<T> y, std::span<const Tensor<T>> x) {
-  op.compute(y, x);
-};
-/// Whether it can be a step of a program: what it computes does not come from the caller.
-template <class T, class Op>
-inline constexpr bool is_step = takes_list<T, Op> || takes<T, Op, 0> || takes<T, Op, 1> || takes<T, Op, 2> ||
-                                takes<T, Op, 3> || takes<T, Op, 4> || takes<T, Op, 5> || requires {
-  Op::is_view;
-};
-
-/// Operation::run.
-template <class T, class Op>
-void run_step(const void* op, const Value& y, bool accumulate, std::span<Value* const> x);
-/// Operation::again.
-template <class T, class Op>
-Handle perform_again(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
-
-/// Operation::lift.
-template <class T, class Op>
-Handle lift(const void* op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
-            const Shape& shape);
-
-template <class T, class Op>
-constexpr Operation describe() {
-  Operation all{};
-  if constexpr (has_backward<T, Op>)
-    all.backward = [](Node& node, Pass& pass, Handle&& adjoint) {
-      Gradients<T> d(node, pass, std::move(adjoint));
-      static_cast<const Op*>(node.op())->backward(d);
-    };
-  if constexpr (!std::is_trivially_destructible_v<Op>)
-    all.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
-  if constexpr (has_tangent<T, Op>) all.tangent = &tangent_of<T, Op>;
-  all.name = [](const void* op) { return name_of(*static_cast<const Op*>(op)); };
-  if constexpr (is_step<T, Op>) {
-    all.run = &run_step<T, Op>;
-    all.again = &perform_again<T, Op>;
-    all.lift = &lift<T, Op>;
-    all.equal = [](const void* op, const void* other) {
-      if constexpr (std::is_empty_v<Op>)
-        return true;
-      else
-        return *static_cast<const Op*>(op) == *static_cast<const Op*>(other);
-    };
-    all.is_view = requires { Op::is_view; };
-    all.gives_integers = requires { Op::gives_integers; };
-    all.is_random = requires { Op::is_random; };
-    if constexpr (requires(const Op& op) { op.row_call(); })
-      all.row_call = [](const void* op) { return static_cast<const Op*>(op)->row_call(); };
-  }
-  return all;
-}
-template <class T, class Op>
-inline constexpr Operation operation = describe<T, Op>();
 
 /// What a rule sees: the adjoint of the node's output, what was kept, and the accumulator of each input.
 template <class T>
@@ -424,126 +319,7 @@ Tensor<T> apply(const Op& op, const First& first, const Rest&... rest) {
   });
 }
 
-/// Computes from as many inputs, where the operation takes so many.
-template <class T, class Op, std::size_t... i>
-void run_with(const Op& op, Target<T> y, std::span<Value* const> x, std::index_sequence<i...>) {
-  if constexpr (takes<T, Op, sizeof...(i)> && (sizeof...(i) != 0 || !takes<T, Op, 1>))
-    if (x.size() == sizeof...(i))
-      op.compute(y,
-                 static_cast<const InputType<T, Op, i>&>(BorrowedAs<InputType<T, Op, i>>(x[i], nullptr))...);
-}
-
-template <class T, class Op>
-[[gnu::noinline]] void run_step(const void* erased, const Value& value, bool accumulate,
-                                std::span<Value* const> x) {
-  const Op& op = *static_cast<const Op*>(erased);
-  const Target<T> y{reinterpret_cast<T*>(value.data), value.size, accumulate};
-  if constexpr (takes_list<T, Op>) {
-    PoolVector<Tensor<T>> list;
-    list.reserve(x.size());
-    for (Value* one : x) {
-      const Borrowed<T> borrowed(one, nullptr);
-      list.push_back(borrowed);
-    }
-    op.compute(y, std::span<const Tensor<T>>(list));
-  } else {
-    [&]<std::size_t... n>(std::index_sequence<n...>) {
-      (run_with(op, y, x, std::make_index_sequence<n>()), ...);
-    }
-    (std::make_index_sequence<6>());
-  }
-}
-
-template <class T, class Op>
-[[gnu::cold, gnu::noinline]] Tensor<T> perform_here(const Op& op, std::span<const Handle* const> inputs,
-                                                    const Shape& shape) {
-  return perform<T>(op, inputs, shape, [&](const Op& same) {
-    Tensor<T> y = Tensor<T>::uninitialized(shape, name_of(same));
-    PoolVector<Value*> values;
-    for (const Handle* input : inputs) values.push_back(input->value.get());
-    run_step<T, Op>(&same, *y.handle().value.get(), false, values);
-    return y;
-  });
-}
-
-template <class T, class Op>
-[[gnu::cold]] Handle perform_again(const void* erased, std::span<const Handle* const> inputs,
-                                   const Shape& shape) {
-  const Op& op = *static_cast<const Op*>(erased);
-  if constexpr (requires { op.again(inputs, shape); })
-    return op.again(inputs, shape).release();
-  else
-    return perform_here<T>(op, inputs, shape).release();
-}
-
-/// x, which has a leading axis of a batch where `batched`, as an operand that broadcasts to results of `rank`
-/// axes without it.
-template <class T>
-Tensor<T> aligned(const Handle& x, bool batched, std::size_t rank) {
-  const Tensor<T> tensor{Handle(x)};
-  const Shape& own = tensor.shape();
-  if (!batched || own.size() > rank) return tensor;
-  Shape wide{own[0]};
-  for (std::size_t i = own.size() - 1; i < rank; ++i) wide.push_back(1);
-  for (std::size_t i = 1; i < own.size(); ++i) wide.push_back(own[i]);
-  return reshape_to(tensor, wide);
-}
-
-/// An operation whose inputs broadcast, on a batch.
-template <class T, class Op>
-[[gnu::cold]] Tensor<T> lift_aligned(const Op& op, std::span<const Handle* const> inputs,
-                                     const std::vector<char>& batched, const Shape& shape) {
-  std::vector<Tensor<T>> all;
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    all.push_back(aligned<T>(*inputs[i], batched[i], shape.size() - 1));
-  std::vector<const Handle*> pointers;
-  for (const Tensor<T>& one : all) pointers.push_back(&one.handle());
-  return perform_here<T>(op, pointers, shape);
-}
-
-template <class T, class Op>
-[[gnu::cold]] Handle lift(const void* erased, std::span<const Handle* const> inputs,
-                          const std::vector<char>& batched, const Shape& shape) {
-  const Op& op = *static_cast<const Op*>(erased);
-  std::vector<Handle> all;
-  std::vector<const Handle*> pointers;
-  const auto point = [&] {
-    for (const Handle& one : all) pointers.push_back(&one);
-  };
-  if constexpr (requires { op.lifted(inputs, batched, shape); }) {
-    return op.lifted(inputs, batched, shape).release();
-  } else if constexpr (
-      requires { op.row_call(); } || requires { Op::broadcasts; }) {
-    if constexpr (requires { op.batched(shape); })
-      return lift_aligned<T>(op.batched(shape), inputs, batched, shape).release();
-    else
-      return lift_aligned<T>(op, inputs, batched, shape).release();
-  } else if constexpr (requires { Op::is_view; }) {
-    return perform_again<T, Op>(erased, inputs, shape);
-  } else if constexpr (requires { op.batched(shape); }) {
-    using In = InputType<T, Op, 0>;
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      all.push_back(batched[i] ? *inputs[i] : repeated(In(Handle(*inputs[i])), shape[0]).release());
-    point();
-    const Shape from = all.front().value->shape;
-    return perform_here<T>(op.batched(from), pointers, shape).release();
-  } else {  // one by one
-    std::vector<Tensor<T>> results;
-    Shape each = shape;
-    each.erase(0);
-    for (std::size_t b = 0; b < shape[0]; ++b) {
-      all.clear();
-      pointers.clear();
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        all.push_back(batched[i] ? row_of(*inputs[i], b) : *inputs[i]);
-      point();
-      results.push_back(perform_here<T>(op, pointers, each));
-    }
-    if (results.empty()) return zeros<T>(shape).release();
-    return stack_rows<T>(results).release();
-  }
-}
-
 }  // namespace xtape::detail
 
+#include "steps.hpp"
 #include "tangents.hpp"

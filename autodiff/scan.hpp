@@ -32,16 +32,6 @@ template <class T>
 ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
                    const ScanOptions& options);
 
-/// How many steps a backward pass over `steps` steps computes again with so many carries, that of the
-/// beginning included: the least that is possible.
-std::size_t recomputed_steps(std::size_t steps, std::size_t checkpoints);
-
-/// What the last backward pass of a scan on this thread did, for tests.
-struct ScanCounts {
-  std::size_t most_kept = 0, steps = 0;
-};
-ScanCounts& scan_counts();
-
 }  // namespace detail
 
 /// for each x of xs, along their first axis: {carry, y} = step(carry, x). Gives {the last carry, all y

@@ -84,9 +84,7 @@ Handle row_of(const Handle& x, std::size_t b) {
     return slice(Tensor<float>(Handle(x)), static_cast<int>(b)).release();
   if (!x.value->integers) return slice(Tensor<double>(Handle(x)), static_cast<int>(b)).release();
   const RowOfIndices op{b};
-  Handle row = perform_here<double>(op, std::array{&x}, op.shape(x.value->shape)).release();
-  row.value->integers = true;
-  return row;
+  return perform_here<double>(op, std::array{&x}, op.shape(x.value->shape)).release();
 }
 
 template <class T>

@@ -210,11 +210,8 @@ Tensor<T> engine::take_rows(const char* op, const Tensor<T>& x, const Indices& i
 template <class T>
 Indices engine::whole_numbers(const char* op, const Tensor<T>& x) {
   const NoGrad no_grad;
-  Tensor<double> numbers =
-      detail::perform_here<double>(detail::WholeNumbers<T>{op}, std::array{&x.handle()}, x.shape());
-  Handle handle = std::move(numbers).release();
-  handle.value->integers = true;
-  return Indices(std::move(handle));
+  return Indices(detail::perform_here<double>(detail::WholeNumbers<T>{op}, std::array{&x.handle()}, x.shape())
+                     .release());
 }
 
 template <class T>

@@ -181,7 +181,7 @@ void trace_gradients(const Formula<T>& formula, Gradients<T>& d) {
     const MapGradient<T> gradient{formula, i, needs};
     const bool one = x[i + 1].size() == 1;
     if (!one && d.has_shape(i, shape) && std::exchange(direct, false))
-      d.add_list(i, gradient, x);
+      d.add_step(i, gradient, pointers);
     else
       d.add(i, perform_here<T>(gradient, pointers, one ? d.shape(i) : shape));
   }

@@ -1,218 +1,21 @@
-// What a compiled function keeps, and the three ways to run it: as a node, for its gradients, for its value.
+// What a compiled function keeps: which program is for which call, and the ways to run it, for its value, as
+// a node, for its gradients.
 #include "../compile.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <list>
 #include <mutex>
 #include <ostream>
 #include <string>
-#include <thread>
 
-#include "../kernels/kernel_table.hpp"
-#include "../layout.hpp"
-#include "../ops/layout_ops.hpp"
-#include "../random.hpp"
-#include "../tape/op.hpp"
-#include "plan.hpp"
+#include "compiled_call.hpp"
 
 namespace xtape::detail {
 namespace {
 
 constexpr std::size_t most_arguments = 30;
 constexpr std::size_t most_entries = 32;  ///< the least recently used ones make room
-
-/// What the trace of a function leaves.
-template <class T>
-struct Compilation {
-  Program program;                ///< gives the value, then the gradients
-  std::vector<Shape> parts;       ///< of several results, which are one behind the other
-  std::vector<Tensor<T>> leaves;  ///< captured ones
-  /// The outputs that are the gradients of the leaves, then those of the arguments, 0 for none.
-  std::vector<std::size_t> gradients;
-  bool requires_grad = false;  ///< the result does; it may have no gradient to give all the same
-  std::size_t seed = 0;        ///< the place of the adjoint of the result
-};
-
-/// A function's program for arguments of some shapes, and the plans that run it.
-template <class T>
-struct Entry : Compilation<T> {
-  // What it is for.
-  struct Argument {
-    Shape shape;
-    std::uint16_t item_size;
-    bool integers;
-  };
-  std::vector<Argument> types;
-  std::uint32_t recorded;  ///< bit i: argument i requires a gradient
-  bool recording;
-  std::thread::id thread = std::this_thread::get_id();
-  const Kernels<T>* kernels = &detail::kernels<T>();
-  std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
-
-  std::shared_ptr<const typename CompiledFunction<T>::Function> function;
-  std::size_t calls = 0;
-  std::vector<Tensor<T>> arguments;  ///< those of the last call that required a gradient
-  std::unique_ptr<Plan> whole, split, value;
-  Tensor<T> one;  ///< the adjoint of a result with one element
-  /// Where backward() writes, so that the gradients of before stay whole until all are there.
-  std::vector<Tensor<T>> spare;
-
-  bool is_for(std::span<const Handle> x, std::uint32_t bits, bool records) const {
-    if (recording != records || recorded != bits || types.size() != x.size() ||
-        thread != std::this_thread::get_id() || kernels != &detail::kernels<T>())
-      return false;
-    for (std::size_t i = 0; i < x.size(); ++i)
-      if (const Value& given = *x[i].value.get(); !(given.shape == types[i].shape) ||
-                                                  given.item_size != types[i].item_size ||
-                                                  given.integers != types[i].integers)
-        return false;
-    return true;
-  }
-  void note_arguments(std::span<const Handle> x) {
-    if (recorded == 0) return;
-    arguments.clear();
-    for (std::size_t i = 0; i < x.size(); ++i)
-      if (recorded >> i & 1u && x[i].value->item_size == sizeof(T))
-        arguments.emplace_back(Handle{x[i].value, x[i].node->is_leaf() ? x[i].node : NodeRef()});
-  }
-  const Place& result() const { return this->program.places[this->program.outputs[0].place]; }
-};
-
-/// Error where the function would change an argument on its way.
-void require_apart(const Program& program, std::span<const Handle> x) {
-  for (const Store& store : program.stores)
-    for (const Handle& one : x)
-      if (&one.value->owner() == program.places[store.target].tensor.value.get())
-        throw Error("compile",
-                    "an argument of shape " + to_string(one.value->shape) +
-                        " shares its elements with a tensor that the function assigns: pass a copy");
-}
-
-void bind_arguments(Plan& plan, std::span<const Handle> x) {
-  std::uint32_t place = 0;
-  for (const Handle& one : x) plan.bind(place++, one.value->data);
-}
-
-/// Memory for an output: its own where the plan writes it there.
-template <class T>
-void bind_output(Plan& plan, const Program& program, std::size_t output, Tensor<T>& y) {
-  if (plan.is_direct(output))
-    plan.bind(program.outputs[output].place, reinterpret_cast<std::byte*>(y.mutable_data()));
-}
-template <class T>
-void finish_output(const Plan& plan, const Program& program, std::size_t output, Tensor<T>& y) {
-  const Value& from = plan.at(program.outputs[output].place);
-  if (!plan.is_direct(output) && from.size != 0) std::memcpy(y.mutable_data(), from.data, from.bytes());
-}
-
-void run_stores(const Plan& plan, const Program& program) {
-  for (const Store& store : program.stores) {
-    Value& to = *program.places[store.target].tensor.value.get();
-    if (to.size != 0) std::memmove(to.data, plan.at(store.value).data, to.bytes());
-    to.version.fetch_add(1, std::memory_order_relaxed);
-    changes.fetch_add(1, std::memory_order_relaxed);
-  }
-}
-
-/// The same for a program that was replayed.
-template <class T>
-void assign_stores(const Program& program, const std::vector<Handle>& at) {
-  for (const Store& store : program.stores) {
-    const NoGrad no_grad;
-    Tensor<T> target(Handle{program.places[store.target].tensor.value, {}});
-    target.assign(Tensor<T>(Handle{at[store.value].value, {}}));
-  }
-}
-
-/// Several results one behind the other.
-template <class T>
-Tensor<T> packed(const std::vector<Tensor<T>>& results) {
-  if (results.size() == 1) return results.front();
-  std::vector<Tensor<T>> flat;
-  for (const Tensor<T>& one : results) flat.push_back(flatten(one));
-  return concatenate<T>(flat);
-}
-
-ValueRef copy_of(const Value& value) {
-  ValueRef copy = make_value(value.shape, value.item_size, "compile");
-  if (value.size != 0) std::memcpy(copy->data, value.data, value.bytes());
-  return copy;
-}
-
-/// A call on the tape. It keeps what its steps of gradients read; the arguments are kept by the node.
-template <class T>
-struct CompiledCall {
-  std::shared_ptr<Entry<T>> entry;
-  ValueRef block;
-  std::size_t changes;             ///< of values, when it ran
-  std::vector<Kept> read;          ///< from outside, by the steps of gradients; and the result
-  std::vector<Kept> read_forward;  ///< by those before them
-  ValueRef y{};                    ///< the result, where the plan writes it
-  std::vector<std::pair<std::uint32_t, ValueRef>> before{};  ///< what it read from outside, and stored there
-  std::shared_ptr<const RandomPoint> random{};               ///< of a function that is to run again itself
-
-  static constexpr const char* name = "compiled";
-
-  void tangent(Tangents<T>& t) const {
-    t.replay([&](const std::vector<Tensor<T>>& x) {
-      std::vector<Handle> arguments;
-      for (std::size_t i = 0; i < entry->types.size(); ++i) arguments.push_back(x[i].handle());
-      return run_again(arguments);
-    });
-  }
-  void backward(Gradients<T>& d) const {
-    const Program& program = entry->program;
-    const bool again = d.creates_graph() || tracing;
-    if (changes != detail::changes.load(std::memory_order_relaxed)) {
-      require_unchanged(read, "compiled function");
-      if (again) require_unchanged(read_forward, "compiled function");
-    }
-    const std::size_t arguments = entry->types.size();
-    std::vector<Handle> x;
-    for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i).handle());
-    if (again) return replay_through<T>(name, d, [&] { return run_again(std::exchange(x, {})); });
-    Plan& plan = *entry->split;
-    plan.bind_kept(block->data);
-    bind_arguments(plan, x);
-    if (y) plan.bind(program.outputs[0].place, y->data);
-    plan.bind(static_cast<std::uint32_t>(entry->seed),
-              const_cast<std::byte*>(reinterpret_cast<const std::byte*>(d.adjoint.data())));
-    std::vector<Tensor<T>> gradients(program.outputs.size());
-    for (std::size_t k = 1; k < gradients.size(); ++k) {
-      gradients[k] = Tensor<T>::uninitialized(program.places[program.outputs[k].place].shape, name);
-      bind_output(plan, program, k, gradients[k]);
-    }
-    plan.run_backward();
-    for (std::size_t k = 1; k < gradients.size(); ++k) finish_output(plan, program, k, gradients[k]);
-    for (std::size_t i = 0; i < d.input_count(); ++i) {
-      const std::size_t which = i < arguments ? entry->leaves.size() + i : i - arguments;
-      if (const std::size_t k = entry->gradients[which]; k != 0) d.add(i, std::move(gradients[k]));
-    }
-  }
-
- private:
-  /// The function from its program, with the random numbers that it drew.
-  Tensor<T> run_again(std::span<const Handle> x) const {
-    const Program& program = entry->program;
-    if (program.is_opaque) {  // its rules are the function's
-      if (!program.stores.empty())
-        throw Error("backward",
-                    "a compiled function that holds a rule of custom() or a checkpoint, and assigns a "
-                    "tensor, has no second derivative: it would assign again");
-      const RandomAgain then(*random);
-      return packed((*entry->function)(x));
-    }
-    entry->split->bind_kept(block->data);
-    auto given = before;
-    for (std::size_t k = 0; k < program.forward; ++k)
-      if (const Step& step = program.steps[k]; step.operation->is_random)
-        given.emplace_back(step.output, copy_of(entry->split->at(step.output)));
-    Handle result = replay(program, x, program.forward, given)[program.outputs[0].place];
-    return program.outputs[0].recorded ? Tensor<T>(std::move(result)) : Tensor<T>(Handle{result.value, {}});
-  }
-};
 
 }  // namespace
 
@@ -258,11 +61,7 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
   program.outputs.push_back(trace.input_of(y.handle()));
   program.forward = program.steps.size();
   result.gradients.assign(x.size(), 0);
-  for (const Place& place : program.places)
-    if (place.kind == Place::Kind::outside && place.tensor.node && !place.tensor.node->is_leaf())
-      throw Error("compile", "the function captures a tensor of shape " + to_string(place.shape) +
-                                 " that was recorded by '" + place.tensor.node->name +
-                                 "': pass it as an argument, or detach() it");
+  const std::vector<Handle> captured = captured_leaves(program, "compile", "pass it as an argument");
   result.requires_grad = y.requires_grad();
   if (!result.requires_grad) {
     remove_dead_steps(program);
@@ -270,36 +69,21 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
     return result;
   }
   std::vector<Pass::Target> targets;
-  std::vector<Handle> captured;
-  for (const Place& place : program.places)
-    if (place.kind == Place::Kind::outside && place.tensor.node) captured.push_back(place.tensor);
   for (const Handle& leaf : captured) targets.push_back({leaf.node.get(), {}});
   for (const Handle& one : in)
     if (one.node) targets.push_back({one.node.get(), {}});
-  result.seed = program.places.size();
+  result.seed = static_cast<std::uint32_t>(program.places.size());
   Handle seed = trace.argument(*y.handle().value.get(), false);
   Pass pass(false, false, std::move(targets));
   pass.replay(*y.handle().node.get(), std::move(seed));
-  const auto gradient_of = [&](const Node* node) -> std::size_t {
-    const Pass::Target* const target = node ? pass.find(*node) : nullptr;
-    if (!target || !target->gradient.value) return 0;
-    if (target->gradient.value->item_size != sizeof(T))
-      throw Error("compile",
-                  "a tensor of shape " + to_string(node->shape()) +
-                      ", which has a gradient, is of another element type than the result: convert "
-                      "it with astype() outside of the function");
-    program.outputs.push_back(trace.input_of(Handle{target->gradient.value, {}}));
-    return program.outputs.size() - 1;
-  };
-  std::vector<std::size_t> gradients;
-  for (const Handle& leaf : captured) {
-    if (const std::size_t k = gradient_of(leaf.node.get())) {
+  result.gradients.clear();
+  for (const Handle& leaf : captured)
+    if (const std::size_t k = add_gradient(trace, pass, leaf.node.get(), sizeof(T))) {
       result.leaves.emplace_back(Handle(leaf));
-      gradients.push_back(k);
+      result.gradients.push_back(k);
     }
-  }
-  for (const Handle& one : in) gradients.push_back(gradient_of(one.node.get()));
-  result.gradients = std::move(gradients);
+  for (const Handle& one : in)
+    result.gradients.push_back(add_gradient(trace, pass, one.node.get(), sizeof(T)));
   remove_dead_steps(program);
   result.program = std::move(program);
   return result;
@@ -409,10 +193,10 @@ Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found
         if (place.kind == Place::Kind::outside && place.tensor.node)
           skipped_inputs->push_back({place.tensor.value, place.tensor.value->owner().version});
     if (!entry.value) entry.value = std::make_unique<Plan>(program, false);
-    bind_arguments(*entry.value, x);
-    bind_output(*entry.value, program, 0, y);
+    entry.value->bind_arguments(x);
+    entry.value->bind_output(0, bytes_of(y));
     entry.value->run();
-    finish_output(*entry.value, program, 0, y);
+    entry.value->finish_output(0, bytes_of(y));
     run_stores(*entry.value, program);
     return y;
   }
@@ -424,10 +208,10 @@ Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found
                      read_from_outside(program, 0, program.forward)};
   if (program.is_opaque) op.random = std::make_shared<const RandomPoint>();
   plan.bind_kept(op.block->data);
-  bind_arguments(plan, x);
-  bind_output(plan, program, 0, y);
+  plan.bind_arguments(x);
+  plan.bind_output(0, bytes_of(y));
   plan.run_forward();
-  finish_output(plan, program, 0, y);
+  plan.finish_output(0, bytes_of(y));
   for (const Store& store : program.stores)
     for (std::uint32_t p = 0; p < store.target; ++p)
       if (const Value* const value = program.places[p].tensor.value.get();
@@ -458,12 +242,10 @@ Tensor<T> CompiledFunction<T>::State::begin(Entry<T>& entry, std::span<const Han
     entry.whole = std::make_unique<Plan>(entry.program, false);
     entry.one = ones<T>(entry.result().shape);
   }
-  bind_arguments(*entry.whole, x);
-  if (entry.requires_grad)
-    entry.whole->bind(static_cast<std::uint32_t>(entry.seed),
-                      reinterpret_cast<std::byte*>(entry.one.mutable_data()));
+  entry.whole->bind_arguments(x);
+  if (entry.requires_grad) entry.whole->bind(entry.seed, bytes_of(entry.one));
   Tensor<T> y = Tensor<T>::uninitialized(entry.result().shape, "compile");
-  bind_output(*entry.whole, entry.program, 0, y);
+  entry.whole->bind_output(0, bytes_of(y));
   return y;
 }
 
@@ -493,12 +275,12 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
   Tensor<T> y = state_->begin(*entry, x);
   for (const auto& [k, shape] : wanted) {
     gradients.push_back(k == 0 ? zeros<T>(shape) : Tensor<T>::uninitialized(shape, "compile"));
-    if (k != 0) bind_output(*entry->whole, program, k, gradients.back());
+    if (k != 0) entry->whole->bind_output(k, bytes_of(gradients.back()));
   }
   entry->whole->run();
-  finish_output(*entry->whole, program, 0, y);
+  entry->whole->finish_output(0, bytes_of(y));
   for (std::size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i].first != 0) finish_output(*entry->whole, program, wanted[i].first, gradients[i]);
+    if (wanted[i].first != 0) entry->whole->finish_output(wanted[i].first, bytes_of(gradients[i]));
   run_stores(*entry->whole, program);
   return {y, gradients};
 }
@@ -529,17 +311,17 @@ Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
     Tensor<T>& gradient = entry->spare[i];
     if (!gradient.defined() || !gradient.handle().value.unique())
       gradient = Tensor<T>::uninitialized(entry->leaves[i].shape(), "compile");
-    bind_output(plan, program, entry->gradients[i], gradient);
+    plan.bind_output(entry->gradients[i], bytes_of(gradient));
   }
   plan.run();
-  finish_output(plan, program, 0, y);
+  plan.finish_output(0, bytes_of(y));
   for (std::size_t i = 0; i < entry->spare.size(); ++i) {
-    finish_output(plan, program, entry->gradients[i], entry->spare[i]);
+    plan.finish_output(entry->gradients[i], bytes_of(entry->spare[i]));
     auto& leaf = static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
     const Handle before = std::exchange(leaf.grad, std::move(entry->spare[i]).release());
     entry->spare[i] = before.node ? Tensor<T>() : Tensor<T>(before);
   }
-  run_stores(*entry->whole, program);
+  run_stores(plan, program);
   return y;
 }
 

@@ -62,6 +62,12 @@ class Arena {
 
 }  // namespace
 
+ValueRef copy_of(const Value& value) {
+  ValueRef copy = make_value(value.shape, value.item_size, "compile");
+  if (value.size != 0) std::memcpy(copy->data, value.data, value.bytes());
+  return copy;
+}
+
 Plan::Plan(const Program& program, bool is_split) : program_(program) {
   for (const Place& place : program.places) {
     Value& value = values_.emplace_back(place.shape);
@@ -280,6 +286,28 @@ void Plan::bind(std::uint32_t place, std::byte* data) {
   if (values_[place].data != data) set_data(roots_[root_of_[place]], data);
 }
 
+void Plan::bind_arguments(std::span<const Handle> x) {
+  std::uint32_t place = 0;
+  for (const Handle& one : x) bind(place++, one.value->data);
+}
+
+void Plan::bind_output(std::size_t output, std::byte* to) {
+  if (direct_[output]) bind(program_.outputs[output].place, to);
+}
+
+void Plan::finish_output(std::size_t output, std::byte* to) const {
+  const Value& from = at(program_.outputs[output].place);
+  if (from.data != to && from.size != 0) std::memcpy(to, from.data, from.bytes());
+}
+
+std::vector<std::pair<std::uint32_t, ValueRef>> Plan::drawn() const {
+  std::vector<std::pair<std::uint32_t, ValueRef>> all;
+  for (std::size_t k = 0; k < program_.forward; ++k)
+    if (const Step& step = program_.steps[k]; step.operation->is_random)
+      all.emplace_back(step.output, copy_of(at(step.output)));
+  return all;
+}
+
 void Plan::bind_kept(std::byte* block) {
   for (const Root& root : roots_)
     if (root.where == Root::Where::kept) set_data(root, block + root.offset);
@@ -289,27 +317,12 @@ template <class T>
 void Plan::run_group(const Call& call) const {
   const std::span<const Row> rows(rows_.data() + call.first, call.count);
   const std::size_t size = call.y->size;
-  const auto run = [](const Row& row, T* y, std::size_t n, const std::array<const T*, 5>& x,
-                      const std::array<std::ptrdiff_t, 5>& stride) {
-    reinterpret_cast<RowKernel<T>>(row.kernel)(row.numbers, y, row.accumulate, n, x.data(), stride.data());
-  };
-  if (size <= least_tile || (call.registers == 0 && call.count == 1 && size < parallel_size)) {
-    for (const Row& row : rows) {
-      std::array<const T*, 5> x;
-      std::array<std::ptrdiff_t, 5> stride;
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const Value* const value = row.x[i].value;
-        x[i] = value ? value->elements<T>() : nullptr;
-        stride[i] = row.x[i].is_number ? 0 : 1;
-      }
-      run(row, reinterpret_cast<T*>(row.y.value->data), size, x, stride);
-    }
-    return;
-  }
   constexpr std::size_t room = storage_bytes / sizeof(T);
   const std::size_t fitting =
       call.registers == 0 ? most_tile : room / call.registers / least_tile * least_tile;
-  const std::size_t tile = std::clamp(fitting, least_tile, most_tile);
+  // What a single row computes is nowhere twice, and needs no tiles.
+  const bool whole = call.registers == 0 && call.count == 1;
+  const std::size_t tile = whole ? std::max(size, least_tile) : std::clamp(fitting, least_tile, most_tile);
   const auto run_part = [&](std::size_t start, std::size_t end, T* storage) {
     for (; start < end; start += tile) {
       const std::size_t n = std::min(tile, end - start);
@@ -325,10 +338,12 @@ void Plan::run_group(const Call& call) const {
           x[i] = address(row.x[i]);
           stride[i] = row.x[i].is_number ? 0 : 1;
         }
-        run(row, address(row.y), n, x, stride);
+        reinterpret_cast<RowKernel<T>>(row.kernel)(row.numbers, address(row.y), row.accumulate, n, x.data(),
+                                                   stride.data());
       }
     }
   };
+  if (call.registers == 0 && size < parallel_size) return run_part(0, size, nullptr);
   if (call.registers * tile <= room)
     for_blocks(size, size, [&](std::size_t first, std::size_t last) {
       alignas(alignment) std::array<T, room> storage;

@@ -6,11 +6,21 @@
 #include <cstdint>
 #include <deque>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "../tensor.hpp"
 #include "program.hpp"
 
 namespace xtape::detail {
+
+/// The elements of a tensor, to be bound.
+template <class T>
+std::byte* bytes_of(const Tensor<T>& x) {
+  return const_cast<std::byte*>(reinterpret_cast<const std::byte*>(x.data()));
+}
+/// A value of its own with the same elements.
+ValueRef copy_of(const Value& value);
 
 class Plan {
  public:
@@ -21,11 +31,17 @@ class Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  /// Where the elements of an argument are, or those of an output that is written where the caller says.
+  /// Where the elements of an argument are.
   void bind(std::uint32_t place, std::byte* data);
-  /// Whether an output is; else it is to be copied, after the run.
+  void bind_arguments(std::span<const Handle> x);
+  /// Where an output is to be: the run writes it there, or finish_output() copies it.
+  void bind_output(std::size_t output, std::byte* to);
+  void finish_output(std::size_t output, std::byte* to) const;
+  /// Whether the run writes an output where bind_output() says, and nowhere else.
   bool is_direct(std::size_t output) const { return direct_[output]; }
   const Value& at(std::uint32_t place) const { return values_[place]; }
+  /// Copies of the random numbers that the forward part has drawn, by place.
+  std::vector<std::pair<std::uint32_t, ValueRef>> drawn() const;
 
   /// Bytes that steps of the backward part read of the forward part, and where they are.
   std::size_t kept_bytes() const { return kept_bytes_; }

@@ -21,6 +21,34 @@ bool same_bytes(const Value& a, const Value& b) {
 
 }  // namespace
 
+std::vector<Handle> captured_leaves(const Program& program, const char* op, const char* advice) {
+  std::vector<Handle> leaves;
+  for (const Place& place : program.places) {
+    if (place.kind != Place::Kind::outside || !place.tensor.node) continue;
+    if (!place.tensor.node->is_leaf())
+      throw Error(op, "the function captures a tensor of shape " + to_string(place.shape) +
+                          " that was recorded by '" + place.tensor.node->name + "': " + advice +
+                          ", or detach() it");
+    leaves.push_back(place.tensor);
+  }
+  return leaves;
+}
+
+std::size_t add_gradient(Trace& trace, const Pass& pass, const Node* node, std::size_t item_size,
+                         std::uint32_t unchanged) {
+  const Pass::Target* const target = node ? pass.find(*node) : nullptr;
+  if (!target || !target->gradient.value) return 0;
+  const Input gradient = trace.input_of(Handle{target->gradient.value, {}});
+  if (gradient.place == unchanged) return 0;
+  if (target->gradient.value->item_size != item_size)
+    throw Error(trace.op(), "a tensor of shape " + to_string(node->shape()) +
+                                ", which has a gradient, is of another element type than the result: "
+                                "convert it with astype() outside of the function");
+  Program& program = trace.program();
+  program.outputs.push_back(gradient);
+  return program.outputs.size() - 1;
+}
+
 void remove_dead_steps(Program& program) {
   std::vector<char> needed(program.places.size(), false);
   for (const Input& output : program.outputs) needed[output.place] = true;

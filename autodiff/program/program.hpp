@@ -6,9 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "../tape/backward.hpp"
 #include "../tape/trace.hpp"
 
 namespace xtape::detail {
+
+/// The leaves that the function reads. Error, naming `op`, for a tensor that was recorded outside of it;
+/// `advice` says what to do with that.
+std::vector<Handle> captured_leaves(const Program& program, const char* op, const char* advice);
+
+/// Makes the gradient that a pass has found for a node an output of the program; its number, or 0 where there
+/// is none, or only what is at the place `unchanged`. Error for another element type than that of `item_size`
+/// bytes.
+std::size_t add_gradient(Trace& trace, const Pass& pass, const Node* node, std::size_t item_size,
+                         std::uint32_t unchanged = Step::none);
 
 /// Leaves out the steps that nothing needs. Random numbers are drawn all the same.
 void remove_dead_steps(Program& program);

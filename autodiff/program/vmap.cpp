@@ -66,7 +66,6 @@ std::vector<Batched> replay_batched(const Program& program, std::span<const Batc
       y.tensor = step.operation->again(step.op.get(), pointers, with_batch({samples}, shape));
     else
       y.tensor = step.operation->lift(step.op.get(), pointers, batched, with_batch({samples}, shape));
-    if (step.operation->gives_integers) y.tensor.value->integers = true;
     if (step.base != Step::none) {
       const Batched& base = at[step.base];
       y.tensor = y.tensor.value->item_size == sizeof(float) ? sum<float>(base, y, shape.size())

@@ -132,13 +132,6 @@ class Gradients {
     add(i, apply<T>(op, in...));
   }
 
-  /// The same for a list of inputs, where the rule is traced; the result is of input i's shape.
-  template <class Op>
-  void add_list(std::size_t i, const Op& op, std::span<const Tensor<T>> in) {
-    std::vector<const Handle*> inputs;
-    for (const Tensor<T>& one : in) inputs.push_back(&one.handle());
-    if (needs(i)) add_step(i, op, std::span<const Handle* const>(inputs));
-  }
   /// The same for what the rule adds last, of the adjoint's shape, where op.compute() may write over its
   /// first operand, the adjoint: if nobody else holds that, its memory becomes that of the input's.
   template <class Op, class... In>
@@ -151,6 +144,18 @@ class Gradients {
       return accumulate_into(slot, to, [&](Target<T> y) { op.compute(y, in...); });
     op.compute(Target<T>{adjoint.mutable_data(), adjoint.size()}, in...);
     slot = std::move(adjoint).release();
+  }
+
+  /// Adds op(inputs), of input i's shape, as a step of the program that is being traced.
+  template <class Op>
+  void add_step(std::size_t i, const Op& op, std::span<const Handle* const> inputs) {
+    if (!needs(i)) return;
+    Node& to = *node_.inputs()[i];
+    Handle& slot = pass_.slot(to);
+    const Shape shape = to.shape();
+    slot.value = slot.value ? tracing->add(operation<T, Op>, std::make_shared<const Op>(op), inputs, shape,
+                                           sizeof(T), slot.value)
+                            : perform_here<T>(op, inputs, shape).release().value;
   }
 
   /// Runs write(Target) on the adjoint of input i. For passes that create no graph.
@@ -177,17 +182,6 @@ class Gradients {
       if (!slot.value.unique()) slot.value = copy(slot.value);
       write(Target<T>{reinterpret_cast<T*>(slot.value->data), slot.value->size, true});
     }
-  }
-
-  /// The same as a step, where the rule is traced.
-  template <class Op, class Inputs>
-  void add_step(std::size_t i, const Op& op, const Inputs& inputs) {
-    Node& to = *node_.inputs()[i];
-    Handle& slot = pass_.slot(to);
-    const Shape shape = to.shape();
-    slot.value = slot.value ? tracing->add(operation<T, Op>, std::make_shared<const Op>(op), inputs, shape,
-                                           sizeof(T), slot.value)
-                            : perform_here<T>(op, inputs, shape).release().value;
   }
 
   const Kept& kept(std::size_t i) const {

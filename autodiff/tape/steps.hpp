@@ -39,6 +39,7 @@ template <class T, class Op>
                                                     const Shape& shape) {
   return perform<T>(op, inputs, shape, [&](const Op& same) {
     Tensor<T> y = Tensor<T>::uninitialized(shape, name_of(same));
+    y.handle().value->integers = requires { Op::gives_integers; };
     PoolVector<Value*> values;
     for (const Handle* input : inputs) values.push_back(input->value.get());
     run_step<T, Op>(&same, *y.handle().value.get(), false, values);

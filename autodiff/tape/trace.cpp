@@ -112,15 +112,14 @@ ValueRef Trace::add(const Operation& operation, std::shared_ptr<const void> op, 
 ValueRef Trace::add_random(const Operation& operation, std::shared_ptr<const void> op, const Shape& shape,
                            std::size_t item_size) {
   if (drawn < random_.size()) {
-    const Random& again = random_[drawn++];
-    const Step& step = program_.steps[again.step];
-    if (step.operation != &operation || !(program_.places[again.place].shape == shape) ||
+    const Step& step = program_.steps[random_[drawn++]];
+    if (step.operation != &operation || !(program_.places[step.output].shape == shape) ||
         !operation.equal(step.op.get(), op.get()))
       throw Error(op_, "a function that is run again draws other random numbers than at first");
-    return result(again.place);
+    return result(step.output);
   }
   ValueRef value = add(operation, std::move(op), {}, shape, item_size);
-  random_.push_back({abstract(*value.get()).place, program_.steps.size() - 1});
+  random_.push_back(program_.steps.size() - 1);
   ++drawn;
   return value;
 }

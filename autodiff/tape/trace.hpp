@@ -129,11 +129,7 @@ class Trace {
   std::vector<ValueRef>* made_before_;
   mutable std::unordered_set<const Value*> constants_;  ///< of made_, as far as it has been looked at
   mutable std::size_t seen_ = 0;
-  struct Random {
-    std::uint32_t place;
-    std::size_t step;
-  };
-  std::vector<Random> random_;
+  std::vector<std::size_t> random_;  ///< the steps that draw
 };
 
 }  // namespace xtape::detail

@@ -3,6 +3,8 @@
 
 #include <map>
 
+#include <autodiff/program/schedule.hpp>
+
 using namespace xtape;
 using test::check_close;
 

@@ -18,14 +18,15 @@ namespace xtape {
 
 namespace detail {
 
-/// The programs and plans of one function, by the shapes of its arguments, tensors and Indices; T is the
-/// element type of its result.
+/// What is asked of a function whatever it gives.
 class CompiledBase {
  public:
   virtual ~CompiledBase() = default;
   virtual std::size_t traces() const = 0;
   virtual void print(std::ostream& out) const = 0;
 };
+/// The programs and plans of one function, by the shapes of its arguments, tensors and Indices; T is the
+/// element type of its result.
 template <class T>
 class CompiledFunction : public CompiledBase {
  public:

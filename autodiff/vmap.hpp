@@ -15,9 +15,10 @@ namespace xtape {
 /// may have its name.
 enum : std::ptrdiff_t { none = std::numeric_limits<std::ptrdiff_t>::min() };
 
+/// How a function is mapped.
 struct VmapOptions {
-  std::vector<std::ptrdiff_t> in =
-      {};  ///< the axis of each argument that counts the samples, or none; 0 where it is left out
+  /// The axis of each argument that counts the samples, or none; 0 for an argument that is left out.
+  std::vector<std::ptrdiff_t> in = {};
   std::ptrdiff_t out = 0;            ///< where that axis is in the result
   bool same_random_numbers = false;  ///< draws once for all samples
 };
@@ -34,11 +35,16 @@ std::vector<Tensor<T>> vmap(const std::function<std::vector<Tensor<T>>(const std
 /// is traced once, for one sample, and its operations then run for all of them. It may take gradients within,
 /// which are those of each sample; and what vmap gives can be differentiated, compiled and mapped again.
 ///
-///     auto per_sample = vmap([&](const Tensor<double>& x, const Tensor<double>& y) { return grad(loss(x, y),
-///     w); });
+///     const auto slope = [&](const auto& x, const auto& y) { return grad(loss(x, y), w); };
+///     const auto slopes = vmap(slope)(xs, ys);  // (samples, shape of w…)
 ///
-/// Errors: arguments with different numbers of samples, or none; what a trace refuses, see compile(); an
-/// assignment within.
+/// Arguments are (…, samples, …), with the axis of samples where options.in says, and results likewise, by
+/// options.out. Random numbers are drawn for each sample. A function that holds a rule of custom() or a
+/// checkpoint, which is recorded, is called sample by sample; so are operations that have no form for a
+/// batch: see program.md.
+///
+/// Errors: arguments with different numbers of samples, or none of them with any; an axis out of range; what
+/// a trace refuses, see compile(); an assignment within.
 template <class F>
 auto vmap(F f, VmapOptions options = {}) {
   return [f = std::move(f), options = std::move(options)]<class T, class... Rest>(const Tensor<T>& x,

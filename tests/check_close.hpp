@@ -1,6 +1,7 @@
 // Comparison of numbers with tolerances that are stated, and a message that shows the worst element.
 #pragma once
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <sstream>
 #include <string>
@@ -34,6 +35,11 @@ std::string difference(const Tensor<T>& a, const Tensor<T>& b, double rtol, doub
          << ", atol " << atol << ")";
   }
   return text.str();
+}
+
+template <class T>
+bool same_bits(const Tensor<T>& a, const Tensor<std::type_identity_t<T>>& b) {
+  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 template <class T>

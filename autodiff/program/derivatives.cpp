@@ -1,4 +1,4 @@
-// What derivatives.hpp needs of forward mode.
+// Derivatives of functions: products, Jacobians by many units at once, what is linear computed once.
 #include "../derivatives.hpp"
 
 #include <algorithm>
@@ -8,10 +8,10 @@
 
 #include "../layout.hpp"
 #include "../ops/layout_ops.hpp"
-#include "../program/program.hpp"
 #include "../tape/forward.hpp"
 #include "../tape/op.hpp"
 #include "../vmap.hpp"
+#include "program.hpp"
 
 namespace xtape::detail {
 
@@ -102,14 +102,16 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(const Function<T>& f, const std
   const std::vector<Tensor<T>> leaves = variables(x, options);
   const Tensor<T> y = f(leaves);
   const std::vector<Tensor<T>> g = gradients_or_zero(y, leaves, {.create_graph = true});
-  Tensor<T> slope(0);  // of the gradient along v, but for its own derivative by v
-  if (g.size() == 1) {
-    Tensor<T> product =
-        gradient_or_zero(g[0], leaves[0], {.seed = v[0], .create_graph = options.create_graph});
-    return {options.create_graph ? y : y.detach(), {std::move(product)}};
+  std::vector<Tensor<T>> products;
+  if (g.size() == 1) {  // its direction is the seed
+    products.push_back(
+        gradient_or_zero(g[0], leaves[0], {.seed = v[0], .create_graph = options.create_graph}));
+  } else {
+    Tensor<T> slope(0);  // of y along all directions
+    for (std::size_t i = 0; i < g.size(); ++i)
+      slope = slope + sum(g[i] * (options.create_graph ? v[i] : v[i].detach()));
+    products = gradients_or_zero(slope, leaves, {.create_graph = options.create_graph});
   }
-  for (std::size_t i = 0; i < g.size(); ++i) slope = slope + sum(g[i] * v[i].detach());
-  std::vector<Tensor<T>> products = gradients_or_zero(slope, leaves, {.create_graph = options.create_graph});
   return {options.create_graph ? y : y.detach(), std::move(products)};
 }
 

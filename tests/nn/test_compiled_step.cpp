@@ -7,13 +7,9 @@
 #include <nn/nn.hpp>
 
 using namespace xtape;
+using test::same_bits;
 
 namespace {
-
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
-}
 
 /// Two models with the same weights, one of which is trained by compiled steps.
 template <class T>

@@ -12,10 +12,6 @@ namespace {
 
 using Function = std::function<Tensors(const Tensors&)>;
 
-bool same_bits(const Tensor<double>& a, const Tensor<double>& b) {
-  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
-}
-
 /// The gradients of a weighted sum of f, 0 where there is none.
 Tensors gradients(const OpRow& row, const Tensors& x) {
   const Tensor<double> y = row.f(x);

@@ -369,6 +369,15 @@ TEST_CASE("products of functions of several arguments") {
   const auto loss = [&](const auto& a, const auto& b) { return sum(sin(f(a, b))); };
   const auto joined_loss = [&](const Tensor<double>& all) { return sum(sin(joined(all))); };
   check_close(stack(hvp(loss, {x, w}, {vx, vw}).second), hvp(joined_loss, both, v).second, 1e-13);
+  const auto p = parameter(x), q = parameter(w);
+  const auto product = [&](bool one) {  // along a direction that depends on x
+    const Tensor<double> along = sin(p * 2);
+    const DerivativeOptions graph{.create_graph = true};
+    const auto of_first = [&](const auto& a) { return loss(a, q); };
+    return sum(one ? hvp(of_first, p, along, graph).second
+                   : hvp(loss, {p, q}, {along, zeros<double>({3})}, graph).second[0]);
+  };
+  check_close(grad(product(false), p), grad(product(true), p), 1e-12);
   const auto of_list = [](const std::vector<Tensor<double>>& list) { return list[0] * list[1]; };
   check_close(jvp(of_list, {x, w}, {vx, vw}).second, vx * w + x * vw, 1e-15);
   CHECK_THROWS_WITH_AS(jvp(f, {x, w}, {vx}), "[jvp] 1 directions for 2 arguments", Error);

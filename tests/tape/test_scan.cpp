@@ -187,6 +187,13 @@ TEST_CASE("what a scan refuses") {
   refuses(
       "make it part of the carry",
       [&](const Tensor<double>& s, const Tensor<double>& in) { return std::pair(s * recorded, in); }, x);
+  const auto narrow = parameter<float>(Tensor<float>(2.0f));
+  refuses(
+      "is of another element type",
+      [&](const Tensor<double>& c, const Tensor<double>& in) {
+        return std::pair(c * narrow.astype<double>(), in);
+      },
+      x);
   auto w = parameter<double>(Tensor<double>(2.0));
   const Tensor<double> y =
       scan([&](const Tensor<double>& s, const Tensor<double>& in) { return std::pair(s * w + in, s); },

@@ -247,8 +247,9 @@ class Compiled {
 };
 
 /// A function of tensors and Indices, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first
-/// call for each set of shapes, and then run as a plan: without the tape, without an allocation, in an arena.
-/// Value and gradients have the bits of the function itself. Copies share what they have traced.
+/// call for each set of shapes, and then run as a plan, in an arena: without the tape, and without an
+/// allocation but for the results. Value and gradients have the bits of the function itself. Copies share
+/// what they have traced.
 ///
 ///     auto loss = compile([&](const Tensor<double>& x) { return sum(square(linear(x, W, b))); });
 ///     auto [value, gradients] = loss.value_and_grad(x);

@@ -130,7 +130,8 @@ std::pair<Tensor<T>, Tensor<T>> jvp(F&& f, const Tensor<T>& x, const Tensor<std:
 }
 
 /// {f(x), the function v → J v}: f runs once, and what the product needs of it is kept, so that each product
-/// costs about as much as f. What a trace refuses is an Error: see compile().
+/// costs about as much as f; v has the shape of x, J v that of f(x), and its own derivative by v. Errors:
+/// what a trace refuses, see compile(); a v of another shape; x or a captured tensor that was assigned since.
 template <class F, class T>
 std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(F&& f, const Tensor<T>& x) {
   return detail::linearize<T>([&](const Tensor<T>& v) { return jvp(f, x, v); }, x.shape());
@@ -169,8 +170,8 @@ Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   return reshape(detail::for_each_unit<T>(row, y.shape()), Dims(shape));
 }
 
-/// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…): in forward mode
-/// over the gradient, unless that is not possible or asked for.
+/// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…): the Jacobian of
+/// the gradient, many rows at once in reverse mode, or columns in forward mode where options.mode says so.
 template <class F, class T>
 Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   const auto gradient = [&](const Tensor<T>& at) {

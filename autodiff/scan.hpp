@@ -34,12 +34,13 @@ ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry,
 
 }  // namespace detail
 
-/// for each x of xs, along their first axis: {carry, y} = step(carry, x). Gives {the last carry, all y
-/// stacked}. The carry is a tensor, or a std::vector of them; each keeps its shape. The step is traced once
-/// (see compile() for what a trace refuses), then run as a plan, forward and, for the gradients, backward:
-/// one node on the tape. Where operations are watched, in another trace, and where gradients are to be
-/// differentiated, the steps run one by one as operations. Errors: no axis of steps; a carry that changes its
-/// shape.
+/// for each x of xs, (steps, shape of x…): {carry, y} = step(carry, x). Gives {the last carry, all y
+/// stacked}, which are (steps, shape of y…). The carry is a tensor, or a std::vector of them; each keeps its
+/// shape. The step is traced once (see compile() for what a trace refuses), then run as a plan, forward and,
+/// for the gradients, backward: one node on the tape. Where operations are watched, in another trace, where a
+/// step holds a rule of custom() or a checkpoint, and where gradients are to be differentiated, the steps run
+/// one by one as operations. Errors: xs without an axis of steps, or without a step; a carry that changes its
+/// shape; a step that assigns a tensor; in the backward pass, what the steps read and was assigned since.
 ///
 ///     auto [h, hs] = scan([&](const auto& h, const auto& x) {
 ///       const auto next = tanh(linear(x, W) + linear(h, U));

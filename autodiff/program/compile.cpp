@@ -253,13 +253,13 @@ template <class T>
 std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad(std::span<const Handle> x) {
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);
   const Program& program = entry->program;
-  // The outputs that are gradients, 0 for one that is 0, and their shapes.
-  std::vector<std::pair<std::size_t, Shape>> wanted;
-  for (std::size_t i = 0; i < entry->leaves.size(); ++i)
-    wanted.emplace_back(entry->gradients[i], entry->leaves[i].shape());
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (entry->recorded >> i & 1u && entry->types[i].item_size == sizeof(T))
-      wanted.emplace_back(entry->gradients[entry->leaves.size() + i], entry->types[i].shape);
+  // f(output that is a gradient, or 0 for one that is 0, its shape) in the order of leaves()
+  const auto each_gradient = [&](const auto& f) {
+    for (std::size_t i = 0; i < entry->leaves.size(); ++i) f(entry->gradients[i], entry->leaves[i].shape());
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (entry->recorded >> i & 1u && entry->types[i].item_size == sizeof(T))
+        f(entry->gradients[entry->leaves.size() + i], entry->types[i].shape);
+  };
   std::vector<Tensor<T>> gradients;
   if (tracing || observer) {
     std::vector<Handle> arguments(x.begin(), x.end());
@@ -267,21 +267,27 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> CompiledFunction<T>::value_and_grad
     const NoGrad no_grad;
     const std::vector<Handle> at = replay(program, arguments, program.steps.size());
     assign_stores<T>(program, at);
-    for (const auto& [k, shape] : wanted)
+    each_gradient([&](std::size_t k, const Shape& shape) {
       gradients.push_back(k == 0 ? zeros<T>(shape)
                                  : Tensor<T>(Handle{at[program.outputs[k].place].value, {}}));
+    });
     return {Tensor<T>(Handle{at[program.outputs[0].place].value, {}}), gradients};
   }
   Tensor<T> y = state_->begin(*entry, x);
-  for (const auto& [k, shape] : wanted) {
+  Plan& plan = *entry->whole;
+  gradients.reserve(entry->gradients.size());
+  each_gradient([&](std::size_t k, const Shape& shape) {
     gradients.push_back(k == 0 ? zeros<T>(shape) : Tensor<T>::uninitialized(shape, "compile"));
-    if (k != 0) entry->whole->bind_output(k, bytes_of(gradients.back()));
-  }
-  entry->whole->run();
-  entry->whole->finish_output(0, bytes_of(y));
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i].first != 0) entry->whole->finish_output(wanted[i].first, bytes_of(gradients[i]));
-  run_stores(*entry->whole, program);
+    if (k != 0) plan.bind_output(k, bytes_of(gradients.back()));
+  });
+  plan.run();
+  plan.finish_output(0, bytes_of(y));
+  auto gradient = gradients.begin();
+  each_gradient([&](std::size_t k, const Shape&) {
+    if (k != 0) plan.finish_output(k, bytes_of(*gradient));
+    ++gradient;
+  });
+  run_stores(plan, program);
   return {y, gradients};
 }
 

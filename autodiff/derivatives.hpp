@@ -27,6 +27,13 @@ struct DerivativeOptions {
   Mode mode = Mode::automatic;  ///< of jacobian() and hessian(): automatic takes the one with fewer passes
 };
 
+/// A matrix by the elements that may differ from 0, row by row: values[k] lies at (rows[k], columns[k]).
+template <class T>
+struct SparseMatrix {
+  std::vector<std::size_t> rows, columns;
+  Tensor<T> values;
+};
+
 namespace detail {
 
 /// A fresh leaf with the value of x; x under another node when the derivative is to depend on it.
@@ -38,9 +45,15 @@ template <class T>
 std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
     const std::function<std::pair<Tensor<T>, Tensor<T>>(const Tensor<T>&)>& f, const Shape& shape);
 
-/// f of each unit vector of this shape, stacked: by vmap(), where they are many and f can be traced.
+/// A function of one tensor.
 template <class T>
-Tensor<T> for_each_unit(const std::function<Tensor<T>(const Tensor<T>&)>& f, const Shape& shape);
+using Unary = std::function<Tensor<T>(const Tensor<T>&)>;
+template <class T>
+Tensor<T> jacobian(const Unary<T>& f, const Tensor<T>& x, const DerivativeOptions& options);
+template <class T>
+SparseMatrix<T> sparse_jacobian(const Unary<T>& f, const Tensor<T>& x, const DerivativeOptions& options);
+template <class T>
+SparseMatrix<T> sparse_hessian(const Unary<T>& f, const Tensor<T>& x, const DerivativeOptions& options);
 
 /// The gradient of y, 0 where y does not depend on x.
 template <class T>
@@ -143,31 +156,7 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(F&& f
 /// Mode::reverse.
 template <class F, class T>
 Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
-  const detail::RecordingScope scope(true);
-  const detail::RandomPoint before;
-  const Tensor<T> leaf = detail::variable(x, options);
-  const Tensor<T> y = f(leaf);
-  Shape shape = y.shape();
-  for (std::size_t d : x.shape()) shape.push_back(d);
-  if (y.size() == 0 || x.size() == 0) return zeros<T>(shape);
-  if (options.mode == Mode::forward || (options.mode == Mode::automatic && x.size() < y.size())) try {
-      const auto column = [&](const Tensor<T>& v) {
-        before.rewind();
-        return jvp(f, x, v, options).second;
-      };
-      const Tensor<T> columns = detail::for_each_unit<T>(column, x.shape());
-      Axes last;
-      for (std::size_t i = 1; i < columns.rank(); ++i) last.push_back(static_cast<std::ptrdiff_t>(i));
-      last.push_back(0);
-      return reshape(transpose(columns, last), Dims(shape));
-    } catch (const Error&) {
-      if (options.mode == Mode::forward) throw;  // else: a rule without forward mode
-    }
-  const auto row = [&](const Tensor<T>& v) {
-    return detail::gradient_or_zero(y, leaf,
-                                    {.seed = v, .retain_tape = true, .create_graph = options.create_graph});
-  };
-  return reshape(detail::for_each_unit<T>(row, y.shape()), Dims(shape));
+  return detail::jacobian<T>([&](const Tensor<T>& at) -> Tensor<T> { return f(at); }, x, options);
 }
 
 /// ∂²f / ∂x[i]∂x[j] of a function with one element, of the shape (shape of x…, shape of x…): the Jacobian of
@@ -178,6 +167,25 @@ Tensor<T> hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
     return detail::gradient_or_zero(f(at), at, {.create_graph = true});
   };
   return jacobian(gradient, x, options);
+}
+
+/// The Jacobian of a function whose results depend on few elements of x each: rows are elements of f(x),
+/// columns those of x, both row-major. Where it is 0 for every x is found from what f computes; then columns,
+/// or rows, that meet in no element share a direction (see program/coloring.hpp), so that a band costs as
+/// many products as it is wide, whatever its length. f is traced (see compile() for what that refuses); where
+/// it holds a rule of custom() or a checkpoint, every element counts.
+///
+///     auto [rows, columns, values] = sparse_jacobian(f, x);
+template <class F, class T>
+SparseMatrix<T> sparse_jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+  return detail::sparse_jacobian<T>([&](const Tensor<T>& at) -> Tensor<T> { return f(at); }, x, options);
+}
+
+/// The Hessian of a function with one element in the same way, with both of its halves: of two elements that
+/// mirror each other one is computed, so that an arrow takes two products.
+template <class F, class T>
+SparseMatrix<T> sparse_hessian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
+  return detail::sparse_hessian<T>([&](const Tensor<T>& at) -> Tensor<T> { return f(at); }, x, options);
 }
 
 /// {f(x, …), H v for each x} for a function with one element, without forming the Hessian, whose blocks are

@@ -41,7 +41,7 @@ struct AxisMoments {
   Shape shape(const Shape& x) const {
     Shape result{1, 4, 1};
     for (std::size_t i = 0; i < x.size(); ++i)
-      if (!(mask >> i & 1u)) result[mask >> i == 0 ? 2 : 0] *= x[i];
+      if (!(mask >> i & 1u)) result[mask != 0 && mask >> i == 0 ? 2 : 0] *= x[i];
     return result;
   }
   void compute(Target<T> y, const Tensor<T>& x) const {

@@ -37,7 +37,9 @@ inline bool is_run(unsigned mask) {
 /// begins at `first`, and what belongs to its lines at `at` of an array without these axes.
 template <class F>
 void each_slab(const Shape& x, unsigned mask, const F& f) {
-  for_each_slab(x, mask == 0 ? 0 : static_cast<std::size_t>(std::countr_zero(mask)), bit_count(mask), f);
+  // With no axis, each element is a line: so it is on a batch, which has one more axis in front.
+  for_each_slab(x, mask == 0 ? x.size() : static_cast<std::size_t>(std::countr_zero(mask)), bit_count(mask),
+                f);
 }
 
 /// The same for an f that takes each row of a slab by itself, so that a single slab can be shared out, too.

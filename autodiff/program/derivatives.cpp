@@ -1,4 +1,4 @@
-// Derivatives of functions: products, Jacobians by many units at once, what is linear computed once.
+// Derivatives of functions along directions: products, and what is linear computed once.
 #include "../derivatives.hpp"
 
 #include <algorithm>
@@ -10,7 +10,6 @@
 #include "../ops/layout_ops.hpp"
 #include "../tape/forward.hpp"
 #include "../tape/op.hpp"
-#include "../vmap.hpp"
 #include "program.hpp"
 
 namespace xtape::detail {
@@ -116,34 +115,6 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(const Function<T>& f, const std
 }
 
 template <class T>
-Tensor<T> for_each_unit(const std::function<Tensor<T>(const Tensor<T>&)>& f, const Shape& shape) {
-  constexpr std::size_t least = 8, most = 64;  // below, a trace costs more than it saves; above, memory
-  const std::size_t size = element_count(shape, "jacobian");
-  // Units first to last − 1, along a leading axis where there may be several.
-  const auto units = [&](std::size_t first, std::size_t last, bool several) {
-    Shape all = shape;
-    if (several) all = with_batch({last - first}, shape);
-    Tensor<T> one = zeros<T>(all);
-    for (std::size_t i = first; i < last; ++i) one.mutable_data()[(i - first) * size + i] = T(1);
-    return one;
-  };
-  std::vector<Tensor<T>> results;
-  if (size >= least) try {
-      const std::function<std::vector<Tensor<T>>(const std::vector<Tensor<T>>&)> list =
-          [&](const std::vector<Tensor<T>>& v) { return std::vector<Tensor<T>>{f(v.front())}; };
-      for (std::size_t first = 0; first < size; first += most)
-        results.push_back(
-            vmap<T>(list, {units(first, std::min(size, first + most), true)}, {.same_random_numbers = true})
-                .front());
-      return results.size() == 1 ? results.front() : concatenate<T>(results);
-    } catch (const Error&) {
-      results.clear();  // not to be traced: one by one
-    }
-  for (std::size_t i = 0; i < size; ++i) results.push_back(f(units(i, i + 1, false)));
-  return stack(results);
-}
-
-template <class T>
 std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
     const std::function<std::pair<Tensor<T>, Tensor<T>>(const Tensor<T>&)>& f, const Shape& shape) {
   auto program = std::make_shared<Program>();
@@ -195,7 +166,6 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
   template std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(                                             \
       const Function<T>&, const std::vector<Tensor<T>>&, const std::vector<Tensor<T>>&,                  \
       const DerivativeOptions&);                                                                         \
-  template Tensor<T> for_each_unit(const std::function<Tensor<T>(const Tensor<T>&)>&, const Shape&);     \
   template std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(                   \
       const std::function<std::pair<Tensor<T>, Tensor<T>>(const Tensor<T>&)>&, const Shape&);
 XTAPE_INSTANTIATE(float)

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "../base/make_like.hpp"
 #include "../base/pool.hpp"
 #include "../base/pool_vector.hpp"
 #include "../kernels/kernels.hpp"
@@ -71,8 +72,7 @@ ValueRef copy_of(const Value& value) {
 Plan::Plan(const Program& program, bool is_split) : program_(program) {
   for (const Place& place : program.places) {
     Value& value = values_.emplace_back(place.shape);
-    value.size = element_count(place.shape, "compile");
-    value.item_size = place.item_size;
+    describe_elements(value, place.item_size, "compile");
     if (place.tensor.value && is_abstract(*place.tensor.value.get()))
       require_elements(*place.tensor.value.get());
   }

@@ -111,6 +111,7 @@ class Trace {
 
   std::uint64_t number() const { return number_; }
   std::size_t drawn = 0;   ///< of the random numbers: those from here on have been drawn before
+  int limits = 0;          ///< of second derivatives, one within another: see Gradients::adjoint_slope
   bool draws_now = false;  ///< numbers that were drawn before the trace are drawn again, and are constants
 
  private:

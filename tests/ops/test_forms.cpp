@@ -109,6 +109,40 @@ TEST_CASE("every operation on a batch, and its gradients for each sample, are th
     }
 }
 
+TEST_CASE("the sparse Jacobian of every operation holds all that is in the Jacobian") {
+  for (const OpRow& row : op_table())
+    for (std::size_t set = 0; set < row.shapes.size(); ++set)
+      for (std::size_t i = 0; i < row.shapes[set].size(); ++i) {
+        CAPTURE(row.id());
+        CAPTURE(set);
+        CAPTURE(i);
+        const Tensors x = sample(row, set);
+        const auto f = [&](const Tensor<double>& one) {
+          Tensors all = x;
+          all[i] = one;
+          return flatten(row.f(all));
+        };
+        const auto slope = [&](const Tensor<double>& one) {
+          Tensors all = x;
+          all[i] = one;
+          const Tensor<double> y = row.f(all);
+          const auto seed = cos(reshape(arange<double>(static_cast<double>(y.size())), Dims(y.shape())));
+          return flatten(detail::gradient_or_zero(y, one, {.seed = seed, .create_graph = true}));
+        };
+        const auto check = [&](const auto& function) {
+          const Tensor<double> full = jacobian(function, x[i]);
+          const SparseMatrix<double> sparse = sparse_jacobian(function, x[i]);
+          const std::size_t n = x[i].size(), m = n == 0 ? 0 : full.size() / n;
+          Tensor<double> dense = zeros<double>({m, n});
+          for (std::size_t k = 0; k < sparse.rows.size(); ++k)
+            dense.mutable_data()[sparse.rows[k] * n + sparse.columns[k]] = sparse.values.data()[k];
+          if (full.size() != 0) check_close(dense, reshape(full, Dims{m, n}), 1e-12, 1e-12);
+        };
+        check(f);
+        if (row.order >= 2) check(slope);
+      }
+}
+
 TEST_CASE("a batch within a batch, derivatives through it, and what is refused") {
   const auto x = parameter(reshape(sin(arange<double>(12.0)), {2, 2, 3}));
   const auto f = [](const Tensor<double>& row) { return sum(exp(row) * row); };

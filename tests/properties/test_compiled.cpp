@@ -2,7 +2,10 @@
 #include "generate.hpp"
 #include "properties.hpp"
 
+#include <cmath>
+
 #include <autodiff/compile.hpp>
+#include <autodiff/derivatives.hpp>
 
 using namespace xtape;
 using namespace xtape::properties;
@@ -52,4 +55,37 @@ TEST_CASE("compiled programs give the same bits with threads") {
   check_programs("compiled, large", 100, {.wide = true, .margin = 0},
                  [](const Recipe& recipe) { compiles<float>(resolve(recipe)); });
   set_num_threads(before);
+}
+
+TEST_CASE("Hessians at once, and by their pattern, are those row by row") {
+  check_programs("Hessians", 2000, {.margin = 0.1}, [](const Recipe& recipe) {
+    const Program program = resolve(recipe);
+    const List<double> leaves = make_leaves<double>(program);
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      const auto f = [&](const Tensor<double>& x) {
+        List<double> all = leaves;
+        all[i] = x;
+        return run(program, all);
+      };
+      const std::size_t n = leaves[i].size();
+      if (n == 0 || n > 40) continue;
+      const Tensor<double> full = hessian(f, leaves[i]);
+      const SparseMatrix<double> sparse = sparse_hessian(f, leaves[i]);
+      Tensor<double> by_pattern = zeros<double>({n, n});
+      for (std::size_t k = 0; k < sparse.rows.size(); ++k)
+        by_pattern.mutable_data()[sparse.rows[k] * n + sparse.columns[k]] = sparse.values.data()[k];
+      for (std::size_t row = 0; row < n; ++row) {
+        Tensor<double> unit = zeros<double>(leaves[i].shape());
+        unit.mutable_data()[row] = 1;
+        const Tensor<double> expected = hvp(f, leaves[i], unit).second;
+        for (std::size_t k = 0; k < n; ++k)
+          for (const Tensor<double>& matrix : {full, by_pattern}) {
+            const double e = expected.data()[k], got = matrix.data()[row * n + k];
+            if (std::isfinite(e) && !(std::abs(got - e) <= 1e-8 * (1 + std::abs(e))))
+              throw Broken("an element of the Hessian is " + std::to_string(got) + ", and not " +
+                           std::to_string(e));
+          }
+      }
+    }
+  });
 }

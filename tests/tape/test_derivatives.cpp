@@ -424,3 +424,11 @@ TEST_CASE("Jacobians of many rows and columns run the function once or twice, an
   const auto loss = [&](const auto& a) { return sum(exp(a)) + sum(square(matmul(A, a))); };
   check_close(hessian(loss, x), diag(exp(x)) + 2 * matmul(transpose(A), A), 1e-12);
 }
+
+TEST_CASE("a variance of one number has no slope, whatever is batched") {
+  const auto x = parameter(cos(arange<double>(9.0)));
+  const auto f = [](const Tensor<double>& a) { return sum(sin(var(squared_norm(a) / 8) - a)); };
+  const Tensor<double> expected = sin(x) * eye<double>(9);
+  for (const Mode mode : {Mode::forward, Mode::reverse})
+    check_close(hessian(f, x, {.mode = mode}), expected.detach(), 1e-13, 1e-13);
+}

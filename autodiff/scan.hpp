@@ -1,6 +1,9 @@
 // scan: a recurrence whose step is traced once.
 #pragma once
 #include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -29,8 +32,33 @@ using ScanStep = std::function<std::pair<std::vector<Tensor<T>>, Tensor<T>>(
     const std::vector<Tensor<T>>& carry, const Tensor<T>& x)>;
 
 template <class T>
+struct StepProgram;
+/// The traces of a step that is scanned with often: one for each kind of call, of which the last used ones
+/// stay. A copy has none.
+template <class T>
+class KeptSteps {
+ public:
+  KeptSteps() = default;
+  KeptSteps(const KeptSteps&) {}
+  KeptSteps& operator=(const KeptSteps&) { return *this; }
+
+  /// That of a call like this one, traced where there is none. All that the step reads besides its arguments
+  /// is in `reads`.
+  std::shared_ptr<StepProgram<T>> get(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry,
+                                      const Tensor<T>& xs, const std::vector<Tensor<T>>& reads);
+
+ private:
+  std::mutex mutex_;
+  std::list<std::shared_ptr<StepProgram<T>>> steps_;
+};
+
+template <class T>
 ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-                   const ScanOptions& options);
+                   const ScanOptions& options, KeptSteps<T>* kept = nullptr,
+                   const std::vector<Tensor<T>>& reads = {});
+/// The same, one step after the other, by operations.
+template <class T>
+ScanResult<T> scan_one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, const Tensor<T>& xs);
 
 }  // namespace detail
 

@@ -123,6 +123,8 @@ class Module {
     call.end(output(result));
     return result;
   }
+  /// Whether a CallObserver lives, to which each call is to be shown.
+  static bool is_watched();
 
  private:
   friend class ModeScope<T>;  // sets modes one by one

@@ -1,6 +1,7 @@
 // Recurrent layers: cells that take one step, and layers that take a sequence of them.
 #pragma once
 #include <autodiff/layout.hpp>
+#include <autodiff/scan.hpp>
 
 #include "module.hpp"
 
@@ -61,6 +62,9 @@ class LSTMCell : public RecurrentCell<T> {
   /// A step, given project(x).
   State step(const Tensor<T>& projected, const State& state) const;
   static const Tensor<T>& output(const State& state) { return state.h; }
+  /// The state as a list, and back.
+  static std::vector<Tensor<T>> tensors(const State& state) { return {state.h, state.c}; }
+  static State state_of(const std::vector<Tensor<T>>& tensors) { return {tensors[0], tensors[1]}; }
 };
 
 /// Gated recurrent unit (Cho et al., 2014), as PyTorch writes it: with the parts for r, z and n of
@@ -81,9 +85,12 @@ class GRUCell : public RecurrentCell<T> {
   void require_state(const Tensor<T>& h, std::size_t N) const;
   Tensor<T> step(const Tensor<T>& projected, const Tensor<T>& h) const;
   static const Tensor<T>& output(const Tensor<T>& h) { return h; }
+  static std::vector<Tensor<T>> tensors(const Tensor<T>& h) { return {h}; }
+  static Tensor<T> state_of(const std::vector<Tensor<T>>& tensors) { return tensors[0]; }
 };
 
-/// A cell over a sequence: x (steps, N, in) gives the h of every step, (steps, N, hidden).
+/// A cell over a sequence: x (steps, N, in) gives the h of every step, (steps, N, hidden), by a scan whose
+/// step is traced once for all calls of a kind.
 template <class Cell>
 class Recurrent : public Module<typename Cell::value_type> {
  public:
@@ -100,6 +107,9 @@ class Recurrent : public Module<typename Cell::value_type> {
   std::string describe() const override { return cell.describe_layer(); }
 
   Cell cell;
+
+ private:
+  mutable xtape::detail::KeptSteps<T> steps_;
 };
 
 /// A layer of long short-term memory: an LSTMCell over a sequence.

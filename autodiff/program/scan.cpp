@@ -183,11 +183,47 @@ struct Scan {
   };
 };
 
-/// One step after the other, by operations.
 template <class T>
-ScanResult<T> one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, const Tensor<T>& xs) {
+bool is_for(const StepProgram<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
+            const std::vector<Tensor<T>>& reads) {
+  const auto same = [](const Tensor<T>& a, const Tensor<T>& b) {
+    return a.handle().value.get() == b.handle().value.get() && a.handle().node.get() == b.handle().node.get();
+  };
+  const auto has_shape = [](const Shape& shape, const Tensor<T>& tensor) { return shape == tensor.shape(); };
+  return step.records == recording && step.of_xs == (recording && xs.requires_grad()) &&
+         step.thread == std::this_thread::get_id() && step.kernels == &kernels<T>() &&
+         std::equal(step.x.begin(), step.x.end(), xs.shape().begin() + 1, xs.shape().end()) &&
+         std::ranges::equal(step.carry, carry, has_shape) && std::ranges::equal(step.reads, reads, same);
+}
+
+}  // namespace
+
+template <class T>
+std::shared_ptr<StepProgram<T>> KeptSteps<T>::get(const ScanStep<T>& step,
+                                                  const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
+                                                  const std::vector<Tensor<T>>& reads) {
+  constexpr std::size_t most = 8;
+  const std::scoped_lock lock(mutex_);
+  for (auto at = steps_.begin(); at != steps_.end(); ++at)
+    if (is_for(**at, carry, xs, reads)) {
+      steps_.splice(steps_.begin(), steps_, at);
+      return steps_.front();
+    }
+  auto traced = trace_step(step, carry, xs, recording);
+  traced->reads = reads;
+  steps_.push_front(std::move(traced));
+  if (steps_.size() > most) steps_.pop_back();
+  return steps_.front();
+}
+
+template <class T>
+ScanResult<T> scan_one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, const Tensor<T>& xs) {
   std::vector<Tensor<T>> ys;
+  ys.reserve(xs.shape()[0]);
   for (std::size_t t = 0; t < xs.shape()[0]; ++t) {
+    // What a step gives to the adjoint of its carry is one sum, as that of a scan is: the same bits.
+    if (tracing)
+      for (Tensor<T>& one : carry) one = view(one, one.shape());
     auto [next, y] = step(carry, slice(xs, static_cast<std::ptrdiff_t>(t)));
     carry = std::move(next);
     ys.push_back(std::move(y));
@@ -195,19 +231,19 @@ ScanResult<T> one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, 
   return {std::move(carry), stack(ys)};
 }
 
-}  // namespace
-
 template <class T>
 ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-                   const ScanOptions& options) {
+                   const ScanOptions& options, KeptSteps<T>* kept_steps,
+                   const std::vector<Tensor<T>>& reads) {
   if (xs.rank() == 0) throw Error(scan_op, "xs of shape () has no axis of steps");
   if (carry.size() > 29) throw Error(scan_op, "more than 29 tensors in a carry: join them");
   const std::size_t steps = xs.shape()[0];
   if (steps == 0) throw Error(scan_op, "xs of shape " + to_string(xs.shape()) + " has no step");
-  if (tracing || observer) return one_by_one(function, carry, xs);
-  const std::shared_ptr<StepProgram<T>> own = trace_step(function, carry, xs, recording);
+  if (tracing || observer) return scan_one_by_one(function, carry, xs);
+  const std::shared_ptr<StepProgram<T>> own =
+      kept_steps ? kept_steps->get(function, carry, xs, reads) : trace_step(function, carry, xs, recording);
   StepProgram<T>& step = *own;
-  if (step.program.is_opaque) return one_by_one(function, carry, xs);  // its rules are the function's
+  if (step.program.is_opaque) return scan_one_by_one(function, carry, xs);  // its rules are the function's
   const std::size_t c = step.carries();
   const bool needs_grad = step.requires_grad && (!step.leaves.empty() || xs.requires_grad() ||
                                                  std::ranges::any_of(carry, &Tensor<T>::requires_grad));
@@ -276,9 +312,13 @@ ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& ca
   return result;
 }
 
-template ScanResult<float> scan(const ScanStep<float>&, const std::vector<Tensor<float>>&,
-                                const Tensor<float>&, const ScanOptions&);
-template ScanResult<double> scan(const ScanStep<double>&, const std::vector<Tensor<double>>&,
-                                 const Tensor<double>&, const ScanOptions&);
+#define XTAPE_INSTANTIATE(T)                                                                       \
+  template class KeptSteps<T>;                                                                     \
+  template ScanResult<T> scan(const ScanStep<T>&, const std::vector<Tensor<T>>&, const Tensor<T>&, \
+                              const ScanOptions&, KeptSteps<T>*, const std::vector<Tensor<T>>&);   \
+  template ScanResult<T> scan_one_by_one(const ScanStep<T>&, std::vector<Tensor<T>>, const Tensor<T>&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::detail

@@ -2,9 +2,11 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../custom.hpp"
+#include "../kernels/kernel_table.hpp"
 #include "../layout.hpp"
 #include "../scan.hpp"
 #include "../tape/op.hpp"
@@ -31,6 +33,11 @@ struct StepProgram {
   std::vector<std::size_t> offsets;  ///< of each tensor of a carry in a block
   std::size_t carry_bytes = 0, x_bytes = 0, y_bytes = 0;
   std::unique_ptr<Plan> plan;
+  // What it was traced for.
+  bool records = false, of_xs = false;
+  std::thread::id thread = std::this_thread::get_id();
+  const Kernels<T>* kernels = &detail::kernels<T>();
+  std::vector<Tensor<T>> reads;
 
   std::size_t carries() const { return carry.size(); }
 };
@@ -39,6 +46,8 @@ template <class T>
 std::shared_ptr<StepProgram<T>> trace_step(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry,
                                            const Tensor<T>& xs, bool records) {
   auto own = std::make_shared<StepProgram<T>>();
+  own->records = records;
+  own->of_xs = records && xs.requires_grad();
   const RecordingScope scope(records);
   Trace trace(scan_op);
   Program& program = trace.program();
@@ -49,7 +58,7 @@ std::shared_ptr<StepProgram<T>> trace_step(const ScanStep<T>& step, const std::v
     own->carry.push_back(one.shape());
     in.emplace_back(trace.argument(one.shape(), sizeof(T), false, records));
   }
-  const Tensor<T> x(trace.argument(own->x, sizeof(T), false, records && xs.requires_grad()));
+  const Tensor<T> x(trace.argument(own->x, sizeof(T), false, own->of_xs));
   auto [outputs, y] = step(in, x);
   if (outputs.size() != carry.size())
     throw Error(scan_op, "the step gives a carry of " + std::to_string(outputs.size()) +

@@ -39,6 +39,11 @@ CallObserver<T>::~CallObserver() {
 }
 
 template <class T>
+bool Module<T>::is_watched() {
+  return observer<T> != nullptr;
+}
+
+template <class T>
 Module<T>::SharingScope::SharingScope() : before_(std::exchange(sharing, true)) {}
 template <class T>
 Module<T>::SharingScope::~SharingScope() {

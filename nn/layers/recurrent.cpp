@@ -143,16 +143,16 @@ Tensor<typename Cell::value_type> Recurrent<Cell>::operator()(const Tensor<T>& x
   if (x.shape()[0] == 0) return zeros<T>({0, x.shape()[1], cell.hidden()});
   return this->observed([&] {
     const Tensor<T> projected = cell.project(x);  // all steps at once
-    std::vector<Tensor<T>> outputs;
-    outputs.reserve(x.shape()[0]);
-    State now = state;
-    for (std::size_t t = 0; t < x.shape()[0]; ++t) {
-      now = cell.step(slice(projected, static_cast<std::ptrdiff_t>(t)), now);
-      outputs.push_back(Cell::output(now));
-    }
-    Tensor<T> all = stack(outputs);
-    state = now;  // where nothing can fail any more
-    return all;
+    const auto step = [&](const std::vector<Tensor<T>>& carry, const Tensor<T>& part) {
+      const State next = cell.step(part, Cell::state_of(carry));
+      return std::pair(Cell::tensors(next), Cell::output(next));
+    };
+    auto result = this->is_watched()
+                      ? xtape::detail::scan_one_by_one<T>(step, Cell::tensors(state), projected)
+                      : xtape::detail::scan<T>(step, Cell::tensors(state), projected, {}, &steps_,
+                                               {cell.weight_hh, cell.bias_hh});
+    state = Cell::state_of(result.carry);  // where nothing can fail any more
+    return result.ys;
   });
 }
 

@@ -1,6 +1,7 @@
 // LSTM, GRU and Embedding: PyTorch's values and gradients, cells against layers, odd sizes, errors.
 #include <cmath>
 #include <fstream>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -166,4 +167,55 @@ TEST_CASE("an LSTM over 65,536 steps") {
   sum(lstm(x, state)).backward();
   CHECK(x.has_grad());
   CHECK(state.h.requires_grad());
+}
+
+TEST_CASE_TEMPLATE("a recurrent layer keeps its trace, and notices what its step reads", Layer,
+                   nn::LSTM<double>, nn::GRU<double>) {
+  random::seed(3);
+  Layer layer(2, 3);
+  const auto by_cells = [&](const Tensor<double>& x) {
+    auto state = layer.cell.initial_state(x.shape(1));
+    Tensors outputs;
+    for (std::ptrdiff_t t = 0; t < static_cast<std::ptrdiff_t>(x.shape(0)); ++t) {
+      state = layer.cell(slice(x, t), state);
+      outputs.push_back(layer.cell.output(state));
+    }
+    return stack(outputs);
+  };
+  const auto check = [&](const Tensor<double>& x) {
+    const Tensor<double> y = layer(x), expected = by_cells(x);
+    check_close(y.detach(), expected.detach(), 1e-14, 1e-14);
+    if (!y.requires_grad()) return;
+    Tensors inputs = layer.parameters();
+    if (x.requires_grad()) inputs.push_back(x);
+    const Tensors g = grad(sum(sin(y)), inputs), h = grad(sum(sin(expected)), inputs);
+    for (std::size_t i = 0; i < g.size(); ++i) check_close(g[i], h[i], 1e-13, 1e-13);
+  };
+  const auto x = random::normal<double>({5, 4, 2}), shorter = random::normal<double>({3, 2, 2});
+  for (int call = 0; call < 2; ++call) {
+    check(x);
+    check(shorter);
+    check(parameter(x));
+    const NoGrad no_grad;
+    check(x);
+  }
+  layer.cell.weight_hh.assign(0.5 * layer.cell.weight_hh.detach());
+  check(x);
+  layer.cell.weight_hh = parameter(layer.cell.weight_hh.detach() + 0.1);
+  check(x);
+  // Two calls of one trace, and their gradients after both.
+  const Tensor<double> both = sum(sin(layer(x))) + sum(layer(2 * x)),
+                       expected = sum(sin(by_cells(x))) + sum(by_cells(2 * x));
+  check_close(grad(both, layer.cell.weight_hh), grad(expected, layer.cell.weight_hh), 1e-13, 1e-13);
+  // Threads have traces of their own.
+  const Tensor<double> alone = layer(x).detach();
+  std::vector<std::thread> threads;
+  std::vector<Tensor<double>> results(4);
+  for (Tensor<double>& result : results)
+    threads.emplace_back([&] {
+      const NoGrad no_grad;
+      for (int call = 0; call < 20; ++call) result = layer(x);
+    });
+  for (std::thread& one : threads) one.join();
+  for (const Tensor<double>& result : results) CHECK(test::same_bits(result, alone));
 }

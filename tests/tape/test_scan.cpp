@@ -75,6 +75,13 @@ TEST_CASE("a scan gives what a loop gives, forward and backward, to second order
     const Tensors h = second(scanned(k)), h_expected = second(looped());
     for (std::size_t i = 0; i < leaves.size(); ++i) check_close(h[i], h_expected[i], 1e-12, 1e-13);
   }
+  const auto in_trace = compile([&](const Tensor<double>& in) {
+    return loss(scan(cell, Tensors{h0.detach(), c0.detach()}, in));
+  });
+  const auto recorded = loss(scan(cell, Tensors{h0.detach(), c0.detach()}, xs));
+  CHECK(test::same_bits(in_trace(xs).detach(), recorded.detach()));
+  for (const Tensor<double>& leaf : {W, U, b, xs})
+    CHECK(test::same_bits(grad(in_trace(xs), leaf), grad(recorded, leaf, {.retain_tape = true})));
   const Tensor<double> v = cos(xs.detach());
   const auto of_xs = [&](const Tensor<double>& in) { return scan(cell, Tensors{h0, c0}, in).second; };
   const auto loop_of_xs = [&](const Tensor<double>& in) { return loop(cell, {h0, c0}, in).second; };

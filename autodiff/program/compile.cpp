@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <list>
 #include <mutex>
 #include <ostream>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t most_arguments = 30;
 constexpr std::size_t most_entries = 32;  ///< the least recently used ones make room
+constexpr std::size_t most_copied = 512;  ///< bytes of a gradient that are copied
 
 }  // namespace
 
@@ -324,6 +326,14 @@ Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
   for (std::size_t i = 0; i < entry->spare.size(); ++i) {
     plan.finish_output(entry->gradients[i], bytes_of(entry->spare[i]));
     auto& leaf = static_cast<Leaf&>(*entry->leaves[i].handle().node.get());
+    const Value& gradient = *entry->spare[i].handle().value.get();
+    // A short one is copied, so that the plan has the same addresses each time; a long one changes places.
+    if (Value* const before = leaf.grad.value.get(); gradient.bytes() <= most_copied && before &&
+                                                     leaf.grad.value.unique() && !leaf.grad.node &&
+                                                     before->size == gradient.size && !before->base) {
+      if (gradient.size != 0) std::memcpy(before->data, gradient.data, gradient.bytes());
+      continue;
+    }
     const Handle before = std::exchange(leaf.grad, std::move(entry->spare[i]).release());
     entry->spare[i] = before.node ? Tensor<T>() : Tensor<T>(before);
   }

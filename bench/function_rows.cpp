@@ -1,7 +1,7 @@
 // The rows about functions: chains, elementwise work, second derivatives, likelihoods.
 #include "data.hpp"
-#include "gaussian_mixture.hpp"
 #include "hand_written.hpp"
+#include "tensor_mixture.hpp"
 #include "torch_peers.hpp"
 #include "tuned_peers.hpp"
 
@@ -210,51 +210,13 @@ Comparison log_sum_exp() {
           1e-9};
 }
 
-/// The likelihood of gaussian_mixture.hpp. All Q_k stand one below the other, so that Q_k (x_i − μ_k) for all
-/// i and k is one product; the points come in tiles whose intermediate values stay in the cache.
 struct Mixture {
-  std::size_t K, d, n;
-  double constant;
-  Tensor<double> alpha, mu, q, l;
-  std::vector<Tensor<double>> tiles;
-  xtape::Indices places;
-  double value = 0;
+  TensorMixture mixture;
   std::vector<Tensor<double>> gradient;
 
-  explicit Mixture(const GaussianMixture& data)
-      : K(data.K),
-        d(data.d),
-        n(data.n),
-        constant(data.constant()),
-        alpha(parameter(data.alpha, {K})),
-        mu(parameter(data.mu, {K, d})),
-        q(parameter(data.q, {K, d})),
-        l(parameter(data.l, {K, data.below_diagonal()})),
-        tiles(split(tensor(data.x, {n, d}), n / GaussianMixture::tile)),
-        places(data.places()) {}
+  explicit Mixture(const GaussianMixture& data) : mixture(data) {}
 
-  void run() {
-    using namespace xtape;
-    const auto Q = reshape(take(concatenate({zeros<double>({K, 1}), exp(q), l}, 1), places, 1), {K, d, d});
-    const auto stacked = reshape(Q, {K * d, d});
-    const auto shift = reshape(-matmul(Q, unsqueeze(mu, 2)), {K * d});
-    const auto offset = alpha + sum(q, 1);
-
-    // Leaves between the parameters and the points: the gradients of all tiles add up in them.
-    const auto W = xtape::parameter(stacked.detach()), b = xtape::parameter(shift.detach()),
-               c = xtape::parameter(offset.detach());
-    value = constant;
-    for (const Tensor<double>& x : tiles) {
-      const auto z = reshape(linear(x, W, b), {-1, K, d});
-      const auto part = sum(logsumexp(c - 0.5 * sum(square(z), 2), 1));
-      part.backward();
-      value += part.item();
-    }
-    const auto rest = -static_cast<double>(n) * logsumexp(alpha) - 0.5 * (sum(exp(2 * q)) + sum(square(l)));
-    value += rest.item();
-    gradient = grad(rest + sum(stacked * W.grad()) + sum(shift * b.grad()) + sum(offset * c.grad()),
-                    {alpha, mu, q, l});
-  }
+  void run() { gradient = mixture.value_and_grad().second; }
   std::vector<double> gradients() const { return flat(gradient[0], gradient[1], gradient[2], gradient[3]); }
 };
 

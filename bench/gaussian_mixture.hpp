@@ -3,8 +3,8 @@
 //
 // Q_k is lower triangular, with the diagonal exp(q_k) and below it l_k, column by column. With
 // β_ik = α_k + Σ_j q_kj − ½ ‖Q_k (x_i − μ_k)‖² the value is
-// −nd/2 ln 2π + Σ_i logsumexp_k β_ik − n logsumexp α − ½ Σ_k (‖exp q_k‖² + ‖l_k‖²) + constant,
-// the last two from a Wishart prior with γ = 1 and m = 0.
+// −nd/2 ln 2π + Σ_i logsumexp_k β_ik − n logsumexp α − γ²/2 Σ_k (‖exp q_k‖² + ‖l_k‖²) + m Σ q + constant,
+// the last three from a Wishart prior.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -18,20 +18,19 @@
 namespace bench {
 
 struct GaussianMixture {
-  static constexpr std::size_t tile = 125;  ///< points that the sides with tensors take at once
-
   std::size_t n, d, K;
   std::vector<double> x, alpha, mu, q, l;  ///< (n, d), (K), (K, d), (K, d), (K, d (d − 1) / 2)
+  double m = 0, gamma = 1;
 
   std::size_t below_diagonal() const { return d * (d - 1) / 2; }
 
   /// What does not depend on the parameters.
   double constant() const {
-    const double D = static_cast<double>(d), N = D + 1;
+    const double D = static_cast<double>(d), N = D + m + 1;
     double ln_gamma = D * (D - 1) / 4 * std::log(std::numbers::pi);
     for (double j = 1; j <= D; ++j) ln_gamma += std::lgamma(N / 2 + (1 - j) / 2);
     return -0.5 * static_cast<double>(n) * D * std::log(2 * std::numbers::pi) -
-           static_cast<double>(K) * (N * D * 0.5 * std::numbers::ln2 + ln_gamma);
+           static_cast<double>(K) * (N * D * (0.5 * std::numbers::ln2 - std::log(gamma)) + ln_gamma);
   }
 
   /// Where in (0, exp q_k, l_k) each element of Q_k is found, row-major.
@@ -134,12 +133,12 @@ struct HandWrittenMixture : GaussianMixture {
     for (std::size_t k = 0; k < K; ++k) dalpha[k] -= points * std::exp(alpha[k] - logsumexp);
     for (std::size_t i = 0; i < q.size(); ++i) {
       const double square = std::exp(2 * q[i]);
-      value -= 0.5 * square;
-      dq[i] -= square;
+      value += m * q[i] - 0.5 * gamma * gamma * square;
+      dq[i] += m - gamma * gamma * square;
     }
     for (std::size_t i = 0; i < l.size(); ++i) {
-      value -= 0.5 * l[i] * l[i];
-      dl[i] -= l[i];
+      value -= 0.5 * gamma * gamma * l[i] * l[i];
+      dl[i] -= gamma * gamma * l[i];
     }
   }
 

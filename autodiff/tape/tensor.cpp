@@ -146,6 +146,7 @@ T* Tensor<T>::begin_update() {
 template <class T>
 Tensor<T> parameter(const Tensor<T>& value) {
   Tensor<T> copy = Tensor<T>::uninitialized(value.shape(), "parameter");
+  if (detail::tracing) detail::require_readable(*value.handle().value.get(), "parameter");
   std::copy(value.begin(), value.end(), copy.mutable_data());
   return Tensor<T>(detail::Handle{copy.handle().value, detail::make_leaf(value.shape())});
 }

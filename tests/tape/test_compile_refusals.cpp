@@ -18,6 +18,7 @@ TEST_CASE("what a trace refuses, by name") {
   };
   refuses("[compile] item() reads", [](const Tensor<double>& in) { return sum(in).item() > 0 ? in : -in; });
   refuses("[compile] value() reads", [](const Tensor<double>& in) { return in * in.value()(0); });
+  refuses("[compile] parameter() reads", [](const Tensor<double>& in) { return parameter(in) * 2; });
   refuses("[compile] data() reads", [](const Tensor<double>& in) { return in * in.data()[0]; });
   refuses("[compile] item() reads", [&](const Tensor<double>& in) { return in * sum(w).item(); });
   refuses("[backward]", [&](const Tensor<double>& in) {

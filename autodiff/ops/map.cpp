@@ -1,13 +1,17 @@
-// The formula that a traced lambda leaves, and the node that runs it.
+// The formula that a traced lambda leaves, and the node that runs it, by a program and its plan.
 #include "../map.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 #include <utility>
+#include <vector>
 
-#include "../tape/op.hpp"
+#include "../kernels/kernels.hpp"
+#include "../program/plan.hpp"
+#include "formula_rules.hpp"
 #include "layout_ops.hpp"
-#include "map_plan.hpp"
 
 namespace xtape {
 namespace detail {
@@ -59,12 +63,6 @@ Symbol<T> trace_op(OpNumber op, const std::array<T, 2>& numbers, const S&... ope
                    formula->add({index_of(op), sizeof...(S), {formula->place_of(operands)...}, numbers}));
 }
 
-/// Arguments that are neither of the common shape nor one number are widened first.
-template <class T>
-Tensor<T> argument(const Tensor<T>& x, const Shape& shape) {
-  return x.size() == 1 || x.shape() == shape ? x : broadcast_to(x, shape);
-}
-
 /// An instruction as an operation on tensors, which can be recorded. `at` holds what its operands do.
 template <class T>
 Tensor<T> run_on_tensors(const Instruction<T>& i, const std::vector<Tensor<T>>& at) {
@@ -84,12 +82,21 @@ Tensor<T> run_on_tensors(const Instruction<T>& i, const std::vector<Tensor<T>>& 
   }
 }
 
-/// The whole formula, from its arguments.
+/// The whole formula on tensors, of the shape that they broadcast to. Each argument, and so its adjoint,
+/// passes through an operation of its own: what the formula adds to it is added up first, as where it is one
+/// node.
 template <class T>
-Tensor<T> run_on_tensors(const Formula<T>& formula, std::vector<Tensor<T>> at) {
+Tensor<T> run_on_tensors(const Formula<T>& formula, const std::vector<Tensor<T>>& x, const Shape& shape) {
+  std::vector<Tensor<T>> at;
+  at.reserve(formula.places());
+  for (const Tensor<T>& one : x)
+    at.push_back(one.shape() == shape ? view(one, shape) : broadcast_to(one, shape));
   for (std::size_t k = formula.arguments(); k <= formula.result(); ++k)
     at.push_back(run_on_tensors(formula.at(k), at));
-  return at[formula.result()];
+  const Tensor<T>& y = at[formula.result()];
+  // An argument or a number is copied: the result of a map is no other tensor.
+  const bool is_new = y.shape() == shape && formula.result() >= formula.arguments();
+  return is_new ? y : broadcast_to(y, shape);
 }
 
 /// What all arguments broadcast to.
@@ -100,6 +107,120 @@ Shape common_shape(std::span<const Tensor<T>> x) {
   return shape;
 }
 
+/// A formula as a program, with its plan: for its value, or for gradients, which computes the values that
+/// they use again. It takes the arguments, arrays of one axis or single numbers, and for gradients the
+/// adjoint.
+template <class T>
+struct MapProgram {
+  // What it is for.
+  Formula<T> formula;
+  std::uint32_t numbers, needs;  ///< bits: the arguments that are single numbers, that get a gradient
+  bool is_gradient;
+  const Kernels<T>* kernels = &detail::kernels<T>();
+
+  Program program{};
+  std::unique_ptr<Plan> plan{};
+  /// The outputs that are the gradients of the arguments, 0 for none. Output 0 is the value, or the adjoint.
+  std::vector<std::size_t> gradients{};
+
+  bool is_for(const Formula<T>& f, std::uint32_t number, std::uint32_t needed, bool gradient) const {
+    return numbers == number && needs == needed && is_gradient == gradient &&
+           kernels == &detail::kernels<T>() && formula == f;
+  }
+  bool is_number(std::size_t i) const { return numbers >> i & 1u; }
+  void trace();
+};
+
+template <class T>
+void MapProgram<T>::trace() {
+  const RecordingScope scope(is_gradient);
+  Trace trace("map");
+  // Of several tiles, so that what is between the steps has no memory; and too large for constants.
+  const Shape shape{part_size};
+  std::vector<Tensor<T>> x;
+  for (std::size_t i = 0; i < formula.arguments(); ++i)
+    x.emplace_back(trace.argument(is_number(i) ? Shape() : shape, sizeof(T), false, needs >> i & 1u));
+  Program& traced = trace.program();
+  {
+    const Tensor<T> y = run_on_tensors(formula, x, shape);
+    if (!is_gradient) {
+      traced.outputs.push_back(trace.input_of(y.handle()));
+    } else {
+      Handle seed = trace.argument(shape, sizeof(T), false, false);
+      traced.outputs.push_back(trace.input_of(seed));
+      gradients.assign(x.size(), 0);
+      if (y.requires_grad()) {
+        std::vector<Pass::Target> targets;
+        for (const Tensor<T>& one : x)
+          if (one.handle().node) targets.push_back({one.handle().node.get(), {}});
+        Pass pass(false, false, std::move(targets));
+        pass.replay(*y.handle().node.get(), std::move(seed));
+        for (std::size_t i = 0; i < x.size(); ++i)
+          gradients[i] = add_gradient(trace, pass, x[i].handle().node.get(), sizeof(T));
+      }
+    }
+  }
+  traced.forward = 0;
+  remove_dead_steps(traced);
+  program = std::move(traced);
+  plan = std::make_unique<Plan>(program, false);
+}
+
+/// The programs of a thread's maps: a plan runs for one thread at a time.
+template <class T>
+class MapPrograms {
+ public:
+  static MapProgram<T>& find(const Formula<T>& formula, std::uint32_t numbers, std::uint32_t needs,
+                             bool is_gradient) {
+    thread_local MapPrograms all;
+    return all.get(formula, numbers, needs, is_gradient);
+  }
+
+ private:
+  static constexpr std::size_t most = 32;  ///< the least recently used one makes room
+
+  MapProgram<T>& get(const Formula<T>& formula, std::uint32_t numbers, std::uint32_t needs,
+                     bool is_gradient) {
+    const auto at = std::ranges::find_if(
+        all_, [&](const auto& one) { return one->is_for(formula, numbers, needs, is_gradient); });
+    if (at != all_.end()) {
+      std::rotate(all_.begin(), at, at + 1);
+      return *all_.front();
+    }
+    auto fresh = std::make_unique<MapProgram<T>>(MapProgram<T>{formula, numbers, needs, is_gradient});
+    fresh->trace();
+    all_.reserve(most + 1);
+    all_.insert(all_.begin(), std::move(fresh));
+    if (all_.size() > most) all_.pop_back();
+    return *all_.front();
+  }
+
+  std::vector<std::unique_ptr<MapProgram<T>>> all_;  ///< the last used first
+};
+
+/// The arguments of a program: those of the common shape, single numbers, and others widened to the shape.
+template <class T>
+class MapArguments {
+ public:
+  explicit MapArguments(const Shape& shape) : shape_(shape), size_(element_count(shape, "map")) {}
+  void add(const Tensor<T>& x) {
+    const bool is_number = x.size() == 1 && size_ != 1;
+    numbers |= (is_number ? 1u : 0u) << all_.size();
+    all_.push_back(is_number || x.shape() == shape_ ? x : broadcast_to(x, shape_));
+  }
+  void bind(Plan& plan) const {
+    plan.resize(size_);
+    for (std::size_t i = 0; i < all_.size(); ++i) plan.bind(static_cast<std::uint32_t>(i), bytes_of(all_[i]));
+  }
+  std::size_t size() const { return all_.size(); }
+  std::uint32_t numbers = 0;
+
+ private:
+  const Shape& shape_;
+  std::size_t size_;
+  PoolVector<Tensor<T>> all_;
+};
+
 template <class T>
 struct Map {
   Formula<T> formula;
@@ -108,9 +229,12 @@ struct Map {
 
   void compute(Target<T> y, std::span<const Tensor<T>> x) const {
     const Shape shape = common_shape<T>(x);
-    PoolVector<Tensor<T>> wide;
-    for (const Tensor<T>& one : x) wide.push_back(argument(one.detach(), shape));
-    TilePlan<T>(formula, wide, y.data).run(y.size, {});
+    MapArguments<T> arguments(shape);
+    for (const Tensor<T>& one : x) arguments.add(one.detach());
+    Plan& plan = *MapPrograms<T>::find(formula, arguments.numbers, 0, false).plan;
+    arguments.bind(plan);
+    plan.bind_output(0, reinterpret_cast<std::byte*>(y.data));
+    plan.run();
   }
 
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
@@ -120,125 +244,49 @@ struct Map {
 
 }  // namespace
 
-namespace {
-
-/// The gradient of argument i alone, from the adjoint and the arguments: a step of a program. Of the result's
-/// shape, or one number.
-template <class T>
-struct MapGradient {
-  static constexpr bool accumulates = true;
-  Formula<T> formula;
-  std::size_t i;
-  std::uint32_t needs;  ///< all arguments with a gradient: the tiles, and so the sums, are those for all
-  static constexpr const char* name = "map_gradient";
-  bool operator==(const MapGradient& other) const {
-    return i == other.i && needs == other.needs && formula == other.formula;
-  }
-
-  void compute(Target<T> y, std::span<const Tensor<T>> in) const {
-    const Tensor<T>& g = in.front();
-    PoolVector<Tensor<T>> x;
-    for (const Tensor<T>& one : in.subspan(1)) x.push_back(argument(one, g.shape()));
-    TilePlan<T> plan(formula, x, g.data(), needs);
-    PoolVector<T> sums(x.size(), T(0));
-    Tensor<T> others;
-    for (std::size_t k = 0; k < x.size(); ++k) {
-      if (!(needs >> k & 1u) || !plan.reaches(k) || x[k].size() == 1) continue;
-      if (k != i && !others.defined()) others = Tensor<T>::uninitialized(g.shape(), name);
-      plan.set_target(k, k == i ? y.data : others.mutable_data(), k == i && y.accumulate);
-    }
-    plan.run(g.size(), sums);
-    if (x[i].size() == 1) *y.data = sums[i];
-  }
-};
-
-/// Whether the result depends on an argument in a way that has a gradient.
-template <class T>
-bool reaches(const Formula<T>& formula, std::size_t argument) {
-  std::vector<char> active(formula.places(), false);
-  active[argument] = true;
-  for (std::size_t k = formula.arguments(); k < formula.places(); ++k)
-    for (std::size_t a = 0; a < formula.at(k).operand_count; ++a)
-      active[k] |= kernels<T>().gradient[formula.at(k).op][a] &&
-                   active[static_cast<std::size_t>(formula.at(k).operands[a])];
-  return active[formula.result()];
-}
-
-/// What the trace of a rule of map adds: the same sums in the same order.
-template <class T>
-void trace_gradients(const Formula<T>& formula, Gradients<T>& d) {
-  const Shape shape = d.adjoint.shape();
-  std::vector<Tensor<T>> x{d.adjoint};
-  for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.input(i));
-  std::vector<const Handle*> pointers;
-  for (const Tensor<T>& one : x) pointers.push_back(&one.handle());
-  std::uint32_t needs = 0;
-  for (std::size_t i = 0; i < d.input_count(); ++i)
-    if (d.needs(i)) needs |= 1u << i;
-  bool direct = true;
-  for (std::size_t i = 0; i < d.input_count(); ++i) {
-    if (!d.needs(i) || !reaches(formula, i)) continue;
-    const MapGradient<T> gradient{formula, i, needs};
-    const bool one = x[i + 1].size() == 1;
-    if (!one && d.has_shape(i, shape) && std::exchange(direct, false))
-      d.add_step(i, gradient, pointers);
-    else
-      d.add(i, perform_here<T>(gradient, pointers, one ? d.shape(i) : shape));
-  }
-}
-
-}  // namespace
-
 template <class T>
 void add_gradients(const Formula<T>& formula, Gradients<T>& d) {
   constexpr const char* name = Map<T>::name;
   const Shape shape = d.adjoint.shape();
-  const std::size_t count = d.input_count(), size = d.adjoint.size();
-  if (d.creates_graph()) {
+  const std::size_t count = d.input_count();
+  if (d.creates_graph() || tracing) {
     std::vector<Tensor<T>> x;
-    for (std::size_t i = 0; i < count; ++i) x.push_back(d.input(i));
-    replay_through<T>(name, d, [&] { return broadcast_to(run_on_tensors(formula, std::move(x)), shape); });
-    return;
+    for (std::size_t i = 0; i < count; ++i) x.push_back(d.recorded_input(i));
+    return replay_through<T>(name, d, [&] { return run_on_tensors(formula, std::exchange(x, {}), shape); });
   }
-  if (tracing) return trace_gradients(formula, d);
-  PoolVector<Tensor<T>> x;
-  x.reserve(count);
+  MapArguments<T> arguments(shape);
   std::uint32_t needs = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    x.push_back(argument<T>(d.input(i), shape));
+    arguments.add(d.input(i));
     if (d.needs(i)) needs |= 1u << i;
   }
-  TilePlan<T> plan(formula, x, d.adjoint.data(), needs);
-  PoolVector<T> sums(count, T(0));
-  // The first argument of the full shape gets its adjoint in place, others by way of tensors.
+  MapProgram<T>& map = MapPrograms<T>::find(formula, arguments.numbers, needs, true);
+  Plan& plan = *map.plan;
+  arguments.bind(plan);
+  const auto seed = map.program.outputs[0].place;
+  plan.bind(seed, bytes_of(d.adjoint));
   PoolVector<Tensor<T>> gradients(count);
-  std::size_t direct = count;
   for (std::size_t i = 0; i < count; ++i) {
-    if (!(needs >> i & 1u) || !plan.reaches(i) || x[i].size() == 1) continue;
-    if (direct == count && d.has_shape(i, shape)) {
-      direct = i;
+    const std::size_t k = map.gradients[i];
+    if (k == 0) continue;
+    if (map.program.outputs[k].place == seed) {
+      gradients[i] = d.adjoint;
       continue;
     }
-    gradients[i] = Tensor<T>::uninitialized(shape, name);
-    plan.set_target(i, gradients[i].mutable_data(), false);
+    gradients[i] = Tensor<T>::uninitialized(map.is_number(i) ? d.shape(i) : shape, name);
+    plan.bind_output(k, bytes_of(gradients[i]));
   }
-  if (direct == count)
-    plan.run(size, sums);
-  else
-    d.accumulate(direct, [&](Target<T> y) {
-      plan.set_target(direct, y.data, y.accumulate);
-      plan.run(size, sums);
-    });
+  plan.run();
   for (std::size_t i = 0; i < count; ++i)
-    if (gradients[i].defined())
-      d.add(i, std::move(gradients[i]));
-    else if (needs >> i & 1u && x[i].size() == 1 && plan.reaches(i))
-      d.add(i, full<T>(d.shape(i), sums[i]));
+    if (const std::size_t k = map.gradients[i]; k != 0) plan.finish_output(k, bytes_of(gradients[i]));
+  // As the operations of run_on_tensors() add theirs: the last argument first.
+  for (std::size_t i = count; i-- > 0;)
+    if (gradients[i].defined()) d.add(i, std::move(gradients[i]));
 }
 
 template <class T>
 void add_tangent(const Formula<T>& formula, Tangents<T>& t) {
-  t.replay([&](const std::vector<Tensor<T>>& x) { return run_on_tensors(formula, x); });
+  t.replay([&](const std::vector<Tensor<T>>& x) { return run_on_tensors(formula, x, common_shape<T>(x)); });
 }
 
 #define XTAPE_INSTANTIATE(T)                                     \
@@ -251,6 +299,11 @@ XTAPE_INSTANTIATE(double)
 template <class T>
 Tensor<T> run_formula(Formula<T> formula, std::span<const Tensor<T>> x) {
   const Shape shape = common_shape<T>(x);
+  if (tracing) {
+    const Tensor<T> y = run_on_tensors(formula, {x.begin(), x.end()}, shape);
+    // Where it depends on no argument that is recorded, it is recorded all the same, as the node is.
+    if (y.requires_grad() || !records(Handles<T>(x))) return y;
+  }
   return perform<T>(Map<T>{std::move(formula)}, Handles<T>(x), shape, [&](const Map<T>& map) {
     Tensor<T> y = make_result<T>(shape, map.name, x.front());
     map.compute(Target<T>{y.mutable_data(), y.size()}, x);

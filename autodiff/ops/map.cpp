@@ -84,15 +84,18 @@ Tensor<T> run_on_tensors(const Instruction<T>& i, const std::vector<Tensor<T>>& 
 
 /// The whole formula on tensors, of the shape that they broadcast to. Each argument, and so its adjoint,
 /// passes through an operation of its own: what the formula adds to it is added up first, as where it is one
-/// node.
+/// node. `numbers` are what stands for its numbers, in their order; none: these themselves.
 template <class T>
-Tensor<T> run_on_tensors(const Formula<T>& formula, const std::vector<Tensor<T>>& x, const Shape& shape) {
+Tensor<T> run_on_tensors(const Formula<T>& formula, const std::vector<Tensor<T>>& x, const Shape& shape,
+                         std::span<const Tensor<T>> numbers = {}) {
   std::vector<Tensor<T>> at;
   at.reserve(formula.places());
   for (const Tensor<T>& one : x)
     at.push_back(one.shape() == shape ? view(one, shape) : broadcast_to(one, shape));
+  std::size_t number = 0;
   for (std::size_t k = formula.arguments(); k <= formula.result(); ++k)
-    at.push_back(run_on_tensors(formula.at(k), at));
+    at.push_back(numbers.empty() || !formula.is_number(k) ? run_on_tensors(formula.at(k), at)
+                                                          : numbers[number++]);
   const Tensor<T>& y = at[formula.result()];
   // An argument or a number is copied: the result of a map is no other tensor.
   const bool is_new = y.shape() == shape && formula.result() >= formula.arguments();
@@ -107,14 +110,36 @@ Shape common_shape(std::span<const Tensor<T>> x) {
   return shape;
 }
 
+/// The arguments of a formula: those of the common shape, single numbers, and others widened to the shape.
+template <class T>
+class MapArguments {
+ public:
+  explicit MapArguments(const Shape& shape) : shape_(shape), size_(element_count(shape, "map")) {}
+  void add(const Tensor<T>& x) {
+    const bool is_number = x.size() == 1 && size_ != 1;
+    single_ |= (is_number ? 1u : 0u) << all_.size();
+    all_.push_back(is_number || x.shape() == shape_ ? x : broadcast_to(x, shape_));
+  }
+  std::size_t elements() const { return size_; }
+  std::uint32_t single() const { return single_; }  ///< bits: which are single numbers
+  const PoolVector<Tensor<T>>& all() const { return all_; }
+
+ private:
+  const Shape& shape_;
+  std::size_t size_;
+  std::uint32_t single_ = 0;
+  PoolVector<Tensor<T>> all_;
+};
+
 /// A formula as a program, with its plan: for its value, or for gradients, which computes the values that
-/// they use again. It takes the arguments, arrays of one axis or single numbers, and for gradients the
-/// adjoint.
+/// they use again. It is for arrays of any size. Its arguments are those of the formula, of one axis or
+/// single numbers, for gradients the adjoint, and the numbers of the formula, which may be others at each
+/// call.
 template <class T>
 struct MapProgram {
   // What it is for.
   Formula<T> formula;
-  std::uint32_t numbers, needs;  ///< bits: the arguments that are single numbers, that get a gradient
+  std::uint32_t single, needs;  ///< bits: the arguments that are single numbers, that get a gradient
   bool is_gradient;
   const Kernels<T>* kernels = &detail::kernels<T>();
 
@@ -123,30 +148,43 @@ struct MapProgram {
   /// The outputs that are the gradients of the arguments, 0 for none. Output 0 is the value, or the adjoint.
   std::vector<std::size_t> gradients{};
 
-  bool is_for(const Formula<T>& f, std::uint32_t number, std::uint32_t needed, bool gradient) const {
-    return numbers == number && needs == needed && is_gradient == gradient &&
-           kernels == &detail::kernels<T>() && formula == f;
+  bool is_for(const Formula<T>& f, std::uint32_t numbers, std::uint32_t needed, bool gradient) const {
+    return single == numbers && needs == needed && is_gradient == gradient &&
+           kernels == &detail::kernels<T>() && formula.has_steps_of(f);
   }
-  bool is_number(std::size_t i) const { return numbers >> i & 1u; }
+  bool is_single(std::size_t i) const { return single >> i & 1u; }
   void trace();
+  void bind(const Formula<T>& of_this_call, const MapArguments<T>& arguments) const {
+    plan->resize(arguments.elements());
+    std::uint32_t place = 0;
+    for (const Tensor<T>& one : arguments.all()) plan->bind(place++, bytes_of(one));
+    place += is_gradient ? 1 : 0;
+    for (std::size_t k = formula.arguments(); k < formula.places(); ++k)
+      if (formula.is_number(k))
+        plan->bind(place++, reinterpret_cast<std::byte*>(const_cast<T*>(of_this_call.at(k).numbers.data())));
+  }
 };
 
 template <class T>
 void MapProgram<T>::trace() {
   const RecordingScope scope(is_gradient);
   Trace trace("map");
-  // Of several tiles, so that what is between the steps has no memory; and too large for constants.
-  const Shape shape{part_size};
-  std::vector<Tensor<T>> x;
+  const Shape shape{part_size};  // of many tiles, so that what is between the steps has no memory
+  const auto argument = [&](bool is_one, bool recorded) {
+    return trace.argument(is_one ? Shape() : shape, sizeof(T), false, recorded);
+  };
+  std::vector<Tensor<T>> x, numbers;
   for (std::size_t i = 0; i < formula.arguments(); ++i)
-    x.emplace_back(trace.argument(is_number(i) ? Shape() : shape, sizeof(T), false, needs >> i & 1u));
+    x.emplace_back(argument(is_single(i), needs >> i & 1u));
+  Handle seed = is_gradient ? argument(false, false) : Handle();
+  for (std::size_t k = formula.arguments(); k < formula.places(); ++k)
+    if (formula.is_number(k)) numbers.emplace_back(argument(true, false));
   Program& traced = trace.program();
   {
-    const Tensor<T> y = run_on_tensors(formula, x, shape);
+    const Tensor<T> y = run_on_tensors<T>(formula, x, shape, numbers);
     if (!is_gradient) {
       traced.outputs.push_back(trace.input_of(y.handle()));
     } else {
-      Handle seed = trace.argument(shape, sizeof(T), false, false);
       traced.outputs.push_back(trace.input_of(seed));
       gradients.assign(x.size(), 0);
       if (y.requires_grad()) {
@@ -170,24 +208,28 @@ void MapProgram<T>::trace() {
 template <class T>
 class MapPrograms {
  public:
-  static MapProgram<T>& find(const Formula<T>& formula, std::uint32_t numbers, std::uint32_t needs,
-                             bool is_gradient) {
-    thread_local MapPrograms all;
-    return all.get(formula, numbers, needs, is_gradient);
+  /// Those of the calling thread, until it ends.
+  static MapPrograms& current() {
+    thread_local MapPrograms* own = nullptr;
+    struct Owner {
+      ~Owner() { delete std::exchange(own, nullptr); }
+    };
+    if (!own) {
+      own = new MapPrograms;
+      thread_local const Owner owner;
+    }
+    return *own;
   }
 
- private:
-  static constexpr std::size_t most = 32;  ///< the least recently used one makes room
-
-  MapProgram<T>& get(const Formula<T>& formula, std::uint32_t numbers, std::uint32_t needs,
-                     bool is_gradient) {
+  const MapProgram<T>& find(const Formula<T>& formula, std::uint32_t single, std::uint32_t needs,
+                            bool is_gradient) {
     const auto at = std::ranges::find_if(
-        all_, [&](const auto& one) { return one->is_for(formula, numbers, needs, is_gradient); });
+        all_, [&](const auto& one) { return one->is_for(formula, single, needs, is_gradient); });
     if (at != all_.end()) {
       std::rotate(all_.begin(), at, at + 1);
       return *all_.front();
     }
-    auto fresh = std::make_unique<MapProgram<T>>(MapProgram<T>{formula, numbers, needs, is_gradient});
+    auto fresh = std::make_unique<MapProgram<T>>(MapProgram<T>{formula, single, needs, is_gradient});
     fresh->trace();
     all_.reserve(most + 1);
     all_.insert(all_.begin(), std::move(fresh));
@@ -195,30 +237,9 @@ class MapPrograms {
     return *all_.front();
   }
 
-  std::vector<std::unique_ptr<MapProgram<T>>> all_;  ///< the last used first
-};
-
-/// The arguments of a program: those of the common shape, single numbers, and others widened to the shape.
-template <class T>
-class MapArguments {
- public:
-  explicit MapArguments(const Shape& shape) : shape_(shape), size_(element_count(shape, "map")) {}
-  void add(const Tensor<T>& x) {
-    const bool is_number = x.size() == 1 && size_ != 1;
-    numbers |= (is_number ? 1u : 0u) << all_.size();
-    all_.push_back(is_number || x.shape() == shape_ ? x : broadcast_to(x, shape_));
-  }
-  void bind(Plan& plan) const {
-    plan.resize(size_);
-    for (std::size_t i = 0; i < all_.size(); ++i) plan.bind(static_cast<std::uint32_t>(i), bytes_of(all_[i]));
-  }
-  std::size_t size() const { return all_.size(); }
-  std::uint32_t numbers = 0;
-
  private:
-  const Shape& shape_;
-  std::size_t size_;
-  PoolVector<Tensor<T>> all_;
+  static constexpr std::size_t most = 32;            ///< the least recently used one makes room
+  std::vector<std::unique_ptr<MapProgram<T>>> all_;  ///< the last used first
 };
 
 template <class T>
@@ -231,8 +252,9 @@ struct Map {
     const Shape shape = common_shape<T>(x);
     MapArguments<T> arguments(shape);
     for (const Tensor<T>& one : x) arguments.add(one.detach());
-    Plan& plan = *MapPrograms<T>::find(formula, arguments.numbers, 0, false).plan;
-    arguments.bind(plan);
+    const MapProgram<T>& map = MapPrograms<T>::current().find(formula, arguments.single(), 0, false);
+    Plan& plan = *map.plan;
+    map.bind(formula, arguments);
     plan.bind_output(0, reinterpret_cast<std::byte*>(y.data));
     plan.run();
   }
@@ -260,9 +282,9 @@ void add_gradients(const Formula<T>& formula, Gradients<T>& d) {
     arguments.add(d.input(i));
     if (d.needs(i)) needs |= 1u << i;
   }
-  MapProgram<T>& map = MapPrograms<T>::find(formula, arguments.numbers, needs, true);
+  const MapProgram<T>& map = MapPrograms<T>::current().find(formula, arguments.single(), needs, true);
   Plan& plan = *map.plan;
-  arguments.bind(plan);
+  map.bind(formula, arguments);
   const auto seed = map.program.outputs[0].place;
   plan.bind(seed, bytes_of(d.adjoint));
   PoolVector<Tensor<T>> gradients(count);
@@ -273,7 +295,7 @@ void add_gradients(const Formula<T>& formula, Gradients<T>& d) {
       gradients[i] = d.adjoint;
       continue;
     }
-    gradients[i] = Tensor<T>::uninitialized(map.is_number(i) ? d.shape(i) : shape, name);
+    gradients[i] = Tensor<T>::uninitialized(map.is_single(i) ? d.shape(i) : shape, name);
     plan.bind_output(k, bytes_of(gradients[i]));
   }
   plan.run();

@@ -131,77 +131,94 @@ class MapArguments {
   PoolVector<Tensor<T>> all_;
 };
 
+/// Which program of a formula; bits stand for arguments.
+template <class T>
+struct MapKind {
+  std::uint32_t single;  ///< those that are single numbers
+  bool is_gradient = false;
+  std::uint32_t needs = 0;  ///< those that get a gradient
+  std::uint32_t begun = 0;  ///< one of them, or none, whose gradient is added to what others gave it
+  const Kernels<T>* kernels = &detail::kernels<T>();
+  bool operator==(const MapKind&) const = default;
+};
+
 /// A formula as a program, with its plan: for its value, or for gradients, which computes the values that
-/// they use again. It is for arrays of any size. Its arguments are those of the formula, of one axis or
-/// single numbers, for gradients the adjoint, and the numbers of the formula, which may be others at each
-/// call.
+/// they use again. It is for arrays of any size, and for any numbers in the formula. It takes its arguments,
+/// of one axis or single numbers; for gradients the adjoint, and what one of them is added to; the numbers.
 template <class T>
 struct MapProgram {
-  // What it is for.
+  MapKind<T> kind;
   Formula<T> formula;
-  std::uint32_t single, needs;  ///< bits: the arguments that are single numbers, that get a gradient
-  bool is_gradient;
-  const Kernels<T>* kernels = &detail::kernels<T>();
-
   Program program{};
   std::unique_ptr<Plan> plan{};
   /// The outputs that are the gradients of the arguments, 0 for none. Output 0 is the value, or the adjoint.
   std::vector<std::size_t> gradients{};
 
-  bool is_for(const Formula<T>& f, std::uint32_t numbers, std::uint32_t needed, bool gradient) const {
-    return single == numbers && needs == needed && is_gradient == gradient &&
-           kernels == &detail::kernels<T>() && formula.has_steps_of(f);
-  }
-  bool is_single(std::size_t i) const { return single >> i & 1u; }
   void trace();
-  void bind(const Formula<T>& of_this_call, const MapArguments<T>& arguments) const {
+  std::uint32_t seed() const { return static_cast<std::uint32_t>(formula.arguments()); }
+  std::uint32_t begun() const { return seed() + 1; }
+  std::uint32_t numbers() const { return seed() + (kind.is_gradient ? 1 : 0) + (kind.begun ? 1 : 0); }
+  /// The plan, for arguments and for the numbers of a formula with the same steps.
+  Plan& bound(const Formula<T>& now, const MapArguments<T>& arguments) const {
     plan->resize(arguments.elements());
     std::uint32_t place = 0;
     for (const Tensor<T>& one : arguments.all()) plan->bind(place++, bytes_of(one));
-    place += is_gradient ? 1 : 0;
-    for (std::size_t k = formula.arguments(); k < formula.places(); ++k)
-      if (formula.is_number(k))
-        plan->bind(place++, reinterpret_cast<std::byte*>(const_cast<T*>(of_this_call.at(k).numbers.data())));
+    place = numbers();
+    for (std::size_t k = now.arguments(); k < now.places(); ++k)
+      if (now.is_number(k))
+        plan->bind(place++, reinterpret_cast<std::byte*>(const_cast<T*>(now.at(k).numbers.data())));
+    return *plan;
   }
+
+ private:
+  void trace_gradients(Trace& trace, const std::vector<Tensor<T>>& x, const Tensor<T>& y, Handle seed,
+                       const Handle& sum);
 };
 
 template <class T>
 void MapProgram<T>::trace() {
-  const RecordingScope scope(is_gradient);
+  const RecordingScope scope(kind.is_gradient);
   Trace trace("map");
   const Shape shape{part_size};  // of many tiles, so that what is between the steps has no memory
   const auto argument = [&](bool is_one, bool recorded) {
     return trace.argument(is_one ? Shape() : shape, sizeof(T), false, recorded);
   };
-  std::vector<Tensor<T>> x, numbers;
+  std::vector<Tensor<T>> x, all_numbers;
   for (std::size_t i = 0; i < formula.arguments(); ++i)
-    x.emplace_back(argument(is_single(i), needs >> i & 1u));
-  Handle seed = is_gradient ? argument(false, false) : Handle();
+    x.emplace_back(argument(kind.single >> i & 1u, kind.needs >> i & 1u));
+  Handle seed = kind.is_gradient ? argument(false, false) : Handle();
+  const Handle sum = kind.begun ? argument(false, false) : Handle();
   for (std::size_t k = formula.arguments(); k < formula.places(); ++k)
-    if (formula.is_number(k)) numbers.emplace_back(argument(true, false));
-  Program& traced = trace.program();
-  {
-    const Tensor<T> y = run_on_tensors<T>(formula, x, shape, numbers);
-    if (!is_gradient) {
-      traced.outputs.push_back(trace.input_of(y.handle()));
-    } else {
-      traced.outputs.push_back(trace.input_of(seed));
-      gradients.assign(x.size(), 0);
-      if (y.requires_grad()) {
-        std::vector<Pass::Target> targets;
-        for (const Tensor<T>& one : x)
-          if (one.handle().node) targets.push_back({one.handle().node.get(), {}});
-        Pass pass(false, false, std::move(targets));
-        pass.replay(*y.handle().node.get(), std::move(seed));
-        for (std::size_t i = 0; i < x.size(); ++i)
-          gradients[i] = add_gradient(trace, pass, x[i].handle().node.get(), sizeof(T));
-      }
-    }
-  }
-  traced.forward = 0;
-  remove_dead_steps(traced);
-  program = std::move(traced);
+    if (formula.is_number(k)) all_numbers.emplace_back(argument(true, false));
+  const Tensor<T> y = run_on_tensors<T>(formula, x, shape, all_numbers);
+  trace.program().outputs.push_back(trace.input_of(kind.is_gradient ? seed : y.handle()));
+  gradients.assign(x.size(), 0);
+  if (y.requires_grad()) trace_gradients(trace, x, y, std::move(seed), sum);
+  remove_dead_steps(trace.program());
+  program = std::move(trace.program());
   plan = std::make_unique<Plan>(program, false);
+}
+
+template <class T>
+void MapProgram<T>::trace_gradients(Trace& trace, const std::vector<Tensor<T>>& x, const Tensor<T>& y,
+                                    Handle seed, const Handle& sum) {
+  std::vector<Pass::Target> targets;
+  for (const Tensor<T>& one : x)
+    if (one.requires_grad()) targets.push_back({one.handle().node.get(), {}});
+  Pass pass(false, false, std::move(targets));
+  pass.replay(*y.handle().node.get(), std::move(seed));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const Node* const node = x[i].handle().node.get();
+    gradients[i] = add_gradient(trace, pass, node, sizeof(T));
+    if (gradients[i] == 0 || !(kind.begun >> i & 1u)) continue;
+    trace.program().places[begun()].is_consumed = true;
+    const std::array<const Handle*, 1> inputs{&pass.find(*node)->gradient};
+    const BroadcastTo<T> copy{x[i].shape()};
+    const ValueRef total =
+        trace.add(operation<T, BroadcastTo<T>>, std::make_shared<const BroadcastTo<T>>(copy), inputs,
+                  x[i].shape(), sizeof(T), sum.value);
+    trace.program().outputs[gradients[i]] = trace.input_of(Handle{total, {}});
+  }
 }
 
 /// The programs of a thread's maps: a plan runs for one thread at a time.
@@ -221,15 +238,14 @@ class MapPrograms {
     return *own;
   }
 
-  const MapProgram<T>& find(const Formula<T>& formula, std::uint32_t single, std::uint32_t needs,
-                            bool is_gradient) {
+  const MapProgram<T>& find(const Formula<T>& formula, const MapKind<T>& kind) {
     const auto at = std::ranges::find_if(
-        all_, [&](const auto& one) { return one->is_for(formula, single, needs, is_gradient); });
+        all_, [&](const auto& one) { return one->kind == kind && one->formula.has_steps_of(formula); });
     if (at != all_.end()) {
       std::rotate(all_.begin(), at, at + 1);
       return *all_.front();
     }
-    auto fresh = std::make_unique<MapProgram<T>>(MapProgram<T>{formula, single, needs, is_gradient});
+    auto fresh = std::make_unique<MapProgram<T>>(MapProgram<T>{kind, formula});
     fresh->trace();
     all_.reserve(most + 1);
     all_.insert(all_.begin(), std::move(fresh));
@@ -252,9 +268,7 @@ struct Map {
     const Shape shape = common_shape<T>(x);
     MapArguments<T> arguments(shape);
     for (const Tensor<T>& one : x) arguments.add(one.detach());
-    const MapProgram<T>& map = MapPrograms<T>::current().find(formula, arguments.single(), 0, false);
-    Plan& plan = *map.plan;
-    map.bind(formula, arguments);
+    Plan& plan = MapPrograms<T>::current().find(formula, {arguments.single()}).bound(formula, arguments);
     plan.bind_output(0, reinterpret_cast<std::byte*>(y.data));
     plan.run();
   }
@@ -277,30 +291,38 @@ void add_gradients(const Formula<T>& formula, Gradients<T>& d) {
     return replay_through<T>(name, d, [&] { return run_on_tensors(formula, std::exchange(x, {}), shape); });
   }
   MapArguments<T> arguments(shape);
-  std::uint32_t needs = 0;
+  for (std::size_t i = 0; i < count; ++i) arguments.add(d.input(i));
+  MapKind<T> kind{arguments.single(), true};
+  std::size_t begun = count;
   for (std::size_t i = 0; i < count; ++i) {
-    arguments.add(d.input(i));
-    if (d.needs(i)) needs |= 1u << i;
+    if (!d.needs(i)) continue;
+    kind.needs |= 1u << i;
+    if (d.has_shape(i, shape) && d.is_begun(i)) begun = i;
   }
-  const MapProgram<T>& map = MapPrograms<T>::current().find(formula, arguments.single(), needs, true);
-  Plan& plan = *map.plan;
-  map.bind(formula, arguments);
-  const auto seed = map.program.outputs[0].place;
-  plan.bind(seed, bytes_of(d.adjoint));
+  if (begun != count) kind.begun = 1u << begun;
+  const MapProgram<T>& map = MapPrograms<T>::current().find(formula, kind);
+  Plan& plan = map.bound(formula, arguments);
+  plan.bind(map.seed(), bytes_of(d.adjoint));
   PoolVector<Tensor<T>> gradients(count);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t k = map.gradients[i];
-    if (k == 0) continue;
-    if (map.program.outputs[k].place == seed) {
+    if (k == 0 || i == begun) continue;
+    if (map.program.outputs[k].place == map.seed()) {
       gradients[i] = d.adjoint;
       continue;
     }
-    gradients[i] = Tensor<T>::uninitialized(map.is_single(i) ? d.shape(i) : shape, name);
+    gradients[i] = Tensor<T>::uninitialized(kind.single >> i & 1u ? d.shape(i) : shape, name);
     plan.bind_output(k, bytes_of(gradients[i]));
   }
-  plan.run();
+  if (begun == count)
+    plan.run();
+  else
+    d.accumulate(begun, [&](Target<T> y) {
+      plan.bind(map.begun(), reinterpret_cast<std::byte*>(y.data));
+      plan.run();
+    });
   for (std::size_t i = 0; i < count; ++i)
-    if (const std::size_t k = map.gradients[i]; k != 0) plan.finish_output(k, bytes_of(gradients[i]));
+    if (gradients[i].defined()) plan.finish_output(map.gradients[i], bytes_of(gradients[i]));
   // As the operations of run_on_tensors() add theirs: the last argument first.
   for (std::size_t i = count; i-- > 0;)
     if (gradients[i].defined()) d.add(i, std::move(gradients[i]));

@@ -45,9 +45,17 @@ class Formula {
              return std::memcmp(&a, &b, sizeof(a)) == 0;
            });
   }
+  /// The same but for the numbers that operations take as operands.
+  bool has_steps_of(const Formula& other) const {
+    return result_ == other.result_ && arguments_ == other.arguments_ &&
+           std::ranges::equal(instructions_, other.instructions_, [](const auto& a, const auto& b) {
+             return a.op == b.op && (a.op == op_count || std::memcmp(&a, &b, sizeof(a)) == 0);
+           });
+  }
   std::size_t arguments() const { return arguments_; }
   std::size_t places() const { return arguments_ + instructions_.size(); }
   std::size_t result() const { return static_cast<std::size_t>(result_); }
+  bool is_number(std::size_t place) const { return at(place).op == op_count; }
   const Instruction<T>& at(std::size_t place) const { return instructions_[place - arguments_]; }
 
  private:
@@ -64,9 +72,10 @@ Tensor<T> run_formula(Formula<T> formula, std::span<const Tensor<T>> x);
 /// f(x, …) element by element, of the broadcast shape. f is a generic lambda over numbers, written with
 /// xtape's elementwise operations and comparisons; where() takes the place of a branch, and a branch does not
 /// compile. f is called once with symbols and leaves a short formula, which then runs over tiles that stay in
-/// the cache, forward and backward, as one node that keeps only its arguments. Gradients can be
-/// differentiated again: they come from the same formula. Error when the shapes do not broadcast, and for
-/// more than 30 arguments.
+/// the cache, forward and backward, as one node that keeps only its arguments. What runs is a program of
+/// elementwise operations, with their gradients, as compile() makes it; a thread keeps those of its last
+/// formulas. Gradients can be differentiated again: they come from the same formula. Error when the shapes do
+/// not broadcast, and for more than 30 arguments.
 template <class F, class T, class... Rest>
 Tensor<T> map(F f, const Tensor<T>& x, const Rest&... rest) {
   constexpr auto all = std::make_index_sequence<1 + sizeof...(Rest)>();

@@ -6,7 +6,7 @@
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "elementwise_table.hpp"
-#include "map_plan.hpp"
+#include "formula_rules.hpp"
 
 namespace xtape::detail {
 namespace {

@@ -107,7 +107,7 @@ struct BroadcastTo {
   static constexpr bool accumulates = true;
   Shape to;
   static constexpr const char* name = "broadcast_to";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, repeats = true;
   BroadcastTo batched(const Shape& all) const { return {all}; }
   bool operator==(const BroadcastTo&) const = default;
 

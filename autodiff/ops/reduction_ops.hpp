@@ -63,7 +63,7 @@ struct Expand;
 /// y = Σ x over the masked axes.
 template <class T>
 struct Sum {
-  static constexpr bool accumulates = true;
+  static constexpr bool accumulates = true, sums = true;
   unsigned mask;
   bool keepdims;
   static constexpr const char* name = "sum";
@@ -82,7 +82,7 @@ struct Sum {
 /// y = x, repeated along the masked axes of the shape `to`.
 template <class T>
 struct Expand {
-  static constexpr bool accumulates = true;
+  static constexpr bool accumulates = true, repeats = true;
   Shape to;
   unsigned mask;
   bool keepdims;

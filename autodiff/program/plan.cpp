@@ -13,6 +13,8 @@
 namespace xtape::detail {
 namespace {
 
+constexpr std::array<double, 2> no_numbers{};  ///< what a copy carries
+
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 /// Offsets in an arena: the smallest hole that fits, else its end.
@@ -79,7 +81,7 @@ Plan::Plan(const Program& program, bool is_split) : program_(program) {
   place_roots(is_split ? program.forward : 0);
   auto group = groups_.begin();
   for (std::size_t k = 0; k < program.steps.size(); ++k) {
-    if (k == program.forward) forward_calls_ = calls_.size();
+    if (k <= program.forward) forward_calls_ = calls_.size();
     const Step& step = program.steps[k];
     if (group != groups_.end() && k == group->first) {
       add_group(*group);
@@ -87,20 +89,20 @@ Plan::Plan(const Program& program, bool is_split) : program_(program) {
       ++group;
       continue;
     }
-    if (step.operation->is_view) continue;
+    if (takes_no_time(step)) continue;
     const auto first = static_cast<std::uint32_t>(inputs_.size());
     for (const Input& input : step.inputs) inputs_.push_back(&values_[input.place]);
     calls_.push_back({step.operation->run, step.op.get(), &values_[step.output],
                       is_copied_to(step) ? &values_[step.base] : nullptr, first,
-                      static_cast<std::uint32_t>(step.inputs.size()), step.base != Step::none, 0});
+                      static_cast<std::uint32_t>(step.inputs.size()), step.base != Step::none});
   }
   if (program.forward == program.steps.size()) forward_calls_ = calls_.size();
 }
 
 /// Whether a step is a call of a kernel on whole arrays and single numbers.
 bool Plan::is_row(const Step& step) const {
-  if (!step.operation->row_call || is_copied_to(step) || !step.operation->row_call(step.op.get()).kernel)
-    return false;
+  const Operation& operation = *step.operation;
+  if (!operation.repeats && !(operation.row_call && operation.row_call(step.op.get()).kernel)) return false;
   const std::size_t size = values_[step.output].size;
   return std::ranges::all_of(step.inputs, [&](const Input& in) {
     const Value& x = values_[in.place];
@@ -108,41 +110,98 @@ bool Plan::is_row(const Step& step) const {
   });
 }
 
-void Plan::find_groups() {
+/// Whether a step sums all of an array of this size.
+bool Plan::is_total(const Step& step, std::size_t size) const {
+  if (!step.operation->sums || size == 1) return false;
+  const Value &x = values_[step.inputs[0].place], &y = values_[step.output];
+  return x.size == size && y.size == 1 && x.item_size == y.item_size;
+}
+
+// A repeated number that only rows read is no array: they read the number.
+void Plan::find_numbers() {
+  is_number_.assign(program_.places.size(), false);
+  for (const Step& step : program_.steps)
+    if (step.operation->repeats && step.base == Step::none && values_[step.inputs[0].place].size == 1 &&
+        values_[step.output].size != 1)
+      is_number_[step.output] = true;
+  for (const Step& step : program_.steps) {
+    if (is_row(step)) continue;
+    for (const Input& input : step.inputs) is_number_[input.place] = false;
+    if (step.base != Step::none) is_number_[step.base] = false;
+  }
+  for (const Input& output : program_.outputs) is_number_[output.place] = false;
+  for (const Store& store : program_.stores) is_number_[store.value] = false;
+}
+
+void Plan::find_groups(std::size_t split) {
   const auto& steps = program_.steps;
+  std::vector<char> is_late(program_.places.size(), false);  // a sum, that is there when all tiles have run
   for (std::size_t k = 0; k < steps.size(); ++k) {
-    if (!is_row(steps[k])) continue;
+    if (!is_row(steps[k]) || takes_no_time(steps[k])) continue;
     const Value& y = values_[steps[k].output];
     std::size_t last = k;
-    while (last + 1 < steps.size() && last + 1 != program_.forward && is_row(steps[last + 1]) &&
-           values_[steps[last + 1].output].size == y.size &&
-           values_[steps[last + 1].output].item_size == y.item_size)
-      ++last;
+    std::vector<std::uint32_t> late;
+    for (std::size_t next = k + 1; next < steps.size() && next != split; ++next) {
+      const Step& step = steps[next];
+      const Value& value = values_[step.output];
+      const bool needs_late =
+          (step.base != Step::none && is_late[step.base]) ||
+          std::ranges::any_of(step.inputs, [&](const Input& in) { return is_late[in.place]; });
+      if (takes_no_time(step) ? needs_late : is_total(step, y.size) && value.item_size == y.item_size) {
+        is_late[step.output] = true;
+        late.push_back(step.output);
+      } else if (!takes_no_time(step) &&
+                 (needs_late || !is_row(step) || value.size != y.size || value.item_size != y.item_size)) {
+        break;
+      }
+      if (!takes_no_time(step)) last = next;
+    }
+    for (const std::uint32_t place : late) is_late[place] = false;
     groups_.push_back({k, last});
     k = last;
   }
 }
 
 void Plan::add_group(const Group& group) {
-  const auto first = static_cast<std::uint32_t>(rows_.size());
+  const auto first = static_cast<std::uint32_t>(rows_.size()),
+             first_total = static_cast<std::uint32_t>(totals_.size());
+  const auto slot = [&](std::uint32_t place) {
+    const Root& root = roots_[root_of_[place]];
+    const bool in_tile = root.where == Root::Where::tile;
+    return Slot{&values_[place], in_tile ? static_cast<std::int32_t>(root.offset) : -1,
+                values_[place].size == 1 || is_number_[place], root.is_summed};
+  };
+  Value& y = values_[program_.steps[group.first].output];
+  const auto add_copy = [&](std::uint32_t to, std::uint32_t from, bool accumulate) {
+    constexpr std::size_t add = index_of(OpNumber::Add);  // whose gradient is the adjoint
+    const auto kernel = y.item_size == sizeof(float)
+                            ? reinterpret_cast<void (*)()>(kernels<float>().gradient[add][0])
+                            : reinterpret_cast<void (*)()>(kernels<double>().gradient[add][0]);
+    rows_.push_back({kernel, no_numbers.data(), slot(to), {slot(from)}, accumulate});
+  };
   for (std::size_t k = group.first; k <= group.last; ++k) {
     const Step& step = program_.steps[k];
+    if (takes_no_time(step)) continue;
+    const bool adds = step.base != Step::none;
+    if (is_total(step, y.size)) {
+      totals_.push_back(
+          {slot(step.inputs[0].place), adds ? &values_[step.base] : nullptr, &values_[step.output]});
+      continue;
+    }
+    if (is_copied_to(step)) add_copy(step.output, step.base, false);
+    if (step.operation->repeats) {
+      add_copy(step.output, step.inputs[0].place, adds);
+      continue;
+    }
     const RowCall call = step.operation->row_call(step.op.get());
-    const auto slot = [&](std::uint32_t place) {
-      const Root& root = roots_[root_of_[place]];
-      const bool in_tile = root.where == Root::Where::tile;
-      return Slot{&values_[place], in_tile ? static_cast<std::int32_t>(root.offset) : -1,
-                  values_[place].size == 1};
-    };
-    Row row{call.kernel, call.numbers, slot(step.output), {}, step.base != Step::none};
+    Row row{call.kernel, call.numbers, slot(step.output), {}, adds};
     for (std::size_t i = 0; i < call.operands.size(); ++i)
       if (call.operands[i] != RowCall::unread) row.x[i] = slot(step.inputs[call.operands[i]].place);
     rows_.push_back(row);
   }
-  const Step& step = program_.steps[group.first];
-  Value& y = values_[step.output];
-  calls_.push_back({nullptr, nullptr, &y, nullptr, first,
-                    static_cast<std::uint32_t>(group.last - group.first + 1), false, group.registers});
+  calls_.push_back({nullptr, nullptr, &y, nullptr, first, static_cast<std::uint32_t>(rows_.size()) - first,
+                    false, group.registers, group.summed, first_total,
+                    static_cast<std::uint32_t>(totals_.size()) - first_total});
 }
 
 // A place lives from the step that writes it to the last that reads it. Those that share memory are a root: a
@@ -165,6 +224,20 @@ void Plan::place_roots(std::size_t split) {
       last_use[p] = never;
   for (const Input& output : program_.outputs) last_use[output.place] = never;
   for (const Store& store : program_.stores) last_use[store.value] = never;
+  find_numbers();
+  find_groups(split);
+  std::vector<std::size_t> group_of(program_.steps.size(), never);
+  std::vector<char> is_summed(places, false);
+  for (std::size_t g = 0; g < groups_.size(); ++g)
+    for (std::size_t k = groups_[g].first; k <= groups_[g].last; ++k) {
+      group_of[k] = g;
+      const Step& step = program_.steps[k];
+      if (takes_no_time(step) || !is_total(step, values_[program_.steps[groups_[g].first].output].size))
+        continue;
+      const std::uint32_t x = step.inputs[0].place;  // is summed behind the last row
+      is_summed[x] = true;
+      last_use[x] = std::max(last_use[x], groups_[g].last);
+    }
 
   root_of_.resize(places);
   roots_.resize(places);
@@ -184,12 +257,15 @@ void Plan::place_roots(std::size_t split) {
     roots_[place].members.clear();
   };
   const auto is_result = [&](std::uint32_t root) { return program_.places[root].kind == Kind::result; };
+  const auto holds_summed = [&](std::uint32_t root) {
+    return std::ranges::any_of(roots_[root].members, [&](std::uint32_t p) { return is_summed[p]; });
+  };
   const auto can_write = [&](std::uint32_t root) {
-    return is_result(root) || program_.places[root].is_consumed;
+    return (is_result(root) || program_.places[root].is_consumed) && !holds_summed(root);
   };
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
     const Step& step = program_.steps[k];
-    if (step.operation->is_view) {
+    if (takes_no_time(step)) {
       join(step.output, root_of_[step.inputs[0].place]);
       continue;
     }
@@ -198,8 +274,9 @@ void Plan::place_roots(std::size_t split) {
     };
     if (step.base != Step::none) {
       const std::uint32_t root = root_of_[step.base];
-      if (can_write(root) && end_of(roots_[root]) == k && !reads(root)) join(step.output, root);
-    } else if (step.operation->row_call) {
+      if (can_write(root) && end_of(roots_[root]) == k && !reads(root) && !is_number_[step.base])
+        join(step.output, root);
+    } else if (step.operation->row_call || step.operation->repeats) {
       for (const Input& input : step.inputs) {
         const std::uint32_t root = root_of_[input.place];
         if (!can_write(root) || end_of(roots_[root]) != k ||
@@ -221,10 +298,6 @@ void Plan::place_roots(std::size_t split) {
     if (direct_[k]) is_given[root] = true;
   }
   // What lives within a group of large arrays is a register of its tiles.
-  find_groups();
-  std::vector<std::size_t> group_of(program_.steps.size(), never);
-  for (std::size_t g = 0; g < groups_.size(); ++g)
-    for (std::size_t k = groups_[g].first; k <= groups_[g].last; ++k) group_of[k] = g;
   std::vector<std::vector<std::uint32_t>> free_registers(groups_.size());
   const auto lives_within = [&](std::uint32_t root, std::size_t g) {
     return std::ranges::all_of(roots_[root].members, [&](std::uint32_t p) {
@@ -242,15 +315,20 @@ void Plan::place_roots(std::size_t split) {
         lives_within(own, g)) {
       auto& free = free_registers[g];
       root.where = Root::Where::tile;
-      if (free.empty()) free.push_back(groups_[g].registers++);
-      root.offset = free.back();
-      free.pop_back();
+      root.is_summed = holds_summed(own);
+      if (root.is_summed) {
+        root.offset = groups_[g].summed++;
+      } else {
+        if (free.empty()) free.push_back(groups_[g].registers++);
+        root.offset = free.back();
+        free.pop_back();
+      }
     } else if (own == step.output && !is_given[own]) {
       const bool is_kept = k < split && end_of(root) == never;
       root.where = is_kept ? Root::Where::kept : Root::Where::scratch;
       root.offset = (is_kept ? kept : scratch).take(root.bytes);
     }
-    if (step.operation->is_view) continue;
+    if (takes_no_time(step)) continue;
     // What ends with this step makes room for those after it.
     std::vector<std::uint32_t> ended{own};
     for (const Input& input : step.inputs) ended.push_back(root_of_[input.place]);
@@ -262,7 +340,7 @@ void Plan::place_roots(std::size_t split) {
         continue;
       else if (roots_[r].where == Root::Where::scratch)
         ended_in_group.push_back(r);
-      else if (roots_[r].where == Root::Where::tile)
+      else if (roots_[r].where == Root::Where::tile && !roots_[r].is_summed)
         free_registers[g].push_back(static_cast<std::uint32_t>(roots_[r].offset));
     if (g != never && k != groups_[g].last) continue;
     for (const std::uint32_t r : ended_in_group) scratch.give_back(roots_[r].offset, roots_[r].bytes);
@@ -284,6 +362,15 @@ void Plan::set_data(const Root& root, std::byte* data) {
 
 void Plan::bind(std::uint32_t place, std::byte* data) {
   if (values_[place].data != data) set_data(roots_[root_of_[place]], data);
+}
+
+void Plan::resize(std::size_t elements) {
+  for (std::size_t p = 0; p < values_.size(); ++p) {
+    if (program_.places[p].shape.empty()) continue;
+    if (values_[p].size == elements) return;  // as all are
+    values_[p].size = elements;
+    values_[p].shape[0] = elements;
+  }
 }
 
 void Plan::bind_arguments(std::span<const Handle> x) {
@@ -313,24 +400,35 @@ void Plan::bind_kept(std::byte* block) {
     if (root.where == Root::Where::kept) set_data(root, block + root.offset);
 }
 
+// Within a block of most_tile elements tiles follow each other, and then it is summed: with the bits that
+// add_sum() gives for the whole array, of which these blocks are the smallest parts.
 template <class T>
 void Plan::run_group(const Call& call) const {
   const std::span<const Row> rows(rows_.data() + call.first, call.count);
+  const std::span<const Total> totals(totals_.data() + call.first_total, call.totals);
   const std::size_t size = call.y->size;
-  constexpr std::size_t room = storage_bytes / sizeof(T);
+  constexpr std::size_t room = storage_bytes / sizeof(T), summed_room = 4 * most_tile,
+                        all_room = room + summed_room;
   const std::size_t fitting =
       call.registers == 0 ? most_tile : room / call.registers / least_tile * least_tile;
   // What a single row computes is nowhere twice, and needs no tiles.
-  const bool whole = call.registers == 0 && call.count == 1;
+  const bool whole = call.registers == 0 && call.count == 1 && totals.empty();
   const std::size_t tile = whole ? std::max(size, least_tile) : std::clamp(fitting, least_tile, most_tile);
+  const std::size_t blocks = quotient_up(size, most_tile);
+  PoolVector<T> sums(totals.size() * blocks);
   const auto run_part = [&](std::size_t start, std::size_t end, T* storage) {
-    for (; start < end; start += tile) {
-      const std::size_t n = std::min(tile, end - start);
-      const auto address = [&](const Slot& slot) -> T* {
-        if (slot.register_ >= 0) return storage + static_cast<std::size_t>(slot.register_) * tile;
-        if (!slot.value) return nullptr;
-        return reinterpret_cast<T*>(slot.value->data) + (slot.is_number ? 0 : start);
-      };
+    T* const summed = storage + call.registers * tile;
+    std::size_t n = 0;
+    const auto address = [&](const Slot& slot) -> T* {
+      const auto r = static_cast<std::size_t>(slot.register_);
+      if (slot.register_ >= 0)
+        return slot.is_summed ? summed + r * most_tile + start % most_tile : storage + r * tile;
+      if (!slot.value) return nullptr;
+      return reinterpret_cast<T*>(slot.value->data) + (slot.is_number ? 0 : start);
+    };
+    for (; start < end; start += n) {
+      n = std::min(tile, end - start);
+      if (!totals.empty()) n = std::min(n, most_tile - start % most_tile);
       for (const Row& row : rows) {
         std::array<const T*, 5> x;
         std::array<std::ptrdiff_t, 5> stride;
@@ -341,17 +439,32 @@ void Plan::run_group(const Call& call) const {
         reinterpret_cast<RowKernel<T>>(row.kernel)(row.numbers, address(row.y), row.accumulate, n, x.data(),
                                                    stride.data());
       }
+      const std::size_t in_block = start % most_tile;
+      if (in_block + n != most_tile && start + n != end) continue;
+      for (std::size_t k = 0; k < totals.size(); ++k)
+        sums[k * blocks + start / most_tile] =
+            kernels<T>().sum(address(totals[k].x) - in_block, in_block + n);
     }
   };
-  if (call.registers == 0 && size < parallel_size) return run_part(0, size, nullptr);
-  if (call.registers * tile <= room)
+  if (call.registers + call.summed == 0 && size < parallel_size)
+    run_part(0, size, nullptr);
+  else if (call.registers * tile <= room && call.summed * most_tile <= summed_room)
     for_blocks(size, size, [&](std::size_t first, std::size_t last) {
-      alignas(alignment) std::array<T, room> storage;
+      alignas(alignment) std::array<T, all_room> storage;
       run_part(first, last, storage.data());
     });
   else {
-    PoolVector<T> storage(call.registers * tile);
+    PoolVector<T> storage(call.registers * tile + call.summed * most_tile);
     run_part(0, size, storage.data());
+  }
+  for (std::size_t k = 0; k < totals.size(); ++k) {
+    const auto part = [&](std::size_t start, std::size_t n) {
+      return sum_of_parts<T>(n, most_tile, [&](std::size_t at, std::size_t) {
+        return blocks == 0 ? T(0) : sums[k * blocks + (start + at) / most_tile];
+      });
+    };
+    const T base = totals[k].base ? *totals[k].base->elements<T>() : T(0);
+    *reinterpret_cast<T*>(totals[k].y->data) = base + sum_in_parallel<T>(size, part);
   }
 }
 

@@ -40,6 +40,10 @@ class Plan {
   /// Whether the run writes an output where bind_output() says, and nowhere else.
   bool is_direct(std::size_t output) const { return direct_[output]; }
   const Value& at(std::uint32_t place) const { return values_[place]; }
+  /// How many elements the arrays have that it runs on, each of one axis. For a program of nothing but
+  /// elementwise steps on arrays of one size, sums of all of one, and single numbers: a single group, between
+  /// whose steps no array is in memory.
+  void resize(std::size_t elements);
   /// Copies of the random numbers that the forward part has drawn, by place.
   std::vector<std::pair<std::uint32_t, ValueRef>> drawn() const;
 
@@ -64,8 +68,9 @@ class Plan {
     const Value* value = nullptr;  ///< null for what is not read
     std::int32_t register_ = -1;
     bool is_number = false;
+    bool is_summed = false;  ///< a register of the second kind: see Group
   };
-  /// An elementwise step.
+  /// An elementwise step, or a copy.
   struct Row {
     void (*kernel)();
     const void* numbers;
@@ -73,7 +78,12 @@ class Plan {
     std::array<Slot, 5> x;
     bool accumulate;
   };
-  /// A step that its operation computes, or a group of rows.
+  /// A sum of all elements, added to those of `base` where that is not null.
+  struct Total {
+    Slot x;
+    const Value *base, *y;
+  };
+  /// A step that its operation computes, or a group of rows and sums.
   struct Call {
     decltype(Operation::run) run;  ///< null for a group
     const void* op;
@@ -81,23 +91,30 @@ class Plan {
     const Value* base;           ///< is copied to y first, where that is another place
     std::uint32_t first, count;  ///< inputs, or rows
     bool accumulate;
-    std::uint32_t registers;  ///< of a group
+    // Of a group:
+    std::uint32_t registers = 0, summed = 0, first_total = 0, totals = 0;
   };
   /// The places that share memory.
   struct Root {
     std::vector<std::uint32_t> members;
     std::size_t bytes = 0, offset = 0;  ///< of a register: its number
     enum class Where : std::uint8_t { given, scratch, kept, tile } where = Where::given;
+    bool is_summed = false;  ///< of a register
   };
-  /// Elementwise steps on arrays of one size, which run tile by tile.
+  /// Elementwise steps on arrays of one size, and sums of all of one, which run tile by tile. Between them
+  /// lie steps that take no time: views, and repeated numbers that are never an array.
   struct Group {
     std::size_t first, last;  ///< steps
-    std::uint32_t registers = 0;
+    /// Those of a tile; and those that are summed, which hold most_tile elements: a sum adds as many at once.
+    std::uint32_t registers = 0, summed = 0;
   };
 
   void place_roots(std::size_t split);
-  void find_groups();
+  void find_numbers();
+  void find_groups(std::size_t split);
   bool is_row(const Step& step) const;
+  bool is_total(const Step& step, std::size_t size) const;
+  bool takes_no_time(const Step& step) const { return step.operation->is_view || is_number_[step.output]; }
   bool is_copied_to(const Step& step) const {
     return step.base != Step::none && root_of_[step.base] != root_of_[step.output];
   }
@@ -110,10 +127,12 @@ class Plan {
   const Program& program_;
   std::deque<Value> values_;  ///< by place, with the shape, and where the elements are
   std::vector<std::uint32_t> root_of_;
-  std::vector<Root> roots_;  ///< by place
+  std::vector<Root> roots_;      ///< by place
+  std::vector<char> is_number_;  ///< by place: an array of one number, which is not written down
   std::vector<Group> groups_;
   std::vector<Value*> inputs_;
   std::vector<Row> rows_;
+  std::vector<Total> totals_;
   std::vector<Call> calls_;
   std::size_t forward_calls_ = 0;
   std::vector<char> direct_;

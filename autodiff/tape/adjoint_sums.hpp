@@ -28,7 +28,7 @@ Tensor<T> sum_of_adjoints(const Tensor<T>& a, const Tensor<T>& b);
 /// recorded.
 template <class T>
 struct SumTo {
-  static constexpr bool accumulates = true;
+  static constexpr bool accumulates = true, sums = true;
   Shape to;
   unsigned mask;  ///< the axes of x that are summed
   static constexpr const char* name = "sum_to";

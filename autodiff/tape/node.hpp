@@ -108,6 +108,8 @@ struct Operation {
   /// where it has none. Null for others.
   RowCall (*row_call)(const void* op);
   bool is_view = false;         ///< the result shares the elements of the input
+  bool repeats = false;         ///< the elements of the input: where that is one number, all are it
+  bool sums = false;            ///< where the result is one number: Σ of the input, as add_sum() sums it
   bool gives_integers = false;  ///< the result is Indices
   bool is_random = false;       ///< draws from the generator
 };

@@ -81,6 +81,8 @@ class Gradients {
   /// The shape of an input that takes part.
   Shape shape(std::size_t i) const { return node_.inputs()[i]->shape(); }
   bool has_shape(std::size_t i, const Shape& s) const { return node_.inputs()[i]->has_shape(s); }
+  /// Whether others have added to the adjoint of an input that takes part.
+  bool is_begun(std::size_t i) const { return pass_.collected(*node_.inputs()[i]) != nullptr; }
   /// A kept input, or the kept output: recorded tensors when the pass creates a graph.
   Tensor<T> input(std::size_t i) const { return operand(i); }
   Tensor<T> output() const { return operand(input_count()); }

@@ -108,6 +108,8 @@ constexpr Operation describe() {
         return *static_cast<const Op*>(op) == *static_cast<const Op*>(other);
     };
     all.is_view = requires { Op::is_view; };
+    all.repeats = requires { Op::repeats; };
+    all.sums = requires { Op::sums; };
     all.gives_integers = requires { Op::gives_integers; };
     all.is_random = requires { Op::is_random; };
     if constexpr (requires(const Op& op) { op.row_call(); })

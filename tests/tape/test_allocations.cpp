@@ -144,6 +144,21 @@ TEST_CASE("reductions, softmax, transposes and broadcasting") {
       }) == 0);
 }
 
+TEST_CASE("maps, of arrays of any size, with numbers that change") {
+  std::vector<Tensor<float>> x;
+  for (const std::size_t n : {1, 5, 100, 3000, 40000}) x.push_back(parameter(random::normal<float>({n})));
+  auto y = parameter<float>(0.5f);
+  float scale = 1;
+  CHECK(heap_calls([&] {
+          for (Tensor<float>& one : x) {
+            scale *= 1.001f;
+            one.zero_grad();
+            y.zero_grad();
+            sum(map([&](auto a, auto b) { return tanh(a * scale) * b + a * a; }, one, y)).backward();
+          }
+        }) == 0);
+}
+
 TEST_CASE("layers, clipping, checkpoints and loaders: nothing, or the few lists that memory.md names") {
   struct Row {
     std::string name;

@@ -47,6 +47,43 @@ TEST_CASE("a compiled function has the bits of the function") {
       x);
 }
 
+TEST_CASE_TEMPLATE("a map has the same bits in a compiled function, and on threads", T, float, double) {
+  random::seed(5);
+  const auto s = parameter(random::normal<T>({})), t = parameter(random::normal<T>({1})),
+             u = parameter(random::normal<T>({})), v = parameter(random::normal<T>({})),
+             w = parameter(random::normal<T>({}));
+  const auto curve = [](auto a, auto b) { return exp(a) * sin(b) + a * a * b - b; };
+  const auto shifted = [](auto a, auto b) { return a + b; };  // the adjoint itself is summed
+  const auto of_many = [](auto a, auto p, auto q, auto r, auto m, auto n) {
+    const auto c = a * p + q, d = tanh(c) * r - m * a;
+    return where(c > d, sin(c * d + n), d * p / (1 + exp(-c))) + 0.5;
+  };
+  // Around tiles, the blocks and parts that sums go by, and where threads take part.
+  for (const std::size_t n : {0, 1, 2, 63, 64, 65, 1000, 1024, 1025, 5000, 16384, 16385, 140001}) {
+    CAPTURE(n);
+    const auto x = parameter(random::normal<T>({n})), row = parameter(random::normal<T>({3, 1}));
+    const auto loss = [&](const Tensor<T>& in) {
+      return sum(square(map(curve, in, s))) + sum(map(shifted, in, t)) + sum(in) * s +
+             sum(map(of_many, in, s, t, u, v, w)) + sum(map(curve, in, in)) + sum(map(curve, in, row));
+    };
+    check_same<T>(loss, x);
+    const auto gradients = [&] { return grad(loss(x), {x, s, t, u, v, w, row}); };
+    const auto expected = gradients();
+    const int before = num_threads();
+    set_num_threads(2);
+    const auto got = gradients();
+    set_num_threads(before);
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(same_bits(expected[i], got[i]));
+    if (n == 0) continue;
+    const auto plain = grad(sum(square(curve(x, s))) + sum(shifted(x, t)), {x, s, t}),
+               mapped = grad(sum(square(map(curve, x, s))) + sum(map(shifted, x, t)), {x, s, t});
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      const T scale = 1 + std::abs(max(abs(plain[i])).item());
+      CHECK(max(abs(plain[i] - mapped[i])).item() <= scale * 1e3 * std::numeric_limits<T>::epsilon());
+    }
+  }
+}
+
 TEST_CASE("what is captured is read anew, and may be assigned between calls") {
   auto w = parameter<double>(Tensor<double>{1.0, 2.0});
   Tensor<double> offset{0.5, 0.5};

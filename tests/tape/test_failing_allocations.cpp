@@ -70,6 +70,30 @@ TEST_CASE("functions of the user's: map, custom, checkpoint, one in another") {
   });
 }
 
+TEST_CASE("maps whose formulas the thread has no programs of") {
+  int calls = 0;
+  const auto program = [&] {
+    const auto x = parameter<double>({0.5, 0.25, 2.0}), y = parameter<double>({1.5});
+    const double limit = 100 + calls++;  // of which programs are, unlike of operands
+    sum(map([=](auto a, auto b) { return sin(a) * b + clamp(a * b, -limit, limit); }, x, y)).backward();
+    Result result;
+    result.add(x.grad());
+    result.add(y.grad());
+    return result;
+  };
+  const Result expected = program();
+  const auto fill = [&] {  // with as many as are kept
+    for (int k = 0; k < 20; ++k)
+      if (!(program() == expected)) return "it gives another result when it runs again";
+    return static_cast<const char*>(nullptr);
+  };
+  REQUIRE(!fill());
+  refuse_each("new formulas", [&](std::size_t n, FailingHeap::Calls which, bool& refused) -> const char* {
+    const auto result = run_without(n, which, program, refused);
+    return result && !(*result == expected) ? "it gave another result" : fill();
+  });
+}
+
 TEST_CASE("a rule that asks for a gradient of the recording around it, and goes on without") {
   check_program("nested", [] {
     const auto x = parameter<double>({0.5, 0.25});

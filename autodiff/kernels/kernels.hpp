@@ -18,9 +18,9 @@ namespace xtape::detail {
 /// waking one takes as long as an exponential of some ten thousand numbers.
 inline constexpr std::size_t part_size = 16384, parallel_size = 8 * part_size;
 
-/// Elementwise work of several steps goes tile by tile; what is between the steps is in registers, arrays of
-/// a tile each with so many bytes in all: beside the operands, in the first-level cache.
-inline constexpr std::size_t storage_bytes = 12288, least_tile = 64, most_tile = 1024;
+/// Elementwise work of several steps goes tile by tile, of so many elements; what is between the steps is in
+/// registers, arrays of a tile each, in the caches. The kernel `sum` adds up parts of as many first.
+inline constexpr std::size_t tile_size = 1024;
 
 constexpr std::size_t quotient_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 

@@ -6,7 +6,7 @@
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "elementwise_table.hpp"
-#include "formula_rules.hpp"
+#include "formula_node.hpp"
 
 namespace xtape::detail {
 namespace {
@@ -193,17 +193,17 @@ struct ElementwiseSum {
   const char* name() const { return info->name; }
   Shape shape(const Shape&, const Shape&) const { return {}; }
   void compute(Target<T> y, const Tensor<T>& a, const Tensor<T>& b) const {
-    constexpr std::size_t tile = 1024;
     const RowKernel<T> kernel = kernels<T>().value[index_of(info->number)];
     const auto part = [&](std::size_t start, std::size_t n) {
-      std::array<T, tile> values;
+      std::array<T, tile_size> values;
       const std::array<const T*, 2> x{a.data() + start, b.data() + start};
       constexpr std::array<std::ptrdiff_t, 2> strides{1, 1};
       kernel(nullptr, values.data(), false, n, x.data(), strides.data());
       return kernels<T>().sum(values.data(), n);
     };
-    const T sum = sum_in_parallel<T>(
-        a.size(), [&](std::size_t start, std::size_t n) { return sum_of_parts<T>(n, tile, part, start); });
+    const T sum = sum_in_parallel<T>(a.size(), [&](std::size_t start, std::size_t n) {
+      return sum_of_parts<T>(n, tile_size, part, start);
+    });
     *y.data = sum / divisor;
   }
   Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,

@@ -10,7 +10,7 @@
 
 #include "../kernels/kernels.hpp"
 #include "../program/plan.hpp"
-#include "formula_rules.hpp"
+#include "formula_node.hpp"
 #include "layout_ops.hpp"
 
 namespace xtape {
@@ -171,15 +171,15 @@ struct MapProgram {
   }
 
  private:
-  void trace_gradients(Trace& trace, const std::vector<Tensor<T>>& x, const Tensor<T>& y, Handle seed,
-                       const Handle& sum);
+  void trace_pass(Trace& trace, const std::vector<Tensor<T>>& x, const Tensor<T>& y, Handle seed,
+                  const Handle& sum);
 };
 
 template <class T>
 void MapProgram<T>::trace() {
   const RecordingScope scope(kind.is_gradient);
   Trace trace("map");
-  const Shape shape{part_size};  // of many tiles, so that what is between the steps has no memory
+  const Shape shape{tile_size};  // not a small one, so that what is between the steps has no memory
   const auto argument = [&](bool is_one, bool recorded) {
     return trace.argument(is_one ? Shape() : shape, sizeof(T), false, recorded);
   };
@@ -193,15 +193,15 @@ void MapProgram<T>::trace() {
   const Tensor<T> y = run_on_tensors<T>(formula, x, shape, all_numbers);
   trace.program().outputs.push_back(trace.input_of(kind.is_gradient ? seed : y.handle()));
   gradients.assign(x.size(), 0);
-  if (y.requires_grad()) trace_gradients(trace, x, y, std::move(seed), sum);
+  if (y.requires_grad()) trace_pass(trace, x, y, std::move(seed), sum);
   remove_dead_steps(trace.program());
   program = std::move(trace.program());
   plan = std::make_unique<Plan>(program, false);
 }
 
 template <class T>
-void MapProgram<T>::trace_gradients(Trace& trace, const std::vector<Tensor<T>>& x, const Tensor<T>& y,
-                                    Handle seed, const Handle& sum) {
+void MapProgram<T>::trace_pass(Trace& trace, const std::vector<Tensor<T>>& x, const Tensor<T>& y, Handle seed,
+                               const Handle& sum) {
   std::vector<Pass::Target> targets;
   for (const Tensor<T>& one : x)
     if (one.requires_grad()) targets.push_back({one.handle().node.get(), {}});

@@ -13,6 +13,7 @@
 namespace xtape::detail {
 namespace {
 
+constexpr std::size_t least_in_tiles = 64;     ///< smaller arrays are small enough
 constexpr std::array<double, 2> no_numbers{};  ///< what a copy carries
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
@@ -169,7 +170,7 @@ void Plan::add_group(const Group& group) {
     const Root& root = roots_[root_of_[place]];
     const bool in_tile = root.where == Root::Where::tile;
     return Slot{&values_[place], in_tile ? static_cast<std::int32_t>(root.offset) : -1,
-                values_[place].size == 1 || is_number_[place], root.is_summed};
+                values_[place].size == 1 || is_number_[place]};
   };
   Value& y = values_[program_.steps[group.first].output];
   const auto add_copy = [&](std::uint32_t to, std::uint32_t from, bool accumulate) {
@@ -200,7 +201,7 @@ void Plan::add_group(const Group& group) {
     rows_.push_back(row);
   }
   calls_.push_back({nullptr, nullptr, &y, nullptr, first, static_cast<std::uint32_t>(rows_.size()) - first,
-                    false, group.registers, group.summed, first_total,
+                    false, group.registers, first_total,
                     static_cast<std::uint32_t>(totals_.size()) - first_total});
 }
 
@@ -256,6 +257,12 @@ void Plan::place_roots(std::size_t split) {
     roots_[root].members.push_back(place);
     roots_[place].members.clear();
   };
+  const auto is_within = [&](std::uint32_t p, std::size_t g) {
+    return written[p] >= groups_[g].first && last_use[p] <= groups_[g].last;
+  };
+  const auto lives_within = [&](std::uint32_t root, std::size_t g) {
+    return std::ranges::all_of(roots_[root].members, [&](std::uint32_t p) { return is_within(p, g); });
+  };
   const auto is_result = [&](std::uint32_t root) { return program_.places[root].kind == Kind::result; };
   const auto holds_summed = [&](std::uint32_t root) {
     return std::ranges::any_of(roots_[root].members, [&](std::uint32_t p) { return is_summed[p]; });
@@ -282,6 +289,10 @@ void Plan::place_roots(std::size_t split) {
         if (!can_write(root) || end_of(roots_[root]) != k ||
             roots_[root].bytes != values_[step.output].bytes())
           continue;
+        // What can be a register stays one, and does not go by way of the memory of the result.
+        if (const std::size_t g = group_of[k]; g != never && values_[step.output].size > least_in_tiles &&
+                                               lives_within(root, g) && !is_within(step.output, g))
+          continue;
         join(step.output, root);
         break;
       }
@@ -299,11 +310,6 @@ void Plan::place_roots(std::size_t split) {
   }
   // What lives within a group of large arrays is a register of its tiles.
   std::vector<std::vector<std::uint32_t>> free_registers(groups_.size());
-  const auto lives_within = [&](std::uint32_t root, std::size_t g) {
-    return std::ranges::all_of(roots_[root].members, [&](std::uint32_t p) {
-      return written[p] >= groups_[g].first && last_use[p] <= groups_[g].last;
-    });
-  };
   Arena kept, scratch;
   std::vector<std::uint32_t> ended_in_group;  // its memory is free when all tiles have run
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
@@ -311,18 +317,13 @@ void Plan::place_roots(std::size_t split) {
     const std::uint32_t own = root_of_[step.output];
     Root& root = roots_[own];
     const std::size_t g = group_of[k];
-    if (own == step.output && !is_given[own] && g != never && values_[own].size > least_tile &&
+    if (own == step.output && !is_given[own] && g != never && values_[own].size > least_in_tiles &&
         lives_within(own, g)) {
       auto& free = free_registers[g];
       root.where = Root::Where::tile;
-      root.is_summed = holds_summed(own);
-      if (root.is_summed) {
-        root.offset = groups_[g].summed++;
-      } else {
-        if (free.empty()) free.push_back(groups_[g].registers++);
-        root.offset = free.back();
-        free.pop_back();
-      }
+      if (free.empty()) free.push_back(groups_[g].registers++);
+      root.offset = free.back();
+      free.pop_back();
     } else if (own == step.output && !is_given[own]) {
       const bool is_kept = k < split && end_of(root) == never;
       root.where = is_kept ? Root::Where::kept : Root::Where::scratch;
@@ -340,7 +341,7 @@ void Plan::place_roots(std::size_t split) {
         continue;
       else if (roots_[r].where == Root::Where::scratch)
         ended_in_group.push_back(r);
-      else if (roots_[r].where == Root::Where::tile && !roots_[r].is_summed)
+      else if (roots_[r].where == Root::Where::tile)
         free_registers[g].push_back(static_cast<std::uint32_t>(roots_[r].offset));
     if (g != never && k != groups_[g].last) continue;
     for (const std::uint32_t r : ended_in_group) scratch.give_back(roots_[r].offset, roots_[r].bytes);
@@ -400,35 +401,26 @@ void Plan::bind_kept(std::byte* block) {
     if (root.where == Root::Where::kept) set_data(root, block + root.offset);
 }
 
-// Within a block of most_tile elements tiles follow each other, and then it is summed: with the bits that
-// add_sum() gives for the whole array, of which these blocks are the smallest parts.
+// A tile that is summed is summed whole, with the bits that add_sum() gives for the array: tiles are the
+// smallest parts that it adds up.
 template <class T>
 void Plan::run_group(const Call& call) const {
   const std::span<const Row> rows(rows_.data() + call.first, call.count);
   const std::span<const Total> totals(totals_.data() + call.first_total, call.totals);
-  const std::size_t size = call.y->size;
-  constexpr std::size_t room = storage_bytes / sizeof(T), summed_room = 4 * most_tile,
-                        all_room = room + summed_room;
-  const std::size_t fitting =
-      call.registers == 0 ? most_tile : room / call.registers / least_tile * least_tile;
+  const std::size_t size = call.y->size, registers = call.registers;
   // What a single row computes is nowhere twice, and needs no tiles.
-  const bool whole = call.registers == 0 && call.count == 1 && totals.empty();
-  const std::size_t tile = whole ? std::max(size, least_tile) : std::clamp(fitting, least_tile, most_tile);
-  const std::size_t blocks = quotient_up(size, most_tile);
-  PoolVector<T> sums(totals.size() * blocks);
+  const bool whole = registers == 0 && call.count == 1 && totals.empty();
+  const std::size_t step = whole ? std::max<std::size_t>(size, 1) : tile_size,
+                    tiles = quotient_up(size, step);
+  PoolVector<T> sums(totals.size() * tiles);
   const auto run_part = [&](std::size_t start, std::size_t end, T* storage) {
-    T* const summed = storage + call.registers * tile;
-    std::size_t n = 0;
-    const auto address = [&](const Slot& slot) -> T* {
-      const auto r = static_cast<std::size_t>(slot.register_);
-      if (slot.register_ >= 0)
-        return slot.is_summed ? summed + r * most_tile + start % most_tile : storage + r * tile;
-      if (!slot.value) return nullptr;
-      return reinterpret_cast<T*>(slot.value->data) + (slot.is_number ? 0 : start);
-    };
-    for (; start < end; start += n) {
-      n = std::min(tile, end - start);
-      if (!totals.empty()) n = std::min(n, most_tile - start % most_tile);
+    for (; start < end; start += step) {
+      const std::size_t n = std::min(step, end - start);
+      const auto address = [&](const Slot& slot) -> T* {
+        if (slot.register_ >= 0) return storage + static_cast<std::size_t>(slot.register_) * tile_size;
+        if (!slot.value) return nullptr;
+        return reinterpret_cast<T*>(slot.value->data) + (slot.is_number ? 0 : start);
+      };
       for (const Row& row : rows) {
         std::array<const T*, 5> x;
         std::array<std::ptrdiff_t, 5> stride;
@@ -439,28 +431,32 @@ void Plan::run_group(const Call& call) const {
         reinterpret_cast<RowKernel<T>>(row.kernel)(row.numbers, address(row.y), row.accumulate, n, x.data(),
                                                    stride.data());
       }
-      const std::size_t in_block = start % most_tile;
-      if (in_block + n != most_tile && start + n != end) continue;
       for (std::size_t k = 0; k < totals.size(); ++k)
-        sums[k * blocks + start / most_tile] =
-            kernels<T>().sum(address(totals[k].x) - in_block, in_block + n);
+        sums[k * tiles + start / tile_size] = kernels<T>().sum(address(totals[k].x), n);
     }
   };
-  if (call.registers + call.summed == 0 && size < parallel_size)
+  constexpr std::size_t most = 8, room = most * tile_size;  // registers on a stack
+  if (registers == 0 && size < parallel_size) {
     run_part(0, size, nullptr);
-  else if (call.registers * tile <= room && call.summed * most_tile <= summed_room)
+  } else if (registers <= most) {
     for_blocks(size, size, [&](std::size_t first, std::size_t last) {
-      alignas(alignment) std::array<T, all_room> storage;
+      alignas(alignment) std::array<T, room> storage;
       run_part(first, last, storage.data());
     });
-  else {
-    PoolVector<T> storage(call.registers * tile + call.summed * most_tile);
-    run_part(0, size, storage.data());
+  } else {
+    const std::size_t parts = size < parallel_size ? 1 : quotient_up(size, part_size),
+                      shares = std::min(parts, static_cast<std::size_t>(num_threads()));
+    const ValueRef storage = make_value({shares * registers * tile_size}, sizeof(T), "compile");
+    parallel_for(shares, [&](std::size_t i) {
+      const auto start = [&](std::size_t share) { return share * parts / shares * part_size; };
+      run_part(start(i), i + 1 == shares ? size : start(i + 1),
+               reinterpret_cast<T*>(storage->data) + i * registers * tile_size);
+    });
   }
   for (std::size_t k = 0; k < totals.size(); ++k) {
     const auto part = [&](std::size_t start, std::size_t n) {
-      return sum_of_parts<T>(n, most_tile, [&](std::size_t at, std::size_t) {
-        return blocks == 0 ? T(0) : sums[k * blocks + (start + at) / most_tile];
+      return sum_of_parts<T>(n, tile_size, [&](std::size_t at, std::size_t) {
+        return tiles == 0 ? T(0) : sums[k * tiles + (start + at) / tile_size];
       });
     };
     const T base = totals[k].base ? *totals[k].base->elements<T>() : T(0);

@@ -68,7 +68,6 @@ class Plan {
     const Value* value = nullptr;  ///< null for what is not read
     std::int32_t register_ = -1;
     bool is_number = false;
-    bool is_summed = false;  ///< a register of the second kind: see Group
   };
   /// An elementwise step, or a copy.
   struct Row {
@@ -92,21 +91,19 @@ class Plan {
     std::uint32_t first, count;  ///< inputs, or rows
     bool accumulate;
     // Of a group:
-    std::uint32_t registers = 0, summed = 0, first_total = 0, totals = 0;
+    std::uint32_t registers = 0, first_total = 0, totals = 0;
   };
   /// The places that share memory.
   struct Root {
     std::vector<std::uint32_t> members;
     std::size_t bytes = 0, offset = 0;  ///< of a register: its number
     enum class Where : std::uint8_t { given, scratch, kept, tile } where = Where::given;
-    bool is_summed = false;  ///< of a register
   };
   /// Elementwise steps on arrays of one size, and sums of all of one, which run tile by tile. Between them
   /// lie steps that take no time: views, and repeated numbers that are never an array.
   struct Group {
     std::size_t first, last;  ///< steps
-    /// Those of a tile; and those that are summed, which hold most_tile elements: a sum adds as many at once.
-    std::uint32_t registers = 0, summed = 0;
+    std::uint32_t registers = 0;
   };
 
   void place_roots(std::size_t split);

@@ -45,9 +45,6 @@ EQUIVALENT = {
     ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",
     ("elementwise_rules.hpp", "LogAddExp::gradient", "T(0) → T(1)"): "a difference that is not selected",
     ("linalg.cpp", "Linear::backward", "false → true [2]"): "the engine sums to the shape of the bias",
-    ("map.cpp", "add_gradients", "T(0) → T(1)"): "the plan assigns every sum",
-    ("map_plan.cpp", "call_gradients", "a + 1 → a - 1, of offsets a"): "an adjoint is copied where it could be passed on",
-    ("map_plan.cpp", "call_gradients", "true → false [2]"): "a register that could be written is copied again",
     ("normalization_kernels.hpp", "normalize_rows_gradient",
      "(load(x + j, left, B(center)) - center) * inv - lack → lack - ((load(x + j, left, B(center)) - center) * inv)"):
         "occurs twice in a product",

@@ -410,8 +410,12 @@ void Plan::run_group(const Call& call) const {
   const std::size_t size = call.y->size, registers = call.registers;
   // What a single row computes is nowhere twice, and needs no tiles.
   const bool whole = registers == 0 && call.count == 1 && totals.empty();
-  const std::size_t step = whole ? std::max<std::size_t>(size, 1) : tile_size,
-                    tiles = quotient_up(size, step);
+  std::size_t step = whole ? std::max<std::size_t>(size, 1) : tile_size;
+  // Of arrays that no cache holds, what is fetched ahead needs its place in the first-level cache, too.
+  constexpr std::size_t near = 6144 / sizeof(T), least = 256, from_memory = 1 << 21;
+  if (!whole && totals.empty() && size >= from_memory && registers * least <= near)
+    step = std::min(tile_size, near / std::max<std::size_t>(registers, 1) / least_in_tiles * least_in_tiles);
+  const std::size_t tiles = quotient_up(size, step);
   PoolVector<T> sums(totals.size() * tiles);
   const auto run_part = [&](std::size_t start, std::size_t end, T* storage) {
     for (; start < end; start += step) {

@@ -84,6 +84,36 @@ TEST_CASE_TEMPLATE("a map has the same bits in a compiled function, and on threa
   }
 }
 
+TEST_CASE("maps of arrays that no cache holds, with few and with many steps between") {
+  random::seed(6);
+  constexpr std::size_t n = (1 << 21) + 100;
+  const auto x = parameter(random::normal<float>({n}));
+  const auto few = [](auto a) { return abs(a * 2 - 1) * a + square(a); };
+  const auto many = [](auto a) {
+    std::vector<decltype(a)> parts{a};
+    for (int i = 0; i < 12; ++i) parts.push_back(parts.back() * a + 0.5f);
+    decltype(a) total = parts[0];
+    for (const auto& one : parts) total = total * 0.5f + one;
+    return total;
+  };
+  const auto compare = [&](const auto& f) {
+    const Tensor<float> y = map(f, x), z = f(x);
+    CHECK(same_bits(y.detach(), z.detach()));
+    const Tensor<float> got = grad(sum(y), x), expected = grad(sum(z), x);
+    const float most = max(abs(expected)).item();
+    CHECK(max(abs(got - expected)).item() <= 1e-5f * most);
+    const auto compiled = compile([&](const Tensor<float>& in) { return sum(map(f, in)); });
+    CHECK(same_bits(compiled.value_and_grad(x).second.front(), got));
+  };
+  for (const int threads : {1, 2}) {
+    const int before = num_threads();
+    set_num_threads(threads);
+    compare(few);
+    compare(many);
+    set_num_threads(before);
+  }
+}
+
 TEST_CASE("what is captured is read anew, and may be assigned between calls") {
   auto w = parameter<double>(Tensor<double>{1.0, 2.0});
   Tensor<double> offset{0.5, 0.5};

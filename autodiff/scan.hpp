@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -33,32 +34,35 @@ using ScanStep = std::function<std::pair<std::vector<Tensor<T>>, Tensor<T>>(
 
 template <class T>
 struct StepProgram;
-/// The traces of a step that is scanned with often: one for each kind of call, of which the last used ones
-/// stay. A copy has none.
-template <class T>
-class KeptSteps {
- public:
-  KeptSteps() = default;
-  KeptSteps(const KeptSteps&) {}
-  KeptSteps& operator=(const KeptSteps&) { return *this; }
 
-  /// That of a call like this one, traced where there is none. All that the step reads besides its arguments
-  /// is in `reads`.
-  std::shared_ptr<StepProgram<T>> get(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry,
-                                      const Tensor<T>& xs, const std::vector<Tensor<T>>& reads);
+}  // namespace detail
+
+/// The traces of one step that is scanned with often, each for one kind of call: the shapes, what is
+/// recorded, the thread, and the tensors that the step reads. The 8 that were used last stay; a copy has
+/// none.
+template <class T>
+class ScanTraces {
+ public:
+  ScanTraces() = default;
+  ScanTraces(const ScanTraces&) {}
+  ScanTraces& operator=(const ScanTraces&) { return *this; }
+
+  /// For scan(): the trace for a call like this one.
+  std::shared_ptr<detail::StepProgram<T>> get(const detail::ScanStep<T>& step,
+                                              const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
+                                              std::span<const Tensor<T>> reads);
 
  private:
   std::mutex mutex_;
-  std::list<std::shared_ptr<StepProgram<T>>> steps_;
+  std::list<std::shared_ptr<detail::StepProgram<T>>> traces_;
 };
+
+namespace detail {
 
 template <class T>
 ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-                   const ScanOptions& options, KeptSteps<T>* kept = nullptr,
-                   const std::vector<Tensor<T>>& reads = {});
-/// The same, one step after the other, by operations.
-template <class T>
-ScanResult<T> scan_one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, const Tensor<T>& xs);
+                   const ScanOptions& options, ScanTraces<T>* traces = nullptr,
+                   std::span<const Tensor<T>> reads = {});
 
 }  // namespace detail
 
@@ -95,6 +99,24 @@ std::pair<std::vector<Tensor<T>>, Tensor<T>> scan(F&& step, const std::vector<Te
         return std::pair(std::vector<Tensor<T>>(std::move(next)), Tensor<T>(std::move(y)));
       },
       carry, xs, options);
+  return {std::move(result.carry), std::move(result.ys)};
+}
+
+/// The same with traces that are kept from call to call: the step runs to be traced where there is none for
+/// this kind of call. `reads` are all tensors that it reads besides its arguments; where one of them is
+/// another tensor than before, it is traced anew. Error where the step reads a tensor that is not among them.
+template <class F, class T>
+std::pair<std::vector<Tensor<T>>, Tensor<T>> scan(ScanTraces<T>& traces, F&& step,
+                                                  const std::vector<Tensor<T>>& carry,
+                                                  const Tensor<std::type_identity_t<T>>& xs,
+                                                  std::type_identity_t<std::span<const Tensor<T>>> reads,
+                                                  ScanOptions options = {}) {
+  auto result = detail::scan<T>(
+      [&](const std::vector<Tensor<T>>& in, const Tensor<T>& x) {
+        auto [next, y] = step(in, x);
+        return std::pair(std::vector<Tensor<T>>(std::move(next)), Tensor<T>(std::move(y)));
+      },
+      carry, xs, options, &traces, reads);
   return {std::move(result.carry), std::move(result.ys)};
 }
 

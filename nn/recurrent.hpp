@@ -109,7 +109,7 @@ class Recurrent : public Module<typename Cell::value_type> {
   Cell cell;
 
  private:
-  mutable xtape::detail::KeptSteps<T> steps_;
+  mutable ScanTraces<T> traces_;
 };
 
 /// A layer of long short-term memory: an LSTMCell over a sequence.

@@ -228,7 +228,7 @@ Tensor<T> CompiledFunction<T>::State::run(const std::shared_ptr<Entry<T>>& found
     op.y = y.handle().value;
     op.read.push_back({op.y, op.y->version});
   }
-  std::vector<const Handle*> inputs;
+  PoolVector<const Handle*> inputs;
   for (const Handle& one : x) inputs.push_back(&one);
   for (const Tensor<T>& leaf : entry.leaves) inputs.push_back(&leaf.handle());
   return append<T>(std::move(op), std::move(y), inputs, (1u << x.size()) - 1u);

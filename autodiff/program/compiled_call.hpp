@@ -116,10 +116,10 @@ template <class T>
 struct CompiledCall {
   std::shared_ptr<Entry<T>> entry;
   ValueRef block;
-  std::size_t changes;             ///< of values, when it ran
-  std::vector<Kept> read;          ///< from outside, by the steps of gradients; and the result
-  std::vector<Kept> read_forward;  ///< by those before them
-  ValueRef y{};                    ///< the result, where the plan writes it
+  std::size_t changes;            ///< of values, when it ran
+  PoolVector<Kept> read;          ///< from outside, by the steps of gradients; and the result
+  PoolVector<Kept> read_forward;  ///< by those before them
+  ValueRef y{};                   ///< the result, where the plan writes it
   std::vector<std::pair<std::uint32_t, ValueRef>> before{};  ///< what it read from outside, and stored there
   std::shared_ptr<const RandomPoint> random{};               ///< of a function that is to run again itself
 
@@ -140,7 +140,7 @@ struct CompiledCall {
       if (again) require_unchanged(read_forward, "compiled function");
     }
     const std::size_t arguments = entry->types.size();
-    std::vector<Handle> x;
+    PoolVector<Handle> x;
     for (std::size_t i = 0; i < arguments; ++i) x.push_back(d.recorded_input(i).handle());
     if (again) return replay_through<T>(name, d, [&] { return run_again(std::exchange(x, {})); });
     Plan& plan = *entry->split;
@@ -148,7 +148,7 @@ struct CompiledCall {
     plan.bind_arguments(x);
     if (y) plan.bind_output(0, y->data);
     plan.bind(entry->seed, bytes_of(d.adjoint));
-    std::vector<Tensor<T>> gradients(program.outputs.size());
+    PoolVector<Tensor<T>> gradients(program.outputs.size());
     for (std::size_t k = 1; k < gradients.size(); ++k) {
       gradients[k] = Tensor<T>::uninitialized(program.places[program.outputs[k].place].shape, name);
       plan.bind_output(k, bytes_of(gradients[k]));

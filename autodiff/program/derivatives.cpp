@@ -145,7 +145,7 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
   for (std::size_t k = 0; k < program->forward; ++k)
     given.emplace_back(program->steps[k].output, at[program->steps[k].output].value);
   const Tensor<T> value(Handle{at[program->outputs[0].place].value, {}});
-  const std::vector<Kept> read = read_from_outside(*program, program->forward, program->steps.size());
+  const PoolVector<Kept> read = read_from_outside(*program, program->forward, program->steps.size());
   return {value, [program, given, read, shape](const Tensor<T>& v) {
             require_unchanged(read, "linearised function");
             if (!(v.shape() == shape))

@@ -135,8 +135,8 @@ std::vector<Handle> replay(const Program& program, std::span<const Handle> argum
   return at;
 }
 
-std::vector<Kept> read_from_outside(const Program& program, std::size_t first, std::size_t last) {
-  std::vector<Kept> all;
+PoolVector<Kept> read_from_outside(const Program& program, std::size_t first, std::size_t last) {
+  PoolVector<Kept> all;
   for (std::size_t k = first; k < last; ++k)
     for (const Input& input : program.steps[k].inputs)
       if (const Place& place = program.places[input.place]; place.kind == Place::Kind::outside)
@@ -144,7 +144,7 @@ std::vector<Kept> read_from_outside(const Program& program, std::size_t first, s
   return all;
 }
 
-void require_unchanged(const std::vector<Kept>& read, const char* what) {
+void require_unchanged(std::span<const Kept> read, const char* what) {
   for (const Kept& one : read)
     if (one.version != one.value->owner().version.load(std::memory_order_relaxed))
       throw Error("backward", std::string("a value that a ") + what + " needs, of shape " +

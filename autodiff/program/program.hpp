@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../base/pool_vector.hpp"
 #include "../tape/backward.hpp"
 #include "../tape/trace.hpp"
 
@@ -36,9 +37,9 @@ std::vector<Handle> replay(const Program& program, std::span<const Handle> argum
                            bool record_all = false);
 
 /// The tensors from outside that the steps from the first to before the last read, with their versions.
-std::vector<Kept> read_from_outside(const Program& program, std::size_t first, std::size_t last);
+PoolVector<Kept> read_from_outside(const Program& program, std::size_t first, std::size_t last);
 /// Error where one has been assigned since, which `what` needs.
-void require_unchanged(const std::vector<Kept>& read, const char* what);
+void require_unchanged(std::span<const Kept> read, const char* what);
 
 /// A step a line: "p5 (4, 8) = linear(p0, p1, p2)".
 void print(std::ostream& out, const Program& program);

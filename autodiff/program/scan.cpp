@@ -11,7 +11,8 @@
 #include "scan_step.hpp"
 #include "schedule.hpp"
 
-namespace xtape::detail {
+namespace xtape {
+namespace detail {
 namespace {
 
 ValueRef block(std::size_t bytes) { return make_value({bytes}, 1, scan_op); }
@@ -23,7 +24,7 @@ struct Scan {
   ValueRef kept, carries;  ///< of all steps; or the carry of the beginning alone
   ValueRef y;              ///< the results
   std::size_t changes;     ///< of values, when it ran
-  std::vector<Kept> read;  ///< from outside, by what runs in the backward pass
+  PoolVector<Kept> read;   ///< from outside, by what runs in the backward pass
 
   static constexpr const char* name = scan_op;
 
@@ -76,7 +77,7 @@ struct Scan {
     Runner<T> runner;
     const Tensor<T>& g;
     Tensor<T> dx{};
-    std::vector<Tensor<T>> sums{};
+    PoolVector<Tensor<T>> sums{};
     ValueRef adjoint{}, next_adjoint{}, scratch_carry{}, scratch_y{}, one_kept{};
 
     StepProgram<T>& step() const { return *scan.step; }
@@ -185,7 +186,7 @@ struct Scan {
 
 template <class T>
 bool is_for(const StepProgram<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-            const std::vector<Tensor<T>>& reads) {
+            std::span<const Tensor<T>> reads) {
   const auto same = [](const Tensor<T>& a, const Tensor<T>& b) {
     return a.handle().value.get() == b.handle().value.get() && a.handle().node.get() == b.handle().node.get();
   };
@@ -196,28 +197,9 @@ bool is_for(const StepProgram<T>& step, const std::vector<Tensor<T>>& carry, con
          std::ranges::equal(step.carry, carry, has_shape) && std::ranges::equal(step.reads, reads, same);
 }
 
-}  // namespace
-
+/// One step after the other, by operations.
 template <class T>
-std::shared_ptr<StepProgram<T>> KeptSteps<T>::get(const ScanStep<T>& step,
-                                                  const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-                                                  const std::vector<Tensor<T>>& reads) {
-  constexpr std::size_t most = 8;
-  const std::scoped_lock lock(mutex_);
-  for (auto at = steps_.begin(); at != steps_.end(); ++at)
-    if (is_for(**at, carry, xs, reads)) {
-      steps_.splice(steps_.begin(), steps_, at);
-      return steps_.front();
-    }
-  auto traced = trace_step(step, carry, xs, recording);
-  traced->reads = reads;
-  steps_.push_front(std::move(traced));
-  if (steps_.size() > most) steps_.pop_back();
-  return steps_.front();
-}
-
-template <class T>
-ScanResult<T> scan_one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, const Tensor<T>& xs) {
+ScanResult<T> one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> carry, const Tensor<T>& xs) {
   std::vector<Tensor<T>> ys;
   ys.reserve(xs.shape()[0]);
   for (std::size_t t = 0; t < xs.shape()[0]; ++t) {
@@ -231,19 +213,54 @@ ScanResult<T> scan_one_by_one(const ScanStep<T>& step, std::vector<Tensor<T>> ca
   return {std::move(carry), stack(ys)};
 }
 
+/// Error where the step reads another tensor than those.
+template <class T>
+void require_only(const Program& program, std::span<const Tensor<T>> reads) {
+  for (const Place& place : program.places)
+    if (place.kind == Place::Kind::outside && std::ranges::none_of(reads, [&](const Tensor<T>& read) {
+          return &read.handle().value->owner() == &place.tensor.value->owner();
+        }))
+      throw Error(scan_op, "the step reads a tensor of shape " + to_string(place.shape) +
+                               " that is not among the tensors it is said to read");
+}
+
+}  // namespace
+}  // namespace detail
+
+template <class T>
+std::shared_ptr<detail::StepProgram<T>> ScanTraces<T>::get(const detail::ScanStep<T>& step,
+                                                           const std::vector<Tensor<T>>& carry,
+                                                           const Tensor<T>& xs,
+                                                           std::span<const Tensor<T>> reads) {
+  constexpr std::size_t most = 8;
+  const std::scoped_lock lock(mutex_);
+  for (auto at = traces_.begin(); at != traces_.end(); ++at)
+    if (detail::is_for(**at, carry, xs, reads)) {
+      traces_.splice(traces_.begin(), traces_, at);
+      return traces_.front();
+    }
+  auto traced = detail::trace_step(step, carry, xs, detail::recording);
+  detail::require_only(traced->program, reads);
+  traced->reads.assign(reads.begin(), reads.end());
+  traces_.push_front(std::move(traced));
+  if (traces_.size() > most) traces_.pop_back();
+  return traces_.front();
+}
+
+namespace detail {
+
 template <class T>
 ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-                   const ScanOptions& options, KeptSteps<T>* kept_steps,
-                   const std::vector<Tensor<T>>& reads) {
+                   const ScanOptions& options, ScanTraces<T>* traces, std::span<const Tensor<T>> reads) {
   if (xs.rank() == 0) throw Error(scan_op, "xs of shape () has no axis of steps");
   if (carry.size() > 29) throw Error(scan_op, "more than 29 tensors in a carry: join them");
   const std::size_t steps = xs.shape()[0];
   if (steps == 0) throw Error(scan_op, "xs of shape " + to_string(xs.shape()) + " has no step");
-  if (tracing || observer) return scan_one_by_one(function, carry, xs);
+  if (tracing || observer) return one_by_one(function, carry, xs);
   const std::shared_ptr<StepProgram<T>> own =
-      kept_steps ? kept_steps->get(function, carry, xs, reads) : trace_step(function, carry, xs, recording);
+      traces ? traces->get(function, carry, xs, reads) : trace_step(function, carry, xs, recording);
   StepProgram<T>& step = *own;
-  if (step.program.is_opaque) return scan_one_by_one(function, carry, xs);  // its rules are the function's
+  if (step.program.is_opaque) return one_by_one(function, carry, xs);  // its rules are the function's
   const std::size_t c = step.carries();
   const bool needs_grad = step.requires_grad && (!step.leaves.empty() || xs.requires_grad() ||
                                                  std::ranges::any_of(carry, &Tensor<T>::requires_grad));
@@ -287,7 +304,7 @@ ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& ca
     to += bytes;
   }
   if (needs_grad) {
-    std::vector<const Handle*> inputs;
+    PoolVector<const Handle*> inputs;
     for (const Tensor<T>& one : carry) inputs.push_back(&one.handle());
     inputs.push_back(&xs.handle());
     for (const Tensor<T>& leaf : step.leaves) inputs.push_back(&leaf.handle());
@@ -308,17 +325,21 @@ ScanResult<T> scan(const ScanStep<T>& function, const std::vector<Tensor<T>>& ca
     return one;
   };
   result.ys = part(ys);
+  result.carry.reserve(c);
   for (const Shape& shape : step.carry) result.carry.push_back(part(shape));
   return result;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                       \
-  template class KeptSteps<T>;                                                                     \
-  template ScanResult<T> scan(const ScanStep<T>&, const std::vector<Tensor<T>>&, const Tensor<T>&, \
-                              const ScanOptions&, KeptSteps<T>*, const std::vector<Tensor<T>>&);   \
-  template ScanResult<T> scan_one_by_one(const ScanStep<T>&, std::vector<Tensor<T>>, const Tensor<T>&);
-XTAPE_INSTANTIATE(float)
-XTAPE_INSTANTIATE(double)
-#undef XTAPE_INSTANTIATE
+template ScanResult<float> scan(const ScanStep<float>&, const std::vector<Tensor<float>>&,
+                                const Tensor<float>&, const ScanOptions&, ScanTraces<float>*,
+                                std::span<const Tensor<float>>);
+template ScanResult<double> scan(const ScanStep<double>&, const std::vector<Tensor<double>>&,
+                                 const Tensor<double>&, const ScanOptions&, ScanTraces<double>*,
+                                 std::span<const Tensor<double>>);
 
-}  // namespace xtape::detail
+}  // namespace detail
+
+template class ScanTraces<float>;
+template class ScanTraces<double>;
+
+}  // namespace xtape

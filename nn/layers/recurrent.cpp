@@ -1,6 +1,7 @@
 // Gates composed of linear, sigmoid and tanh.
 #include "../recurrent.hpp"
 
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -147,12 +148,20 @@ Tensor<typename Cell::value_type> Recurrent<Cell>::operator()(const Tensor<T>& x
       const State next = cell.step(part, Cell::state_of(carry));
       return std::pair(Cell::tensors(next), Cell::output(next));
     };
-    auto result = this->is_watched()
-                      ? xtape::detail::scan_one_by_one<T>(step, Cell::tensors(state), projected)
-                      : xtape::detail::scan<T>(step, Cell::tensors(state), projected, {}, &steps_,
-                                               {cell.weight_hh, cell.bias_hh});
-    state = Cell::state_of(result.carry);  // where nothing can fail any more
-    return result.ys;
+    if (this->is_watched()) {  // by who is to see each step
+      std::vector<Tensor<T>> outputs;
+      State now = state;
+      for (std::size_t t = 0; t < x.shape()[0]; ++t) {
+        now = cell.step(slice(projected, static_cast<std::ptrdiff_t>(t)), now);
+        outputs.push_back(Cell::output(now));
+      }
+      state = now;
+      return stack(outputs);
+    }
+    const std::array reads{cell.weight_hh, cell.bias_hh};
+    auto [last, all] = scan(traces_, step, Cell::tensors(state), projected, reads);
+    state = Cell::state_of(last);  // where nothing can fail any more
+    return all;
   });
 }
 

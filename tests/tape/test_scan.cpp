@@ -209,3 +209,49 @@ TEST_CASE("what a scan refuses") {
   w.assign(Tensor<double>(3.0));
   CHECK_THROWS_WITH_AS(y.backward(), doctest::Contains("was assigned"), Error);
 }
+
+TEST_CASE("a scan keeps the traces of its step, and knows what it reads") {
+  const auto xs = parameter(sin(reshape(arange<double>(12.0), {4, 3})));
+  std::size_t runs = 0;
+  ScanTraces<double> traces;
+  const auto decay = [&](const Tensor<double>& rate, const Tensor<double>& in) {
+    const auto step = [&](const Tensors& carry, const Tensor<double>& x) {
+      ++runs;
+      const Tensor<double> next = rate * carry[0] + x;
+      return std::pair(Tensors{next}, next * next);
+    };
+    const std::array reads{rate};
+    const Tensors start{zeros<double>({3})};
+    const auto kept = scan(traces, step, start, in, reads);
+    const std::size_t before = runs;
+    const auto fresh = scan(step, start, in);
+    runs = before;
+    CHECK(test::same_bits(kept.second.detach(), fresh.second.detach()));
+    if (kept.second.requires_grad())
+      CHECK(test::same_bits(grad(sum(kept.second), in), grad(sum(fresh.second), in)));
+    return kept.second;
+  };
+  const auto rate = parameter<double>(0.5), other = parameter<double>(0.25);
+  decay(rate, xs), decay(rate, xs);
+  CHECK(runs == 1);
+  auto assigned = rate;
+  assigned.assign(Tensor<double>(0.75));  // are read anew
+  decay(rate, xs);
+  CHECK(runs == 1);
+  decay(other, xs);
+  CHECK(runs == 2);
+  decay(rate, parameter(slice(xs.detach(), xt::range(0, 2))));  // another number of steps
+  CHECK(runs == 2);
+  {
+    const NoGrad no_grad;
+    decay(rate, xs);
+  }
+  CHECK(runs == 3);
+  const auto hidden = [&](const Tensors& carry, const Tensor<double>& x) {
+    return std::pair(Tensors{carry[0] * other}, x);
+  };
+  const std::array reads{rate};
+  ScanTraces<double> of_hidden;
+  CHECK_THROWS_WITH_AS(scan(of_hidden, hidden, Tensors{zeros<double>({3})}, xs, reads),
+                       doctest::Contains("[scan] the step reads a tensor of shape ()"), Error);
+}

@@ -6,11 +6,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 
 #include "../tests/tape/heap_count.hpp"
 #include "torch_peers.hpp"
 #include "training_step.hpp"
+#include "transformer.hpp"
 
 namespace bench {
 namespace {
@@ -52,6 +54,42 @@ Result bytes_of_a_node(const Timing&) {
   for (int i = 0; i < nodes; ++i) y = sin(y);
   const auto live = static_cast<double>(xtape::memory_use().live - before);
   return counted(live / nodes, "B", at_most(400, "memory_use().live"));
+}
+
+/// Bytes that the plan of a function holds, for each byte of the peak of its forward and backward pass on the
+/// tape; gradients are in both.
+template <class F>
+Result plan_to_peak(const F& f, double most) {
+  f().backward();
+  xtape::reset_peak_memory();
+  const std::ptrdiff_t before = xtape::memory_use().live;
+  f().backward();
+  const auto peak = static_cast<double>(xtape::memory_use().peak - before);
+  const auto compiled = xtape::compile(f);
+  compiled.backward();
+  double held = 0;
+  for (const auto& leaf : compiled.leaves()) held += static_cast<double>(leaf.size() * sizeof(float));
+  std::ostringstream text;
+  text << compiled;
+  std::istringstream bytes(text.str().substr(text.str().rfind("calls, ") + 7));
+  double of_plan = 0;
+  bytes >> of_plan;
+  return counted((held + of_plan) / peak, "", at_most(most, "bytes of the plan / peak of the tape"));
+}
+
+Result plan_of_transformer(const Timing&) {
+  const TransformerStep step;
+  return plan_to_peak([&] { return step.loss(); }, 0.75);
+}
+
+Result plan_of_chain(const Timing&) {
+  const auto x = xtape::parameter(xtape::full<float>({1000}, 0.5f));
+  const auto chain = [&] {
+    xtape::Tensor<float> y = x;
+    for (int i = 0; i < 100; ++i) y = sin(y);
+    return sum(y);
+  };
+  return plan_to_peak(chain, 0.75);
 }
 
 /// The first program of the README.
@@ -117,6 +155,8 @@ std::vector<Row> resource_rows() {
       {"heap allocations in 1,000 steps, 2-2-1", heap_calls_of_steps},
       {"memory over 10,000 steps, 64-32-10", growth_over_steps},
       {"memory of a chain of 1,000,000 sin, per node", bytes_of_a_node},
+      {"memory of the compiled transformer step, of the tape's", plan_of_transformer},
+      {"memory of a compiled chain of 100 sin, of the tape's", plan_of_chain},
       {"compiling an empty program", compile_time_of_empty_program},
       {"compiling the README's ten lines", compile_time_of_ten_lines},
   };

@@ -58,13 +58,6 @@ class TransformerStep {
     return all;
   }
 
- private:
-  static constexpr std::size_t texts = 16, length = 64, words = 65, width = 128, heads = 4;
-  struct Layer {
-    xtape::Tensor<float> query, key, value, joined, wide, wide_bias, narrow, narrow_bias, gamma1, beta1,
-        gamma2, beta2;
-  };
-
   xtape::Tensor<float> loss() const {
     xtape::Tensor<float> x = reshape(take(table_, read_, 0), {texts, length, width}) + places_;
     for (const Layer& layer : layers_) {
@@ -74,6 +67,13 @@ class TransformerStep {
     }
     return xtape::nn::cross_entropy(reshape(linear(x, output_), {texts * length, words}), next_);
   }
+
+ private:
+  static constexpr std::size_t texts = 16, length = 64, words = 65, width = 128, heads = 4;
+  struct Layer {
+    xtape::Tensor<float> query, key, value, joined, wide, wide_bias, narrow, narrow_bias, gamma1, beta1,
+        gamma2, beta2;
+  };
 
   /// x (texts, length, width), as is the result.
   xtape::Tensor<float> attention(const Layer& layer, const xtape::Tensor<float>& x) const {

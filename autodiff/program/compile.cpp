@@ -87,6 +87,7 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
   for (const Handle& one : in)
     result.gradients.push_back(add_gradient(trace, pass, one.node.get(), sizeof(T)));
   remove_dead_steps(program);
+  recompute_from_kept(program);
   result.program = std::move(program);
   return result;
 }

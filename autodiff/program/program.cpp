@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <ostream>
 
 #include "../base/text_stream.hpp"
@@ -65,6 +66,67 @@ void remove_dead_steps(Program& program) {
   program.forward = static_cast<std::size_t>(std::count(live.begin(), forward, true));
   std::size_t k = 0;
   std::erase_if(program.steps, [&](const Step&) { return !live[k++]; });
+}
+
+void recompute_from_kept(Program& program) {
+  constexpr std::size_t least_bytes = 64 * 1024;
+  const std::size_t places = program.places.size();
+  std::vector<std::uint32_t> shown(places);  // by a view: the place whose elements it has
+  std::vector<std::size_t> first_late(places, 0), last_use(places, 0);
+  std::vector<char> is_whole(places, true);  // is read by products and their like alone
+  std::iota(shown.begin(), shown.end(), 0u);
+  const auto use = [&](std::uint32_t place, std::size_t k, bool whole) {
+    const std::uint32_t of = shown[place];
+    if (k >= program.forward && last_use[of] < program.forward) first_late[of] = k;
+    last_use[of] = k;
+    is_whole[of] = is_whole[of] && whole;
+  };
+  for (std::size_t k = 0; k < program.steps.size(); ++k) {
+    const Step& step = program.steps[k];
+    if (step.operation->is_view) {
+      shown[step.output] = shown[step.inputs[0].place];
+      if (k >= program.forward) use(step.output, k, false);
+      continue;
+    }
+    for (const Input& input : step.inputs) use(input.place, k, !step.operation->row_call);
+    if (step.base != Step::none) use(step.base, k, false);
+  }
+  for (const Input& output : program.outputs) is_whole[shown[output.place]] = false;
+  for (const Store& store : program.stores) is_whole[shown[store.value]] = false;
+  std::vector<std::pair<std::size_t, std::vector<Step>>> again;  // and before which step
+  for (std::size_t k = 0; k < program.forward; ++k) {
+    const Step step = program.steps[k];
+    if (!step.operation->row_call || step.base != Step::none || !is_whole[step.output] ||
+        last_use[step.output] < program.forward ||
+        element_count(program.places[step.output].shape, "compile") * program.places[step.output].item_size <
+            least_bytes)
+      continue;
+    const bool is_kept = std::ranges::all_of(step.inputs, [&](const Input& input) {
+      const std::uint32_t of = shown[input.place];
+      return program.places[of].kind == Place::Kind::argument ||
+             program.places[of].kind == Place::Kind::constant || last_use[of] > last_use[step.output];
+    });
+    if (!is_kept) continue;
+    std::vector<std::uint32_t> now(places);  // what is read in the place of another
+    std::iota(now.begin(), now.end(), 0u);
+    auto& [first, steps] = again.emplace_back(first_late[step.output], std::vector<Step>{});
+    for (std::size_t other = k; other < program.forward; ++other) {  // it, and its views
+      Step copy = program.steps[other];
+      if (other != k && !(copy.operation->is_view && shown[copy.output] == step.output)) continue;
+      now[copy.output] = static_cast<std::uint32_t>(program.places.size());
+      program.places.push_back(Place(program.places[copy.output]));
+      copy.output = now[copy.output];
+      if (other != k) copy.inputs[0].place = now[copy.inputs[0].place];
+      steps.push_back(std::move(copy));
+    }
+    for (std::size_t late = program.forward; late < program.steps.size(); ++late)
+      for (Input& input : program.steps[late].inputs)
+        if (input.place < places) input.place = now[input.place];
+  }
+  std::ranges::stable_sort(again, {}, [](const auto& one) { return one.first; });
+  for (std::size_t i = again.size(); i-- > 0;)
+    program.steps.insert(program.steps.begin() + static_cast<std::ptrdiff_t>(again[i].first),
+                         again[i].second.begin(), again[i].second.end());
 }
 
 std::string difference(const Program& program, const Program& other) {

@@ -22,6 +22,9 @@ std::byte* bytes_of(const Tensor<T>& x) {
 /// A value of its own with the same elements.
 ValueRef copy_of(const Value& value);
 
+/// Elements; what lies between the steps of a group of arrays no longer than that is in the arena.
+inline constexpr std::size_t least_in_tiles = 64;
+
 class Plan {
  public:
   /// Of a program without dead steps, which must live as long. Where it is split, what the steps of gradients
@@ -75,6 +78,7 @@ class Plan {
     const void* numbers;
     Slot y;
     std::array<Slot, 5> x;
+    std::array<std::ptrdiff_t, 5> stride;  ///< 0 for a number
     bool accumulate;
   };
   /// A sum of all elements, added to those of `base` where that is not null.

@@ -25,8 +25,9 @@ struct Batch : Dataset<T> {
 /// each shape of a batch (see compile() for what a trace cannot see), and then runs without the tape and
 /// without an allocation. The model and the optimiser must live as long.
 ///
-///     nn::CompiledStep<float> step(model, [](const auto& z, const auto& y) { return nn::mse_loss(z, y); },
-///     adam); for (const auto& batch : loader) loss = step(batch);
+///     const auto loss = [](const auto& z, const auto& y) { return nn::mse_loss(z, y); };
+///     nn::CompiledStep<float> step(model, loss, adam);
+///     for (const auto& batch : loader) step(batch);
 template <class T>
 class CompiledStep {
  public:

@@ -25,8 +25,8 @@ std::size_t add_gradient(Trace& trace, const Pass& pass, const Node* node, std::
 /// Leaves out the steps that nothing needs. Random numbers are drawn all the same.
 void remove_dead_steps(Program& program);
 
-/// Lets the backward part compute large elementwise results again, right before it reads them, where what they
-/// are computed from is kept for later steps anyway: they need no memory in between. Those alone that no
+/// Lets the backward part compute large elementwise results again, right before it reads them, where what
+/// they are computed from is kept for later steps anyway: they need no memory in between. Those alone that no
 /// elementwise step reads, which would have them in its tiles.
 void recompute_from_kept(Program& program);
 

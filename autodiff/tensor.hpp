@@ -170,7 +170,7 @@ class Tensor {
     return Adaptor(detail::Elements<T>(handle_.value), shape());
   }
   /// The elements, row-major.
-  const T* data() const {
+  [[gnu::always_inline]] const T* data() const {
     const detail::Value& value = checked();
     if (!value.data) [[unlikely]]
       detail::require_elements(value);

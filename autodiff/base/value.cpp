@@ -5,6 +5,16 @@
 
 namespace xtape::detail {
 
+namespace {
+
+[[gnu::noinline, gnu::cold]] ValueRef noted(Value* value) {
+  ValueRef made(value);
+  made_values->push_back(made);
+  return made;
+}
+
+}  // namespace
+
 ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op) {
   const std::size_t size = element_count(shape, op);
   const std::uint32_t size_class = size_class_of(value_header_bytes + size * item_size);
@@ -13,10 +23,7 @@ ValueRef make_value(const Shape& shape, std::size_t item_size, const char* op) {
   value->data = reinterpret_cast<std::byte*>(value) + value_header_bytes;
   value->size = size;
   value->item_size = static_cast<std::uint16_t>(item_size);
-  ValueRef made(value);
-  if (made_values) [[unlikely]]
-    made_values->push_back(made);
-  return made;
+  return made_values ? noted(value) : ValueRef(value);
 }
 
 ValueRef make_view(const ValueRef& value, const Shape& shape) {

@@ -110,23 +110,12 @@ struct Operand {
   std::size_t size = 0;
 };
 
-/// Runs a row kernel over y, contiguous with `size` elements; every operand broadcasts to its shape,
-/// shape_of().
+/// run_elementwise() of arrays that are shared out among threads, or walked along.
 template <class T, std::size_t N, class F>
-void run_elementwise(T* y, bool accumulate, std::size_t size, const F& shape_of, RowKernel<T> kernel,
-                     const void* op, const std::array<Operand<T>, N>& operands) {
-  if (size == 0) return;
-  bool flat = true;
-  std::array<const T*, N> x;
-  std::array<std::ptrdiff_t, N> stride;
-  for (std::size_t k = 0; k < N; ++k) {
-    x[k] = operands[k].data;
-    // Of one number or of as many as the result, an operand needs no walk: it broadcasts, so the shapes
-    // agree.
-    stride[k] = operands[k].size == size ? 1 : 0;
-    flat &= !x[k] || operands[k].size == size || operands[k].size == 1;
-  }
-  if (flat && size < parallel_size) return kernel(op, y, accumulate, size, x.data(), stride.data());
+[[gnu::noinline]] void run_blocks(T* y, bool accumulate, std::size_t size, const F& shape_of,
+                                  RowKernel<T> kernel, const void* op,
+                                  const std::array<Operand<T>, N>& operands, bool flat,
+                                  std::array<const T*, N> x, std::array<std::ptrdiff_t, N> stride) {
   if (flat)
     return for_blocks(size, size, [&](std::size_t first, std::size_t last) {
       std::array<const T*, N> part{};
@@ -149,6 +138,27 @@ void run_elementwise(T* y, bool accumulate, std::size_t size, const F& shape_of,
       if (x[k]) row[k] = x[k] + offset[k];
     kernel(op, y + number * n, accumulate, n, row.data(), stride.data());
   });
+}
+
+/// Runs a row kernel over y, contiguous with `size` elements; every operand broadcasts to its shape,
+/// shape_of(). Inlined, as small arrays notice each call.
+template <class T, std::size_t N, class F>
+[[gnu::always_inline]] inline void run_elementwise(T* y, bool accumulate, std::size_t size, const F& shape_of,
+                                                   RowKernel<T> kernel, const void* op,
+                                                   const std::array<Operand<T>, N>& operands) {
+  if (size == 0) return;
+  bool flat = true;
+  std::array<const T*, N> x;
+  std::array<std::ptrdiff_t, N> stride;
+  for (std::size_t k = 0; k < N; ++k) {
+    x[k] = operands[k].data;
+    // Of one number or of as many as the result, an operand needs no walk: it broadcasts, so the shapes
+    // agree.
+    stride[k] = operands[k].size == size ? 1 : 0;
+    flat &= !x[k] || operands[k].size == size || operands[k].size == 1;
+  }
+  if (flat && size < parallel_size) return kernel(op, y, accumulate, size, x.data(), stride.data());
+  run_blocks(y, accumulate, size, shape_of, kernel, op, operands, flat, x, stride);
 }
 
 /// y = x, read with `strides` from x on, or y += x; y is contiguous of `shape`.

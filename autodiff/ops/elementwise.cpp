@@ -12,7 +12,7 @@ namespace xtape::detail {
 namespace {
 
 template <class T>
-Operand<T> operand(const Tensor<T>& x) {
+[[gnu::always_inline]] inline Operand<T> operand(const Tensor<T>& x) {
   return {x.data(), &x.shape(), x.size()};
 }
 
@@ -34,8 +34,10 @@ Shape broadcast_all([[maybe_unused]] const char* name, const Shape& first, const
 
 /// y = f of operands; its shape is what x broadcast to.
 template <class T, std::size_t N>
-void run_kernel(Target<T> y, RowKernel<T> kernel, const std::array<T, 2>& numbers,
-                const std::array<Operand<T>, N>& operands, const char* name, const auto&... x) {
+[[gnu::always_inline]] inline void run_kernel(Target<T> y, RowKernel<T> kernel,
+                                              const std::array<T, 2>& numbers,
+                                              const std::array<Operand<T>, N>& operands, const char* name,
+                                              const auto&... x) {
   const auto shape = [&] { return broadcast_all(name, x.shape()...); };
   run_elementwise(y.data, y.accumulate, y.size, shape, kernel, numbers.data(), operands);
 }

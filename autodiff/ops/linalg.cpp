@@ -101,9 +101,13 @@ struct Linear {
   Shape shape(const Shape& x, const Shape& W, const Shape&) const { return {x[0], W[0]}; }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
     const std::size_t N = x.shape()[0], in = x.shape()[1], out = W.shape()[0];
-    for_blocks(N, N * out, [&](std::size_t first, std::size_t last) {
-      for (std::size_t i = first; i < last; ++i) std::copy_n(b.data(), out, y.data + i * out);
-    });
+    const auto fill = [to = y.data, bias = b.data(), out](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) std::copy_n(bias, out, to + i * out);
+    };
+    if (N * out < parallel_size)
+      fill(0, N);
+    else
+      for_blocks(N, N * out, fill);
     gemm(false, true, N, out, in, x.data(), W.data(), true, y.data);
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }

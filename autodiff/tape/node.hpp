@@ -163,7 +163,7 @@ inline Shape Node::shape() const {
   return Shape(const_cast<Node*>(this)->dimensions());
 }
 
-inline bool Node::has_shape(const Shape& s) const {
+[[gnu::always_inline]] inline bool Node::has_shape(const Shape& s) const {
   if (is_leaf()) return static_cast<const Leaf*>(this)->shape == s;
   if (s.size() != rank) return false;
   const auto* const own = reinterpret_cast<const std::size_t*>(this + 1);

@@ -75,18 +75,21 @@ TEST_CASE_TEMPLATE("compiled steps of every module have the bits of the loop", T
   };
   const auto in = [] { return Linear<T>(4, 8); };
   const auto out = [] { return Linear<T>(8, 3); };
-  check_steps<T>("sigmoid",
-                 net(
-                     in, [] { return Sigmoid<T>(); }, out),
-                 rows, mse);
-  check_steps<T>("relu",
-                 net(
-                     in, [] { return ReLU<T>(); }, out),
-                 rows, mse);
-  check_steps<T>("tanh",
-                 net(
-                     in, [] { return Tanh<T>(); }, out),
-                 rows, mse);
+  const auto activation = [&]<class A>(const char* name, std::type_identity<A>) {
+    check_steps<T>(name,
+                   net(
+                       in, [] { return A(); }, out),
+                   rows, mse);
+  };
+  activation("sigmoid", std::type_identity<Sigmoid<T>>());
+  activation("relu", std::type_identity<ReLU<T>>());
+  activation("tanh", std::type_identity<Tanh<T>>());
+  activation("gelu", std::type_identity<GELU<T>>());
+  activation("silu", std::type_identity<SiLU<T>>());
+  activation("softplus", std::type_identity<Softplus<T>>());
+  activation("leaky relu", std::type_identity<LeakyReLU<T>>());
+  activation("elu", std::type_identity<ELU<T>>());
+  activation("softmax", std::type_identity<Softmax<T>>());
   check_steps<T>("batch norm",
                  net(
                      in, [] { return BatchNorm1d<T>(8); }, [] { return Tanh<T>(); }, out),

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
-#include <ranges>
+#include <utility>
 
 namespace xtape::detail {
 namespace {
@@ -19,15 +19,20 @@ Coloring greedy(const std::vector<std::size_t>& weight, const F& forbid) {
   std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::uint32_t j) { return weight[j]; });
   std::vector<std::uint32_t> taken_by(weight.size() + 1, uncolored);  // by colour
   for (const std::uint32_t j : order) {
-    forbid(j, coloring.of, [&](std::uint32_t color) {
-      if (color != uncolored) taken_by[color] = j;
-    });
+    // Whether a colour is taken now for the first time.
+    forbid(j, coloring.of,
+           [&](std::uint32_t color) { return color != uncolored && std::exchange(taken_by[color], j) != j; });
     std::uint32_t color = 0;
     while (taken_by[color] == j) ++color;
     coloring.of[j] = color;
     coloring.count = std::max<std::size_t>(coloring.count, color + 1);
   }
   return coloring;
+}
+
+/// Where most elements may differ from 0, colours would be as many as columns, and take long to find.
+bool is_dense(const Pattern& pattern) {
+  return pattern.columns > 256 && 2 * pattern.index.size() > pattern.rows() * pattern.columns;
 }
 
 }  // namespace
@@ -39,6 +44,7 @@ Coloring unit_coloring(std::size_t columns) {
 }
 
 Coloring column_coloring(const Pattern& pattern) {
+  if (is_dense(pattern)) return unit_coloring(pattern.columns);
   for (std::size_t i = 0; i < pattern.rows(); ++i)
     if (pattern.row(i).size() == pattern.columns) return unit_coloring(pattern.columns);
   const Pattern columns = transposed(pattern);
@@ -52,23 +58,23 @@ Coloring column_coloring(const Pattern& pattern) {
 }
 
 Coloring star_coloring(const Pattern& pattern) {
+  if (is_dense(pattern)) return unit_coloring(pattern.columns);
   std::vector<std::size_t> weight(pattern.columns);
   for (std::size_t i = 0; i < pattern.columns; ++i) weight[i] = pattern.row(i).size();
+  std::vector<std::uint32_t> looked_at(pattern.columns, uncolored);  // by colour: for which column
   return greedy(weight, [&](std::uint32_t v, const auto& colors, const auto& take) {
+    for (const std::uint32_t w : pattern.row(v))
+      if (w != v && take(colors[w])) looked_at[colors[w]] = v;
     for (const std::uint32_t w : pattern.row(v)) {
       if (w == v) continue;
-      take(colors[w]);
       for (const std::uint32_t x : pattern.row(w)) {
-        if (x == v || x == w || colors[x] == uncolored) continue;
-        if (colors[w] == uncolored) {  // it may get any colour yet
-          take(colors[x]);
-          continue;
-        }
-        for (const std::uint32_t y : pattern.row(x))  // of the path v, w, x, y
-          if (y != w && y != x && colors[y] == colors[w]) {
-            take(colors[x]);
-            break;
-          }
+        if (x == v || x == w || colors[x] == uncolored || looked_at[colors[x]] == v) continue;
+        // Of a path v, w, x, y. While w has no colour, it may get that of any y yet.
+        const bool meets =
+            colors[w] == uncolored || std::ranges::any_of(pattern.row(x), [&](std::uint32_t y) {
+              return y != w && y != x && colors[y] == colors[w];
+            });
+        if (meets && take(colors[x])) looked_at[colors[x]] = v;
       }
     }
   });

@@ -15,14 +15,15 @@
 namespace xtape::detail {
 namespace {
 
-/// f of a seed for each colour, which is 1 at the elements of that colour, stacked: by vmap(), where they are
+/// f of a seed for each colour, which is 1 at the elements of that colour, as rows: by vmap(), where they are
 /// many and f can be traced.
 template <class T>
 Tensor<T> for_each_seed(const Unary<T>& f, const Shape& shape, const Coloring& coloring) {
+  const auto product = [&](const Tensor<T>& seed) { return flatten(f(reshape_to(seed, shape))); };
   constexpr std::size_t least = 8, most = 64;  // below, a trace costs more than it saves; above, memory
   // The seeds of colours first to last − 1, along a leading axis where there may be several.
   const auto seeds = [&](std::size_t first, std::size_t last, bool several) {
-    Tensor<T> all = zeros<T>(several ? with_batch({last - first}, shape) : shape);
+    Tensor<T> all = zeros<T>(several ? Shape{last - first, coloring.of.size()} : Shape{coloring.of.size()});
     for (std::size_t e = 0; e < coloring.of.size(); ++e)
       if (const std::size_t color = coloring.of[e]; color >= first && color < last)
         all.mutable_data()[(color - first) * coloring.of.size() + e] = T(1);
@@ -31,7 +32,7 @@ Tensor<T> for_each_seed(const Unary<T>& f, const Shape& shape, const Coloring& c
   std::vector<Tensor<T>> results;
   if (coloring.count >= least) try {
       const std::function<std::vector<Tensor<T>>(const std::vector<Tensor<T>>&)> list =
-          [&](const std::vector<Tensor<T>>& v) { return std::vector<Tensor<T>>{f(v.front())}; };
+          [&](const std::vector<Tensor<T>>& v) { return std::vector<Tensor<T>>{product(v.front())}; };
       for (std::size_t first = 0; first < coloring.count; first += most) {
         const Tensor<T> some = seeds(first, std::min(coloring.count, first + most), true);
         results.push_back(vmap<T>(list, {some}, {.same_random_numbers = true}).front());
@@ -40,7 +41,7 @@ Tensor<T> for_each_seed(const Unary<T>& f, const Shape& shape, const Coloring& c
     } catch (const Error&) {
       results.clear();  // not to be traced: one by one
     }
-  for (std::size_t k = 0; k < coloring.count; ++k) results.push_back(f(seeds(k, k + 1, false)));
+  for (std::size_t k = 0; k < coloring.count; ++k) results.push_back(product(seeds(k, k + 1, false)));
   return stack(results);
 }
 
@@ -53,7 +54,7 @@ class Products {
 
   const Shape& shape() const { return y_.shape(); }
   std::size_t size() const { return y_.size(); }
-  /// J s for the seeds of x, (colours, shape of f(x)…): forward.
+  /// J s for the seeds of x, (colours, elements of f(x)): forward.
   Tensor<T> columns(const Coloring& coloring) const {
     const auto column = [&](const Tensor<T>& v) {
       before_.rewind();
@@ -61,7 +62,7 @@ class Products {
     };
     return for_each_seed<T>(column, x_.shape(), coloring);
   }
-  /// sᵀ J for the seeds of f(x), (colours, shape of x…): reverse.
+  /// sᵀ J for the seeds of f(x), (colours, elements of x): reverse.
   Tensor<T> rows(const Coloring& coloring) const {
     const auto row = [&](const Tensor<T>& v) {
       return gradient_or_zero(y_, leaf_,
@@ -136,10 +137,7 @@ Tensor<T> jacobian(const Unary<T>& f, const Tensor<T>& x, const DerivativeOption
   Shape shape = products.shape();
   for (const std::size_t d : x.shape()) shape.push_back(d);
   if (products.size() == 0 || x.size() == 0) return zeros<T>(shape);
-  const auto by_columns = [&] {
-    const Tensor<T> columns = products.columns(unit_coloring(x.size()));
-    return transpose(reshape(columns, Dims{x.size(), products.size()}));
-  };
+  const auto by_columns = [&] { return transpose(products.columns(unit_coloring(x.size()))); };
   const auto by_rows = [&] { return products.rows(unit_coloring(products.size())); };
   return reshape(products.choose(x.size(), products.size(), by_columns, by_rows), Dims(shape));
 }

@@ -146,7 +146,8 @@ TEST_CASE("reductions, softmax, transposes and broadcasting") {
 
 TEST_CASE("maps, of arrays of any size, with numbers that change") {
   std::vector<Tensor<float>> x;
-  for (const std::size_t n : {1, 5, 100, 3000, 40000}) x.push_back(parameter(random::normal<float>({n})));
+  for (const std::size_t n : std::vector<std::size_t>{1, 5, 100, 3000, 40000})
+    x.push_back(parameter(random::normal<float>({n})));
   auto y = parameter<float>(0.5f);
   float scale = 1;
   CHECK(heap_calls([&] {

@@ -59,7 +59,8 @@ TEST_CASE_TEMPLATE("a map has the same bits in a compiled function, and on threa
     return where(c > d, sin(c * d + n), d * p / (1 + exp(-c))) + 0.5;
   };
   // Around tiles, the blocks and parts that sums go by, and where threads take part.
-  for (const std::size_t n : {0, 1, 2, 63, 64, 65, 1000, 1024, 1025, 5000, 16384, 16385, 140001}) {
+  for (const std::size_t n :
+       std::vector<std::size_t>{0, 1, 2, 63, 64, 65, 1000, 1024, 1025, 5000, 16384, 16385, 140001}) {
     CAPTURE(n);
     const auto x = parameter(random::normal<T>({n})), row = parameter(random::normal<T>({3, 1}));
     const auto loss = [&](const Tensor<T>& in) {

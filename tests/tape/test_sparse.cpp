@@ -151,6 +151,18 @@ TEST_CASE("a sparse Hessian has both halves, and computes one") {
   CHECK(sparse_hessian([](const auto& a) { return sum(3 * a); }, x).rows.empty());
 }
 
+TEST_CASE("full patterns, and the highest rank") {
+  const auto x = 0.001 * arange<double>(600.0);
+  const auto full = [](const Tensor<double>& a) { return sin(sum(square(a))); };
+  const SparseMatrix<double> all = sparse_hessian(full, x);
+  REQUIRE(all.rows.size() == 600 * 600);
+  check_close(reshape(all.values, {600, 600}), hessian(full, x), 1e-13, 1e-13);
+  const auto deep = reshape(arange<double>(12.0), {1, 2, 1, 3, 1, 2, 1, 1});
+  const SparseMatrix<double> diagonal =
+      sparse_jacobian([](const Tensor<double>& a) { return square(a); }, deep);
+  check_close(diagonal.values, 2 * arange<double>(12.0), 0, 0);
+}
+
 TEST_CASE("sparse derivatives can be differentiated, and compiled") {
   const auto x = parameter(0.2 * arange<double>(1.0, 6.0));
   const auto f = [](const Tensor<double>& a) {

@@ -88,9 +88,8 @@ inline Variable sigmoid(const Variable& x) {
   return elementwise(x, y, [y](const Array& g) -> Array { return g * y * (1 - y); });
 }
 inline Variable sum(const Variable& x) {
-  return elementwise(x, xt::sum(x.value), [shape = x.value.shape()](const Array& g) -> Array {
-    return g * xt::ones<double>(shape);
-  });
+  return elementwise(x, xt::sum(x.value),
+                     [shape = x.value.shape()](const Array& g) { return Array(shape, g()); });
 }
 
 inline Array product(const Array& a, const Array& b) {  // (m, k) and (k, n): (m, n)

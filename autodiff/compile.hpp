@@ -170,7 +170,7 @@ class Compiled {
     const detail::CompiledFunction<T>* const made = states_->last<T>();
     return made ? made->leaves() : std::vector<Tensor<T>>();
   }
-  /// Tells the programs of calls apart: that of the last one.
+  /// Identifies the program that the last call ran.
   template <class T = typename detail::ElementOf<F>::type>
   const void* last() const {
     const detail::CompiledFunction<T>* const made = states_->last<T>();
@@ -247,20 +247,21 @@ class Compiled {
 };
 
 /// A function of tensors and Indices, (Tensor…) -> Tensor or std::vector<Tensor>, that is traced at its first
-/// call for each set of shapes, and then run as a plan, in an arena: without the tape, and without an
-/// allocation but for the results. Value and gradients have the bits of the function itself. Copies share
-/// what they have traced.
+/// call for each set of shapes, and then run as a plan, in an arena: without the tape, and, but when it is
+/// traced, without an allocation but for the results. Value and gradients have the bits of the function
+/// itself. Copies share what they have traced.
 ///
 ///     auto loss = compile([&](const Tensor<double>& x) { return sum(square(linear(x, W, b))); });
 ///     auto [value, gradients] = loss.value_and_grad(x);
 ///
 /// Leaves and other tensors that the function captures are read anew at each call, so they may be assigned
-/// between calls, as may running statistics within it; random numbers are drawn anew. What the function reads
-/// besides, such as a number or a variable that is bound to another tensor, is that of the first call: a
-/// second trace, at the second, fourth, eighth … call, is compared with the first, and names what differs.
-/// Errors: a number that is read on the way (item(), value(), data()); a recorded tensor that is no argument;
-/// backward() within. In another trace, and where operations are watched (jvp, Profile, DetectAnomaly), the
-/// function itself runs.
+/// between calls, as may running statistics within it; random numbers are drawn anew. Anything else that the
+/// function reads, such as a captured number or a variable that is bound to another tensor, is that of the
+/// first call. The function is traced again at the second, fourth, eighth … call, and a difference is an
+/// error that names it; until then a change goes unnoticed. Errors: item() or value() of a tensor, and data()
+/// of an argument or of what is computed from one; a recorded tensor that is no argument; backward() within.
+/// In another trace, and where operations are watched (jvp, Profile, DetectAnomaly), the function itself
+/// runs.
 template <class F>
 Compiled<std::decay_t<F>> compile(F&& f) {
   return Compiled<std::decay_t<F>>(std::forward<F>(f));

@@ -151,9 +151,10 @@ std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(F&& f
 }
 
 /// ∂f(x)[i] / ∂x[j], of the shape (shape of f(x)…, shape of x…): by rows, in reverse mode, or by columns, in
-/// forward mode, where f(x) has more elements than x. Many rows or columns are taken at once, by vmap(). For
-/// columns f runs again with the same random numbers, and must compute the same; for one that does not, say
-/// Mode::reverse.
+/// forward mode, where f(x) has more elements than x. Many rows or columns are taken at once, by vmap();
+/// where f cannot be traced, or an operation has no forward mode, slower ways are taken, and f runs again.
+/// For columns f runs again with the same random numbers, and must compute the same; for one that does not,
+/// say Mode::reverse.
 template <class F, class T>
 Tensor<T> jacobian(F&& f, const Tensor<T>& x, DerivativeOptions options = {}) {
   return detail::jacobian<T>([&](const Tensor<T>& at) -> Tensor<T> { return f(at); }, x, options);

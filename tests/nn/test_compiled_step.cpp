@@ -217,3 +217,28 @@ TEST_CASE("a Trainer gives the same history and weights compiled") {
                           {.epochs = 1, .compiled = true});
   CHECK_THROWS_WITH_AS(trainer.fit(loader), doctest::Contains("none of the optimiser's parameters"), Error);
 }
+
+TEST_CASE("compiled steps with two threads have the bits of the loop with one") {
+  using namespace xtape::nn;
+  const auto net = []() -> std::shared_ptr<Module<float>> {
+    auto all = std::make_shared<Sequential<float>>();
+    all->add(Linear<float>(200, 300)), all->add(BatchNorm1d<float>(300)), all->add(GELU<float>());
+    all->add(Linear<float>(300, 100));
+    return all;
+  };
+  const auto loss = [](const auto& z, const auto& y) { return mse_loss(z, y); };
+  const auto rows = batches<float>({256, 200}, {256, 100});
+  const int before = num_threads();
+  std::vector<Tensor<float>> losses;
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    check_steps<float>("large", net, rows, loss);
+    random::seed(5);
+    const auto model = net();
+    SGD<float> sgd(model->parameters(), {.learning_rate = 0.1});
+    CompiledStep<float> step(*model, loss, sgd);
+    for (int k = 0; k < 3; ++k) losses.push_back(step(rows[0]));
+  }
+  set_num_threads(before);
+  for (std::size_t k = 0; k < 3; ++k) CHECK(same_bits(losses[k], losses[k + 3]));
+}

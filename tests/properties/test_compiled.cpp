@@ -45,7 +45,7 @@ void compiles(const Program& program) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("compiled programs give the same bits", T, float, double) {
-  check_programs("compiled", 10000, {.margin = 0},
+  check_programs("compiled", 20000, {.margin = 0},
                  [](const Recipe& recipe) { compiles<T>(resolve(recipe)); });
 }
 

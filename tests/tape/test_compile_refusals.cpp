@@ -1,6 +1,9 @@
 // What a trace refuses, what it finds changed, and what is assigned.
 #include "../check_close.hpp"
 
+#include <fstream>
+#include <sstream>
+
 #include <autodiff/compile.hpp>
 #include <nn/nn.hpp>
 
@@ -146,4 +149,18 @@ TEST_CASE("what is assigned while others need it") {
   test::check_close(grad(sum(J(v) * v), v), Tensor<double>{4.0, 8.0}, 0, 0);
   q.assign(Tensor<double>{50.0, 50.0});
   CHECK_THROWS_WITH_AS(J(v), doctest::Contains("was assigned"), Error);
+}
+
+TEST_CASE("program.md shows a program as it is printed") {
+  const auto W1 = parameter(zeros<double>({2, 2})), b1 = parameter(zeros<double>({2})),
+             W2 = parameter(zeros<double>({1, 2})), b2 = parameter(zeros<double>({1}));
+  const auto loss = compile([&](const Tensor<double>& x, const Tensor<double>& y) {
+    return nn::mse_loss(sigmoid(linear(sigmoid(linear(x, W1, b1)), W2, b2)), y);
+  });
+  loss.value_and_grad(ones<double>({1, 2}), ones<double>({1, 1}));
+  std::ostringstream printed;
+  printed << loss;
+  std::ifstream file(XTAPE_SOURCE_DIR "/autodiff/program.md");
+  const std::string page(std::istreambuf_iterator<char>(file), {});
+  CHECK(page.find("```\n" + printed.str() + "```\n") != std::string::npos);
 }

@@ -27,7 +27,8 @@ struct DerivativeOptions {
   Mode mode = Mode::automatic;  ///< of jacobian() and hessian(): automatic takes the one with fewer passes
 };
 
-/// A matrix by the elements that may differ from 0, row by row: values[k] lies at (rows[k], columns[k]).
+/// A matrix by the elements that may differ from 0, row by row: values[k] lies at (rows[k], columns[k]), for
+/// as many k as `values`, of one axis, has elements.
 template <class T>
 struct SparseMatrix {
   std::vector<std::size_t> rows, columns;

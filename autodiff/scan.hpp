@@ -20,6 +20,9 @@ struct ScanOptions {
   std::size_t checkpoints = 0;
 };
 
+template <class T>
+class ScanTraces;
+
 namespace detail {
 
 template <class T>
@@ -34,6 +37,10 @@ using ScanStep = std::function<std::pair<std::vector<Tensor<T>>, Tensor<T>>(
 
 template <class T>
 struct StepProgram;
+template <class T>
+ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
+                   const ScanOptions& options, ScanTraces<T>* traces = nullptr,
+                   std::span<const Tensor<T>> reads = {});
 
 }  // namespace detail
 
@@ -47,22 +54,29 @@ class ScanTraces {
   ScanTraces(const ScanTraces&) {}
   ScanTraces& operator=(const ScanTraces&) { return *this; }
 
-  /// For scan(): the trace for a call like this one.
+ private:
+  friend detail::ScanResult<T> detail::scan<T>(const detail::ScanStep<T>&, const std::vector<Tensor<T>>&,
+                                               const Tensor<T>&, const ScanOptions&, ScanTraces<T>*,
+                                               std::span<const Tensor<T>>);
+  /// That for a call like this one, made where there is none.
   std::shared_ptr<detail::StepProgram<T>> get(const detail::ScanStep<T>& step,
                                               const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
                                               std::span<const Tensor<T>> reads);
 
- private:
   std::mutex mutex_;
   std::list<std::shared_ptr<detail::StepProgram<T>>> traces_;
 };
 
 namespace detail {
 
-template <class T>
-ScanResult<T> scan(const ScanStep<T>& step, const std::vector<Tensor<T>>& carry, const Tensor<T>& xs,
-                   const ScanOptions& options, ScanTraces<T>* traces = nullptr,
-                   std::span<const Tensor<T>> reads = {});
+/// A step of lists, with the types that it is called with.
+template <class T, class F>
+auto scan_step(F& step) {
+  return [&](const std::vector<Tensor<T>>& in, const Tensor<T>& x) {
+    auto [next, y] = step(in, x);
+    return std::pair(std::vector<Tensor<T>>(std::move(next)), Tensor<T>(std::move(y)));
+  };
+}
 
 }  // namespace detail
 
@@ -93,12 +107,7 @@ template <class F, class T>
 std::pair<std::vector<Tensor<T>>, Tensor<T>> scan(F&& step, const std::vector<Tensor<T>>& carry,
                                                   const Tensor<std::type_identity_t<T>>& xs,
                                                   ScanOptions options = {}) {
-  auto result = detail::scan<T>(
-      [&](const std::vector<Tensor<T>>& in, const Tensor<T>& x) {
-        auto [next, y] = step(in, x);
-        return std::pair(std::vector<Tensor<T>>(std::move(next)), Tensor<T>(std::move(y)));
-      },
-      carry, xs, options);
+  auto result = detail::scan<T>(detail::scan_step<T>(step), carry, xs, options);
   return {std::move(result.carry), std::move(result.ys)};
 }
 
@@ -111,12 +120,7 @@ std::pair<std::vector<Tensor<T>>, Tensor<T>> scan(ScanTraces<T>& traces, F&& ste
                                                   const Tensor<std::type_identity_t<T>>& xs,
                                                   std::type_identity_t<std::span<const Tensor<T>>> reads,
                                                   ScanOptions options = {}) {
-  auto result = detail::scan<T>(
-      [&](const std::vector<Tensor<T>>& in, const Tensor<T>& x) {
-        auto [next, y] = step(in, x);
-        return std::pair(std::vector<Tensor<T>>(std::move(next)), Tensor<T>(std::move(y)));
-      },
-      carry, xs, options, &traces, reads);
+  auto result = detail::scan<T>(detail::scan_step<T>(step), carry, xs, options, &traces, reads);
   return {std::move(result.carry), std::move(result.ys)};
 }
 

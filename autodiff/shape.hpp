@@ -56,7 +56,7 @@ class SmallVector {
     return *this;
   }
   SmallVector(std::size_t n, I value) : SmallVector() { resize(n, value); }
-  [[gnu::always_inline]] SmallVector(std::initializer_list<Integer> items) : SmallVector() {
+  SmallVector(std::initializer_list<Integer> items) : SmallVector() {
     for (const Integer item : items) push_signed(item.value);
   }
   template <std::ranges::input_range R>

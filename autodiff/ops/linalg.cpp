@@ -104,10 +104,7 @@ struct Linear {
     const auto fill = [to = y.data, bias = b.data(), out](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i) std::copy_n(bias, out, to + i * out);
     };
-    if (N * out < parallel_size)
-      fill(0, N);
-    else
-      for_blocks(N, N * out, fill);
+    for_blocks(N, N * out, fill);
     gemm(false, true, N, out, in, x.data(), W.data(), true, y.data);
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }

@@ -39,7 +39,7 @@ struct AxisMoments {
   AxisMoments batched(const Shape&) const { return {mask << 1, epsilon}; }
 
   Shape shape(const Shape& x) const {
-    Shape result{1, 4, 1};
+    Shape result{1, 4, 1};  // lines as each_slab() takes them
     for (std::size_t i = 0; i < x.size(); ++i)
       if (!(mask >> i & 1u)) result[mask != 0 && mask >> i == 0 ? 2 : 0] *= x[i];
     return result;

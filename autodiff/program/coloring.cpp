@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <utility>
 
 namespace xtape::detail {
 namespace {
@@ -10,7 +9,7 @@ namespace {
 constexpr std::uint32_t uncolored = ~std::uint32_t{0};
 
 /// Colours one column after the other, those with the largest weight first, each with the first colour that
-/// forbid(column, colours, taken) does not take.
+/// forbid(column, colours, taken_by) has not noted as taken by it.
 template <class F>
 Coloring greedy(const std::vector<std::size_t>& weight, const F& forbid) {
   Coloring coloring{std::vector<std::uint32_t>(weight.size(), uncolored)};
@@ -19,9 +18,7 @@ Coloring greedy(const std::vector<std::size_t>& weight, const F& forbid) {
   std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::uint32_t j) { return weight[j]; });
   std::vector<std::uint32_t> taken_by(weight.size() + 1, uncolored);  // by colour
   for (const std::uint32_t j : order) {
-    // Whether a colour is taken now for the first time.
-    forbid(j, coloring.of,
-           [&](std::uint32_t color) { return color != uncolored && std::exchange(taken_by[color], j) != j; });
+    forbid(j, coloring.of, taken_by);
     std::uint32_t color = 0;
     while (taken_by[color] == j) ++color;
     coloring.of[j] = color;
@@ -51,9 +48,10 @@ Coloring column_coloring(const Pattern& pattern) {
   std::vector<std::size_t> weight(pattern.columns, 0);
   for (std::size_t j = 0; j < pattern.columns; ++j)
     for (const std::uint32_t i : columns.row(j)) weight[j] += pattern.row(i).size();
-  return greedy(weight, [&](std::uint32_t j, const auto& colors, const auto& take) {
+  return greedy(weight, [&](std::uint32_t j, const auto& colors, auto& taken_by) {
     for (const std::uint32_t i : columns.row(j))
-      for (const std::uint32_t k : pattern.row(i)) take(colors[k]);
+      for (const std::uint32_t k : pattern.row(i))
+        if (colors[k] != uncolored) taken_by[colors[k]] = j;
   });
 }
 
@@ -61,20 +59,19 @@ Coloring star_coloring(const Pattern& pattern) {
   if (is_dense(pattern)) return unit_coloring(pattern.columns);
   std::vector<std::size_t> weight(pattern.columns);
   for (std::size_t i = 0; i < pattern.columns; ++i) weight[i] = pattern.row(i).size();
-  std::vector<std::uint32_t> looked_at(pattern.columns, uncolored);  // by colour: for which column
-  return greedy(weight, [&](std::uint32_t v, const auto& colors, const auto& take) {
+  return greedy(weight, [&](std::uint32_t v, const auto& colors, auto& taken_by) {
     for (const std::uint32_t w : pattern.row(v))
-      if (w != v && take(colors[w])) looked_at[colors[w]] = v;
+      if (colors[w] != uncolored) taken_by[colors[w]] = v;
     for (const std::uint32_t w : pattern.row(v)) {
       if (w == v) continue;
       for (const std::uint32_t x : pattern.row(w)) {
-        if (x == v || x == w || colors[x] == uncolored || looked_at[colors[x]] == v) continue;
+        if (x == v || x == w || colors[x] == uncolored || taken_by[colors[x]] == v) continue;
         // Of a path v, w, x, y. While w has no colour, it may get that of any y yet.
         const bool meets =
             colors[w] == uncolored || std::ranges::any_of(pattern.row(x), [&](std::uint32_t y) {
               return y != w && y != x && colors[y] == colors[w];
             });
-        if (meets && take(colors[x])) looked_at[colors[x]] = v;
+        if (meets) taken_by[colors[x]] = v;
       }
     }
   });

@@ -372,7 +372,8 @@ void CompiledFunction<T>::print(std::ostream& out) const {
          {std::pair{"value and gradients", entry->whole.get()}, std::pair{"a node", entry->split.get()},
           std::pair{"the value", entry->value.get()}})
       if (plan)
-        out << "plan of " << what << ": " << plan->calls() << " calls, " << plan->bytes() << " bytes\n";
+        out << "plan of " << what << ": " << plan->groups() << " groups of elementwise steps in "
+            << plan->calls() << " calls, " << plan->bytes() << " bytes\n";
   }
 }
 

@@ -117,18 +117,12 @@ std::pair<Tensor<T>, std::vector<Tensor<T>>> hvp(const Function<T>& f, const std
 template <class T>
 std::pair<Tensor<T>, std::function<Tensor<T>(const Tensor<T>&)>> linearize(
     const std::function<std::pair<Tensor<T>, Tensor<T>>(const Tensor<T>&)>& f, const Shape& shape) {
-  auto program = std::make_shared<Program>();
-  {
-    Trace trace("linearize");
-    const Tensor<T> v(trace.argument(shape, sizeof(T), false, false));
-    const auto [value, product] = f(v);
-    for (const Tensor<T>& y : {value, product}) trace.program().outputs.push_back(trace.input_of(y.handle()));
-    *program = std::move(trace.program());
-  }
-  if (!program->stores.empty())
-    throw Error("linearize", "the function assigns a tensor, which would be done when it is linearised");
-  program->forward = program->steps.size();
-  remove_dead_steps(*program);
+  auto program = std::make_shared<Program>(
+      traced("linearize", "the function assigns a tensor, which would be done when it is linearised",
+             [&](Trace& trace) {
+               const auto [value, product] = f(Tensor<T>(trace.argument(shape, sizeof(T), false, false)));
+               return std::array{value, product};
+             }));
   // What does not depend on v is computed once.
   std::vector<char> depends(program->places.size(), false);
   depends[0] = true;

@@ -1,7 +1,7 @@
 // Jacobians and Hessians by products with seeds, many at once: unit vectors, or sums of those that do not
 // meet.
 #include <algorithm>
-#include <exception>
+#include <array>
 #include <utility>
 
 #include "../derivatives.hpp"
@@ -94,18 +94,10 @@ class Products {
 /// Which elements of f(x) depend on which of x.
 template <class T>
 Pattern pattern_of(const char* op, const Unary<T>& f, const Shape& x) {
-  Program program;
-  {
-    const RecordingScope scope(true);
-    Trace trace(op);
-    const Tensor<T> y = f(Tensor<T>(trace.argument(x, sizeof(T), false, true)));
-    trace.program().outputs.push_back(trace.input_of(y.handle()));
-    program = std::move(trace.program());
-  }
-  if (!program.stores.empty())
-    throw Error(op, "the function assigns a tensor, which would be done more than once");
-  program.forward = program.steps.size();
-  remove_dead_steps(program);
+  const RecordingScope scope(true);
+  const Program program = traced(
+      op, "the function assigns a tensor, which would be done more than once",
+      [&](Trace& trace) { return std::array{f(Tensor<T>(trace.argument(x, sizeof(T), false, true)))}; });
   if (!program.is_opaque) return dependences(program);
   Pattern dense{element_count(x, op)};
   const std::vector<std::uint32_t> all = unit_coloring(dense.columns).of;
@@ -114,7 +106,7 @@ Pattern pattern_of(const char* op, const Unary<T>& f, const Shape& x) {
   return dense;
 }
 
-/// The elements of a pattern, of which each lies at element at(i, j) of `products`.
+/// The elements of a pattern, of which number k, (i, j), lies at element at(i, j, k) of `products`.
 template <class T, class F>
 SparseMatrix<T> elements(const Pattern& pattern, const Tensor<T>& products, const F& at) {
   SparseMatrix<T> matrix;
@@ -123,7 +115,7 @@ SparseMatrix<T> elements(const Pattern& pattern, const Tensor<T>& products, cons
     for (const std::size_t j : pattern.row(i)) {
       matrix.rows.push_back(i);
       matrix.columns.push_back(j);
-      from.push_back(static_cast<std::ptrdiff_t>(at(i, j)));
+      from.push_back(static_cast<std::ptrdiff_t>(at(i, j, from.size())));
     }
   matrix.values = take(flatten(products), from, 0);
   return matrix;
@@ -151,12 +143,12 @@ SparseMatrix<T> sparse_jacobian(const Unary<T>& f, const Tensor<T>& x, const Der
   const auto by_columns = [&] {
     const std::size_t m = pattern.rows();
     return elements(pattern, products.columns(columns),
-                    [&](std::size_t i, std::size_t j) { return columns.of[j] * m + i; });
+                    [&](std::size_t i, std::size_t j, std::size_t) { return columns.of[j] * m + i; });
   };
   const auto by_rows = [&] {
     const std::size_t n = pattern.columns;
     return elements(pattern, products.rows(rows),
-                    [&](std::size_t i, std::size_t j) { return rows.of[i] * n + j; });
+                    [&](std::size_t i, std::size_t j, std::size_t) { return rows.of[i] * n + j; });
   };
   return products.choose(columns.count, rows.count, by_columns, by_rows);
 }
@@ -180,9 +172,8 @@ SparseMatrix<T> sparse_hessian(const Unary<T>& f, const Tensor<T>& x, const Deri
     for (const std::uint32_t j : pattern.row(i)) in_row[coloring.of[j]] = 0;
   }
   // Product k holds at i the sum of the elements (i, j) with j of colour k.
-  std::size_t k = 0;
-  const auto at = [&](std::size_t i, std::size_t j) {
-    return alone[k++] ? coloring.of[j] * n + i : coloring.of[i] * n + j;
+  const auto at = [&](std::size_t i, std::size_t j, std::size_t k) {
+    return alone[k] ? coloring.of[j] * n + i : coloring.of[i] * n + j;
   };
   const bool forward = options.mode == Mode::forward;
   return elements(pattern, forward ? products.columns(coloring) : products.rows(coloring), at);

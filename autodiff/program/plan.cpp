@@ -6,14 +6,13 @@
 #include <map>
 
 #include "../base/make_like.hpp"
-#include "../base/pool.hpp"
-#include "../base/pool_vector.hpp"
 #include "../kernels/kernels.hpp"
 
 namespace xtape::detail {
 namespace {
 
 constexpr std::array<double, 2> no_numbers{};  ///< what a copy carries
+constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
@@ -71,6 +70,25 @@ ValueRef copy_of(const Value& value) {
   return copy;
 }
 
+/// When places live: from the step that writes them to the last that reads them.
+struct Plan::Lives {
+  std::vector<std::size_t> written, last_use;  ///< by place: steps
+  std::vector<std::size_t> group_of;           ///< by step: never for none
+  std::vector<char> is_summed;                 ///< by place: behind the last row of its group
+
+  std::size_t end_of(const Root& root) const {
+    std::size_t end = 0;
+    for (const std::uint32_t p : root.members) end = std::max(end, last_use[p]);
+    return end;
+  }
+  bool is_within(std::uint32_t p, const Group& group) const {
+    return written[p] >= group.first && last_use[p] <= group.last;
+  }
+  bool is_within(const Root& root, const Group& group) const {
+    return std::ranges::all_of(root.members, [&](std::uint32_t p) { return is_within(p, group); });
+  }
+};
+
 Plan::Plan(const Program& program, bool is_split) : program_(program) {
   for (const Place& place : program.places) {
     Value& value = values_.emplace_back(place.shape);
@@ -78,7 +96,12 @@ Plan::Plan(const Program& program, bool is_split) : program_(program) {
     if (place.tensor.value && is_abstract(*place.tensor.value.get()))
       require_elements(*place.tensor.value.get());
   }
-  place_roots(is_split ? program.forward : 0);
+  const std::size_t split = is_split ? program.forward : 0;
+  find_numbers();
+  find_groups(split);
+  const Lives lives = find_lives(split);
+  join_roots(lives);
+  give_memory(lives, choose_direct(), split);
   auto group = groups_.begin();
   for (std::size_t k = 0; k < program.steps.size(); ++k) {
     if (k <= program.forward) forward_calls_ = calls_.size();
@@ -135,28 +158,25 @@ void Plan::find_numbers() {
 
 void Plan::find_groups(std::size_t split) {
   const auto& steps = program_.steps;
-  std::vector<char> is_late(program_.places.size(), false);  // a sum, that is there when all tiles have run
   for (std::size_t k = 0; k < steps.size(); ++k) {
     if (!is_row(steps[k]) || takes_no_time(steps[k])) continue;
     const Value& y = values_[steps[k].output];
     std::size_t last = k;
-    std::vector<std::uint32_t> late;
+    std::vector<std::uint32_t> late;  // sums, and what shows them: there when all tiles have run
+    const auto is_late = [&](std::uint32_t place) { return std::ranges::count(late, place) != 0; };
     for (std::size_t next = k + 1; next < steps.size() && next != split; ++next) {
       const Step& step = steps[next];
       const Value& value = values_[step.output];
       const bool needs_late =
-          (step.base != Step::none && is_late[step.base]) ||
-          std::ranges::any_of(step.inputs, [&](const Input& in) { return is_late[in.place]; });
-      if (takes_no_time(step) ? needs_late : is_total(step, y.size) && value.item_size == y.item_size) {
-        is_late[step.output] = true;
-        late.push_back(step.output);
-      } else if (!takes_no_time(step) &&
-                 (needs_late || !is_row(step) || value.size != y.size || value.item_size != y.item_size)) {
+          is_late(step.base) ||
+          std::ranges::any_of(step.inputs, is_late, [](const Input& in) { return in.place; });
+      const bool is_sum = is_total(step, y.size) && value.item_size == y.item_size;
+      if (takes_no_time(step) ? needs_late : is_sum) late.push_back(step.output);
+      if (takes_no_time(step)) continue;
+      if (!is_sum && (needs_late || !is_row(step) || value.size != y.size || value.item_size != y.item_size))
         break;
-      }
-      if (!takes_no_time(step)) last = next;
+      last = next;
     }
-    for (const std::uint32_t place : late) is_late[place] = false;
     groups_.push_back({k, last});
     k = last;
   }
@@ -208,41 +228,41 @@ void Plan::add_group(const Group& group) {
                     static_cast<std::uint32_t>(totals_.size()) - first_total});
 }
 
-// A place lives from the step that writes it to the last that reads it. Those that share memory are a root: a
-// view with what it shows, a sum with what was added to, the result of an elementwise operation with an
-// operand that ends there.
-void Plan::place_roots(std::size_t split) {
-  using Kind = Place::Kind;
-  constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
+Plan::Lives Plan::find_lives(std::size_t split) const {
   const std::size_t places = program_.places.size();
-  std::vector<std::size_t> last_use(places, 0), written(places, 0);
+  Lives lives{std::vector<std::size_t>(places, 0), std::vector<std::size_t>(places, 0),
+              std::vector<std::size_t>(program_.steps.size(), never), std::vector<char>(places, false)};
+  auto& last_use = lives.last_use;
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
     const Step& step = program_.steps[k];
-    written[step.output] = k;
+    lives.written[step.output] = k;
     last_use[step.output] = k < split && step.operation->is_random ? never : k;  // for a replay
     for (const Input& input : step.inputs) last_use[input.place] = std::max(last_use[input.place], k);
     if (step.base != Step::none) last_use[step.base] = std::max(last_use[step.base], k);
   }
   for (std::size_t p = 0; p < places; ++p)
-    if (program_.places[p].kind == Kind::result && written[p] < split && last_use[p] >= split)
+    if (program_.places[p].kind == Place::Kind::result && lives.written[p] < split && last_use[p] >= split)
       last_use[p] = never;
   for (const Input& output : program_.outputs) last_use[output.place] = never;
   for (const Store& store : program_.stores) last_use[store.value] = never;
-  find_numbers();
-  find_groups(split);
-  std::vector<std::size_t> group_of(program_.steps.size(), never);
-  std::vector<char> is_summed(places, false);
-  for (std::size_t g = 0; g < groups_.size(); ++g)
-    for (std::size_t k = groups_[g].first; k <= groups_[g].last; ++k) {
-      group_of[k] = g;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    for (std::size_t k = group.first; k <= group.last; ++k) {
+      lives.group_of[k] = g;
       const Step& step = program_.steps[k];
-      if (takes_no_time(step) || !is_total(step, values_[program_.steps[groups_[g].first].output].size))
-        continue;
-      const std::uint32_t x = step.inputs[0].place;  // is summed behind the last row
-      is_summed[x] = true;
-      last_use[x] = std::max(last_use[x], groups_[g].last);
+      if (takes_no_time(step) || !is_total(step, values_[program_.steps[group.first].output].size)) continue;
+      const std::uint32_t x = step.inputs[0].place;
+      lives.is_summed[x] = true;
+      last_use[x] = std::max(last_use[x], group.last);
     }
+  }
+  return lives;
+}
 
+// Places that share memory are a root: a view with what it shows, a sum with what was added to, the result of
+// an elementwise operation with an operand that ends there.
+void Plan::join_roots(const Lives& lives) {
+  const std::size_t places = program_.places.size();
   root_of_.resize(places);
   roots_.resize(places);
   for (std::uint32_t p = 0; p < places; ++p) {
@@ -250,28 +270,14 @@ void Plan::place_roots(std::size_t split) {
     roots_[p].members = {p};
     roots_[p].bytes = values_[p].bytes();
   }
-  const auto end_of = [&](const Root& root) {
-    std::size_t end = 0;
-    for (const std::uint32_t p : root.members) end = std::max(end, last_use[p]);
-    return end;
-  };
   const auto join = [&](std::uint32_t place, std::uint32_t root) {
     root_of_[place] = root;
     roots_[root].members.push_back(place);
     roots_[place].members.clear();
   };
-  const auto is_within = [&](std::uint32_t p, std::size_t g) {
-    return written[p] >= groups_[g].first && last_use[p] <= groups_[g].last;
-  };
-  const auto lives_within = [&](std::uint32_t root, std::size_t g) {
-    return std::ranges::all_of(roots_[root].members, [&](std::uint32_t p) { return is_within(p, g); });
-  };
-  const auto is_result = [&](std::uint32_t root) { return program_.places[root].kind == Kind::result; };
-  const auto holds_summed = [&](std::uint32_t root) {
-    return std::ranges::any_of(roots_[root].members, [&](std::uint32_t p) { return is_summed[p]; });
-  };
   const auto can_write = [&](std::uint32_t root) {
-    return (is_result(root) || program_.places[root].is_consumed) && !holds_summed(root);
+    return (is_result(root) || program_.places[root].is_consumed) &&
+           std::ranges::none_of(roots_[root].members, [&](std::uint32_t p) { return lives.is_summed[p]; });
   };
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
     const Step& step = program_.steps[k];
@@ -282,36 +288,43 @@ void Plan::place_roots(std::size_t split) {
     const auto reads = [&](std::uint32_t root) {
       return std::ranges::any_of(step.inputs, [&](const Input& in) { return root_of_[in.place] == root; });
     };
+    const auto ends_here = [&](std::uint32_t root) {
+      return can_write(root) && lives.end_of(roots_[root]) == k;
+    };
     if (step.base != Step::none) {
       const std::uint32_t root = root_of_[step.base];
-      if (can_write(root) && end_of(roots_[root]) == k && !reads(root) && !is_number_[step.base])
-        join(step.output, root);
+      if (ends_here(root) && !reads(root) && !is_number_[step.base]) join(step.output, root);
     } else if (step.operation->row_call || step.operation->repeats) {
       for (const Input& input : step.inputs) {
         const std::uint32_t root = root_of_[input.place];
-        if (!can_write(root) || end_of(roots_[root]) != k ||
-            roots_[root].bytes != values_[step.output].bytes())
-          continue;
+        if (!ends_here(root) || roots_[root].bytes != values_[step.output].bytes()) continue;
         // What can be a register stays one, and does not go by way of the memory of the result.
-        if (const std::size_t g = group_of[k]; g != never && values_[step.output].size > least_in_tiles &&
-                                               lives_within(root, g) && !is_within(step.output, g))
+        if (const std::size_t g = lives.group_of[k];
+            g != never && values_[step.output].size > least_in_tiles &&
+            lives.is_within(roots_[root], groups_[g]) && !lives.is_within(step.output, groups_[g]))
           continue;
         join(step.output, root);
         break;
       }
     }
   }
+}
 
-  // An output is written where the caller says, unless several are the same place, or it is none of a step.
+// An output is written where the caller says, unless several are the same place, or it is none of a step.
+std::vector<char> Plan::choose_direct() {
   direct_.assign(program_.outputs.size(), false);
-  std::vector<char> is_given(places, false);
+  std::vector<char> is_given(program_.places.size(), false);
   for (std::size_t k = 0; k < direct_.size(); ++k) {
     const std::uint32_t root = root_of_[program_.outputs[k].place];
     direct_[k] = is_result(root) && !is_given[root] &&
                  roots_[root].bytes == values_[program_.outputs[k].place].bytes();
     if (direct_[k]) is_given[root] = true;
   }
-  // What lives within a group of large arrays is a register of its tiles.
+  return is_given;
+}
+
+// What lives within a group of large arrays is a register of its tiles; all else has an offset.
+void Plan::give_memory(const Lives& lives, const std::vector<char>& is_given, std::size_t split) {
   std::vector<std::vector<std::uint32_t>> free_registers(groups_.size());
   Arena kept, scratch;
   std::vector<std::uint32_t> ended_in_group;  // its memory is free when all tiles have run
@@ -319,16 +332,16 @@ void Plan::place_roots(std::size_t split) {
     const Step& step = program_.steps[k];
     const std::uint32_t own = root_of_[step.output];
     Root& root = roots_[own];
-    const std::size_t g = group_of[k];
+    const std::size_t g = lives.group_of[k];
     if (own == step.output && !is_given[own] && g != never && values_[own].size > least_in_tiles &&
-        lives_within(own, g)) {
+        lives.is_within(root, groups_[g])) {
       auto& free = free_registers[g];
       root.where = Root::Where::tile;
       if (free.empty()) free.push_back(groups_[g].registers++);
       root.offset = free.back();
       free.pop_back();
     } else if (own == step.output && !is_given[own]) {
-      const bool is_kept = k < split && end_of(root) == never;
+      const bool is_kept = k < split && lives.end_of(root) == never;
       root.where = is_kept ? Root::Where::kept : Root::Where::scratch;
       root.offset = (is_kept ? kept : scratch).take(root.bytes);
     }
@@ -340,7 +353,7 @@ void Plan::place_roots(std::size_t split) {
     std::ranges::sort(ended);
     ended.erase(std::unique(ended.begin(), ended.end()), ended.end());
     for (const std::uint32_t r : ended)
-      if (end_of(roots_[r]) > k)
+      if (lives.end_of(roots_[r]) > k)
         continue;
       else if (roots_[r].where == Root::Where::scratch)
         ended_in_group.push_back(r);

@@ -64,6 +64,7 @@ class Plan {
   /// Of the arena, with what is kept.
   std::size_t bytes() const { return kept_bytes_ + scratch_bytes_; }
   std::size_t calls() const { return calls_.size(); }
+  std::size_t groups() const { return groups_.size(); }  ///< calls that run several elementwise steps, or one
 
  private:
   /// An operand or the result of a row: an array, one number, or a register of the tile.
@@ -110,9 +111,15 @@ class Plan {
     std::uint32_t registers = 0;
   };
 
-  void place_roots(std::size_t split);
+  struct Lives;
+
   void find_numbers();
   void find_groups(std::size_t split);
+  Lives find_lives(std::size_t split) const;
+  void join_roots(const Lives& lives);
+  std::vector<char> choose_direct();  ///< by place: whether it is where the caller says
+  void give_memory(const Lives& lives, const std::vector<char>& is_given, std::size_t split);
+  bool is_result(std::uint32_t place) const { return program_.places[place].kind == Place::Kind::result; }
   bool is_row(const Step& step) const;
   bool is_total(const Step& step, std::size_t size) const;
   bool takes_no_time(const Step& step) const { return step.operation->is_view || is_number_[step.output]; }

@@ -95,7 +95,7 @@ void recompute_from_kept(Program& program) {
   for (const Store& store : program.stores) is_whole[shown[store.value]] = false;
   std::vector<std::pair<std::size_t, std::vector<Step>>> again;  // and before which step
   for (std::size_t k = 0; k < program.forward; ++k) {
-    const Step step = program.steps[k];
+    const Step& step = program.steps[k];
     if (!step.operation->row_call || step.base != Step::none || !is_whole[step.output] ||
         last_use[step.output] < program.forward ||
         element_count(program.places[step.output].shape, "compile") * program.places[step.output].item_size <

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../base/pool_vector.hpp"
+#include "../error.hpp"
 #include "../tape/backward.hpp"
 #include "../tape/trace.hpp"
 
@@ -24,6 +25,22 @@ std::size_t add_gradient(Trace& trace, const Pass& pass, const Node* node, std::
 
 /// Leaves out the steps that nothing needs. Random numbers are drawn all the same.
 void remove_dead_steps(Program& program);
+
+/// The program that computes what f(trace) gives, a range of tensors, from the arguments that it asks the
+/// trace for. Error, with the reason, where the function assigns a tensor.
+template <class F>
+Program traced(const char* op, const char* refusal, const F& f) {
+  Program program;
+  {
+    Trace trace(op);
+    for (const auto& y : f(trace)) trace.program().outputs.push_back(trace.input_of(y.handle()));
+    program = std::move(trace.program());
+  }
+  if (!program.stores.empty()) throw Error(op, refusal);
+  program.forward = program.steps.size();
+  remove_dead_steps(program);
+  return program;
+}
 
 /// Lets the backward part compute large elementwise results again, right before it reads them, where what
 /// they are computed from is kept for later steps anyway: they need no memory in between. Those alone that no

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <deque>
 #include <limits>
 #include <map>
@@ -73,17 +72,12 @@ class Probe {
   /// Which elements of the result depend on elements of an input that is_marked(element).
   template <class F>
   std::vector<char> reached(std::size_t input, const F& is_marked) {
-    Value& x = *inputs_[input];
-    x.item_size == sizeof(float) ? mark<float>(x, is_marked) : mark<double>(x, is_marked);
-    Value& y = values_.back();
+    mark(*inputs_[input], is_marked);
+    const Value& y = values_.back();
     step_.operation->run(step_.op.get(), y, false, inputs_);
-    const auto none = [](std::size_t) { return false; };
-    x.item_size == sizeof(float) ? mark<float>(x, none) : mark<double>(x, none);
-    std::vector<char> found(y.size);
-    for (std::size_t i = 0; i < y.size; ++i)
-      found[i] =
-          y.item_size == sizeof(float) ? is_nan(y.elements<float>()[i]) : is_nan(y.elements<double>()[i]);
-    return found;
+    mark(*inputs_[input], none);
+    return y.item_size == sizeof(float) ? is_nan(y.elements<float>(), y.size)
+                                        : is_nan(y.elements<double>(), y.size);
   }
 
  private:
@@ -99,18 +93,24 @@ class Probe {
       return;
     }
     value.data = memory_.emplace_back(make_value(place.shape, place.item_size, "sparse_jacobian"))->data;
-    const auto none = [](std::size_t) { return false; };
-    place.item_size == sizeof(float) ? mark<float>(value, none) : mark<double>(value, none);
+    mark(value, none);
   }
-  template <class T, class F>
+  /// NaN where is_marked(element), 1 elsewhere.
+  template <class F>
   static void mark(Value& x, const F& is_marked) {
-    T* const to = reinterpret_cast<T*>(x.data);
-    for (std::size_t i = 0; i < x.size; ++i)
-      to[i] = is_marked(i) ? std::numeric_limits<T>::quiet_NaN() : T(1);
+    const auto fill = [&]<class T>(T* to) {
+      for (std::size_t i = 0; i < x.size; ++i)
+        to[i] = is_marked(i) ? std::numeric_limits<T>::quiet_NaN() : T(1);
+    };
+    x.item_size == sizeof(float) ? fill(reinterpret_cast<float*>(x.data))
+                                 : fill(reinterpret_cast<double*>(x.data));
   }
+  static bool none(std::size_t) { return false; }
   template <class T>
-  static bool is_nan(T number) {
-    return number != number;
+  static std::vector<char> is_nan(const T* numbers, std::size_t n) {
+    std::vector<char> found(n);
+    std::transform(numbers, numbers + n, found.begin(), [](T number) { return number != number; });
+    return found;
   }
 
   const Step& step_;

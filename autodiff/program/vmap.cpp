@@ -112,38 +112,31 @@ std::vector<Tensor<T>> vmap(const std::function<std::vector<Tensor<T>>(const std
   std::size_t samples = 0;
   bool any = false;
   std::vector<Batched> arguments;
-  Program program;
-  {
-    std::vector<Shape> shapes;
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      const std::ptrdiff_t axis = i < options.in.size() ? options.in[i] : 0;
-      Shape shape = x[i].shape();
-      if (axis == none) {
-        arguments.push_back({x[i].handle(), false});
-      } else {
-        const std::size_t at = normalize_axis(axis, x[i].rank(), op);
-        if (any && shape[at] != samples)
-          throw Error(op, "arguments have " + std::to_string(samples) + " and " + std::to_string(shape[at]) +
-                              " samples");
-        samples = shape[at];
-        any = true;
-        shape.erase(at);
-        arguments.push_back({with_axis_moved(x[i], at, 0).release(), true});
-      }
-      shapes.push_back(shape);
+  std::vector<Shape> shapes;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::ptrdiff_t axis = i < options.in.size() ? options.in[i] : 0;
+    Shape shape = x[i].shape();
+    if (axis == none) {
+      arguments.push_back({x[i].handle(), false});
+    } else {
+      const std::size_t at = normalize_axis(axis, x[i].rank(), op);
+      if (any && shape[at] != samples)
+        throw Error(op, "arguments have " + std::to_string(samples) + " and " + std::to_string(shape[at]) +
+                            " samples");
+      samples = shape[at];
+      any = true;
+      shape.erase(at);
+      arguments.push_back({with_axis_moved(x[i], at, 0).release(), true});
     }
-    if (!any) throw Error(op, "no argument has an axis of samples");
-    Trace trace(op);
-    std::vector<Tensor<T>> in;
-    for (std::size_t i = 0; i < x.size(); ++i)
-      in.emplace_back(trace.argument(shapes[i], sizeof(T), false, true));
-    for (const Tensor<T>& y : f(in)) trace.program().outputs.push_back(trace.input_of(y.handle()));
-    program = std::move(trace.program());
+    shapes.push_back(shape);
   }
-  if (!program.stores.empty())
-    throw Error(op, "the function assigns a tensor: that is not done once a sample");
-  program.forward = program.steps.size();
-  remove_dead_steps(program);
+  if (!any) throw Error(op, "no argument has an axis of samples");
+  const Program program =
+      traced(op, "the function assigns a tensor: that is not done once a sample", [&](Trace& trace) {
+        std::vector<Tensor<T>> in;
+        for (const Shape& shape : shapes) in.emplace_back(trace.argument(shape, sizeof(T), false, true));
+        return f(in);
+      });
   if (program.is_opaque)
     return one_by_one<T>(f, arguments, samples, options);  // its rules are the function's
   const std::vector<Batched> at = replay_batched(program, arguments, samples, options.same_random_numbers);

@@ -87,7 +87,7 @@ class Gradients {
   Tensor<T> input(std::size_t i) const { return operand(i); }
   Tensor<T> output() const { return operand(input_count()); }
   /// The same, for i = input_count() the output, as an operand of add() and the like.
-  [[gnu::always_inline]] const Borrowed<T> operand(std::size_t i) const {
+  const Borrowed<T> operand(std::size_t i) const {
     return {kept(i).value.get(), !creates_graph() ? nullptr : i < input_count() ? node_.inputs()[i] : &node_};
   }
   /// A kept input that is no tensor.

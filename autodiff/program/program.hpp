@@ -27,7 +27,7 @@ std::size_t add_gradient(Trace& trace, const Pass& pass, const Node* node, std::
 void remove_dead_steps(Program& program);
 
 /// The program that computes what f(trace) gives, a range of tensors, from the arguments that it asks the
-/// trace for. Error, with the reason, where the function assigns a tensor.
+/// trace for. Error with the text `refusal` where the function assigns a tensor.
 template <class F>
 Program traced(const char* op, const char* refusal, const F& f) {
   Program program;

@@ -93,6 +93,16 @@ struct ConvolutionTiles {
   }
 };
 
+// What the decomposed forms say: W as (out, K), and images or outputs as (N, channels, places).
+template <class T>
+Tensor<T> as_matrix(const Tensor<T>& w) {
+  return reshape(w, Dims{w.shape()[0], w.size() / w.shape()[0]});
+}
+template <class T>
+Tensor<T> as_lines(const Tensor<T>& x) {
+  return reshape(x, Dims{x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3]});
+}
+
 // conv2d, the gradient of its images and that of its weight are linear in either argument, and the three
 // forms of one sum of g · x · w: each has the other two as gradients.
 template <class T>
@@ -107,6 +117,7 @@ struct Conv2dImageGradient {
   Windows windows;
   static constexpr const char* name = "conv2d_image_gradient";
   bool operator==(const Conv2dImageGradient&) const = default;
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
 
   Shape shape(const Shape& g, const Shape&) const {
     return {g[0], windows.channels, windows.y.in, windows.x.in};
@@ -121,6 +132,9 @@ struct Conv2dImageGradient {
       if (!dx.accumulate) std::fill_n(images, part.samples * tiles.image, T(0));
       add_columns(images, part.columns, {tiles.L, columns}, part.samples, windows);
     });
+  }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& w) const {
+    return apply<T>(Fold<T>{windows}, matmul(transpose(as_matrix(w)), as_lines(g)));
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
   static constexpr bool is_bilinear = true;
@@ -137,6 +151,7 @@ struct Conv2dWeightGradient {
   Windows windows;
   static constexpr const char* name = "conv2d_weight_gradient";
   bool operator==(const Conv2dWeightGradient&) const = default;
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
 
   Shape shape(const Shape& g, const Shape&) const {
     return {g[1], windows.channels, windows.y.kernel, windows.x.kernel};
@@ -153,6 +168,11 @@ struct Conv2dWeightGradient {
     if (!dw.accumulate) std::fill_n(dw.data, size, T(0));
     kernels<T>().add_rows(dw.data, sums.data(), groups, size);
   }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x) const {
+    const Tensor<T> columns = apply<T>(Unfold<T>{windows}, x);
+    const Tensor<T> all = sum(matmul(as_lines(g), transpose(columns, {0, 2, 1})), 0);
+    return reshape(all, Dims(shape(g.shape(), {})));
+  }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
   static constexpr bool is_bilinear = true;
   void backward(Gradients<T>& d) const {
@@ -167,6 +187,7 @@ struct Conv2d {
   Windows windows;
   static constexpr const char* name = "conv2d";
   bool operator==(const Conv2d&) const = default;
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
 
   Shape shape(const Shape& x, const Shape& w, const auto&...) const {
     return {x[0], w[0], windows.y.out, windows.x.out};
@@ -183,6 +204,13 @@ struct Conv2d {
       gemm(false, false, tiles.out, columns, tiles.K, w.data(), part.columns, sizeof...(Bias) != 0, products);
       if (part.samples != 1) swap_first_axes(to, products, tiles.out, part.samples, tiles.L);
     });
+  }
+  template <class... Bias>
+  Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& w, const Bias&... b) const
+      requires(sizeof...(b) < 2) {
+    Tensor<T> y = matmul(as_matrix(w), apply<T>(Unfold<T>{windows}, x));
+    ((y = y + unsqueeze(b, 1)), ...);
+    return reshape(y, Dims(shape(x.shape(), w.shape())));
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
   void tangent(Tangents<T>& t) const {

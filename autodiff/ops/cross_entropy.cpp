@@ -10,6 +10,7 @@
 #include "../engine.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
+#include "../notation/term.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "softmax_ops.hpp"
@@ -24,6 +25,10 @@ struct LogTotals {
   static constexpr const char* name = "log_totals";
 
   Shape shape(const Shape& z) const { return {2, z[0]}; }
+  Tensor<T> decomposed(const Tensor<T>& z) const {
+    const Tensor<T> largest = max(z, 1);
+    return stack(std::vector<Tensor<T>>{largest, log(sum(exp(z - unsqueeze(largest, 1)), 1))});
+  }
   void compute(Target<T> y, const Tensor<T>& z) const {
     const std::size_t N = z.shape()[0], C = z.shape()[1];
     for_blocks(N, z.size(), [&](std::size_t first, std::size_t last) {
@@ -33,6 +38,32 @@ struct LogTotals {
   }
 };
 
+/// Rows of zeros with a one where the label is: (N, classes).
+template <class T>
+struct OneHot {
+  using Inputs = std::tuple<Indices>;
+  std::size_t classes;
+  static constexpr const char* name = "one_hot";
+  bool operator==(const OneHot&) const = default;
+
+  Shape shape(const Shape& labels) const {
+    Shape all = labels;
+    all.push_back(classes);
+    return all;
+  }
+  void compute(Target<T> y, const Indices& labels) const {
+    std::fill_n(y.data, y.size, T(0));
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      y.data[i * classes + static_cast<std::size_t>(labels.data()[i])] = 1;
+  }
+};
+
+template <class T>
+Tensor<T> one_hot(const Indices& labels, const Tensor<T>& z) {
+  const OneHot<T> op{z.shape()[1]};
+  return perform_here<T>(op, std::array{&labels.handle()}, z.shape());
+}
+
 /// dz = g (softmax(z) − onehot(label)), row by row: g (N), z (N, C)
 template <class T>
 struct SoftmaxCrossEntropyGradient {
@@ -41,6 +72,10 @@ struct SoftmaxCrossEntropyGradient {
   static constexpr const char* name = "cross_entropy_gradient";
 
   Shape shape(const Shape&, const Shape& z, const Shape&, const Shape&) const { return z; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>&,
+                       const Indices& labels) const {
+    return (softmax(z, 1) - one_hot<T>(labels, z)) * unsqueeze(g, 1);
+  }
   void compute(Target<T> dz, const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>& totals,
                const Indices& labels) const {
     const std::size_t N = z.shape()[0], C = z.shape()[1];
@@ -100,7 +135,16 @@ struct SoftmaxCrossEntropy {
   using Inputs = std::tuple<Tensor<T>, Tensor<T>, Indices>;
   static constexpr const char* name = "cross_entropy";
 
+  void write(Notation& to) const {
+    to.set(Term::call(WrittenAs{"cross_entropy", "−ln softmax({0})[{1}]",
+                               "-\\ln \\operatorname{softmax}\\left({0}\\right)_{[{1}]}", false},
+                      {to.x[0], to.x[2]}, to.shape));
+  }
+
   Shape shape(const Shape& z, const Shape&, const Shape&) const { return {z[0]}; }
+  Tensor<T> decomposed(const Tensor<T>& z, const Tensor<T>&, const Indices& labels) const {
+    return logsumexp(z, 1) - sum(z * one_hot<T>(labels, z), 1);
+  }
   void compute(Target<T> y, const Tensor<T>& z, const Tensor<T>& totals, const Indices& labels) const {
     const std::size_t N = z.shape()[0], C = z.shape()[1];
     require_classes(labels, C);

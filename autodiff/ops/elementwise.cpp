@@ -3,6 +3,7 @@
 
 #include "../engine.hpp"
 #include "../kernels/kernels.hpp"
+#include "../notation/elementwise.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "elementwise_table.hpp"
@@ -89,6 +90,9 @@ struct ElementwiseGradient {
       call.operands[info->used[i].place[k] + 1u] = static_cast<std::uint8_t>(k + 1);
     return call;
   }
+  Tensor<T> decomposed(const std::same_as<Tensor<T>> auto&... in) const {
+    return detail::decomposed(formula(sizeof...(in)), {in...}, broadcast_all(name(), in.shape()...));
+  }
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
   void tangent(Tangents<T>& t) const { add_tangent(formula(t.input_count()), t); }
   void backward(Gradients<T>& d) const { add_gradients(formula(d.input_count()), d); }
@@ -145,6 +149,9 @@ struct Elementwise {
     for (std::uint8_t k = 0; k < info->operands; ++k) call.operands[k] = k;
     return call;
   }
+  void write(Notation& to) const {
+    to.set(elementwise_term(info->number, double(numbers[0]), double(numbers[1]), to.x, to.shape));
+  }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
   void tangent(Tangents<T>& t) const {
     for (std::size_t i = 0; i < t.input_count(); ++i) {
@@ -194,6 +201,10 @@ struct ElementwiseSum {
 
   const char* name() const { return info->name; }
   Shape shape(const Shape&, const Shape&) const { return {}; }
+  Tensor<T> decomposed(const Tensor<T>& a, const Tensor<T>& b) const {
+    const Tensor<T> all = sum(elementwise(info->number, a, b));
+    return divisor == 1 ? all : all / divisor;
+  }
   void compute(Target<T> y, const Tensor<T>& a, const Tensor<T>& b) const {
     const RowKernel<T> kernel = kernels<T>().value[index_of(info->number)];
     const auto part = [&](std::size_t start, std::size_t n) {

@@ -11,6 +11,7 @@
 #include "../elementwise.hpp"
 #include "../engine.hpp"
 #include "../layout.hpp"
+#include "../notation/axes.hpp"
 #include "../tape/op.hpp"
 
 namespace xtape {
@@ -102,6 +103,7 @@ struct GatherBlocks {
   bool operator==(const GatherBlocks&) const = default;
 
   const char* name() const { return blocks.name; }
+  void write(Notation& to) const { to.set(rows_term(blocks.name, to.x[0], to.x[1], to.shape)); }
   Shape shape(const Shape&, const Shape&) const { return blocks.to; }
   void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
     T* to = y.data;

@@ -6,6 +6,7 @@
 
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
+#include "../notation/axes.hpp"
 #include "../tape/op.hpp"
 
 namespace xtape::detail {
@@ -31,6 +32,7 @@ struct Strided {
   Strided batched(const Shape& x) const {
     return {name, with_batch(x, to), offset, with_stride(row_major_strides(x)[0], strides)};
   }
+  void write(Notation& n) const { n.set(slice_term(name, n.x[0], offset, strides, to)); }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -82,6 +84,8 @@ struct Transpose {
     return all;
   }
 
+  void write(Notation& to) const { to.set(permuted(to.x[0], permutation, to.shape)); }
+
   Shape shape(const Shape& x) const {
     Shape result;
     for (std::ptrdiff_t axis : permutation) result.push_back(x[static_cast<std::size_t>(axis)]);
@@ -109,6 +113,7 @@ struct BroadcastTo {
   static constexpr const char* name = "broadcast_to";
   static constexpr bool broadcasts = true, repeats = true;
   BroadcastTo batched(const Shape& all) const { return {all}; }
+  void write(Notation& n) const { n.set(n.x[0].broadcast(to)); }
   bool operator==(const BroadcastTo&) const = default;
 
   Shape shape(const Shape&) const { return to; }
@@ -127,6 +132,7 @@ template <class T>
 struct Reshape {
   static constexpr const char* name = "reshape";
   static constexpr bool is_view = true;
+  void write(Notation& to) const { to.set(reshaped(to.x[0], to.shape)); }
   static Tensor<T> again(std::span<const Handle* const> x, const Shape& shape) {
     return view(Tensor<T>(Handle(*x[0])), shape);
   }

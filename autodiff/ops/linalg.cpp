@@ -8,6 +8,7 @@
 #include "../kernels/gemm.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
+#include "../notation/term.hpp"
 #include "../tape/op.hpp"
 #include "reduction_ops.hpp"
 
@@ -23,6 +24,10 @@ struct MatMul {
   bool transpose_b = false;
   static constexpr const char* name = "matmul";
   static constexpr bool broadcasts = true;  ///< all but the last two axes
+  void write(Notation& to) const {
+    to.set(matmul(transpose_a ? transposed(to.x[0]) : to.x[0], transpose_b ? transposed(to.x[1]) : to.x[1],
+                  to.shape));
+  }
   bool operator==(const MatMul&) const = default;
 
   Shape shape(const Shape& a, const Shape& b) const {
@@ -89,6 +94,12 @@ template <class T>
 struct Linear {
   static constexpr const char* name = "linear";
 
+  Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
+    return apply<T>(MatMul<T>{false, true}, x, W) + b;
+  }
+  void write(Notation& to) const {
+    to.set(matmul(to.x[0], transposed(to.x[1]), to.shape) + to.x[2]);
+  }
   /// x Wᵀ + b of each of a batch.
   Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
                    const Shape& shape) const {

@@ -273,6 +273,9 @@ struct Map {
     plan.run();
   }
 
+  Tensor<T> decomposed(std::span<const Tensor<T>> x) const {
+    return detail::decomposed(formula, {x.begin(), x.end()}, common_shape(x));
+  }
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
   void tangent(Tangents<T>& t) const { add_tangent(formula, t); }
   void backward(Gradients<T>& d) const { add_gradients(formula, d); }
@@ -333,9 +336,19 @@ void add_tangent(const Formula<T>& formula, Tangents<T>& t) {
   t.replay([&](const std::vector<Tensor<T>>& x) { return run_on_tensors(formula, x, common_shape<T>(x)); });
 }
 
+template <class T>
+Tensor<T> decomposed(const Formula<T>& formula, const std::vector<Tensor<T>>& x, const Shape& shape) {
+  std::vector<Tensor<T>> at = x;
+  for (std::size_t k = formula.arguments(); k <= formula.result(); ++k)
+    at.push_back(run_on_tensors(formula.at(k), at));
+  const Tensor<T>& y = at[formula.result()];
+  return y.shape() == shape ? y : broadcast_to(y, shape);
+}
+
 #define XTAPE_INSTANTIATE(T)                                     \
   template void add_gradients(const Formula<T>&, Gradients<T>&); \
-  template void add_tangent(const Formula<T>&, Tangents<T>&);
+  template void add_tangent(const Formula<T>&, Tangents<T>&);    \
+  template Tensor<T> decomposed(const Formula<T>&, const std::vector<Tensor<T>>&, const Shape&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

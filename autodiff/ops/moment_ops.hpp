@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "../base/pool_vector.hpp"
+#include "../elementwise.hpp"
+#include "../layout.hpp"
 #include "reduction_ops.hpp"
 
 namespace xtape::detail {
@@ -17,6 +19,7 @@ struct Mean {
   static constexpr const char* name = "mean";
   bool operator==(const Mean&) const = default;
   Mean batched(const Shape&) const { return {mask << 1, keepdims, count}; }
+  Tensor<T> decomposed(const Tensor<T>& x) const { return apply<T>(Sum<T>{mask, keepdims}, x) / count; }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -31,6 +34,12 @@ struct Mean {
 /// The moments of each line along the masked axes, which lie side by side: (…, 4, inner), as Kernels::moments
 /// writes them. They have no gradient of their own: what is computed with their help gives that of x.
 template <class T>
+Tensor<T> axis_mean(const Tensor<T>& x, unsigned mask) {
+  const T count = static_cast<T>(x.size()) / static_cast<T>(reduced_count(x.shape(), mask));
+  return apply<T>(Sum<T>{mask, true}, x) / count;
+}
+
+template <class T>
 struct AxisMoments {
   unsigned mask;
   T epsilon = 0;
@@ -43,6 +52,15 @@ struct AxisMoments {
     for (std::size_t i = 0; i < x.size(); ++i)
       if (!(mask >> i & 1u)) result[mask != 0 && mask >> i == 0 ? 2 : 0] *= x[i];
     return result;
+  }
+  Tensor<T> decomposed(const Tensor<T>& x) const {
+    const Tensor<T> mean = axis_mean(x, mask), squares = apply<T>(Sum<T>{mask, true}, square(x - mean));
+    const Shape lines = shape(x.shape());
+    const T count = static_cast<T>(x.size()) / static_cast<T>(lines[0] * lines[2]);
+    std::vector<Tensor<T>> rows;
+    for (const Tensor<T>& row : {mean, 0 * mean, squares, reciprocal(sqrt(squares / count + epsilon))})
+      rows.push_back(reshape(row, Dims{lines[0], std::size_t{1}, lines[2]}));
+    return concatenate<T>(rows, 1);
   }
   void compute(Target<T> y, const Tensor<T>& x) const {
     each_slab(x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
@@ -93,6 +111,9 @@ struct VarianceGradient {
   static constexpr const char* name = "var_gradient";
   bool operator==(const VarianceGradient&) const = default;
   VarianceGradient batched(const Shape&) const { return {mask << 1, keepdims, divisor}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>&) const {
+    return (2 / divisor) * with_axes(g, x.shape(), mask) * (x - axis_mean(x, mask));
+  }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
@@ -138,6 +159,9 @@ struct Variance {
   static constexpr const char* name = "var";
   bool operator==(const Variance&) const = default;
   Variance batched(const Shape&) const { return {mask << 1, keepdims, divisor}; }
+  Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>&) const {
+    return apply<T>(Sum<T>{mask, keepdims}, square(x - axis_mean(x, mask))) / divisor;
+  }
 
   Shape shape(const Shape& x, const Shape&) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& moments) const {
@@ -160,6 +184,10 @@ template <class T>
 struct StandardDeviation {
   static constexpr const char* name = "std";
   StandardDeviation batched(const Shape&) const { return {}; }
+  Tensor<T> decomposed(const Tensor<T>& v) const {
+    const Tensor<T> at_zero = equal(v, 0);
+    return where(at_zero, 0, sqrt(where(at_zero, 1, v)));
+  }
 
   Shape shape(const Shape& v) const { return v; }
   void compute(Target<T> y, const Tensor<T>& v) const {

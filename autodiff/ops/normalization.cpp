@@ -30,6 +30,15 @@ void for_row_blocks(std::size_t N, std::size_t F, const Function& f) {
 // x and g are (N, F), gamma and beta (F,); the moments are those that AxisMoments gives for the columns
 // (batch) or the rows (layer). x̂ = (x − mean) / √(variance + epsilon), which in turn depend on x.
 
+/// x̂ and √(variance + epsilon), from x alone.
+template <class T, bool batch>
+std::pair<Tensor<T>, Tensor<T>> normalized(const Tensor<T>& x, T epsilon) {
+  const unsigned mask = batch ? 1u : 2u;
+  const Tensor<T> centred = x - axis_mean(x, mask);
+  const Tensor<T> deviation = sqrt(axis_mean(square(centred), mask) + epsilon);
+  return {centred / deviation, deviation};
+}
+
 /// (Σ g, Σ g x̂) over the rows, (2, F): the gradients of beta and gamma.
 template <class T, bool batch>
 struct NormalizedSums {
@@ -38,6 +47,10 @@ struct NormalizedSums {
   bool operator==(const NormalizedSums&) const = default;
 
   Shape shape(const Shape& g, const Shape&, const Shape&) const { return {2, g[1]}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>&) const {
+    const Tensor<T> normal = normalized<T, batch>(x, epsilon).first;
+    return stack(std::vector<Tensor<T>>{sum(g, 0), sum(g * normal, 0)});
+  }
   void compute(Target<T> y, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& moments) const {
     const std::size_t N = x.shape()[0], F = x.shape()[1],
                       blocks = batch ? 1 : quotient_up(N, rows_of_block(F));
@@ -68,6 +81,13 @@ struct NormalizeGradient {
   bool operator==(const NormalizeGradient&) const = default;
 
   Shape shape(const Shape&, const Shape& x, const auto&...) const { return x; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>&,
+                       const auto&...) const {
+    const unsigned mask = batch ? 1u : 2u;
+    const auto [normal, deviation] = normalized<T, batch>(x, epsilon);
+    const Tensor<T> v = gamma * g;
+    return (v - axis_mean(v, mask) - normal * axis_mean(v * normal, mask)) / deviation;
+  }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& gamma,
                const Tensor<T>& moments, const auto&... sums) const
       requires(sizeof...(sums) == (batch ? 1 : 0)) {
@@ -97,6 +117,10 @@ struct Normalize {
   bool operator==(const Normalize&) const = default;
 
   Shape shape(const Shape& x, const Shape&, const Shape&, const Shape&) const { return x; }
+  Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                       const Tensor<T>&) const {
+    return gamma * normalized<T, batch>(x, epsilon).first + beta;
+  }
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
                const Tensor<T>& moments) const {
     const std::size_t N = x.shape()[0], F = x.shape()[1];

@@ -6,6 +6,7 @@
 
 #include "../elementwise.hpp"
 #include "../layout.hpp"
+#include "../notation/term.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 #include "windows.hpp"
@@ -43,6 +44,7 @@ struct MaxPool2dGradient {
   Windows windows;
   static constexpr const char* name = "max_pool2d_gradient";
   bool operator==(const MaxPool2dGradient&) const = default;
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   /// Plane by plane as columns, where the gradient of max along the first axis has its kernel.
@@ -62,6 +64,12 @@ struct MaxPool2dGradient {
         add_columns(dx.data + p * P, columns, {0, L}, 1, one);
       }
     });
+  }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    const Tensor<T> best = equal(window_elements(x, windows, outside<T>), as_lines(y));
+    Windows one = windows;
+    one.channels = 1;
+    return reshape(apply<T>(Fold<T>{one}, as_lines(g) * (best / sum(best, 1, true))), Dims(x.shape()));
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : 0; }
   void tangent(Tangents<T>& t) const {
@@ -91,6 +99,7 @@ struct MaxPool2d {
   static constexpr T lowest = -std::numeric_limits<T>::infinity();
   static constexpr const char* name = "max_pool2d";
   bool operator==(const MaxPool2d&) const = default;
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
 
   Shape shape(const Shape& x) const { return {x[0], x[1], windows.y.out, windows.x.out}; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -108,6 +117,9 @@ struct MaxPool2d {
         });
       }
     });
+  }
+  Tensor<T> decomposed(const Tensor<T>& x) const {
+    return reshape(max(window_elements(x, windows, lowest), 1), Dims(shape(x.shape())));
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void tangent(Tangents<T>& t) const {

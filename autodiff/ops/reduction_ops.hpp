@@ -8,6 +8,7 @@
 #include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
+#include "../notation/axes.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 
@@ -69,6 +70,7 @@ struct Sum {
   static constexpr const char* name = "sum";
   bool operator==(const Sum&) const = default;
   Sum batched(const Shape&) const { return {mask << 1, keepdims}; }
+  void write(Notation& to) const { to.set(over_axes("sum", to.x[0], mask, to.shape)); }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -89,6 +91,7 @@ struct Expand {
   static constexpr const char* name = "expand";
   bool operator==(const Expand&) const = default;
   Expand batched(const Shape& x) const { return {with_batch(x, to), mask << 1, keepdims}; }
+  void write(Notation& n) const { n.set(n.x[0].broadcast(to)); }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -117,6 +120,10 @@ struct ExtremeGradient {
   static constexpr const char* name = "extreme_gradient";
   bool operator==(const ExtremeGradient&) const = default;
   ExtremeGradient batched(const Shape&) const { return {mask << 1, keepdims}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    const Tensor<T> best = equal(x, with_axes(y, x.shape(), mask));
+    return with_axes(g, x.shape(), mask) * (best / apply<T>(Sum<T>{mask, true}, best));
+  }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -144,6 +151,7 @@ struct Extreme {
   static constexpr const char* name = largest ? "max" : "min";
   bool operator==(const Extreme&) const = default;
   Extreme batched(const Shape&) const { return {mask << 1, keepdims}; }
+  void write(Notation& to) const { to.set(over_axes(name, to.x[0], mask, to.shape)); }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -185,6 +193,10 @@ struct NormGradient {
   static constexpr const char* name = "norm_gradient";
   bool operator==(const NormGradient&) const = default;
   NormGradient batched(const Shape&) const { return {mask << 1, keepdims}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    const Tensor<T> length = with_axes(y, x.shape(), mask);
+    return where(equal(length, 0), 0, with_axes(g, x.shape(), mask) * x / length);
+  }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -222,6 +234,8 @@ struct Norm {
   static constexpr const char* name = "norm";
   bool operator==(const Norm&) const = default;
   Norm batched(const Shape&) const { return {mask << 1, keepdims}; }
+  void write(Notation& to) const { to.set(over_axes(name, to.x[0], mask, to.shape)); }
+  Tensor<T> decomposed(const Tensor<T>& x) const { return sqrt(apply<T>(Sum<T>{mask, keepdims}, square(x))); }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -261,6 +275,7 @@ struct SquaredNorm {
   static constexpr const char* name = "squared_norm";
   bool operator==(const SquaredNorm&) const = default;
   SquaredNorm batched(const Shape&) const { return {mask << 1, keepdims}; }
+  Tensor<T> decomposed(const Tensor<T>& x) const { return apply<T>(Sum<T>{mask, keepdims}, square(x)); }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {

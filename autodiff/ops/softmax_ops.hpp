@@ -14,6 +14,9 @@ struct LogSumExpGradient {
   static constexpr const char* name = "logsumexp_gradient";
   bool operator==(const LogSumExpGradient&) const = default;
   LogSumExpGradient batched(const Shape&) const { return {mask << 1, keepdims}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
+    return with_axes(g, x.shape(), mask) * exp(x - with_axes(y, x.shape(), mask));
+  }
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
@@ -62,6 +65,12 @@ struct LogSumExp {
   static constexpr const char* name = "logsumexp";
   bool operator==(const LogSumExp&) const = default;
   LogSumExp batched(const Shape&) const { return {mask << 1, keepdims}; }
+  void write(Notation& to) const { to.set(over_axes(name, to.x[0], mask, to.shape)); }
+  Tensor<T> decomposed(const Tensor<T>& x) const {
+    const Tensor<T> largest = apply<T>(Extreme<T, true>{mask, true}, x);
+    const Tensor<T> y = largest + log(apply<T>(Sum<T>{mask, true}, exp(x - largest)));
+    return reshape(y, Dims(shape(x.shape())));
+  }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -93,6 +102,9 @@ struct SoftmaxGradient {
   static constexpr const char* name = "softmax_gradient";
   bool operator==(const SoftmaxGradient&) const = default;
   SoftmaxGradient batched(const Shape&) const { return {axis + 1}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& y) const {
+    return y * (g - sum(g * y, axis, true));
+  }
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
@@ -124,6 +136,11 @@ struct Softmax {
   static constexpr const char* name = "softmax";
   bool operator==(const Softmax&) const = default;
   Softmax batched(const Shape&) const { return {axis + 1}; }
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
+  Tensor<T> decomposed(const Tensor<T>& x) const {
+    const Tensor<T> e = exp(x - max(x, axis, true));
+    return e / sum(e, axis, true);
+  }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -144,6 +161,9 @@ struct LogSoftmaxGradient {
   static constexpr const char* name = "log_softmax_gradient";
   bool operator==(const LogSoftmaxGradient&) const = default;
   LogSoftmaxGradient batched(const Shape&) const { return {axis + 1}; }
+  Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& y) const {
+    return g - exp(y) * sum(g, axis, true);
+  }
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
@@ -171,6 +191,10 @@ struct LogSoftmax {
   static constexpr const char* name = "log_softmax";
   bool operator==(const LogSoftmax&) const = default;
   LogSoftmax batched(const Shape&) const { return {axis + 1}; }
+  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
+  Tensor<T> decomposed(const Tensor<T>& x) const {
+    return x - apply<T>(LogSumExp<T>{1u << axis, true}, x);
+  }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

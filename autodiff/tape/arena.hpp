@@ -33,16 +33,19 @@ namespace detail {
 [[noreturn]] void throw_foreign(const char* op);
 
 /// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and names the
-/// operation of. Inputs without a node are constants. Error when an input was recorded by another thread.
+/// operation of. It keeps what is `needed`, and its constants, which are the inputs without a node. Error when an input was recorded by another thread.
 template <class Inputs>
-Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t kept_mask,
+Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t needed,
              const ValueRef& output, std::size_t op_bytes) {
   constexpr std::size_t word = sizeof(void*);
   Tape& tape = Tape::current();
   if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.find_dead();
+  std::uint32_t kept_mask = needed, bit = 1;
   for (const Handle* input : inputs) {
     const Node* const from = input->node.get();
     if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);
+    if (!from) kept_mask |= bit & ~keep_output;
+    bit <<= 1;
   }
   const unsigned kept_count = bit_count(kept_mask);
   const std::size_t bytes = sizeof(Node) + (shape.size() + inputs.size()) * word + kept_count * sizeof(Kept) +
@@ -64,14 +67,18 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
     ::new (kept++) Kept{value, value->owner().version.load(std::memory_order_relaxed)};
   };
   std::uint32_t kept_inputs = kept_mask & ~keep_output;
-  for (std::size_t i = 0; i < inputs.size(); ++i, kept_inputs >>= 1) {
+  bit = 1;
+  for (std::size_t i = 0; i < inputs.size(); ++i, kept_inputs >>= 1, bit <<= 1) {
     Node* const input = inputs[i]->node.get();
     to[i] = input;
     if (input && input->is_leaf())
       input->handles.fetch_add(1, std::memory_order_relaxed);
     else if (input)
       ++input->consumers;
-    if (kept_inputs & 1u) keep(inputs[i]->value);
+    if (kept_inputs & 1u) {
+      keep(inputs[i]->value);
+      if (!(needed & bit)) kept[-1].version = Kept::any_version;
+    }
   }
   if (kept_mask & keep_output) keep(output);
 

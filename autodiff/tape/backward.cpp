@@ -20,7 +20,7 @@ void require_replayable(Node& node) {
             "to the next batch on as state.detach(); for a second backward of the same loss set "
             "retain_tape in the first; or compute the output again");
   for (const Kept& kept : node.kept())
-    if (kept.value->owner().version.load(std::memory_order_relaxed) != kept.version)
+    if (!kept.is_as_recorded())
       throw Error("backward", std::string("a value that '") + node.name + "' needs, of shape " +
                                   to_string(kept.value->shape) +
                                   ", was assigned after it was recorded: assign after backward()");

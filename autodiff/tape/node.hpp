@@ -17,7 +17,9 @@ namespace xtape::detail {
 
 struct Chunk;
 struct Node;
+class Code;
 class ForwardPass;
+class Notation;
 class Pass;
 
 /// One handle on `node` is gone: with the last one it is dead, unless a recorded node uses it.
@@ -56,10 +58,16 @@ struct Handle {
   NodeRef node;
 };
 
-/// A value that a rule will need, with its version at the time of recording.
+/// A value that a rule will need, with its version at the time of recording; or a constant that none needs,
+/// for who reads the recording: that may change.
 struct Kept {
+  static constexpr std::uint32_t any_version = ~std::uint32_t{0};
   ValueRef value;
   std::uint32_t version;
+
+  bool is_as_recorded() const {
+    return version == any_version || value->owner().version.load(std::memory_order_relaxed) == version;
+  }
 };
 
 /// The bit of Node::kept_mask for the output. The others are those of the inputs, by number; an input that
@@ -103,6 +111,14 @@ struct Operation {
   /// result of this shape does; there are some.
   Handle (*lift)(const void* op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
                  const Shape& shape);
+  /// Performs it by simpler operations, as its formula is written in a textbook. Null for those that are
+  /// simple themselves.
+  Handle (*decompose)(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+  /// Says how the result is written as a formula of its inputs: see notation/term.hpp. Null for those that
+  /// are written as a function, name(inputs).
+  void (*write)(const void* op, Notation&);
+  /// Writes it as C++: see derivation/code.hpp. Null for what decomposes.
+  void (*code)(const void* op, Code&);
   bool (*equal)(const void* op, const void* other);
   /// Of an elementwise operation, whose result may be written over an operand of as many elements; no kernel
   /// where it has none. Null for others.

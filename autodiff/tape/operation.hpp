@@ -85,6 +85,20 @@ template <class T, class Op>
 Handle lift(const void* op, std::span<const Handle* const> inputs, const std::vector<char>& batched,
             const Shape& shape);
 
+/// Operation::decompose.
+template <class T, class Op>
+Handle decompose(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+template <class T, class Op, std::size_t... i>
+constexpr bool decomposes_numbered(std::index_sequence<i...>) {
+  return requires(const Op& op, const InputType<T, Op, i>&... x) { op.decomposed(x...); };
+}
+template <class T, class Op, std::size_t n>
+inline constexpr bool decomposes = decomposes_numbered<T, Op>(std::make_index_sequence<n>());
+template <class T, class Op>
+inline constexpr bool decomposes_list = requires(const Op& op, std::span<const Tensor<T>> x) {
+  op.decomposed(x);
+};
+
 template <class T, class Op>
 constexpr Operation describe() {
   Operation all{};
@@ -97,6 +111,13 @@ constexpr Operation describe() {
     all.destroy = [](void* op) { static_cast<Op*>(op)->~Op(); };
   if constexpr (has_tangent<T, Op>) all.tangent = &tangent_of<T, Op>;
   all.name = [](const void* op) { return name_of(*static_cast<const Op*>(op)); };
+  if constexpr (decomposes_list<T, Op> || decomposes<T, Op, 1> || decomposes<T, Op, 2> ||
+                decomposes<T, Op, 3> || decomposes<T, Op, 4> || decomposes<T, Op, 5>)
+    all.decompose = &decompose<T, Op>;
+  if constexpr (requires(const Op& op, Notation& to) { op.write(to); })
+    all.write = [](const void* op, Notation& to) { static_cast<const Op*>(op)->write(to); };
+  if constexpr (requires(const Op& op, Code& to) { op.code(to); })
+    all.code = [](const void* op, Code& to) { static_cast<const Op*>(op)->code(to); };
   if constexpr (is_step<T, Op>) {
     all.run = &run_step<T, Op>;
     all.again = &perform_again<T, Op>;

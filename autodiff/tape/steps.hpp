@@ -57,6 +57,30 @@ template <class T, class Op>
     return perform_here<T>(op, inputs, shape).release();
 }
 
+template <class T, class Op, std::size_t... i>
+void decompose_with(const Op& op, Handle& y, std::span<const Handle* const> x, std::index_sequence<i...>) {
+  if constexpr (decomposes<T, Op, sizeof...(i)>)
+    if (x.size() == sizeof...(i)) y = op.decomposed(InputType<T, Op, i>(Handle(*x[i]))...).release();
+}
+
+template <class T, class Op>
+[[gnu::cold, gnu::noinline]] Handle decompose(const void* erased, std::span<const Handle* const> x,
+                                              const Shape&) {
+  const Op& op = *static_cast<const Op*>(erased);
+  if constexpr (decomposes_list<T, Op>) {
+    std::vector<Tensor<T>> list;
+    for (const Handle* one : x) list.emplace_back(Handle(*one));
+    return op.decomposed(std::span<const Tensor<T>>(list)).release();
+  } else {
+    Handle y;
+    [&]<std::size_t... n>(std::index_sequence<n...>) {
+      (decompose_with<T>(op, y, x, std::make_index_sequence<n + 1>()), ...);
+    }
+    (std::make_index_sequence<5>());
+    return y;
+  }
+}
+
 /// x, which has a leading axis of a batch where `batched`, as an operand that broadcasts to results of `rank`
 /// axes without it.
 template <class T>

@@ -1,0 +1,314 @@
+// Which of the places of a program are lines, how they are called, and what is written into the formula of
+// another.
+#include "lines.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "../notation/term.hpp"
+
+namespace xtape::detail {
+namespace {
+
+constexpr std::string_view activations[] = {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"};
+constexpr std::string_view layers[] = {"linear", "matmul", "conv2d"};
+bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+/// What is left as it is in formulas: what has a notation of its own.
+bool has_notation(const Step& step) { return step.operation->write != nullptr; }
+
+class Writer {
+ public:
+  explicit Writer(Lines& to) : to_(to), program_(to.derived.program) {
+    terms_.resize(program_.places.size());
+    makers_.resize(program_.places.size());
+    uses_.resize(program_.places.size());
+    for (const Step& step : program_.steps) {
+      makers_[step.output] = &step;
+      for (const Input& input : step.inputs) ++uses_[input.place];
+    }
+  }
+
+  void run() {
+    name_given();
+    name_results();
+    for (const std::uint32_t place : results_) {
+      require(place, true);
+      add_line(DerivationLine::Part::forward, place, names_.at(place), write(*makers_[place]));
+    }
+    write_backward();
+    number_reads();
+  }
+
+ private:
+  using Part = DerivationLine::Part;
+
+  void name_given() {
+    std::size_t next = 0, constants = 0;
+    std::map<std::string, int> taken;
+    for (std::uint32_t p = 0; p < program_.places.size(); ++p) {
+      const Place& place = program_.places[p];
+      if (place.kind == Place::Kind::argument) {
+        const Source::Argument& one = to_.derived.arguments[next++];
+        std::string name = one.name;
+        if (name.empty()) name = role_of(p, one.is_leaf);
+        give(p, name);
+      } else if (place.kind != Place::Kind::result) {
+        if (const auto number = uniform(place))
+          terms_[p] = Term::number(*number, place.shape);
+        else if (uses_[p] != 0)
+          give(p, (place.integers ? "labels" : "c") + (place.integers && constants == 0 ? "" : std::to_string(++constants)));
+      }
+    }
+  }
+  /// "W1", "b1" for a parameter without a name.
+  std::string role_of(std::uint32_t place, bool is_leaf) {
+    if (!is_leaf) return "x" + std::to_string(++unnamed_["x"]);
+    const std::size_t rank = program_.places[place].shape.size();
+    const std::string letter = rank >= 2 ? "W" : "b";
+    return letter + std::to_string(++unnamed_[letter]);
+  }
+  void give(std::uint32_t place, const std::string& name) {
+    names_[place] = name;
+    terms_[place] = Term::name(name, latex_name(name), program_.places[place].shape);
+    lines_at_[place] = to_.all.size();
+    to_.all.push_back({Part::given, name, {}, latex_name(name), {}, program_.places[place].shape, {}, {}});
+    to_.places.push_back(place);
+  }
+  static std::optional<double> uniform(const Place& place) {
+    const Value& value = *place.tensor.value.get();
+    if (place.integers || value.size == 0) return {};
+    const auto at = [&](std::size_t i) {
+      return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
+                                              : value.elements<double>()[i];
+    };
+    for (std::size_t i = 1; i < value.size; ++i)
+      if (at(i) != at(0)) return {};
+    return at(0);
+  }
+
+  /// Names of the recorded results, but of those that only give what they read another shape.
+  void name_results() {
+    int layer = 0, others = 0, after = 0;
+    std::map<std::uint32_t, std::string> given(to_.derived.results.begin(), to_.derived.results.end());
+    std::set<std::uint32_t> seen;
+    for (const std::uint32_t place : to_.derived.recorded) {
+      const Step* const step = makers_[place];
+      if (!step || !seen.insert(place).second || terms_[place]) continue;
+      std::string name;
+      if (const auto at = given.find(place); at != given.end()) {
+        name = at->second;
+      } else if (place == to_.derived.loss) {
+        name = "L";
+      } else if (step->operation->is_view || step->operation->repeats || uses_[place] == 0 || is_product_before_bias(place)) {
+        continue;
+      } else if (is_layer(*step)) {
+        name = "z" + std::to_string(++layer);
+      } else if (is_one_of(activations, step->name()) && names_.contains(source_of(step->inputs[0].place)) &&
+                 names_[source_of(step->inputs[0].place)].starts_with("z")) {
+        name = "a" + names_[source_of(step->inputs[0].place)].substr(1);
+      } else {
+        name = std::string(step->name()) == "softmax" && ++after == 1 ? "p" : "v" + std::to_string(++others);
+      }
+      names_[place] = name;
+      results_.push_back(place);
+    }
+  }
+  /// What a view shows.
+  std::uint32_t source_of(std::uint32_t place) const {
+    while (makers_[place] && makers_[place]->operation->is_view) place = makers_[place]->inputs[0].place;
+    return place;
+  }
+  bool is_layer(const Step& step) const {
+    if (is_one_of(layers, step.name())) return true;
+    return std::string_view(step.name()) == "add" &&
+           std::ranges::any_of(step.inputs, [&](const Input& input) { return is_product_before_bias(input.place); });
+  }
+  /// x W, to which alone a parameter is added: one line, x W + b.
+  bool is_product_before_bias(std::uint32_t place) const {
+    const Step* const step = makers_[place];
+    if (!step || uses_[place] != 1 || std::string_view(step->name()) != "matmul") return false;
+    for (const Step& reader : program_.steps)
+      for (const Input& input : reader.inputs)
+        if (input.place == place)
+          return std::string_view(reader.name()) == "add" &&
+                 std::ranges::any_of(reader.inputs, [&](const Input& other) {
+                   return program_.places[source_of(other.place)].kind == Place::Kind::argument;
+                 });
+    return false;
+  }
+
+  Term write(const Step& step) {
+    std::vector<Term> x;
+    for (const Input& input : step.inputs) x.push_back(require(input.place, false));
+    const Shape& shape = program_.places[step.output].shape;
+    if (!step.operation->write) return Term::call(step.name(), std::move(x), shape);
+    Notation notation(std::move(x), shape);
+    step.operation->write(step.op.get(), notation);
+    return *notation.y;
+  }
+
+  /// The term of a place as an operand: a name, or, for what is used once or is short, its formula.
+  Term require(std::uint32_t place, bool only_operands) {
+    if (terms_[place]) return *terms_[place];
+    const Step& step = *makers_[place];
+    if (only_operands) {
+      for (const Input& input : step.inputs) require(input.place, false);
+      return Term::number(0);
+    }
+    Term term = write(step);
+    const bool is_short = term.is_number() || term.kind() == Term::Kind::name ||
+                          (term.kind() == Term::Kind::transposed) || step.operation->is_view ||
+                          step.operation->repeats || term.text().size() < 12;
+    if (uses_[place] > 1 && !is_short) {
+      const std::string name = std::string_view(step.name()) == "softmax" && !has_p_ ? (has_p_ = true, "p")
+                                                                                     : "t" + std::to_string(++temporaries_);
+      add_line(place_is_forward(place) ? Part::forward : Part::backward, place, name, term);
+    } else {
+      terms_[place] = term;
+    }
+    return *terms_[place];
+  }
+  bool place_is_forward(std::uint32_t) const { return !in_backward_; }
+
+  void add_line(Part part, std::uint32_t place, const std::string& name, const Term& formula,
+                std::string latex = {}) {
+    if (latex.empty()) latex = latex_name(name);
+    const Step* const step = makers_[place];
+    if (!lines_at_.contains(place)) lines_at_[place] = to_.all.size();
+    to_.all.push_back({part, name, formula.text(), latex + " &= " + formula.latex(), step ? step->name() : "",
+                       program_.places[place].shape, {}, {}});
+    to_.places.push_back(place);
+    names_.try_emplace(place, name);
+    if (!terms_[place] || terms_[place]->kind() != Term::Kind::name)
+      terms_[place] = Term::name(name, latex, program_.places[place].shape);
+    else if (part == Part::forward)
+      terms_[place] = Term::name(name, latex, program_.places[place].shape);
+  }
+
+  void write_backward() {
+    in_backward_ = true;
+    struct Adjoint {
+      std::size_t step;
+      std::size_t order;
+      std::uint32_t of, place;
+    };
+    std::map<std::uint32_t, std::size_t> step_of;
+    for (std::size_t k = 0; k < program_.steps.size(); ++k) step_of[program_.steps[k].output] = k + 1;
+    std::vector<Adjoint> all;
+    std::vector<std::uint32_t> quantities;  // the last first, then what is given
+    for (auto at = results_.rbegin(); at != results_.rend(); ++at) quantities.push_back(*at);
+    for (std::uint32_t p = 0; p < program_.places.size(); ++p)
+      if (program_.places[p].kind == Place::Kind::argument) quantities.push_back(p);
+    for (const std::uint32_t of : quantities) {
+      const std::uint32_t place = to_.derived.adjoints[of];
+      if (place == Step::none || of == to_.derived.loss) continue;
+      all.push_back({step_of.contains(place) ? step_of[place] : 0, all.size(), of, place});
+    }
+    std::ranges::stable_sort(all, {}, &Adjoint::step);
+    for (const Adjoint& one : all) {
+      const std::string& of = names_.at(one.of);
+      const bool is_delta = of.size() > 1 && of[0] == 'z' && std::isdigit(static_cast<unsigned char>(of[1]));
+      const std::string name = is_delta ? "δ" + of.substr(1) : "d" + loss_name() + "/d" + of;
+      const std::string latex = is_delta ? latex_name(name)
+                                         : "\\frac{\\partial " + latex_name(loss_name()) + "}{\\partial " +
+                                               latex_name(of) + "}";
+      const Step* const step = makers_[one.place];
+      const bool is_named = terms_[one.place] && (!step || terms_[one.place]->kind() == Term::Kind::name);
+      const Term formula = is_named || !step ? require(one.place, false) : write(*step);
+      const std::size_t line = to_.all.size();
+      if (is_named || !step) {
+        // The same numbers as another's: a name of its own that nothing reads.
+        to_.all.push_back({Part::backward, name, formula.text(), latex + " &= " + formula.latex(), "",
+                           program_.places[one.of].shape, {}, {}});
+        to_.places.push_back(one.place);
+      } else {
+        add_line(Part::backward, one.place, name, formula, latex);
+      }
+      (void)line;
+    }
+  }
+  std::string loss_name() const { return names_.at(to_.derived.loss); }
+
+  /// Which lines each reads: those whose places its formula goes back to.
+  void number_reads() {
+    for (std::size_t i = 0; i < to_.all.size(); ++i) {
+      if (to_.all[i].part == Part::given) continue;
+      std::set<std::size_t> found;
+      const auto first = lines_at_.find(to_.places[i]);
+      if (first != lines_at_.end() && first->second != i) {
+        to_.all[i].reads = {first->second};
+        continue;
+      }
+      std::vector<std::uint32_t> open;
+      const auto follow = [&](const Step& step) {
+        for (const Input& input : step.inputs) open.push_back(input.place);
+      };
+      if (const Step* step = makers_[to_.places[i]]) follow(*step);
+      std::set<std::uint32_t> visited;
+      while (!open.empty()) {
+        const std::uint32_t place = open.back();
+        open.pop_back();
+        if (!visited.insert(place).second) continue;
+        if (const auto at = lines_at_.find(place); at != lines_at_.end())
+          found.insert(at->second);
+        else if (makers_[place])
+          follow(*makers_[place]);
+      }
+      to_.all[i].reads.assign(found.begin(), found.end());
+    }
+  }
+
+  Lines& to_;
+  const Program& program_;
+  std::vector<std::optional<Term>> terms_;
+  std::vector<const Step*> makers_;
+  std::vector<std::size_t> uses_;
+  std::map<std::uint32_t, std::string> names_;
+  std::map<std::uint32_t, std::size_t> lines_at_;
+  std::map<std::string, int> unnamed_;
+  std::vector<std::uint32_t> results_;
+  int temporaries_ = 0;
+  bool has_p_ = false, in_backward_ = false;
+};
+
+template <class T>
+std::vector<double> numbers(const Value& value) {
+  if (value.integers) {
+    const auto* const from = reinterpret_cast<const std::ptrdiff_t*>(value.data);
+    return std::vector<double>(from, from + value.size);
+  }
+  return std::vector<double>(value.elements<T>(), value.elements<T>() + value.size);
+}
+
+void add_values(Lines& lines) {
+  std::vector<Handle> arguments;
+  for (const Source::Argument& one : lines.derived.arguments) {
+    if (!one.tensor.value) return;
+    arguments.push_back({one.tensor.value, {}});
+  }
+  const std::vector<Handle> at = values_of(lines.derived, arguments);
+  for (std::size_t i = 0; i < lines.all.size(); ++i) {
+    const Value* const value = at[lines.places[i]].value.get();
+    if (value)
+      lines.all[i].values = value->item_size == sizeof(float) ? numbers<float>(*value) : numbers<double>(*value);
+  }
+}
+
+}  // namespace
+
+Lines lines_of(const Source& source) {
+  Lines lines;
+  lines.derived = derive(source, [](const Step&) { return true; });
+  simplify(lines.derived, has_notation);
+  Writer(lines).run();
+  add_values(lines);
+  return lines;
+}
+
+}  // namespace xtape::detail

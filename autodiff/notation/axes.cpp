@@ -1,0 +1,116 @@
+#include "axes.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "../layout.hpp"
+
+namespace xtape::detail {
+namespace {
+
+std::string subscript(std::size_t number) {
+  static constexpr const char* digits[] = {"₀", "₁", "₂", "₃", "₄", "₅", "₆", "₇", "₈", "₉"};
+  std::string text;
+  for (const char c : std::to_string(number)) text += digits[c - '0'];
+  return text;
+}
+
+Shape without_ones(const Shape& shape) {
+  Shape all;
+  for (const std::size_t d : shape)
+    if (d != 1) all.push_back(d);
+  return all;
+}
+
+}  // namespace
+
+Term over_axes(const char* name, const Term& x, unsigned mask, const Shape& shape) {
+  if (x.is_scalar()) {
+    const double count = static_cast<double>(element_count(x.shape(), name)) /
+                         std::max(1.0, static_cast<double>(element_count(shape, name)));
+    const Term one = x.is_number() ? Term::number(x.value(), shape) : x.broadcast(shape);
+    return std::string(name) == "sum" ? Term::number(count, shape) * one : one;
+  }
+  std::string axes, latex;
+  const std::size_t rank = x.shape().size();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < rank; ++i)
+    if (mask >> i & 1u) {
+      axes += (axes.empty() ? "" : "ˏ") + subscript(i);
+      latex += (latex.empty() ? "" : ",") + std::to_string(i);
+      ++count;
+    }
+  if (count == rank) axes = latex = "";
+  const bool is_sum = std::string(name) == "sum";
+  if (is_sum) {
+    const Term inner = x;
+    return Term::call(WrittenAs{"sum", "Σ" + axes + " {0!}", latex.empty() ? "\\sum {0!}" : "\\sum_{" + latex + "} {0!}", false},
+                      {inner}, shape);
+  }
+  return Term::call(WrittenAs{name, name + axes + "({0})",
+                         "\\" + std::string(name == std::string("norm") ? "operatorname{norm}" : name) +
+                             (latex.empty() ? "" : "_{" + latex + "}") + "\\left({0}\\right)",
+                         true},
+                    {x}, shape);
+}
+
+Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides, const Shape& shape) {
+  if (name != "slice" && name != "concatenate") return Term::call(name, {x}, shape);
+  const Dims own = row_major_strides(x.shape());
+  std::string index;
+  std::size_t next = 0;
+  for (std::size_t d = 0; d < own.size(); ++d) {
+    const std::ptrdiff_t start = own[d] == 0 ? 0 : offset / own[d];
+    if (own[d] != 0) offset %= own[d];
+    std::string one = std::to_string(start);
+    const bool ranged = next < strides.size() && own[d] != 0 && strides[next] % own[d] == 0 &&
+                        (d == 0 || own[d - 1] == 0 || strides[next] < own[d - 1] || shape[next] == 1) &&
+                        shape.size() - next >= 1 && own.size() - d >= 1 &&
+                        (own.size() - d == shape.size() - next || strides[next] == own[d]);
+    if (ranged) {
+      const auto step = strides[next] / own[d];
+      const auto n = static_cast<std::ptrdiff_t>(shape[next++]);
+      one = start == 0 && step == 1 && n == static_cast<std::ptrdiff_t>(x.shape()[d])
+                ? ":"
+                : std::to_string(start) + ":" + std::to_string(start + n * step) +
+                      (step == 1 ? "" : ":" + std::to_string(step));
+    }
+    index += (index.empty() ? "" : ", ") + one;
+  }
+  if (next != shape.size()) return Term::call(name, {x}, shape);
+  while (index.ends_with(", :")) index.resize(index.size() - 3);
+  return Term::call(WrittenAs{"slice", "{0!}[" + index + "]", "{0!}_{[" + index + "]}"}, {x}, shape);
+}
+
+Term reshaped(const Term& x, const Shape& shape) {
+  if (without_ones(x.shape()) == without_ones(shape)) {
+    if (x.is_number()) return Term::number(x.value(), shape);
+    return x;
+  }
+  if (x.is_number()) return Term::number(x.value(), shape);
+  std::string sizes;
+  for (const std::size_t d : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(d);
+  return Term::call(WrittenAs{"reshape", "reshape({0}, (" + sizes + "))",
+                         "\\operatorname{reshape}\\left({0}, (" + sizes + ")\\right)"},
+                    {x}, shape);
+}
+
+Term permuted(const Term& x, const Axes& permutation, const Shape& shape) {
+  const std::size_t rank = permutation.size();
+  Axes swapped(rank);
+  std::iota(swapped.begin(), swapped.end(), std::ptrdiff_t{0});
+  if (std::ranges::equal(permutation, swapped)) return x;
+  if (rank >= 2) std::swap(swapped[rank - 1], swapped[rank - 2]);
+  if (rank >= 2 && std::ranges::equal(permutation, swapped)) return transposed(x);
+  std::string axes;
+  for (const std::ptrdiff_t axis : permutation) axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
+  return Term::call(WrittenAs{"transpose", "transpose({0}, {" + axes + "})",
+                         "\\operatorname{transpose}\\left({0}, (" + axes + ")\\right)"},
+                    {x}, shape);
+}
+
+Term rows_term(const char* name, const Term& x, const Term& indices, const Shape& shape) {
+  return Term::call(WrittenAs{name, "{0!}[{1}]", "{0!}_{[{1}]}"}, {x, indices}, shape);
+}
+
+}  // namespace xtape::detail

@@ -33,6 +33,11 @@ void SumTo<T>::compute(Target<T> y, const Tensor<T>& x) const {
 }
 
 template <class T>
+Tensor<T> SumTo<T>::decomposed(const Tensor<T>& x) const {
+  return reshape(apply<T>(Sum<T>{mask, false}, x), Dims(to));
+}
+
+template <class T>
 Tensor<T> sum_to_shape(const Tensor<T>& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const std::size_t new_axes = x.rank() - shape.size();

@@ -35,6 +35,7 @@ struct SumTo {
   bool operator==(const SumTo&) const = default;
   static SumTo of(const Shape& from, const Shape& to);
   SumTo batched(const Shape& x) const { return {with_batch(x, to), mask << 1}; }
+  Tensor<T> decomposed(const Tensor<T>& x) const;
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const;

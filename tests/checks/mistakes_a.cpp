@@ -54,7 +54,7 @@ void sigmoid_net(Mistakes& list) {
         "sigmoid'(z1) is left out: d1 = d2 W2ᵀ");
   g.add("derivative forgotten", "no slope 2", "W1", {slope, forgotten, second},
         "sigmoid'(z2) is left out: d2 = d3 W3ᵀ");
-  g.add("derivative forgotten", "no slope 3", "b3", {slope, forgotten},
+  g.add("derivative forgotten", "no slope 3", "W3", {slope, forgotten},
         "sigmoid'(z3) is left out: d3 = 2 (a3 − y) / 12");
   g.add("derivative forgotten everywhere", "no slopes", "W1",
         {slope, forgotten, {"every", "all", "each", "layers", "both", "three", "3"}},
@@ -217,14 +217,14 @@ void logistic_regression(Mistakes& list) {
                    "positive", "log(1", "ln(1",  "class 0", "class 1", "half of"};
   g.add("a term of the cross entropy", "first term only", "W", {term, join(forgotten, {"only"})},
         "only y ln p is differentiated; (1 − y) ln(1 − p) is forgotten");
-  g.add("a term of the cross entropy", "second term only", "b", {term, join(forgotten, {"only"})},
+  g.add("a term of the cross entropy", "second term only", "W", {term, join(forgotten, {"only"})},
         "only (1 − y) ln(1 − p) is differentiated");
   g.add("derivative twice", "slope on top", "W",
         {slope, join(twice, {"top", "already", "cancel", "additional", "multiplied", "extra"})},
         "p − y is multiplied by p (1 − p), which has cancelled already");
   g.add("derivative forgotten", "no slope", "W", {slope, forgotten},
         "(p − y) / (p (1 − p)) without sigmoid'(z)");
-  g.add("sign", "y - p", "b", {sign}, "y − p in place of p − y");
+  g.add("sign", "y - p", "W", {sign}, "y − p in place of p − y");
   g.add("other value in place", "z for p", "W",
         {{"z", "sigmoid", "logit", "pre-activation", "before"}, join(instead, forgotten)},
         "z − y in place of p − y: the sigmoid is forgotten");
@@ -233,7 +233,7 @@ void logistic_regression(Mistakes& list) {
           "predicted class"}},
         "p rounded to 0 or 1, as the perceptron's rule has it");
   g.add("factor", "not divided by N", "W", {batch("7")}, "the mean's division by 7 is forgotten");
-  g.add("factor", "divided by N twice", "b", {batch("7")}, "divided by 7 twice");
+  g.add("factor", "divided by N twice", "W", {batch("7")}, "divided by 7 twice");
   g.add("samples left out", "first sample only", "W",
         {{"first", "sample 1", "sample 0", "row 0", "one sample"}}, "only the first sample is counted");
   g.add_accumulated(2, "W", {{accumulated}},
@@ -347,9 +347,9 @@ void dropout_net(Mistakes& list) {
     const Matrix d1 = matmul(d2, transpose(W2)) * back * s1;
     const Matrix input2 = wrong == "a1 before dropout" ? a1 : dropped;
     return Graph::Gradients{{"W1", matmul(transpose(x), d1)},
-                            {"b1", sum(d1, 0)},
+                            {"b1", wrong == "last sample's error" ? slice(d1, 5) : sum(d1, 0)},
                             {"W2", matmul(transpose(input2), d2)},
-                            {"b2", wrong == "last sample's error" ? slice(d2, 5) : sum(d2, 0)}};
+                            {"b2", sum(d2, 0)}};
   };
   Graph g(list, "dropout net", {{"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}}, loss, hand);
   const Words drop{"dropout", "mask", "scale", "constant", "0.6",    "1.666",
@@ -371,9 +371,9 @@ void dropout_net(Mistakes& list) {
         "the leaky ReLU's derivative is forgotten");
   g.add("other value in place", "a1 before dropout", "W2",
         {{"dropout", "mask", "before", "leaky", "without", "0.6"}}, "dW2 from a1 before the dropout");
-  g.add("samples left out", "last sample's error", "b2",
+  g.add("samples left out", "last sample's error", "b1",
         {{"last", "row 5", "sample 5", "sample 6", "one sample"}},
-        "db2 is the last sample's d2, without a sum over the samples");
+        "db1 is the last sample's d1, without a sum over the samples");
   g.add("pair", "no slope, no scale", "W1",
         {join(slope, {"leaky", "relu"}), forgotten, {"scale", "0.6", "1.666", "1.667", "dropout", "factor"}},
         "the leaky ReLU's derivative and the dropout's scale are both forgotten");

@@ -199,9 +199,9 @@ void convolution_net(Mistakes& list) {
     Matrix per_sample = matmul(g1, transpose(unfold(x, 3), {0, 2, 1}));
     if (wrong == "last sample only") per_sample = per_sample * reshape(rows_mask(3, 2, 1), {3, 1, 1});
     return Graph::Gradients{{"w1", reshape(sum(per_sample, 0), {2, 1, 3, 3})},
-                            {"c1", wrong == "mean over positions" ? sum(mean(g1, 2), 0) : sum(g1, {0, 2})},
+                            {"c1", sum(g1, {0, 2})},
                             {"w2", dw2},
-                            {"c2", sum(g2, {0, 2})},
+                            {"c2", wrong == "mean over positions" ? sum(mean(g2, 2), 0) : sum(g2, {0, 2})},
                             {"W", matmul(transpose(features), d)}};
   };
   Graph g(list, "convolution net", {{"w1", w1}, {"c1", c1}, {"w2", w2}, {"c2", c2}, {"W", W}}, loss, hand);
@@ -215,13 +215,13 @@ void convolution_net(Mistakes& list) {
   g.add("pooling", "pooling's mean", "w1",
         {pool, {"average", "mean", "avg", "spread", "¼", "0.25", "1/4", "equal"}},
         "max pooling's gradient is spread as by average pooling");
-  g.add("pooling", "pooling to the first", "c1",
+  g.add("pooling", "pooling to the first", "w1",
         {pool, {"first", "top left", "upper left", "corner", "element 0"}},
         "max pooling's gradient goes to the first element of each window");
   g.add("mask forgotten", "no relu mask", "w1", {join(slope, masked), forgotten}, "ReLU's mask is forgotten");
-  g.add("reduction of a bias", "mean over positions", "c1",
-        {join(averaged, factor("36"), {"position", "pixel"})},
-        "the mean over the 36 positions in place of their sum");
+  g.add("reduction of a bias", "mean over positions", "c2",
+        {join(averaged, factor("4"), {"position", "pixel"})},
+        "the mean over the 4 positions in place of their sum");
   g.add("wrong slope", "1 - a", "w2", {join(slope, {"1 − a", "1 - a"}), {"1 − a", "1 - a", "square", "1−a"}},
         "1 − a in place of 1 − a²");
   g.add("factor", "not divided by N", "W", {batch("3")}, "the division by N = 3 is forgotten");

@@ -1,8 +1,10 @@
-// Set A of mistakes: nets of dense layers. The other graphs are in mistakes_a_structures.cpp.
+// Set A of mistakes: nets of dense layers. The other graphs are in mistakes_a_structures.cpp and
+// mistakes_a_models.cpp.
 #include "mistakes_graph.hpp"
 
 namespace xtape::test {
 void structures_a(Mistakes& list);
+void models_a(Mistakes& list);
 
 namespace {
 using namespace words;
@@ -389,6 +391,7 @@ std::vector<Mistake> mistakes_a() {
   square_net(list);
   dropout_net(list);
   structures_a(list);
+  models_a(list);
   return list;
 }
 

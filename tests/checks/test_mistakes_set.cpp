@@ -42,3 +42,10 @@ TEST_CASE("mistakes: set A") {
   check(list, names);
   MESSAGE(list.size() << " mistakes in set A");
 }
+
+TEST_CASE("mistakes: set B") {
+  std::set<std::string> names;
+  const auto list = mistakes_b();
+  check(list, names);
+  MESSAGE(list.size() << " mistakes in set B");
+}

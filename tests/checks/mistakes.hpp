@@ -24,7 +24,8 @@ struct MistakeOf {
   Tensor<T> trusted, mine;
   std::function<Tensor<T>()> loss;  ///< builds the whole graph from its parameters, which require a gradient
   std::vector<Expectation> any_of;  ///< a hint is right by any of these; none: no hint is right
-  std::string explanation;
+  Words never;                      ///< but a hint with one of these blames something else
+  std::string explanation;          ///< what such a hint might say
   double passes = 1;  ///< trusted is so many times the gradient of `loss`, where zero_grad() was forgotten
 };
 using Mistake = MistakeOf<double>;
@@ -53,9 +54,10 @@ bool is_right(const MistakeOf<T>& mistake, const std::string& hint) {
     return std::any_of(words.begin(), words.end(),
                        [&](const std::string& word) { return text.find(word) != std::string::npos; });
   };
-  return std::any_of(mistake.any_of.begin(), mistake.any_of.end(), [&](const Expectation& groups) {
-    return std::all_of(groups.begin(), groups.end(), has);
-  });
+  return !has(mistake.never) &&
+         std::any_of(mistake.any_of.begin(), mistake.any_of.end(), [&](const Expectation& groups) {
+           return std::all_of(groups.begin(), groups.end(), has);
+         });
 }
 
 }  // namespace xtape::test

@@ -59,14 +59,13 @@ void sigmoid_net(Mistakes& list) {
   g.add("derivative forgotten", "no slope 3", "W3", {slope, forgotten},
         "sigmoid'(z3) is left out: d3 = 2 (a3 − y) / 12");
   g.add("derivative forgotten everywhere", "no slopes", "W1",
-        {slope, forgotten, {"every", "all", "each", "layers", "both", "three", "3"}},
+        {slope, forgotten, {"every", "all", "each", "layers", "both", "three"}},
         "sigmoid' is left out at every layer");
   g.add("derivative twice", "slope 2 twice", "W2", {slope, twice, second},
         "multiplied by sigmoid'(z2) twice");
   g.add("wrong slope", "1 - a in layer 1", "W1",
-        {join(slope, {"1 − a", "1 - a", "factor a"}), join(instead, forgotten),
-         join(first, {"1 − a", "1 - a"})},
-        "the slope a (1 − a) is taken as 1 − a in layer 1");
+        {{"1 − a", "1 - a", "1−a", "1-a", "factor a"}, join(instead, forgotten), first},
+        "1 − a in place of a (1 − a) in layer 1");
   g.add("wrong slope", "z (1 - z) in layer 2", "b2",
         {join(slope, {"z (1 − z)", "z(1 − z)", "z (1 - z)", "z·(1", "z2"}), instead, second},
         "a (1 − a) with z2 in place of a2");
@@ -89,14 +88,14 @@ void sigmoid_net(Mistakes& list) {
             "dW2 = z1ᵀ d2: the input of the layer is taken before its activation");
   g.add("factor", "no 2", "W3", {two}, "the 2 of d(a − y)² is forgotten");
   g.add("factor", "mean over the batch only", "W2", {join(two, outputs("2"), averaged)},
-        "divided by the 6 samples and not by the 12 elements of the mean");
+        "divided by the 6 samples and not by the 12 elements of the mean", {"sigmoid'", "slope"});
   g.add("factor", "not divided", "b1", {elements("12")}, "the division of the mean by 12 is forgotten");
   g.add("sign", "y - a", "W1", {sign}, "y − a in place of a − y");
   g.add("reduction of a bias", "mean for the bias", "b2", {join(averaged, batch("6"))},
         "the mean over the samples in place of their sum");
   g.add("label not subtracted", "y not subtracted", "W3",
-        {{"y", "target", "label"}, join(forgotten, {"subtract", "zero", "= 0"})},
-        "d3 from a3 alone: the target is not subtracted");
+        {target, join(forgotten, {"subtract", "zero", "= 0"})},
+        "d3 from a3 alone: the target is not subtracted", {"sigmoid'"});
   g.add("pair", "no slope 2, no 2", "W1", {slope, forgotten, second, two},
         "sigmoid'(z2) and the 2 of the squared error are both forgotten");
   g.add("samples left out", "last sample only", "W2",
@@ -174,15 +173,19 @@ void relu_classifier(Mistakes& list) {
         "softmax along the axis of the samples");
   g.add("factor", "not divided by N", "b2", {batch("5")}, "the mean's division by N = 5 is forgotten");
   g.add("factor with a penalty", "not divided by N", "W2", {batch("5")},
-        "the mean's division by N = 5 is forgotten, while the penalty is right");
+        "the mean's division by N = 5 is forgotten, while the penalty is right",
+        {"along the axis", "penalty is divided"});
   g.add("samples left out", "half of the batch", "W1",
         {{"samples", "batch", "rows"},
          {"half", "first", "only", "left out", "missing", "2", "last", "without"}},
         "only the first two samples of five are counted");
   g.add("penalty", "no penalty", "W1", {penalty, forgotten}, "λ W1 is forgotten");
-  g.add("penalty", "penalty twice", "W2", {penalty, join(twice, two)}, "2 λ W2 in place of λ W2");
-  g.add("penalty", "penalty's sign", "W1", {penalty, join(sign, {"subtract"})}, "− λ W1 in place of + λ W1");
-  g.add("penalty", "penalty over N", "W2", {penalty, batch("5")}, "the penalty is divided by N");
+  g.add("penalty", "penalty twice", "W2", {penalty, join(twice, two)},
+        "the penalty is doubled: 2 λ W2 in place of λ W2");
+  g.add("penalty", "penalty's sign", "W1", {penalty, join(sign, {"subtract"})},
+        "the penalty has the wrong sign: − λ W1 in place of + λ W1");
+  g.add("penalty", "penalty over N", "W2", {penalty, batch("5")}, "the penalty is divided by N",
+        {"penalty is right", "mean's division"});
   g.add("penalty", "penalty on the bias", "b1",
         {penalty, {"bias", "b1", "has none", "no penalty", "not", "added"}},
         "λ b1 is added, which the loss does not have");
@@ -215,27 +218,32 @@ void logistic_regression(Mistakes& list) {
     return Graph::Gradients{{"W", matmul(transpose(x), d)}, {"b", sum(d, 0)}};
   };
   Graph g(list, "logistic regression", {{"W", W}, {"b", b}}, loss, hand);
-  const Words term{"term",     "1 − y", "1 - y", "y = 0",   "y = 1",   "negative",
-                   "positive", "log(1", "ln(1",  "class 0", "class 1", "half of"};
-  g.add("a term of the cross entropy", "first term only", "W", {term, join(forgotten, {"only"})},
-        "only y ln p is differentiated; (1 − y) ln(1 − p) is forgotten");
-  g.add("a term of the cross entropy", "second term only", "W", {term, join(forgotten, {"only"})},
-        "only (1 − y) ln(1 − p) is differentiated");
+  g.add_any("a term of the cross entropy", "first term only", "W",
+            {{negative_term, forgotten}, {positive_term, {"only"}}},
+            "only y ln p is differentiated; (1 − y) ln(1 − p) is forgotten");
+  g.add_any("a term of the cross entropy", "second term only", "W",
+            {{positive_term, forgotten}, {negative_term, {"only"}}},
+            "only (1 − y) ln(1 − p) is differentiated");
   g.add("derivative twice", "slope on top", "W",
-        {slope, join(twice, {"top", "already", "cancel", "additional", "multiplied", "extra"})},
+        {join(slope, {"p (1 − p)", "a (1 − a)"}),
+         join(twice, {"top", "already", "cancel", "additional", "multiplied", "extra"})},
         "p − y is multiplied by p (1 − p), which has cancelled already");
   g.add("derivative forgotten", "no slope", "W", {slope, forgotten},
         "(p − y) / (p (1 − p)) without sigmoid'(z)");
   g.add("sign", "y - p", "W", {sign}, "y − p in place of p − y");
   g.add("other value in place", "z for p", "W",
-        {{"z", "sigmoid", "logit", "pre-activation", "before"}, join(instead, forgotten)},
-        "z − y in place of p − y: the sigmoid is forgotten");
+        {{"z − y", "z - y", "logit", "sigmoid is", "sigmoid forgotten", "z for", "z in", "before the sigmoid",
+          "pre-activation", "without the sigmoid", "sigmoid left", "sigmoid missing",
+          "operand of the sigmoid", "input of the sigmoid"}},
+        "z − y in place of p − y: the sigmoid is forgotten", {"sigmoid'", "slope", "derivative"});
   g.add("other value in place", "decisions for p", "W",
         {{"decision", "threshold", "round", "0.5", "p > ", "z > 0", "perceptron", "hard", "step function",
           "predicted class"}},
         "p rounded to 0 or 1, as the perceptron's rule has it");
-  g.add("factor", "not divided by N", "W", {batch("7")}, "the mean's division by 7 is forgotten");
-  g.add("factor", "divided by N twice", "W", {batch("7")}, "divided by 7 twice");
+  g.add("factor", "not divided by N", "W", {batch("7")}, "the mean's division by 7 is forgotten",
+        {"twice", "too often"});
+  g.add("factor", "divided by N twice", "W", {batch("7")}, "divided by 7 twice",
+        {"forgotten", "missing", "not divided"});
   g.add("samples left out", "first sample only", "W",
         {{"first", "sample 1", "sample 0", "row 0", "one sample"}}, "only the first sample is counted");
   g.add_accumulated(2, "W", {{accumulated}},
@@ -285,28 +293,36 @@ void square_net(Mistakes& list) {
   // Names of the layers' values: the shapes are the same everywhere.
   const Words at1{"layer 1", "z1", "a1", "first", "1st", "w1 + b1", "tanh 1", "tanh #1", "x·w1", "x w1"};
   const Words at2{"layer 2", "z2", "a2", "second", "2nd", "w2", "last tanh", "tanh 2", "tanh #2"};
-  g.add("not transposed", "W2 not transposed", "W1", {transposed, second}, "d1 = d2 W2 in place of d2 W2ᵀ");
-  g.add("not transposed", "W3 not transposed", "W1", {transposed, third}, "d2 = d3 W3 in place of d3 W3ᵀ");
-  g.add("not transposed", "dW1 transposed", "W1", {transposed}, "d1ᵀ x in place of xᵀ d1");
+  g.add("not transposed", "W2 not transposed", "W1", {transposed, second}, "d1 = d2 W2 in place of d2 W2ᵀ",
+        {"w3", "left out"});
+  g.add("not transposed", "W3 not transposed", "W1", {transposed, third}, "d2 = d3 W3 in place of d3 W3ᵀ",
+        {"left out"});
+  g.add("not transposed", "dW1 transposed", "W1", {transposed}, "d1ᵀ x in place of xᵀ d1",
+        {"w2", "w3", "weight matri", "layer"});
   g.add("not transposed everywhere", "no transpose anywhere", "W1",
-        {transposed, {"every", "all", "each", "layers", "both", "w2"}},
+        {transposed,
+         {"every", "all ", "each", "layers", "both", "w2 and w3", "w3 and w2", "no weight matri", "anywhere",
+          "nowhere"}},
         "no weight matrix is transposed on the way back");
   g.add("other value in place", "W2 for W3", "W2",
-        {{"w2", "w3", "layer 2", "layer 3", "another weight", "other weight"}, instead},
-        "d2 = d3 W2ᵀ in place of d3 W3ᵀ");
+        {{"w2", "layer 2", "another weight", "other weight"}, {"w3", "layer 3", "weight"}, instead},
+        "d2 = d3 W2ᵀ in place of d3 W3ᵀ", {"updated", "transposed"});
   g.add("updated weight", "W3 updated", "W2",
         {{"updated", "after the step", "new w", "learning rate", "step", "already changed"}},
         "W3 was updated (rate 0.1) before d2 = d3 W3ᵀ was computed");
-  g.add("other value in place", "x for a1", "W2", {{"x", "input", "other layer", "a0", "layer 1"}, instead},
-        "dW2 = xᵀ d2 in place of a1ᵀ d2");
+  g.add("other value in place", "x for a1", "W2",
+        {{" x", "xᵀ", "input", "other layer", "a0", "layer 1", "constant"}, instead},
+        "dW2 = xᵀ d2 in place of a1ᵀ d2", {"a2", "output"});
   g.add("other value in place", "a2 for a1", "W2",
         {{"a2", "output", "next layer", "layer 2", "tanh"}, instead},
-        "dW2 = a2ᵀ d2: the layer's output in place of its input");
+        "dW2 = a2ᵀ d2: the layer's output in place of its input", {"tanh'", "slope", "derivative"});
   g.add("other value in place", "slope of layer 1 in layer 2", "W2",
         {join(slope, {"1 − a", "1 - a", "tanh"}), instead, join(at1, {"other layer", "another layer"})},
         "tanh'(z1) in place of tanh'(z2)");
   g.add("edge dropped", "layer 2 skipped", "W1",
-        {join(forgotten, cut, instead), join(second, {"d2", "d3", "layer"})},
+        {{"left out", "skipped", "forgotten", "missing", "omitted", "bypass", "cut", "dropped", "ignored",
+          "as if"},
+         join(second, {"d2", "d3"})},
         "d1 = d3 W3ᵀ tanh'(z1): layer 2 is left out");
   g.add("other value in place", "d2 for d1", "b1",
         {{"d2", "δ2", "layer 2", "b2", "other layer", "another", "row"}},
@@ -356,15 +372,14 @@ void dropout_net(Mistakes& list) {
   Graph g(list, "dropout net", {{"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}}, loss, hand);
   const Words drop{"dropout", "mask", "scale", "constant", "0.6",    "1.666",
                    "1.667",   "keep", "kept",  "multipli", "factor", "product"};
-  g.add("dropout", "no mask", "W1",
-        {{"dropout", "mask", "constant", "0 and 1", "kept", "multipli"}, forgotten},
-        "the dropout's mask is forgotten; its scale 1 / 0.6 is there");
+  g.add("dropout", "no mask", "W1", {{"mask", "constant", "0 and 1", "kept", "multipli", "zeros"}, forgotten},
+        "the dropout's mask is forgotten; its scale 1 / 0.6 is there", {"dropout's scale", "division"});
   g.add("dropout", "no scale", "W1",
         {{"scale", "0.6", "1.666", "1.667", "dropout", "divi", "keep", "factor"}},
-        "the dropout's scale 1 / 0.6 is forgotten");
+        "the dropout's scale 1 / 0.6 is forgotten", {"mask is forgotten", "twice"});
   g.add("dropout", "no dropout", "b1", {drop, join(forgotten, cut)},
         "the dropout is forgotten on the way back");
-  g.add("dropout", "dropout twice", "W1", {drop, join(twice, {"0.6", "1.666", "1.667", "factor"})},
+  g.add("dropout", "dropout twice", "W1", {drop, join(twice, {"1.666", "1.667", "5/3"})},
         "mask / 0.6 is applied twice");
   g.add("wrong slope", "relu's mask", "W1",
         {{"leaky", "relu", "slope", "derivative"}, {"relu", "0 for", "mask", "negative", "0.1", "z > 0"}},

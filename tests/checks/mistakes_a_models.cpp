@@ -35,18 +35,27 @@ void gaussian(Mistakes& list) {
   Graph g(list, "gaussian likelihood", {{"W", W}, {"b", b}, {"s", s}}, loss, hand);
   const Words deviation{"σ", "exp", "sigma", "deviation", "e^s", "divi"},
       part{"square", "term", "branch", "path", "edge", "use", "ln σ", "log", "exp", "one of", "+ 1", "s "};
-  g.add("edge forgotten", "σ not squared", "W", {deviation, join(forgotten, {"square", "once"})},
-        "divided by σ in place of σ²");
+  g.add("edge forgotten", "σ not squared", "W",
+        {deviation, {"square", "once", "σ²", "power", "σ in place", "too little", "only one"}},
+        "divided by σ in place of σ²", {"24", "forgotten"});
   g.add("edge forgotten", "σ forgotten", "W", {deviation, join(forgotten, cut)},
-        "the division by σ² is forgotten");
+        "the division by σ² is forgotten", {"24"});
   g.add("sign", "y - a", "W", {sign}, "y − μ in place of μ − y");
   g.add("factor", "½ forgotten", "b", {two}, "the ½ before the square is forgotten");
   g.add("factor", "not divided", "W", {elements("24")}, "the mean's division by 24 is forgotten");
-  g.add("edge dropped", "ln σ forgotten", "s", {cut, part}, "the term ln σ is forgotten");
-  g.add("edge dropped", "square's path forgotten", "s", {cut, part},
-        "the squares' dependence on σ is forgotten");
-  g.add("factor of a branch", "½ of the square kept", "s", {two, part}, "− ½ r² / σ² in place of − r² / σ²");
-  g.add("sign of a branch", "sign of the square", "s", {sign, part}, "+ r² / σ² in place of − r² / σ²");
+  g.add_any("edge dropped", "ln σ forgotten", "s",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"ln σ", "log", "+ s", "term s", "+ 1", "own term", "direct", "sum", "add"})},
+             {{"only"}, {"square", "exp", "divi", "r²"}}},
+            "the term ln σ is forgotten", {"square's", "squares'"});
+  g.add_any("edge dropped", "square's path forgotten", "s",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"square", "exp", "divi", "r²", "quotient"})},
+             {{"only"}, {"ln σ", "log", "+ s", "term s", "own term", "direct", "sum", "add"}}},
+            "the squares' dependence on σ is forgotten", {"ln σ is", "1 / 24"});
+  g.add("factor of a branch", "½ of the square kept", "s", {two, part},
+        "the square lacks its 2: − ½ r² / σ² in place of − r² / σ²");
+  g.add("sign of a branch", "sign of the square", "s", {sign, part}, "the square's path has the wrong sign");
   g.add("derivative forgotten", "by σ", "s",
         {join(slope, {"exp"}), join(forgotten, {"σ"}), join(deviation, {"chain"})},
         "the derivative by σ in place of the one by ln σ");
@@ -82,31 +91,31 @@ void polynomial(Mistakes& list) {
   };
   Graph g(list, "polynomial", {{"w", w}}, loss, hand);
   g.add("factor with a penalty", "not divided by N", "w", {batch("9")},
-        "the division by N = 9 is forgotten; the penalty is right");
+        "the division by N = 9 is forgotten; the penalty is right", {"penalty is divided"});
   g.add("factor with a penalty", "no 2 in the data", "w",
         {two,
          {"square", "data", "error", "loss", "branch", "path", "penalty", "without", "but", "edge", "matmul",
           "mean"}},
-        "the 2 of the squared error is forgotten; the penalty has it");
-  g.add("sign of a branch", "y - a", "w", {sign}, "the data's part has the wrong sign");
+        "the 2 of the squared error is forgotten; the penalty has it", {"penalty is", "λ w"});
+  g.add("sign of a branch", "y - a", "w", {sign}, "the data's part has the wrong sign", {"power", "order"});
   g.add("penalty", "no penalty", "w",
         {join(penalty, {"square", "branch", "path", "edge"}), join(forgotten, cut)},
-        "the penalty is forgotten");
+        "the penalty is forgotten", {"penalty is right", "penalty has it", "divided", "2 λ"});
   g.add("penalty", "penalty without 2", "w", {join(penalty, {"square", "branch", "path", "edge"}), two},
-        "λ w in place of 2 λ w");
+        "the penalty lacks its 2: λ w in place of 2 λ w", {"penalty has it"});
   g.add("penalty", "penalty over N", "w", {join(penalty, {"square", "branch", "path", "edge"}), batch("9")},
-        "the penalty is divided by N");
+        "the penalty is divided by N", {"penalty is right"});
   g.add("penalty", "penalty's sign", "w", {join(penalty, {"square", "branch", "path", "edge"}), sign},
         "the penalty is subtracted");
   g.add("samples misaligned", "targets reversed", "w",
         {join(label, {"sample", "y"}),
          {"shift", "shuffl", "order", "permut", "other sample", "another sample", "misalign", "revers",
           "flip", "row"}},
-        "the targets are in reverse order");
+        "the targets are in reverse order", {"power"});
   g.add("samples left out", "last four left out", "w",
         {{"samples", "batch", "rows"},
          {"half", "first", "only", "left out", "missing", "4", "5", "last", "without"}},
-        "the last four of nine points are left out");
+        "the last four of nine samples are left out");
   g.add("other value in place", "powers off by one", "w",
         {{"power", "off by one", "shift", "column", "x", "input"},
          {"power", "off by one", "shift", "column", "previous", "neighbour"}},

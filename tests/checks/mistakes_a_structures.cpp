@@ -75,30 +75,34 @@ void rnn(Mistakes& list) {
   };
   Graph g(list, "rnn", {{"Wx", Wx}, {"Wh", Wh}, {"b", b}, {"Wy", Wy}, {"by", by}}, loss, hand);
   g.add("recurrent branch forgotten", "no recurrence", "Wh", {cut, recurrent},
-        "the gradient that comes from later steps is not added");
+        "the gradient that comes from later steps is not added",
+        {"last step", "tanh'", "two steps", "2 steps"});
   g.add("recurrent branch forgotten", "no recurrence", "Wx", {cut, recurrent},
-        "the gradient that comes from later steps is not added");
+        "the gradient that comes from later steps is not added",
+        {"last step", "tanh'", "two steps", "2 steps"});
   g.add("truncated BPTT", "two steps only", "Wx",
-        {{"trunc", "only", "cut", "constant", "detach", "step", "branch"}, recurrent},
-        "backpropagation through time is truncated after two steps");
+        {{"trunc", "only", "cut", "constant", "detach", "two steps", "2 steps"}, recurrent},
+        "backpropagation through time is truncated after two steps", {"last step", "output"});
   g.add("one use of a shared weight", "last step's use only", "Wh",
         {{"last", "only", "one use", "use of", "one of"}, join(recurrent, {"use", "matmul"})},
         "only the last step's contribution is counted, in place of the sum over all");
   g.add("one use of a shared weight", "first step left out", "b",
         {{"first", "step 1", "step 0", "left out", "missing", "only", "use", "t = 0", "t = 1"},
          join(cut, {"use"})},
-        "the loop stops before the first step");
+        "the loop stops before the first step, which is left out");
   g.add("derivative forgotten everywhere", "no slope", "Wh", {slope, forgotten},
-        "tanh' is forgotten at every step");
+        "tanh' is forgotten at every step", {"lacks", "goes back"});
   g.add("wrong slope everywhere", "1 - h", "Wx",
         {join(slope, {"1 − ", "1 - "}), {"1 − a", "1 - a", "1 − h", "1 - h", "square", "1−a", "1−h"}},
         "1 − h in place of 1 − h² at every step");
   g.add("other value in place", "h(t) for h(t-1)", "Wh", {join(recurrent, {"output", "next"}), instead},
-        "h(t)ᵀ d(t) in place of h(t−1)ᵀ d(t)");
+        "h(t)ᵀ d(t) in place of h(t−1)ᵀ d(t)", {"last step", "later steps"});
   g.add("not transposed everywhere", "Wh not transposed", "Wx", {transposed},
         "d Wh in place of d Whᵀ at every step");
-  g.add("derivative forgotten", "recurrent slope forgotten", "Wh", {slope, forgotten},
-        "what goes back to h(t−1) lacks tanh' of step t, while the weights' gradients have it");
+  g.add("derivative forgotten", "recurrent slope forgotten", "Wh",
+        {slope, forgotten, {"back", "recurr", "h(t", "state", "wh", "only", "previous", "path"}},
+        "what goes back to h(t−1) lacks tanh' of step t, while the weights' gradients have it",
+        {"at every step"});
   g.add("samples left out", "last output only", "Wx",
         {{"last", "only", "output", "loss", "error"}, join(cut, recurrent)},
         "only the last step's error is counted");
@@ -136,15 +140,14 @@ void batch_norm_net(Mistakes& list) {
                             {"V", matmul(transpose(a), d)}};
   };
   Graph g(list, "batch norm", {{"W", W}, {"gamma", gamma}, {"beta", beta}, {"V", V}}, loss, hand);
-  const Words of_mean{"mean", "average", "µ", "μ", "centr"},
-      of_variance{"var", "σ", "deviation", "sqrt", "√", "std", "square"};
-  g.add("moments as constants", "constants", "W",
-        {join(of_mean, of_variance, {"moment", "statistic", "normal"}), cut},
-        "mean and variance are taken as constants");
-  g.add("moments as constants", "variance constant", "W", {of_variance, cut},
-        "the variance is taken as a constant");
+  g.add_any("moments as constants", "constants", "W",
+            {{of_moments, path_cut}, {of_mean, of_variance, path_cut}},
+            "mean and variance are taken as constants", {"½", "1 / n"});
+  g.add("moments as constants", "variance constant", "W", {of_variance, path_cut},
+        "the variance is taken as a constant", {"mean and", "both", "½", "n − 1", "1 / σ is"});
   // What goes through the variance's mean sums to 0, so only the mean of z itself counts.
-  g.add("moments as constants", "mean constant", "W", {of_mean, cut}, "the mean is taken as a constant");
+  g.add("moments as constants", "mean constant", "W", {of_mean, path_cut}, "the mean is taken as a constant",
+        {"var", "σ", "√", "sqrt", "std", "deviation", "both", "1 / n"});
   g.add("N - 1 for N", "N - 1", "W",
         {{"n − 1", "n - 1", "n−1", "6", "ddof", "1.1666", "1.167", "7/6", "bessel", "unbiased"}},
         "the variance's path is divided by N − 1");
@@ -152,9 +155,9 @@ void batch_norm_net(Mistakes& list) {
         "the ½ of the square root's derivative is forgotten in the path of the variance");
   g.add("edge forgotten", "gamma forgotten", "W",
         {{"gamma", "γ", "scale", "multipl", "factor", "product"}, forgotten},
-        "d(normalised) = du in place of gamma du");
+        "gamma is forgotten: d(normalised) = du in place of gamma du");
   g.add("derivative forgotten", "deviation forgotten", "W", {join(of_variance, {"divi", "scale"}), forgotten},
-        "1 / σ is forgotten on the way to z");
+        "1 / σ is forgotten on the way to z", {"½", "square root's"});
   g.add("other value in place", "z for the normalised", "gamma",
         {{"z", "normal", "centr", "before", "matmul"}, join(instead, forgotten)},
         "sum of du z in place of du times the normalised z");
@@ -211,7 +214,7 @@ void convolution_net(Mistakes& list) {
   g.add("kernel not flipped", "dw2 flipped", "w2", {flipped}, "dw2 comes out rotated by 180°");
   g.add("pooling", "pooling to all", "w1",
         {pool, {"all", "every", "each", "mask", "where", "forgot", "missing", "left out"}},
-        "max pooling's gradient goes to all four elements of a window");
+        "max pooling's gradient goes to all four elements of a window", {"first"});
   g.add("pooling", "pooling's mean", "w1",
         {pool, {"average", "mean", "avg", "spread", "¼", "0.25", "1/4", "equal"}},
         "max pooling's gradient is spread as by average pooling");
@@ -274,10 +277,10 @@ void embedding_bag(Mistakes& list) {
   g.add("rows overwritten", "first occurrence only", "embedding", {repeated, {"first", "once", "only"}},
         "only the first occurrence of each word is counted");
   g.add("rows overwritten", "mean of occurrences", "embedding",
-        {repeated, {"mean", "average", "divided", "count", "number of"}},
+        {repeated, {"mean", "average", "divided", "number of occ", "how often"}},
         "the mean over the occurrences of a word in place of their sum");
   g.add("factor", "mean's 3", "embedding", {join(factor("3"), averaged, {"three"})},
-        "the mean over three words is forgotten");
+        "the mean over three words is forgotten", {"occurrence"});
   g.add("derivative forgotten", "no slope", "embedding", {slope, forgotten}, "tanh' is forgotten");
   g.add("other value in place", "before tanh", "W",
         {{"tanh", "before", "pre-activation", "mean", "bag"}, join(instead, forgotten)},
@@ -316,19 +319,28 @@ void tied_autoencoder(Mistakes& list) {
   Graph g(list, "tied autoencoder", {{"W", W}, {"b", b}, {"c", c}}, loss, hand);
   const Words one{"use",      "branch", "path", "encoder",   "decoder",
                   "constant", "only",   "edge", "transpose", "one of"};
-  g.add("one use of a shared weight", "encoder only", "W", {one, join(cut, {"use"})},
-        "the decoder's use of W is forgotten");
-  g.add("one use of a shared weight", "decoder only", "W", {one, join(cut, {"use"})},
-        "the encoder's use of W is forgotten");
-  g.add("factor", "mean of both uses", "W", {two}, "the mean of both uses in place of their sum");
-  g.add("sign of a branch", "difference of both uses", "W", {sign, one}, "the decoder's part is subtracted");
+  g.add_any("one use of a shared weight", "encoder only", "W",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"decoder", "transpose", "second", "last", "h w", "ᵀ"})},
+             {{"only"}, {"encoder", "first", "sigmoid", "x w", "input", "hidden", "affine"}}},
+            "the decoder's use of W is forgotten", {"mean of both", "' is", "encoder's use", "sigmoid'"});
+  g.add_any("one use of a shared weight", "decoder only", "W",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"encoder", "first", "sigmoid", "x w", "input", "hidden", "affine"})},
+             {{"only"}, {"decoder", "transpose", "second", "last", "h w", "ᵀ"}}},
+            "the encoder's use of W is forgotten", {"mean of both", "sigmoid'", "decoder's use"});
+  g.add("factor", "mean of both uses", "W", {two},
+        "half of what it should be: the mean of both uses in place of their sum");
+  g.add("sign of a branch", "difference of both uses", "W", {sign, one},
+        "the decoder's part has the wrong sign");
   g.add("derivative forgotten", "no slope", "W", {slope, forgotten},
         "sigmoid' is forgotten in the encoder's part");
   g.add("derivative twice", "slope twice", "b", {slope, twice}, "sigmoid' is applied twice");
-  g.add("sign", "x - r", "W", {sign}, "x − r in place of r − x");
+  g.add("sign", "x - r", "W", {sign}, "the sign is wrong: x − r in place of r − x");
   g.add("reduction of a bias", "mean for the bias", "c", {join(averaged, batch("5"))},
         "the mean over the samples in place of the sum");
-  g.add("factor", "no 2, N only", "b", {two}, "(r − x) / N in place of 2 (r − x) / (4 N)");
+  g.add("factor", "no 2, N only", "b", {two}, "a factor 2: (r − x) / 5 in place of 2 (r − x) / 20",
+        {"sigmoid'"});
   g.add_accumulated(3, "b", {{accumulated}}, "backward() ran three times without zero_grad()");
 }
 
@@ -367,7 +379,7 @@ void causal_attention(Mistakes& list) {
   Graph g(list, "causal attention", {{"Wq", Wq}, {"Wk", Wk}, {"Wv", Wv}}, loss, hand);
   const Words scaled{"1/√d", "√3", "√d", "sqrt", "scale", "0.577", "1.732", "factor", "constant", "√"};
   g.add("attention's scale", "no scale", "Wq", {scaled}, "1 / √d is forgotten on the way back");
-  g.add("attention's scale", "scale twice", "Wk", {scaled}, "1 / √d is applied twice");
+  g.add("attention's scale", "scale twice", "Wk", {scaled}, "1 / √d is applied twice", {"p dp"});
   g.add("mask forgotten", "no causal mask", "Wv",
         {{"mask", "causal", "triu", "future", "added", "constant", "add"}, join(forgotten, instead)},
         "P is computed again without the causal mask");
@@ -380,12 +392,18 @@ void causal_attention(Mistakes& list) {
         {{"softmax", "jacobian", "sum"}, {"axis", "column", "row"}},
         "the softmax's Jacobian with the sum along the wrong axis");
   g.add("softmax's Jacobian", "p forgotten", "Wk",
-        {{"softmax", "jacobian"}, join(forgotten, {"p", "multipl"})},
+        {{"softmax", "jacobian", "p dp"},
+         {"factor p", "p before", "without p", "multiplied by p", "p is", "p forgotten", "not multiplied",
+          "p ∘", "p ·", "without the factor"}},
         "dP − Σ P dP without the factor P before it");
   g.add("not transposed", "P not transposed", "Wv", {transposed}, "dV = P dO in place of Pᵀ dO");
-  g.add("not transposed", "scores not transposed", "Wk", {transposed}, "dK = dS Q in place of dSᵀ Q");
-  g.add("other value in place", "k for q", "Wk", {{"k", "q", "key", "quer", "other", "wq"}, instead},
-        "dK = dSᵀ K in place of dSᵀ Q");
+  g.add("not transposed", "scores not transposed", "Wk", {transposed}, "dK = dS Q in place of dSᵀ Q",
+        {"dsᵀ k", "key"});
+  g.add("other value in place", "k for q", "Wk",
+        {{"k in place", "key", "k instead", "k for q", "itself", "own", "other operand", "another", "dsᵀ k",
+          "x wk", "wk)"},
+         instead},
+        "dK = dSᵀ K in place of dSᵀ Q", {"ds q"});
 }
 
 /// A residual block with layer normalisation and cross entropy: widths 6, 4, 4, 3, five samples.
@@ -428,23 +446,28 @@ void residual_net(Mistakes& list) {
   Graph g(list, "residual block",
           {{"W0", W0}, {"W1", W1}, {"b1", b1}, {"gamma", gamma}, {"beta", beta}, {"V", V}}, loss, hand);
   const Words norm{"norm", "mean", "var", "σ", "moment", "statistic"};
-  g.add("residual branch forgotten", "skip forgotten", "W0",
-        {cut,
-         {"skip", "residual", "branch", "path", "add", "sum", "edge", "identity", "one of", "u +", "direct"}},
-        "the skip connection is forgotten: only the path through the block");
-  g.add("residual branch forgotten", "block forgotten", "W0",
-        {cut, {"block", "residual", "branch", "path", "tanh", "edge", "w1", "one of"}},
-        "the path through the block is forgotten: only the skip connection");
+  g.add_any("residual branch forgotten", "skip forgotten", "W0",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"skip", "identity", "direct", "shortcut", "sum", "add", "plus", " + "})},
+             {{"only"}, {"block", "matmul", "tanh", "w1", "affine"}}},
+            "the skip connection is forgotten: only the path through the block", {"only the skip", "tanh'"});
+  g.add_any("residual branch forgotten", "block forgotten", "W0",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"block", "matmul", "tanh", "w1", "affine"})},
+             {{"only"}, {"skip", "identity", "direct", "shortcut", "sum", "add", "plus", " + "}}},
+            "the path through the block is forgotten: only the skip connection",
+            {"only the path through", "tanh'"});
   g.add("derivative forgotten", "no slope", "W1",
         {slope, forgotten, {"tanh", "1 − a²", "1 - a²", "activation", "layer"}}, "tanh' is forgotten");
   g.add("derivative twice", "slope twice", "W0",
         {slope, twice, {"tanh", "1 − a²", "1 - a²", "activation", "layer"}}, "tanh' is applied twice");
-  g.add("moments as constants", "moments constant", "W1", {norm, cut},
-        "mean and variance of the layer norm are taken as constants");
-  g.add("moments as constants", "variance constant", "W0", {{"var", "σ", "deviation", "std", "square"}, cut},
-        "the variance is taken as a constant");
-  g.add("moments as constants", "mean constant", "W1", {{"mean", "average", "centr", "µ", "μ"}, cut},
-        "the mean is taken as a constant");
+  g.add_any("moments as constants", "moments constant", "W1",
+            {{of_moments, path_cut}, {of_mean, of_variance, path_cut}},
+            "mean and variance of the layer norm are taken as constants", {"½", "1 / n"});
+  g.add("moments as constants", "variance constant", "W0", {of_variance, path_cut},
+        "the variance is taken as a constant", {"mean and", "both", "½"});
+  g.add("moments as constants", "mean constant", "W1", {of_mean, path_cut}, "the mean is taken as a constant",
+        {"var", "σ", "√", "sqrt", "std", "deviation", "both"});
   g.add("axis", "moments over the batch", "W1", {norm, {"axis", "batch", "samples", "column"}},
         "layer norm's derivative with means over the samples in place of the features");
   g.add("not transposed", "W1 not transposed", "W0", {transposed, {"w1"}}, "da W1 in place of da W1ᵀ");

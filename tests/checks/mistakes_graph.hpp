@@ -66,26 +66,31 @@ class GraphOf {
 
   /// The mistake `wrong` in the gradient of `row`, of which a hint must have all groups of words.
   void add(const std::string& kind, const std::string& wrong, const std::string& row,
-           const Expectation& expected, const std::string& explanation) {
-    add_any(kind, wrong, row, std::vector<Expectation>{expected}, explanation);
+           const Expectation& expected, const std::string& explanation, const Words& never = {}) {
+    add_any(kind, wrong, row, std::vector<Expectation>{expected}, explanation, never);
   }
   /// The same with several right readings.
   void add_any(const std::string& kind, const std::string& wrong, const std::string& row,
-               const std::vector<Expectation>& any_of, const std::string& explanation) {
-    add_mine(kind, wrong, row, by_hand(wrong).at(row), any_of, explanation);
-  }
-  void add_mine(const std::string& kind, const std::string& wrong, const std::string& row,
-                const Tensor<T>& mine, const std::vector<Expectation>& any_of,
-                const std::string& explanation) {
-    list_.push_back({name_ + ": " + wrong + ", " + row, kind, row, parameters_.at(row), trusted(row), mine,
-                     loss_, any_of, explanation});
+               const std::vector<Expectation>& any_of, const std::string& explanation,
+               const Words& never = {}) {
+    list_.push_back({name_ + ": " + wrong + ", " + row, kind, row, parameters_.at(row), trusted(row),
+                     by_hand(wrong).at(row), loss_, any_of, never, explanation});
   }
   /// The gradient by hand is right, and backward() ran several times without zero_grad().
   void add_accumulated(double passes, const std::string& row, const std::vector<Expectation>& any_of,
                        const std::string& explanation) {
     const NoGrad no_grad;
-    list_.push_back({name_ + ": accumulated, " + row, "accumulated", row, parameters_.at(row),
-                     trusted(row) * passes, trusted(row), loss_, any_of, explanation, passes});
+    list_.push_back({name_ + ": accumulated, " + row,
+                     "accumulated",
+                     row,
+                     parameters_.at(row),
+                     trusted(row) * passes,
+                     trusted(row),
+                     loss_,
+                     any_of,
+                     {},
+                     explanation,
+                     passes});
   }
 
  private:
@@ -132,34 +137,66 @@ namespace words {
 inline const Words slope{"derivative", "slope",       "g'",    "σ'",    "f'",      "φ'",
                          "sigmoid'",   "tanh'",       "relu'", "elu'",  "silu'",   "gelu'",
                          "softplus'",  "activation'", "′",     "prime", "jacobian"};
-inline const Words forgotten{"forgot",         "missing",      "left out",  "without",
-                             "not multiplied", "omitted",      "dropped",   "lack",
-                             "unchanged",      "skipped",      "ignored",   "not applied",
-                             "taken as 1",     "by 1",         "as 1",      "were 1",
-                             "not there",      "absent",       "is not in", "leaves out",
-                             "leave out",      "neglected",    "not taken", "identity",
-                             "disregarded",    "not included", "not used",  "should be multiplied",
-                             "no factor"};
-inline const Words cut{"constant",  "dropped", "cut",          "detach",     "no gradient", "branch",
-                       "forgot",    "missing", "left out",     "without",    "ignored",     "propagat",
-                       "flow",      "omitted", "lack",         "skipped",    "neglected",   "not added",
-                       "one path",  "one of",  "stopped",      "absent",     "only",        "leaves out",
-                       "leave out", "edge",    "not included", "disregarded"};
+inline const Words forgotten{"forgot",         "missing",       "left out",     "without",
+                             "not multiplied", "omitted",       "dropped",      "lack",
+                             "unchanged",      "skipped",       "ignored",      "not applied",
+                             "taken as 1",     "replaced by 1", "treated as 1", "were 1",
+                             "not there",      "absent",        "is not in",    "leaves out",
+                             "leave out",      "neglected",     "not taken",    "identity",
+                             "disregarded",    "not included",  "not used",     "should be multiplied",
+                             "no factor",      "passed on",     "passes on"};
+/// Of a path on which no gradient goes back.
+inline const Words path_cut{"constant",
+                            "cut",
+                            "detach",
+                            "no gradient",
+                            "branch",
+                            "propagat",
+                            "flow",
+                            "path",
+                            "edge",
+                            "stopped",
+                            "depend",
+                            "use of",
+                            "only",
+                            "contribution",
+                            "term",
+                            "part of",
+                            "not differentiated"};
+inline const Words cut{"taken as 0",  "as zero",    "constant",  "dropped", "cut",          "detach",
+                       "no gradient", "branch",     "forgot",    "missing", "left out",     "without",
+                       "ignored",     "propagat",   "flow",      "omitted", "lack",         "skipped",
+                       "neglected",   "not added",  "one path",  "one of",  "stopped",      "absent",
+                       "only",        "leaves out", "leave out", "edge",    "not included", "disregarded"};
 inline const Words twice{"twice",        "two times",   "double",  "squared",        "again",     "once more",
                          "one too many", "second time", "2 times", "once too often", "too often", "²"};
-inline const Words sign{"sign",     "negat", "minus", "−1",        "-1",
-                        "opposite", "y − ",  "y - ",  "wrong way", "revers"};
+inline const Words sign{"sign",     "negat",    "minus", "−1",   "-1",
+                        "opposite", "subtract", "y − ",  "y - ", "wrong way"};
 inline const Words transposed{"transpos", "ᵀ", "^t", "axes swapped", "rows and columns"};
 inline const Words instead{"instead",   "in place", "in its place", "replaced",   "rather than",
                            "used",      "taken",    "swap",         "mixed up",   "confus",
                            "exchanged", "stands",   "multiplied",   "comes from", "computed",
                            "evaluated", "for ",     "wrong",        "other",      "not "};
 inline const Words soft{"softmax", "p (1 − p)", "p(1-p)", "p(1 − p)", "p (1 - p)"};
-inline const Words label{"label", "target", "one-hot", "onehot", "one hot", "p − y", "p - y", "− y", "- y"};
+inline const Words label{"label", "target", "one-hot", "onehot", "one hot",
+                         "p − y", "p - y",  "− y",     "- y",    "a − y"};
+/// The target, where it was not subtracted.
+inline const Words target{"target",    "label", "subtract", "y is",       "y forgotten",
+                          "without y", "y in",  "y = 0",    "y replaced", "y taken"};
+/// For what is only a factor.
+inline const Words of_slopes{"sigmoid'", "slope", "σ'", "g'", "tanh'", "product rule"};
+inline const Words negative_term{"1 − y", "1 - y",    "y = 0",   "ln(1",
+                                 "log(1", "negative", "class 0", "second term"};
+inline const Words positive_term{"y ln p",  "y log p",    "y · l", "y = 1", "positive",
+                                 "class 1", "first term", "ln p",  "log p"};
+inline const Words of_mean{"mean", "average", "µ", "μ", "centr"};
+inline const Words of_variance{"var", "σ", "deviation", "sqrt", "√", "std", "square"};
+inline const Words of_moments{"moment", "statistic", "norm", "both", "mean and"};
+inline const Words one_use{"one use", "one of", "a use", "its uses"};
 inline const Words two{
-    "factor 2", "factor of 2", "factor 0.5", "factor of 0.5", "2 ×",       "2×",      "× 2",  "2 ·", "· 2",
-    "2·",       "twice",       "double",     "2 times",       "two times", "times 2", "2 *",  "* 2", "½",
-    "half",     "0.5",         "1/2",        "halved",        "the 2",     "/ 2",     "by 2", "2 is"};
+    "2 λ", "2λ",   "2 r", "factor 2", "factor of 2", "factor 0.5", "factor of 0.5", "2 ×",     "2×",  "× 2",
+    "2 ·", "· 2",  "2·",  "twice",    "double",      "2 times",    "two times",     "times 2", "2 *", "* 2",
+    "½",   "half", "0.5", "1/2",      "halved",      "the 2",      "/ 2",           "by 2",    "2 is"};
 inline const Words averaged{"mean", "average", "divided"};
 inline const Words summed{"sum", "added", "divided", "division"};
 inline const Words accumulated{"accumul",    "zero_grad", "zero grad",      "clear",
@@ -180,7 +217,7 @@ inline Words batch(const std::string& n) {
 }
 /// The number of outputs.
 inline Words outputs(const std::string& n) {
-  return join({"output", "columns", "features", "width", "row"}, factor(n));
+  return join({"output", "columns", "features", "width"}, factor(n));
 }
 /// Batch times outputs.
 inline Words elements(const std::string& n) {
@@ -204,9 +241,6 @@ inline Words layer(std::size_t k, const std::string& rows, const std::string& co
                     "z" + n,
                     "a" + n,
                     "h" + n,
-                    "s" + n,
-                    "d" + n,
-                    "δ" + n,
                     "oid " + n,
                     "tanh " + n,
                     "elu " + n,
@@ -216,8 +250,7 @@ inline Words layer(std::size_t k, const std::string& rows, const std::string& co
                     "w" + n + " + b" + n,
                     "w" + n + ", b" + n,
                     "w" + n + " and b" + n,
-                    "·w" + n,
-                    "· w" + n,
+                    "x·w" + n,
                     "@ w" + n,
                     ", w" + n + ")"};
   return join(join(names, ordinals[k - 1]), shaped(rows, columns));

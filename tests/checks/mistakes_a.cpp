@@ -223,7 +223,7 @@ void logistic_regression(Mistakes& list) {
             "only y ln p is differentiated; (1 − y) ln(1 − p) is forgotten");
   g.add_any("a term of the cross entropy", "second term only", "W",
             {{positive_term, forgotten}, {negative_term, {"only"}}},
-            "only (1 − y) ln(1 − p) is differentiated");
+            "only (1 − y) ln(1 − p) is differentiated", {"only y ln p"});
   g.add("derivative twice", "slope on top", "W",
         {join(slope, {"p (1 − p)", "a (1 − a)"}),
          join(twice, {"top", "already", "cancel", "additional", "multiplied", "extra"})},

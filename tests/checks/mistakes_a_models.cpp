@@ -52,7 +52,7 @@ void gaussian(Mistakes& list) {
             {{join(forgotten, {"cut", "constant", "dropped"}),
               join(one_use, {"square", "exp", "divi", "r²", "quotient"})},
              {{"only"}, {"ln σ", "log", "+ s", "term s", "own term", "direct", "sum", "add"}}},
-            "the squares' dependence on σ is forgotten", {"ln σ is", "1 / 24"});
+            "the squares' dependence on σ is forgotten", {"ln σ is", "1 / 24", "lacks its 2"});
   g.add("factor of a branch", "½ of the square kept", "s", {two, part},
         "the square lacks its 2: − ½ r² / σ² in place of − r² / σ²");
   g.add("sign of a branch", "sign of the square", "s", {sign, part}, "the square's path has the wrong sign");
@@ -91,13 +91,14 @@ void polynomial(Mistakes& list) {
   };
   Graph g(list, "polynomial", {{"w", w}}, loss, hand);
   g.add("factor with a penalty", "not divided by N", "w", {batch("9")},
-        "the division by N = 9 is forgotten; the penalty is right", {"penalty is divided"});
+        "the division by N = 9 is forgotten; the penalty is right", {"penalty is divided", "left out"});
   g.add("factor with a penalty", "no 2 in the data", "w",
         {two,
          {"square", "data", "error", "loss", "branch", "path", "penalty", "without", "but", "edge", "matmul",
           "mean"}},
         "the 2 of the squared error is forgotten; the penalty has it", {"penalty is", "λ w"});
-  g.add("sign of a branch", "y - a", "w", {sign}, "the data's part has the wrong sign", {"power", "order"});
+  g.add("sign of a branch", "y - a", "w", {sign}, "the data's part has the wrong sign",
+        {"power", "order", "penalty is sub"});
   g.add("penalty", "no penalty", "w",
         {join(penalty, {"square", "branch", "path", "edge"}), join(forgotten, cut)},
         "the penalty is forgotten", {"penalty is right", "penalty has it", "divided", "2 λ"});

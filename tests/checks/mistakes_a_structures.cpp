@@ -336,7 +336,7 @@ void tied_autoencoder(Mistakes& list) {
   g.add("derivative forgotten", "no slope", "W", {slope, forgotten},
         "sigmoid' is forgotten in the encoder's part");
   g.add("derivative twice", "slope twice", "b", {slope, twice}, "sigmoid' is applied twice");
-  g.add("sign", "x - r", "W", {sign}, "the sign is wrong: x − r in place of r − x");
+  g.add("sign", "x - r", "W", {sign}, "the sign is wrong: x − r in place of r − x", {"part", "decoder"});
   g.add("reduction of a bias", "mean for the bias", "c", {join(averaged, batch("5"))},
         "the mean over the samples in place of the sum");
   g.add("factor", "no 2, N only", "b", {two}, "a factor 2: (r − x) / 5 in place of 2 (r − x) / 20",

@@ -89,10 +89,10 @@ void mixed_net(Mistakes& list) {
   g.add("derivative forgotten", "no slope 3", "b1", {slope, forgotten, third}, "silu'(z3) is forgotten");
   g.add("derivative forgotten everywhere", "no slopes", "W1",
         {slope, forgotten, {"every", "all", "each", "layers", "three", "3"}},
-        "no activation's derivative is there");
+        "no activation's derivative is there: it is left out at every layer");
   g.add("derivative twice", "slope 3 twice", "W2", {slope, twice, third}, "silu'(z3) is applied twice");
   g.add("factor", "not divided by N", "W4", {batch("7")}, "the division by N = 7 is forgotten");
-  g.add("factor", "a 2 too many", "W3", {two}, "a 2 where the loss has ½");
+  g.add("factor", "a 2 too many", "W3", {two}, "a 2 where the loss has ½", {"product rule"});
   g.add_any("other value in place", "z2 for a2", "W3",
             {{{"z2", "before", "pre-activation", "linear", "without", "input of the", "operand of", "z for a",
                "z in place of a"},
@@ -173,13 +173,16 @@ void smoothed_classifier(Mistakes& list) {
         {{"softmax", "jacobian"}, {"diagonal", "p (1 − p)", "p(1 − p)", "p (1 - p)", "cross", "off-diag"}},
         "−y (1 − p): the Jacobian's diagonal only");
   g.add("factor with a penalty", "not divided by N", "W1", {batch("6")},
-        "the division by N = 6 is forgotten; the penalty is right");
-  g.add("penalty", "penalty without 2", "W1", {penalty, join(two, {"halv"})}, "λ W in place of 2 λ W");
+        "the division by N = 6 is forgotten; the penalty is right", {"penalty is divided"});
+  g.add("penalty", "penalty without 2", "W1", {penalty, join(two, {"halv"})},
+        "the penalty lacks its 2: λ W in place of 2 λ W");
   g.add("penalty", "no penalty", "W2", {penalty, forgotten}, "the penalty is forgotten");
-  g.add("penalty", "penalty over N", "W1", {penalty, batch("6")}, "the penalty is divided by N");
+  g.add("penalty", "penalty over N", "W1", {penalty, batch("6")}, "the penalty is divided by N",
+        {"penalty is right"});
   g.add("penalty", "penalty's sign", "W2", {penalty, join(sign, {"subtract"})}, "the penalty is subtracted");
   g.add("penalty", "penalty on the bias", "b1",
-        {penalty, {"bias", "b1", "has none", "no penalty", "not", "added"}}, "the bias is penalised, too");
+        {penalty, {"bias", "b1", "has none", "no penalty", "not", "added"}},
+        "a penalty is added for the bias, which has none");
   g.add("label not subtracted", "label not subtracted", "b1",
         {label, join(forgotten, {"subtract", "p alone", "only p"})}, "the label is not subtracted");
   g.add("label off by one", "next label", "W1",
@@ -231,27 +234,30 @@ void multi_label(Mistakes& list) {
                             {"b2", sum(d2, 0)}};
   };
   Graph g(list, "multi label", {{"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}}, loss, hand);
-  const Words term{"term",     "1 − y", "1 - y", "y = 0",   "y = 1",   "negative",
-                   "positive", "log(1", "ln(1",  "class 0", "class 1", "half of"};
   g.add("derivative twice", "slope on top", "W2",
-        {slope, join(twice, {"top", "already", "cancel", "additional", "multiplied", "extra"})},
+        {join(slope, {"p (1 − p)", "a (1 − a)"}),
+         join(twice, {"top", "already", "cancel", "additional", "multiplied", "extra"})},
         "p − y is multiplied by sigmoid', which it contains");
-  g.add("a term of the cross entropy", "first term only", "W1", {term, join(forgotten, {"only"})},
-        "(1 − y) ln(1 − p) is forgotten");
-  g.add("a term of the cross entropy", "second term only", "W2", {term, join(forgotten, {"only"})},
-        "y ln p is forgotten");
-  g.add("other value in place", "z for p", "W2", {{"z", "sigmoid", "logit"}, join(instead, forgotten)},
-        "the sigmoid is forgotten: z − y");
+  g.add_any("a term of the cross entropy", "first term only", "W1",
+            {{negative_term, forgotten}, {positive_term, {"only"}}}, "(1 − y) ln(1 − p) is forgotten");
+  g.add_any("a term of the cross entropy", "second term only", "W2",
+            {{positive_term, forgotten}, {negative_term, {"only"}}}, "y ln p is forgotten");
+  g.add("other value in place", "z for p", "W2",
+        {{"z − y", "z - y", "logit", "sigmoid is", "sigmoid forgotten", "z for", "z in", "before the sigmoid",
+          "pre-activation", "without the sigmoid", "sigmoid left", "sigmoid missing",
+          "operand of the sigmoid", "input of the sigmoid"}},
+        "the sigmoid is forgotten: z − y", {"sigmoid'", "slope", "derivative"});
   g.add("samples misaligned", "labels reversed", "W1",
         {join(label, {"sample"}),
          {"shift", "shuffl", "order", "permut", "other sample", "another sample", "misalign", "revers",
           "flip", "row"}},
         "the labels' rows are in reverse order");
-  g.add("sign", "y - p", "W1", {sign}, "y − p in place of p − y");
+  g.add("sign", "y - p", "W1", {sign}, "y − p in place of p − y", {"rows", "order"});
   g.add("label not subtracted", "label not subtracted", "W2",
-        {label, join(forgotten, {"subtract", "p alone", "only p"})}, "the label is not subtracted");
+        {label, join(forgotten, {"subtract", "p alone", "only p"})}, "the label is not subtracted",
+        {"z − y", "sigmoid is"});
   g.add("factor", "mean over the batch only", "W1", {join(outputs("3"), averaged)},
-        "divided by N = 5, not by 15");
+        "divided by N = 5, not by 15", {"rows", "order"});
   g.add("factor", "mean over the outputs only", "b1", {join(batch("5"), averaged)},
         "divided by 3 outputs, not by 15");
   g.add("samples left out", "first sample only", "W2",
@@ -311,10 +317,11 @@ void square_relu_net(Mistakes& list) {
   g.add("not transposed everywhere", "transposed everywhere", "W1",
         {transposed, {"every", "all", "each", "layers", "both", "w2"}},
         "every weight matrix is transposed on the way back");
-  g.add("not transposed", "xᵀ d", "W1", {transposed}, "xᵀ d1 in place of d1ᵀ x");
+  g.add("not transposed", "xᵀ d", "W1", {transposed}, "xᵀ d1 in place of d1ᵀ x",
+        {"w2", "w3", "weight matri"});
   g.add("other value in place", "W1 for W2", "W1",
         {{"w1", "w2", "layer 1", "layer 2", "other weight", "another weight"}, instead},
-        "d2 W1 in place of d2 W2");
+        "d2 W1 in place of d2 W2", {"updated", "transpos"});
   g.add("updated weight", "W2 updated", "W1",
         {{"updated", "after the step", "new w", "learning rate", "step", "already changed"}},
         "W2 was updated (rate 0.05) before d2 W2 was computed");
@@ -323,14 +330,14 @@ void square_relu_net(Mistakes& list) {
         "dW3 from a1 in place of a2");
   g.add("other value in place", "own output", "W2",
         {{"a2", "output", "layer 2", "relu", "next layer"}, instead},
-        "dW2 from the layer's output in place of its input");
+        "dW2 from the layer's output in place of its input", {"mask", "z1"});
   g.add("other value in place", "d1 for d2", "b2",
         {{"d1", "δ1", "layer 1", "b1", "other layer", "another", "row"}}, "db2 is summed from d1");
   g.add("other value in place", "mask 1 in layer 2", "W2",
         {join(slope, masked),
          join(instead, {"other layer"}),
          {"z1", "a1", "layer 1", "other layer", "another layer", "first", "1st"}},
-        "z1 > 0 as the mask of layer 2");
+        "the mask z1 > 0 in place of z2 > 0 in layer 2");
   g.add(
       "other value in place", "masks swapped", "W1",
       {join(slope, masked), {"swap", "exchang", "other layer", "instead", "in place", "mixed", "interchang"}},
@@ -346,7 +353,7 @@ void square_relu_net(Mistakes& list) {
         "sigmoid' is forgotten on the way back, though dW3 has it");
   g.add("wrong slope", "a²", "W3",
         {join(slope, {"a²", "a·a", "a a"}), {"a²", "a·a", "a a", "a * a", "a^2", "square", "1 − a", "1 - a"}},
-        "a · a in place of a (1 − a)");
+        "the slope a · a in place of a (1 − a)");
   g.add("wrong slope", "a (1 - a)²", "W2",
         {join(slope, {"(1 − a)", "(1 - a)"}),
          {"(1 − a)²", "(1 - a)²", "(1 − a)^2", "twice", "squared", "(1 − a) (1 − a)"}},

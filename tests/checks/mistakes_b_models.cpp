@@ -63,22 +63,24 @@ void skip_gram(Mistakes& list) {
   g.add("rows overwritten", "first occurrence only", "V", {repeated, {"first", "once", "only"}},
         "only the first occurrence of a word is counted");
   g.add("edge dropped", "negatives forgotten", "U", {cut, branch}, "the negative samples' term is forgotten");
-  g.add("edge dropped", "positives forgotten", "V", {cut, branch}, "the true contexts' term is forgotten");
+  g.add("edge dropped", "positives forgotten", "V", {cut, branch}, "the true contexts' term is forgotten",
+        {"occurrence"});
   g.add("sign of a branch", "negatives' sign", "V", {sign, branch},
         "the negative samples' term has the wrong sign");
   g.add("label not subtracted", "1 not subtracted", "U",
         {{"1", "label", "target", "sigmoid"},
          join(forgotten, {"subtract", "(−", "sigmoid(x)", "wrong", "instead", "slope", "derivative"})},
-        "σ in place of σ − 1 for the true contexts");
+        "1 is not subtracted: σ in place of σ − 1 for the true contexts");
   g.add("derivative twice", "slope on top", "V",
         {slope, join(twice, {"top", "already", "additional", "extra", "multiplied"})},
-        "sigmoid' is applied to σ − 1");
+        "σ − 1 is multiplied by sigmoid', which it contains already");
   g.add("other value in place", "u for v", "U",
         {{"u", "v", "operand", "factor", "take", "context", "centre"},
          join(instead, twice),
          {"operand", "other", "itself", "own", "take", "factor", "context", "u "}},
-        "du = d u in place of d v");
-  g.add("factor", "not divided by N", "U", {batch("6")}, "the division by six pairs is forgotten");
+        "du = d u in place of d v", {"σ"});
+  g.add("factor", "not divided by N", "U", {batch("6")}, "the division by N = 6 pairs is forgotten",
+        {"negative"});
 }
 
 /// A variational autoencoder: 4 numbers, 5 hidden, 3 latent, five samples; log σ² as an output.
@@ -122,15 +124,18 @@ void variational(Mistakes& list) {
   const Words kl{"kl",     "divergence", "square", "μ",    "mu",  "penalty", "term",
                  "branch", "path",       "use",    "edge", "exp", "one of"};
   g.add("edge dropped", "no KL", "Wm", {cut, kl}, "the KL divergence is forgotten");
-  g.add("edge dropped", "no KL", "We", {cut, kl}, "the KL divergence is forgotten");
+  g.add("edge dropped", "no KL", "We", {cut, kl}, "the KL divergence is forgotten",
+        {"mean's branch", "only the mean"});
   g.add("sign of a branch", "KL's sign", "Wm", {sign, kl}, "the KL divergence has the wrong sign");
-  g.add("edge dropped", "KL without 1", "Ws", {cut, join(kl, {"1", "log", "lv", "variance"})},
-        "½ e^lv in place of ½ (e^lv − 1): the log variance's own term is forgotten");
+  g.add("edge dropped", "KL without 1", "Ws",
+        {cut, {"own term", "log variance", "lv", "− 1", "1 +", "+ 1", "log_variance", "add", "sum"}},
+        "½ e^lv in place of ½ (e^lv − 1): the log variance's own term is forgotten",
+        {"½ in", "derivative of exp", "noise"});
   g.add("factor of a branch", "KL not divided by N", "Wm", {kl, batch("5")},
         "the KL divergence is not divided by N");
   g.add("factor of a branch", "½ forgotten", "Ws",
         {two, {"exp", "σ", "deviation", "½", "0.5", "half", "branch", "path", "noise", "variance", "edge"}},
-        "the ½ in e^(½ lv) is forgotten");
+        "the ½ in e^(½ lv) is forgotten", {"own term"});
   g.add("edge forgotten", "noise forgotten", "Ws",
         {{"noise", "ε", "eps", "constant", "factor", "multipl", "product", "random"}, forgotten},
         "the noise is forgotten: dσ = dz");
@@ -138,7 +143,7 @@ void variational(Mistakes& list) {
         {cut,
          {"noise", "sampl", "exp", "reparam", "σ", "deviation", "branch", "path", "edge", "multipl",
           "reconstruct", "one of"}},
-        "the way back through the sampling is forgotten");
+        "the way back through the sampling is forgotten", {"noise is forgotten", "derivative of exp"});
   g.add("derivative forgotten", "exp forgotten", "Ws",
         {join(slope, {"exp"}), forgotten, {"exp", "σ", "deviation"}}, "the derivative of exp is forgotten");
   g.add("edge dropped", "variance's branch forgotten", "We",
@@ -196,32 +201,49 @@ void siamese(Mistakes& list) {
                      "only",   "constant", "x1",  "x2",   "affine", "matmul"};
   const Words margins{"margin", "relu",     "1 − y", "1 - y",  "branch", "term",   "path",
                       "edge",   "distance", "norm",  "square", "one of", "second", "first"};
-  g.add("one use of a shared weight", "first branch only", "W", {cut, branch},
-        "the second branch is forgotten");
-  g.add("one use of a shared weight", "second branch only", "W", {cut, branch},
-        "the first branch is forgotten");
-  g.add("one use of a shared weight", "first branch only", "b", {cut, branch},
-        "the second branch is forgotten");
+  g.add_any("one use of a shared weight", "first branch only", "W",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"second", "2nd", "x2", "#2", "last", "other", "subtract"})},
+             {{"only"}, {"first", "1st", "x1", "#1", "left"}}},
+            "the second branch is forgotten",
+            {"margin", "minus", "wrong sign", "tanh'", "both branches", "first branch is", "pairs"});
+  g.add_any(
+      "one use of a shared weight", "second branch only", "W",
+      {{join(forgotten, {"cut", "constant", "dropped"}), join(one_use, {"first", "1st", "x1", "#1", "left"})},
+       {{"only"}, {"second", "2nd", "x2", "#2", "last", "other", "subtract"}}},
+      "the first branch is forgotten",
+      {"margin", "minus", "wrong sign", "tanh'", "both branches", "second branch is", "pairs", "norm's"});
+  g.add_any("one use of a shared weight", "first branch only", "b",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"second", "2nd", "x2", "#2", "last", "other", "subtract"})},
+             {{"only"}, {"first", "1st", "x1", "#1", "left"}}},
+            "the second branch is forgotten",
+            {"margin", "minus", "wrong sign", "tanh'", "both branches", "pairs"});
   g.add("sign of a branch", "branches added", "W", {sign, branch}, "the second branch's minus is forgotten");
-  g.add("edge dropped", "same pairs only", "W", {cut, margins}, "the margin's term is forgotten");
-  g.add("edge dropped", "different pairs only", "b", {cut, margins},
-        "the term of the pairs that are the same is forgotten");
-  g.add("mask forgotten", "margin without mask", "W", {join(slope, masked), join(forgotten, {"mask"})},
-        "relu(m − D) as m − D: pairs that are far enough are counted");
+  g.add("edge dropped", "same pairs only", "W",
+        {cut, {"margin", "relu", "1 − y", "1 - y", "different", "term", "second", "one of"}},
+        "the margin's term is forgotten",
+        {"second branch", "first branch", "minus", "far enough", "both branches"});
+  g.add("edge dropped", "different pairs only", "b",
+        {cut, {"same", "term", "first", "square", "distance", "one of", "similar"}},
+        "the term of the pairs that are the same is forgotten", {"branch", "margin", "1/d"});
+  g.add("mask forgotten", "margin without mask", "W", {join(slope, masked), join(forgotten, {"mask is"})},
+        "relu's mask is forgotten: pairs that are far enough are counted, too", {"norm's", "tanh'"});
   g.add("sign of a branch", "sign of the margin", "W", {sign, margins},
-        "the minus before D in m − D is forgotten");
+        "the margin's part has the wrong sign: the minus before D in m − D is forgotten", {"second branch"});
   g.add("derivative forgotten", "norm's 1/D forgotten", "W",
         {join(slope, {"norm", "distance", "1/d", "sqrt", "root"}), forgotten},
-        "dD = difference, not divided by D");
-  g.add("derivative forgotten everywhere", "no slopes", "b", {slope, forgotten},
-        "tanh' is forgotten in both branches");
+        "the norm's derivative is left out: dD = difference, not divided by D", {"mask", "tanh'"});
+  g.add("derivative forgotten everywhere", "no slopes", "W", {slope, forgotten},
+        "tanh' is forgotten in both branches", {"mask", "norm's"});
   g.add("other value in place", "slope of the other", "W",
         {join(slope, {"tanh"}),
-         instead,
+         join(instead, {"in both"}),
          {"other", "first", "another", "1", "swap", "branch", "sibling", "affine"}},
-        "the first branch's tanh' in both branches");
-  g.add("other value in place", "x1 twice", "W", {{"x1", "x2", "input", "operand", "other"}, instead},
-        "x1 as the input of both branches");
+        "the first branch's tanh' in both branches", {"forgotten"});
+  g.add("other value in place", "x1 twice", "W",
+        {{"x1", "x2", "input", "operand", "other"}, join(instead, {"both"})},
+        "x1 as the input of both branches", {"tanh'", "forgotten", "sign"});
 }
 
 /// Two highway layers: widths 3, 4, 4, 4, 2; five samples.
@@ -265,23 +287,24 @@ void highway(Mistakes& list) {
   Graph g(list, "highway layer", {{"W0", W0}, {"Wh", Wh}, {"Wt", Wt}, {"bt", bt}, {"V", V}}, loss, hand);
   const Words edge{"branch", "path", "edge", "multipl", "product", "one of", "use", "matmul", "add"};
   g.add("residual branch forgotten", "carry forgotten", "W0",
-        {cut, join(edge, {"carry", "skip", "1 − t", "1 - t", "direct"})}, "the carried input is forgotten");
+        {cut, join(edge, {"carry", "skip", "1 − t", "1 - t", "direct"})},
+        "the direct path of the carried input is forgotten", {"factor 1 − t"});
   g.add("residual branch forgotten", "block forgotten", "W0", {cut, join(edge, {"tanh", "wh", "block"})},
-        "the way through the block is forgotten");
+        "the way through the block is forgotten", {"tanh'"});
   g.add("residual branch forgotten", "gate's path forgotten", "W0",
         {cut, join(edge, {"sigmoid", "wt", "gate"})}, "the way through the gate is forgotten");
   g.add("edge forgotten", "carry without 1 - t", "W0",
         {{"1 − t", "1 - t", "gate", "factor", "multipl", "product"}, forgotten},
-        "the factor 1 − t of the carried input is forgotten");
+        "the factor 1 − t of the carried input is forgotten", {"way through the gate"});
   g.add("edge dropped", "h alone", "Wt", {cut, join(edge, {"1 − t", "1 - t", "carry", "u"})},
         "the gate's use in 1 − t is forgotten");
   g.add("sign of a branch", "u added", "bt", {sign, join(edge, {"1 − t", "1 - t", "carry", "gate"})},
-        "h + u in place of h − u");
-  g.add("sign", "u - h", "Wt", {sign}, "u − h in place of h − u");
+        "the wrong sign of u in the gate: h + u in place of h − u");
+  g.add("sign", "u - h", "Wt", {sign}, "the wrong sign: u − h in place of h − u");
   g.add("derivative forgotten", "no sigmoid'", "Wt", {slope, forgotten}, "sigmoid' of the gate is forgotten");
   g.add("wrong slope", "tanh's slope of the gate", "bt",
         {join(slope, {"1 − a²", "1 - a²"}), {"tanh", "1 − a²", "1 - a²", "1 − t²", "1 - a^2"}},
-        "1 − t² in place of t (1 − t)");
+        "tanh's slope 1 − t² in place of t (1 − t)");
   g.add("edge forgotten", "gate forgotten", "Wh",
         {{"gate", "t ", "sigmoid", "factor", "multipl", "product"}, forgotten},
         "the gate is forgotten before the block");
@@ -294,7 +317,7 @@ void highway(Mistakes& list) {
         {slope,
          {"at a", "of a", "(a", "'(a", "twice", "activated value", "the output", "already", "own result",
           "again", "result"}},
-        "tanh'(h) in place of tanh'(z)");
+        "tanh' is taken at h = tanh(z), the activated value, in place of z");
   g.add("not transposed", "Wh not transposed", "W0", {transposed}, "dh Wh in place of dh Whᵀ");
 }
 
@@ -354,10 +377,9 @@ void mixture(Mistakes& list) {
   g.add("derivative forgotten", "softmax's derivative forgotten", "G", {{"softmax", "jacobian"}, forgotten},
         "the softmax's derivative is forgotten");
   g.add("softmax's Jacobian", "Σ forgotten", "G",
-        {{"softmax", "jacobian"},
-         {"σ", "sum", "term", "p ·", "only", "diagonal", "part", "forgot", "missing", "left out", "without",
-          "p ∘", "normalis", "denominator", "exp", "constant"}},
-        "p dp without − p Σ p dp");
+        {{"softmax", "jacobian", "p dp"},
+         {"σ", "sum", "term", "p ·", "without", "part", "p ∘", "normalis", "denominator", "constant", "− p"}},
+        "p dp without − p Σ p dp", {"derivative is forgotten", "p (1 − p)", "diagonal"});
   g.add("edge dropped", "third expert forgotten", "G",
         {cut,
          {"e3", "expert", "branch", "path", "use", "edge", "slice", "one of", "third", "multipl", "product",
@@ -367,8 +389,8 @@ void mixture(Mistakes& list) {
   g.add("edge twice", "gate twice", "E2", {gated, twice}, "the gate's weight is applied twice");
   g.add("other value in place", "gate 1 for all", "E3",
         {gated, join(instead, {"first", "other", "another", "1"})},
-        "the first gate's weight for the third expert");
-  g.add("other value in place", "winner takes all", "E2",
+        "the first gate's weight for the third expert", {"largest"});
+  g.add("other value in place", "winner takes all", "E3",
         {{"max", "largest", "winner", "hard", "argmax", "one-hot", "top", "mask"}},
         "the gate is taken as 1 for the largest, 0 else");
   g.add("derivative forgotten", "no slopes", "E2", {slope, forgotten}, "tanh' is forgotten");
@@ -408,30 +430,31 @@ void factorisation(Mistakes& list) {
   Graph g(list, "matrix factorisation", {{"U", U}, {"V", V}}, loss, hand);
   g.add("mask forgotten", "unknown ones counted", "U",
         {{"mask", "known", "multipl", "constant", "product", "weight", "factor", "0 and 1"}, forgotten},
-        "unknown ratings are counted as errors");
+        "the mask of known ratings is left out: unknown ones are counted as errors");
   g.add("factor with a penalty", "no 2 in the data", "V",
         {two,
          {"square", "data", "error", "loss", "branch", "path", "penalty", "without", "but", "edge", "matmul",
           "known", "product", "multipl"}},
-        "the 2 of the square is forgotten; the penalty has it");
+        "the 2 of the square is forgotten; the penalty has it", {"λ v"});
   g.add("sign of a branch", "sign of the data", "U", {sign},
-        "the data's part has the wrong sign, the penalty's is right");
+        "the data's part has the wrong sign, the penalty's is right", {"penalty has"});
   g.add("penalty", "penalty without 2", "V", {join(penalty, {"square", "branch", "path", "edge"}), two},
-        "λ V in place of 2 λ V");
+        "the penalty lacks its 2: λ V in place of 2 λ V", {"penalty has it", "4 λ"});
   g.add("penalty", "no penalty", "U",
         {join(penalty, {"square", "branch", "path", "edge"}), join(forgotten, cut)},
         "the penalty is forgotten");
   g.add("penalty", "penalty twice", "V",
-        {join(penalty, {"square", "branch", "path", "edge"}), join(two, twice)}, "4 λ V in place of 2 λ V");
+        {join(penalty, {"square", "branch", "path", "edge"}), join(two, twice)},
+        "the penalty is doubled: 4 λ V in place of 2 λ V", {"penalty has it", "lacks"});
   g.add("penalty", "penalty's sign", "U", {join(penalty, {"square", "branch", "path", "edge"}), sign},
-        "the penalty is subtracted");
+        "the penalty has the wrong sign", {"penalty's is right"});
   g.add("updated weight", "U updated", "V",
         {{"updated", "after the step", "new ", "learning rate", "step", "already changed"}},
         "U was updated (rate 0.02) before dV was computed");
-  g.add("not transposed", "not transposed", "V", {transposed}, "E U in place of Eᵀ U");
+  g.add("not transposed", "not transposed", "V", {transposed}, "E U in place of Eᵀ U", {"eᵀ v"});
   g.add("other value in place", "V for U", "V",
         {{"v", "u"}, instead, {"u ", "v ", "u,", "v,", "other", "operand", "itself", "own", "factor"}},
-        "Eᵀ V in place of Eᵀ U");
+        "Eᵀ V in place of Eᵀ U", {"λ", "updated", "e u"});
 }
 
 /// 1 − cosine of a layer's output and a target: 5 numbers to 4, six samples.
@@ -460,18 +483,22 @@ void cosine(Mistakes& list) {
   Graph g(list, "cosine", {{"W", W}, {"b", b}}, loss, hand);
   const Words length{"norm", "length", "|a|", "denominator", "quotient", "divi"};
   g.add("moments as constants", "norm constant", "W", {length, join(cut, {"quotient rule"})},
-        "the norm |a| is taken as a constant");
-  g.add("sign of a branch", "norm's sign", "W", {sign, length}, "the quotient rule with + in place of −");
+        "the norm |a| is taken as a constant", {"quotient rule with", "left out", "wrong sign", "once too"});
+  g.add("sign of a branch", "norm's sign", "W", {sign, length},
+        "the wrong sign in the quotient rule: the path of the norm is added");
   g.add("factor", "norm not squared", "W",
-        {length, join(forgotten, {"square", "power", "once", "|a|", "1/", "derivative"})},
-        "the norm's path is divided by |a| once too little");
+        {{"norm", "length", "|a|", "denominator", "quotient", "divi"},
+         {"square", "power", "once", "|a|²", "too little", "1/"}},
+        "the norm's path is divided by |a| once too little", {"constant", "left out"});
   g.add("edge dropped", "a's norm forgotten", "W", {length, cut},
-        "the norm |a| is left out altogether: the target over its norm");
+        "the norm |a| is left out altogether: the target over its norm",
+        {"as a constant", "once too", "wrong sign"});
   g.add("edge dropped", "product constant", "b",
         {cut, {"product", "sum", "numerator", "dot", "multipl", "branch", "path", "norm", "edge"}},
         "only the norm's path is differentiated");
-  g.add("sign", "minus forgotten", "W", {sign}, "the gradient of the cosine, not of 1 − cosine");
-  g.add("factor", "not divided by N", "b", {batch("6")}, "the division by N = 6 is forgotten");
+  g.add("sign", "minus forgotten", "W", {sign},
+        "the sign is wrong: the gradient of the cosine, not of 1 − cosine", {"quotient rule", "path"});
+  g.add("factor", "not divided by N", "b", {batch("6")}, "the division by N = 6 is forgotten", {"only"});
   g.add("samples left out", "half of the batch", "W",
         {{"samples", "batch", "rows"}, {"half", "last", "only", "left out", "missing", "3", "without"}},
         "the last three samples of six only");
@@ -505,14 +532,24 @@ void bilinear(Mistakes& list) {
   };
   Graph g(list, "bilinear form", {{"P", P}, {"A", A}}, loss, hand);
   const Words use{"use", "branch", "path", "edge", "only", "one of", "constant", "first", "second", "matmul"};
-  g.add("one use of a shared weight", "first use only", "P", {cut, use}, "the use of P for v is forgotten");
-  g.add("one use of a shared weight", "second use only", "P", {cut, use}, "the use of P for u is forgotten");
+  g.add_any("one use of a shared weight", "first use only", "P",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"second", "for v", "t p", "of v", "right", "last"})},
+             {{"only"}, {"first", "for u", "x p", "of u", "left"}}},
+            "the use of P for v is forgotten", {"for u is"});
+  g.add_any("one use of a shared weight", "second use only", "P",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"first", "for u", "x p", "of u", "left"})},
+             {{"only"}, {"second", "for v", "t p", "of v", "right", "last"}}},
+            "the use of P for u is forgotten", {"for v is"});
   g.add("one use of a shared weight", "first use twice", "P", {use, join(twice, two)},
         "2 times the first use, as if A were symmetric and both inputs the same");
-  g.add("not transposed", "A not transposed", "P", {transposed, {"a"}}, "du = d v A in place of d v Aᵀ");
-  g.add("not transposed", "A transposed for v", "P", {transposed, {"a"}}, "dv = d u Aᵀ in place of d u A");
+  g.add("not transposed", "A not transposed", "P", {transposed, {"a"}}, "du = d v A in place of d v Aᵀ",
+        {"dv"});
+  g.add("not transposed", "A transposed for v", "P", {transposed, {"a"}}, "dv = d u Aᵀ in place of d u A",
+        {"du"});
   g.add("not transposed", "dA transposed", "A", {join(transposed, {"swap", "exchang"})},
-        "dA = vᵀ (d u) in place of (d u)ᵀ v");
+        "dA = vᵀ (d u) in place of (d u)ᵀ v", {"symmetric", "error"});
   g.add("other value in place", "symmetric A", "A", {{"symmetric", "transpos", "aᵀ", "both"}},
         "dA + dAᵀ, as if A were symmetric");
   g.add("edge forgotten", "d forgotten", "A",
@@ -556,32 +593,36 @@ void huber(Mistakes& list) {
         {cases,
          {"everywhere", "all", "quadratic", "forgot", "ignored", "first", "square", "missing", "left out",
           "without", "always", "only"}},
-        "r for large errors, too");
+        "the condition of where is ignored: r for large errors, too",
+        {"small errors", "derivative of |r|", "left out", "factor"});
   g.add("mask forgotten", "linear everywhere", "W",
         {cases,
          {"everywhere", "all", "linear", "forgot", "ignored", "second", "abs", "missing", "left out",
           "without", "always", "only"}},
-        "δ sign(r) for small errors, too");
+        "the condition of where is ignored: δ sign(r) for small errors, too",
+        {"derivative of |r|", "large errors", "factor"});
   g.add("factor of a branch", "δ forgotten", "W",
         {{"δ", "delta", "0.8", "factor", "1.25", "constant", "multipl"},
          join(forgotten, factor("0.8"), factor("1.25"))},
-        "sign(r) in place of δ sign(r)");
+        "the factor δ is left out: sign(r) in place of δ sign(r)",
+        {"derivative of |r|", "ignored", "large errors"});
   g.add("derivative forgotten", "direction forgotten", "W",
         {{"sign", "abs", "|r|", "±"}, join(forgotten, {"derivative"})},
-        "δ in place of δ sign(r): the derivative of |r| is forgotten");
+        "δ in place of δ sign(r): the derivative of |r| is forgotten", {"condition", "factor δ"});
   g.add(
       "other value in place", "branches exchanged", "W",
       {join(cases, {"operand"}),
        {"exchang", "swap", "wrong way", "revers", "other way", "negat", "opposite", "invert", "interchang"}},
-      "the two cases are exchanged");
-  g.add("edge dropped", "large errors as 0", "W", {cut, cases}, "large errors are left out");
+      "the two cases of where are exchanged");
+  g.add("edge dropped", "large errors as 0", "W", {cut, cases},
+        "the branch of where() for large errors is left out", {"derivative of |r|", "ignored", "factor δ"});
   g.add("factor of a branch", "2 r", "W",
         {two,
          {"square", "branch", "quadratic", "where", "case", "r", "½"},
          {"square", "branch", "quadratic", "where", "case", "½", "edge"}},
-        "2 r in place of r for small errors");
+        "a factor 2 in the quadratic case: 2 r in place of r");
   g.add("factor", "mean over the batch only", "W", {join(outputs("2"), two, averaged)},
-        "divided by 8 samples, not by 16 elements");
+        "divided by 8 samples, not by 16 elements", {"quadratic"});
 }
 
 /// Four damped oscillators by Euler's method, five steps of 0.2: stiffnesses k, dampings c.
@@ -632,13 +673,14 @@ void oscillators(Mistakes& list) {
   const Words state{"step", "time", "previous", "earlier", "recurr", "state", "branch",
                     "path", "edge", "multipl",  "product", "every",  "use",   "add"};
   g.add("recurrent branch forgotten", "spring forgotten", "k", {cut, state},
-        "the force's dependence on x is forgotten on the way back");
+        "the force's dependence on the state x is cut on the way back", {"last observation", "v(t)"});
   g.add("recurrent branch forgotten", "damping forgotten", "c", {cut, state},
-        "the damping's dependence on v is forgotten on the way back");
+        "the damping's dependence on the state v is cut on the way back", {"time step is", "last two"});
   g.add("recurrent branch forgotten", "dv not carried", "k", {cut, state},
-        "v(t) in v(t + 1) is forgotten on the way back");
-  g.add("sign of a branch", "force's sign", "k", {sign}, "the force goes back with the wrong sign");
-  g.add("sign", "plus for the force", "k", {sign}, "the minus of − k x is forgotten");
+        "the path from v(t) to the next step's v(t + 1) is cut", {"last observation", "force"});
+  g.add("sign of a branch", "force's sign", "k", {sign}, "the force goes back with the wrong sign",
+        {"minus of"});
+  g.add("sign", "plus for the force", "k", {sign}, "the minus of − k x is forgotten", {"goes back"});
   g.add("factor", "dt forgotten", "c", {join(factor("5"), {"dt", "0.2", "δt", "time step", "factor"})},
         "the time step is forgotten before the force");
   g.add("samples left out", "last observation only", "k", {{"last", "only", "observation"}, join(cut, state)},

@@ -76,30 +76,31 @@ void gru(Mistakes& list) {
   Graph g(list, "gru", {{"Wz", Wz}, {"Uz", Uz}, {"Wr", Wr}, {"Ur", Ur}, {"Wn", Wn}, {"Un", Un}, {"V", V}},
           loss, hand);
   g.add("recurrent branch forgotten", "direct path forgotten", "Wn",
-        {cut, join(recurrent, {"z ", "direct", "path", "branch", "edge", "multipl", "product"})},
-        "the direct path z h(t−1) is forgotten on the way back");
-  g.add("recurrent branch forgotten", "gates forgotten", "Wn",
-        {cut, join(recurrent, {"gate", "sigmoid", "uz", "ur", "branch", "edge", "matmul"})},
-        "the way back through both gates is forgotten");
+        {join(cut, {"as 0"}),
+         {"direct", "z h", "z ·", "z *", "multipl", "product", "h(t−1)", "previous state", "recurr",
+          "carried", "sum", "add"}},
+        "the direct path z h(t−1) is forgotten on the way back", {"gates", "r h", "sigmoid'"});
+  g.add("recurrent branch forgotten", "gates forgotten", "Wn", {cut, {"gate", "sigmoid", "uz", "ur"}},
+        "the way back through both gates is forgotten", {"z h", "sigmoid'", "direct"});
   g.add("recurrent branch forgotten", "candidate's path forgotten", "Un",
-        {cut, join(recurrent, {"reset", "un", "candidate", "branch", "edge", "r h", "multipl", "product"})},
-        "the way back through r h(t−1) is forgotten");
+        {cut, {"reset", "r h", "un", "candidate", "r ·", "tanh", "multipl", "product"}},
+        "the way back through r h(t−1) is forgotten", {"1 − z", "direct", "tanh'"});
   g.add("other value in place", "h for r h", "Un",
         {{"h", "r", "reset", "gate"},
          join(instead, forgotten),
          {"reset", "gate", "r h", "r ·", "r *", "h ", "state", "operand", "sigmoid", "multipl", "product"}},
-        "dUn from h(t−1) in place of r h(t−1)");
+        "dUn from h(t−1) in place of r h(t−1)", {"way back", "1 − z"});
   g.add("derivative forgotten everywhere", "no slope of z", "Uz",
         {slope, forgotten, {"z", "gate", "sigmoid", "update"}}, "sigmoid' of the update gate is forgotten");
   g.add("derivative forgotten everywhere", "no slope of n", "Wn",
         {slope, forgotten, {"tanh", "candidate", "n"}}, "tanh' of the candidate is forgotten");
   g.add("wrong slope everywhere", "sigmoid's slope of n", "Wn",
         {join(slope, {"tanh"}), {"sigmoid", "a (1 − a)", "n (1 − n)", "(1 − a)", "a(1"}},
-        "a (1 − a) in place of 1 − a² for the candidate");
+        "sigmoid's slope a (1 − a) in place of tanh's 1 − a² for the candidate");
   g.add("sign of a branch", "n - h", "Wz", {sign}, "n − h(t−1) in place of h(t−1) − n");
   g.add("edge forgotten", "h alone for the update gate", "Uz",
         {cut, {"1 − z", "1 - z", "n", "candidate", "tanh", "branch", "edge", "use", "path"}},
-        "the update gate's use in 1 − z is forgotten");
+        "the update gate's use in 1 − z is forgotten", {"sigmoid'"});
   g.add("edge forgotten", "1 - z forgotten", "Un",
         {{"1 − z", "1 - z", "gate", "factor", "multipl", "product", "z"}, forgotten},
         "the factor 1 − z is forgotten before the candidate");
@@ -178,42 +179,48 @@ void lstm(Mistakes& list) {
   };
   Graph graph(list, "lstm", {{"Wf", Wf}, {"Wi", Wi}, {"Wg", Wg}, {"Wo", Wo}, {"V", V}}, loss, hand);
   const Words edge{"branch", "path", "edge", "multipl", "product", "add"};
-  graph.add("recurrent branch forgotten", "cell's path forgotten", "Wf",
-            {cut, join(recurrent, edge, {"cell", "c(", "c_"})}, "dc is not carried from later steps");
+  graph.add(
+      "recurrent branch forgotten", "cell's path forgotten", "Wf",
+      {cut,
+       {"cell", "c(", "c_", "later", "recurr", "previous", "step", "state", "forget", "product", "multipl"}},
+      "the path of the cell is cut: dc is not carried from later steps",
+      {"tanh'", "sigmoid'", "output gate"});
   graph.add("recurrent branch forgotten", "hidden path forgotten", "Wi",
-            {cut, join(recurrent, edge, {"concatenat", "slice"})}, "dh is not carried back to h(t−1)");
+            {cut, {"concatenat", "slice", "recurr", "later", "hidden", "h(t", "previous", "step", "state"}},
+            "the path of the hidden state is cut: dh is not carried back to h(t−1)",
+            {"tanh'", "sigmoid'", "di ="});
   graph.add("derivative forgotten everywhere", "no slope of tanh(c)", "Wi",
             {slope, forgotten, {"tanh", "c", "cell"}}, "tanh'(c) is forgotten");
   graph.add("edge forgotten", "forget gate forgotten", "Wg",
             {{"forget", "f", "gate", "sigmoid", "factor", "multipl", "product"},
              forgotten,
              {"gate", "f ", "factor", "multipl", "product", "sigmoid", "wf"}},
-            "dc(t−1) = dc in place of dc f");
+            "the forget gate is left out: dc(t−1) = dc in place of dc f");
   graph.add("edge forgotten", "output gate forgotten", "Wf",
             {{"output", "gate", "o ", "sigmoid", "factor", "multipl", "product", "wo"}, forgotten},
             "the output gate is forgotten in dc");
   graph.add("edge dropped", "output gate's path forgotten", "Wo",
             {cut, join(recurrent, edge, {"wo", "output gate", "matmul"})},
-            "the way back through the output gate's product is forgotten");
+            "the way back through the output gate's product is forgotten", {"sigmoid'"});
   graph.add(
       "other value in place", "c(t) for c(t-1)", "Wf",
       {{"c(", "c_", "cell", "state", "previous", "next", "step", "sum", "add", "value", "output"}, instead},
-      "df from c(t) in place of c(t−1)");
+      "df from c(t) in place of c(t−1)", {"later", "tanh(c)", "is forgotten", "gate"});
   graph.add("other value in place", "c for tanh(c)", "Wo",
             {{"tanh", "cell", "before", "c "}, join(instead, forgotten)}, "do from c in place of tanh(c)");
   graph.add("other value in place", "i for g", "Wi",
-            {{"i", "g", "gate", "candidate", "sigmoid", "tanh", "operand", "factor"},
-             join(instead, twice),
-             {"sigmoid", "tanh", "gate", "candidate", "operand", "factor", "itself", "own", "wi", "wg"}},
-            "di = dc i in place of dc g");
+            {{"sigmoid", "tanh", "gate", "candidate", "itself", "own", "operand", "factor", "wi", "wg",
+              "dc i", "dc g", "squared"},
+             join(instead, twice)},
+            "di = dc i in place of dc g", {"tanh²", "tanh'", "h(t"});
   graph.add("other value in place", "g for i", "Wg",
-            {{"i", "g", "gate", "candidate", "sigmoid", "tanh", "operand", "factor"},
-             join(instead, twice),
-             {"sigmoid", "tanh", "gate", "candidate", "operand", "factor", "itself", "own", "wi", "wg"}},
-            "dg = dc g in place of dc i");
+            {{"sigmoid", "tanh", "gate", "candidate", "itself", "own", "operand", "factor", "wi", "wg",
+              "dc i", "dc g", "squared"},
+             join(instead, twice)},
+            "dg = dc g in place of dc i", {"1 − g", "tanh'", "forgotten", "last step", "left out"});
   graph.add("wrong slope everywhere", "sigmoid's slope of g", "Wg",
             {join(slope, {"tanh"}), {"sigmoid", "a (1 − a)", "g (1 − g)", "(1 − a)", "a(1"}},
-            "g (1 − g) in place of 1 − g²");
+            "sigmoid's slope g (1 − g) in place of tanh's 1 − g²");
   graph.add("wrong slope everywhere", "1 - tanh(c)", "Wf",
             {join(slope, {"tanh"}), {"1 − a", "1 - a", "1 − tanh", "1 - tanh", "square", "1−a"}},
             "1 − tanh(c) in place of 1 − tanh²(c)");
@@ -230,9 +237,7 @@ void lstm(Mistakes& list) {
             "the last step's contribution only");
 }
 
-const Words of_mean{"mean", "average", "µ", "μ", "centr"},
-    of_variance{"var", "σ", "deviation", "sqrt", "√", "std", "square"},
-    moments{"norm", "mean", "var", "σ", "moment", "statistic", "std", "deviation", "rms", "square"};
+const Words moments{"norm", "mean", "var", "σ", "moment", "statistic", "std", "deviation", "rms", "square"};
 
 /// Layer normalisation by plain operations, then tanh: widths 3, 6, 2, five samples.
 void layer_norm_net(Mistakes& list) {
@@ -268,10 +273,13 @@ void layer_norm_net(Mistakes& list) {
                             {"V", matmul(transpose(a), d)}};
   };
   Graph g(list, "layer norm", {{"W", W}, {"gamma", gamma}, {"beta", beta}, {"V", V}}, loss, hand);
-  g.add("moments as constants", "constants", "W", {moments, cut}, "mean and variance are taken as constants");
-  g.add("moments as constants", "mean constant", "W", {of_mean, cut}, "the mean is taken as a constant");
-  g.add("moments as constants", "variance constant", "W", {of_variance, cut},
-        "the variance is taken as a constant");
+  g.add_any("moments as constants", "constants", "W",
+            {{of_moments, path_cut}, {of_mean, of_variance, path_cut}},
+            "mean and variance are taken as constants", {"½", "1 / n"});
+  g.add("moments as constants", "mean constant", "W", {of_mean, path_cut}, "the mean is taken as a constant",
+        {"var", "σ", "√", "sqrt", "std", "deviation", "both", "1 / n"});
+  g.add("moments as constants", "variance constant", "W", {of_variance, path_cut},
+        "the variance is taken as a constant", {"mean and", "both", "½", "n − 1", "1 / σ is", "wrong sign"});
   g.add("axis", "moments over the batch", "W", {moments, {"axis", "batch", "samples", "column"}},
         "means over the samples in place of the features");
   g.add("N - 1 for N", "N - 1", "W",
@@ -280,13 +288,14 @@ void layer_norm_net(Mistakes& list) {
   g.add("sign of a branch", "sign of the variance", "W", {sign, of_variance},
         "the variance's path has the wrong sign");
   g.add("factor", "sum for the mean", "W",
-        {join(of_mean, {"sum"}), join(factor("6"), {"sum", "1/n", "divided", "feature"})},
-        "the 1 / n of the mean is forgotten in its path");
+        {join(of_mean, {"sum"}), join(factor("6"), {"sum", "1 / n", "1/n", "divided", "feature"})},
+        "the 1 / n of the mean is forgotten in its path", {"sample", "batch"});
   g.add("derivative forgotten", "deviation forgotten", "W", {join(of_variance, {"divi", "scale"}), forgotten},
         "1 / σ is forgotten");
   g.add("derivative twice", "divided by the variance", "W",
-        {join(of_variance, {"divi", "scale"}), join(twice, {"σ²", "variance"})},
-        "divided by σ² in place of σ");
+        {join(of_variance, {"divi", "scale"}),
+         {"twice", "σ²", "again", "once too", "by the variance", "too often", "squared"}},
+        "divided by σ² in place of σ", {"constant", "n − 1", "wrong sign"});
   g.add("edge forgotten", "gamma forgotten", "W",
         {{"gamma", "γ", "scale", "multipl", "factor", "product"}, forgotten}, "gamma is forgotten");
   g.add("other value in place", "centred for normalised", "gamma",
@@ -323,15 +332,17 @@ void rms_norm_net(Mistakes& list) {
                             {"V", matmul(transpose(a), d)}};
   };
   Graph g(list, "rms norm", {{"W", W}, {"gain", gain}, {"V", V}}, loss, hand);
-  g.add("moments as constants", "rms constant", "W", {moments, cut},
-        "the root mean square is taken as a constant");
-  g.add_any("factor", "2 of the square forgotten", "W", {{join(two, {"square"}), moments}},
-            "the 2 of the square's derivative is forgotten in the path of the root mean square");
-  g.add_any("factor", "half of the root forgotten", "W", {{join(two, {"root"}), moments}},
-            "the ½ of the root's derivative is forgotten in the path of the root mean square");
+  g.add("moments as constants", "rms constant", "W", {moments, path_cut},
+        "the root mean square is taken as a constant", {"2 of", "½ of", "1 / n"});
+  g.add_any("factor", "2 of the square forgotten", "W", {{two, moments}},
+            "the 2 of the square's derivative is forgotten in the path of the root mean square",
+            {"root's derivative"});
+  g.add_any("factor", "half of the root forgotten", "W", {{two, moments}},
+            "the ½ of the root's derivative is forgotten in the path of the root mean square",
+            {"square's derivative"});
   g.add("factor", "sum for the mean", "W",
-        {join(of_mean, {"sum"}), join(factor("5"), {"sum", "1/n", "divided", "feature"})},
-        "the 1 / n of the mean is forgotten");
+        {join(of_mean, {"sum"}), join(factor("5"), {"sum", "1 / n", "1/n", "divided", "feature"})},
+        "the 1 / n of the mean is forgotten", {"sample", "batch"});
   g.add("axis", "over the batch", "W", {moments, {"axis", "batch", "samples", "column"}},
         "the mean along the samples");
   g.add("axis", "mean over everything", "W",
@@ -339,7 +350,7 @@ void rms_norm_net(Mistakes& list) {
         "the mean over all elements in place of each row's");
   g.add("other value in place", "not normalised", "gain",
         {join(moments, {"z", "divi", "matmul"}), join(instead, forgotten)},
-        "dgain from z before the normalisation");
+        "dgain from z before the normalisation, in place of the normalised z");
   g.add("derivative forgotten", "no slope", "gain", {slope, forgotten}, "softplus' is forgotten");
 }
 
@@ -371,10 +382,13 @@ void fused_batch_norm(Mistakes& list) {
         {"V", matmul(transpose(a), d)}};
   };
   Graph g(list, "fused batch norm", {{"W", W}, {"gamma", gamma}, {"beta", beta}, {"V", V}}, loss, hand);
-  g.add("moments as constants", "constants", "W", {moments, cut}, "mean and variance are taken as constants");
-  g.add("moments as constants", "mean constant", "W", {of_mean, cut}, "the mean is taken as a constant");
-  g.add("moments as constants", "variance constant", "W", {of_variance, cut},
-        "the variance is taken as a constant");
+  g.add_any("moments as constants", "constants", "W",
+            {{of_moments, path_cut}, {of_mean, of_variance, path_cut}},
+            "mean and variance are taken as constants", {"and the 2"});
+  g.add("moments as constants", "mean constant", "W", {of_mean, path_cut}, "the mean is taken as a constant",
+        {"var", "σ", "√", "sqrt", "std", "deviation", "both"});
+  g.add("moments as constants", "variance constant", "W", {of_variance, path_cut},
+        "the variance is taken as a constant", {"mean and", "both", "n − 1", "moments"});
   g.add("N - 1 for N", "N - 1", "W",
         {{"n − 1", "n - 1", "n−1", "7", "ddof", "1.14", "8/7", "bessel", "unbiased"}},
         "N − 1 in the variance's path");
@@ -445,7 +459,7 @@ void strided_convolution(Mistakes& list) {
         {join(transposed, {"height and width", "exchang", "swap", "axes"})},
         "height and width of w2 are exchanged on the way back");
   g.add("pooling", "pooling without 1/9", "w2", {join(factor("9"), {"pool", "mean", "average"})},
-        "the 1 / 9 of the mean pooling is forgotten");
+        "the 1 / 9 of the mean pooling is forgotten", {"largest", "max"});
   g.add("pooling", "to the largest only", "w2", {{"pool", "mean", "average"}, {"max", "largest"}},
         "average pooling's gradient goes to the largest element only, as by max pooling");
   g.add("derivative forgotten", "no slope 2", "w1",
@@ -508,11 +522,21 @@ void embedded_attention(Mistakes& list) {
                   "key", "quer",   "value", "take", "operand", "transpose"};
   const Words scaled{"1/√d", "√4",   "√d",  "sqrt", "scale", "factor", "½",
                      "half", "by 2", "2 ×", "2×",   "twice", "/ 2",    "0.5"};
-  g.add("one use of a shared weight", "keys forgotten", "E", {cut, use}, "the use of x as keys is forgotten");
-  g.add("one use of a shared weight", "values only", "E", {cut, join(use, {"softmax", "score"})},
-        "only the use of x as values is counted");
-  g.add("one use of a shared weight", "values forgotten", "E", {cut, use},
-        "the use of x as values is forgotten");
+  g.add_any(
+      "one use of a shared weight", "keys forgotten", "E",
+      {{join(forgotten, {"cut", "constant", "dropped"}), join(one_use, {"key", "transpose", "second", "ᵀ"})},
+       {{"only"}, {"quer", "value"}}},
+      "the use of x as keys is forgotten", {"value", "scale"});
+  g.add_any("one use of a shared weight", "values only", "E",
+            {{{"only"}, {"value", "wv", "third", "last"}},
+             {join(forgotten, {"cut", "constant"}),
+              {"softmax", "score", "attention", "queries and keys", "keys and queries", "probabilit"}}},
+            "only the use of x as values is counted", {"value is", "values is forgotten", "scale", "√"});
+  g.add_any(
+      "one use of a shared weight", "values forgotten", "E",
+      {{join(forgotten, {"cut", "constant", "dropped"}), join(one_use, {"value", "wv", "third", "last"})},
+       {{"only"}, {"quer", "key", "softmax", "score"}}},
+      "the use of x as values is forgotten", {"only the use of x as values"});
   g.add("rows overwritten", "overwritten", "E",
         {{"repeat", "duplicate", "several times", "occur", "accumulat", "overwrit", "same index", "same row",
           "same word", "add up", "added up", "summed"},

@@ -99,7 +99,7 @@ void sigmoid_net(Mistakes& list) {
   g.add("pair", "no slope 2, no 2", "W1", {slope, forgotten, second, two},
         "sigmoid'(z2) and the 2 of the squared error are both forgotten");
   g.add("samples left out", "last sample only", "W2",
-        {{"last", "sample 6", "row 5", "sample 5", "one sample"}},
+        {{"last", "sample 6", "row 5", "sample 5", "one sample", "single", "1 of"}},
         "dW2 from the last sample only, as a loop that assigns in place of adding gives");
 }
 
@@ -245,7 +245,8 @@ void logistic_regression(Mistakes& list) {
   g.add("factor", "divided by N twice", "W", {batch("7")}, "divided by 7 twice",
         {"forgotten", "missing", "not divided"});
   g.add("samples left out", "first sample only", "W",
-        {{"first", "sample 1", "sample 0", "row 0", "one sample"}}, "only the first sample is counted");
+        {{"first", "sample 1", "sample 0", "row 0", "one sample", "single", "1 of"}},
+        "only the first sample is counted");
   g.add_accumulated(2, "W", {{accumulated}},
                     "zero_grad() is forgotten: the trusted gradient is twice the loss's");
 }
@@ -389,7 +390,7 @@ void dropout_net(Mistakes& list) {
   g.add("other value in place", "a1 before dropout", "W2",
         {{"dropout", "mask", "before", "leaky", "without", "0.6"}}, "dW2 from a1 before the dropout");
   g.add("samples left out", "last sample's error", "b1",
-        {{"last", "row 5", "sample 5", "sample 6", "one sample"}},
+        {{"last", "row 5", "sample 5", "sample 6", "one sample", "single", "1 of"}},
         "db1 is the last sample's d1, without a sum over the samples");
   g.add("pair", "no slope, no scale", "W1",
         {join(slope, {"leaky", "relu"}), forgotten, {"scale", "0.6", "1.666", "1.667", "dropout", "factor"}},

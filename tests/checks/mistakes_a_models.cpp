@@ -36,8 +36,10 @@ void gaussian(Mistakes& list) {
   const Words deviation{"σ", "exp", "sigma", "deviation", "e^s", "divi"},
       part{"square", "term", "branch", "path", "edge", "use", "ln σ", "log", "exp", "one of", "+ 1", "s "};
   g.add("edge forgotten", "σ not squared", "W",
-        {deviation, {"square", "once", "σ²", "power", "σ in place", "too little", "only one"}},
-        "divided by σ in place of σ²", {"24", "forgotten"});
+        {deviation,
+         {"square", "once", "σ²", "power", "σ in place", "too little", "only one", "derivative", "forgot",
+          "left out", "missing", "without"}},
+        "divided by σ in place of σ²", {"24", "σ² is"});
   g.add("edge forgotten", "σ forgotten", "W", {deviation, join(forgotten, cut)},
         "the division by σ² is forgotten", {"24"});
   g.add("sign", "y - a", "W", {sign}, "y − μ in place of μ − y");

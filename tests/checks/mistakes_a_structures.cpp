@@ -229,7 +229,7 @@ void convolution_net(Mistakes& list) {
         "1 − a in place of 1 − a²");
   g.add("factor", "not divided by N", "W", {batch("3")}, "the division by N = 3 is forgotten");
   g.add("samples left out", "last sample only", "w1",
-        {{"last", "sample 3", "sample 2", "row 2", "one sample", "one image"}},
+        {{"last", "sample 3", "sample 2", "row 2", "one sample", "single", "1 of", "one image"}},
         "only the last image is counted");
 }
 

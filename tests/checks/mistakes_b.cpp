@@ -261,7 +261,8 @@ void multi_label(Mistakes& list) {
   g.add("factor", "mean over the outputs only", "b1", {join(batch("5"), averaged)},
         "divided by 3 outputs, not by 15");
   g.add("samples left out", "first sample only", "W2",
-        {{"first", "sample 1", "sample 0", "row 0", "one sample"}}, "only the first sample");
+        {{"first", "sample 1", "sample 0", "row 0", "one sample", "single", "1 of"}},
+        "only the first sample");
   g.add("wrong slope", "a (1 - a) for silu", "W1",
         {join(slope, {"silu"}), {"sigmoid", "a (1 − a)", "a(1 − a)", "a (1 - a)", "(1 − a)"}},
         "a (1 − a) in place of silu'");
@@ -360,6 +361,57 @@ void square_relu_net(Mistakes& list) {
         "a (1 − a)² in place of a (1 − a)");
 }
 
+/// Dropout of the input (kept: 0.8) and of what ELU gives (kept: 0.5): widths 5, 6, 3, seven samples.
+void two_dropouts(Mistakes& list) {
+  random::seed(205);
+  const Matrix x = normal({7, 5}), y = normal({7, 3}), W1 = weights({5, 6}), b1 = weights({6}),
+               W2 = weights({6, 3}), b2 = weights({3});
+  const Matrix kept0 = (random::uniform<double>({7, 5}) < 0.8) * 1.0,
+               kept1 = (random::uniform<double>({7, 6}) < 0.5) * 1.0;
+  const auto loss = [=] {
+    return nn::mse_loss(affine(elu(affine(x * kept0 / 0.8, W1, b1)) * kept1 / 0.5, W2, b2), y);
+  };
+  const auto hand = [=](const std::string& wrong) {
+    const Matrix x0 = x * kept0 / 0.8, z1 = affine(x0, W1, b1), a1 = elu(z1), x1 = a1 * kept1 / 0.5,
+                 d2 = 2 * (affine(x1, W2, b2) - y) / 21;
+    Matrix back = kept1 / 0.5;
+    if (wrong == "no mask") back = full_like(kept1, 2);
+    if (wrong == "no dropout") back = ones_like(kept1);
+    if (wrong == "no scale") back = kept1;
+    if (wrong == "other mask") back = flip(kept1, 0) / 0.5;
+    const Matrix d1 = matmul(d2, transpose(W2)) * back * where(z1 > 0, 1.0, a1 + 1);
+    Matrix input1 = x0;
+    if (wrong == "x before dropout") input1 = x;
+    if (wrong == "x without its scale") input1 = x * kept0;
+    return Graph::Gradients{{"W1", matmul(transpose(input1), d1)},
+                            {"b1", sum(d1, 0)},
+                            {"W2", matmul(transpose(wrong == "a1 before dropout" ? a1 : x1), d2)},
+                            {"b2", sum(d2, 0)}};
+  };
+  Graph g(list, "two dropouts", {{"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}}, loss, hand);
+  const Words drop{"dropout", "mask", "kept", "keep", "constant", "multipli", "zeros", "0 and 1"};
+  g.add("dropout", "no mask", "W1", {drop, forgotten}, "the dropout's mask is forgotten, its scale is there",
+        {"scale is forgotten", "division", "data", "input", "altogether"});
+  g.add("dropout", "no dropout", "W1", {join(drop, two), join(forgotten, cut)},
+        "the dropout behind ELU is left out altogether on the way back",
+        {"scale is forgotten", "input", "mask is"});
+  g.add("dropout", "no scale", "b1", {join(two, {"scale", "keep", "kept"})},
+        "the scale 1 / 0.5 of the dropout is forgotten");
+  g.add("dropout", "other mask", "b1",
+        {join(drop, {"random"}),
+         {"other", "another", "new", "drawn", "order", "shuffl", "flip", "revers", "different", "row",
+          "sample"}},
+        "another mask than on the way forward");
+  g.add("dropout", "x without its scale", "W1", {{"scale", "0.8", "1.25", "divi", "factor"}},
+        "the scale 1 / 0.8 of the input's dropout is forgotten", {"mask is"});
+  g.add("other value in place", "x before dropout", "W1",
+        {join(drop, {"before", "input"}), join(instead, forgotten)},
+        "dW1 from x before the dropout, in place of after it", {"behind elu", "way back", "scale"});
+  g.add("other value in place", "a1 before dropout", "W2",
+        {join(drop, {"before", "elu"}), join(instead, forgotten)},
+        "dW2 from a1 before the dropout, in place of after it");
+}
+
 }  // namespace
 
 std::vector<Mistake> mistakes_b() {
@@ -368,6 +420,7 @@ std::vector<Mistake> mistakes_b() {
   smoothed_classifier(list);
   multi_label(list);
   square_relu_net(list);
+  two_dropouts(list);
   structures_b(list);
   models_b(list);
   return list;

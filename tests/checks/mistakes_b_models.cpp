@@ -267,6 +267,7 @@ void highway(Mistakes& list) {
     if (wrong == "no sigmoid'") st = ones_like(t);
     if (wrong == "tanh's slope of the gate") st = 1 - t * t;
     const Matrix at = dt * st, dh = wrong == "gate forgotten" ? dout
+                                    : wrong == "gate twice"   ? dout * t * t
                                     : wrong == "1 - t for t"  ? dout * (1 - t)
                                                               : dout * t;
     const Matrix ah = dh * (wrong == "no tanh'"     ? ones_like(h)
@@ -290,9 +291,9 @@ void highway(Mistakes& list) {
         {cut, join(edge, {"carry", "skip", "1 − t", "1 - t", "direct"})},
         "the direct path of the carried input is forgotten", {"factor 1 − t"});
   g.add("residual branch forgotten", "block forgotten", "W0", {cut, join(edge, {"tanh", "wh", "block"})},
-        "the way through the block is forgotten", {"tanh'"});
+        "the way through the block is forgotten", {"tanh'", "direct"});
   g.add("residual branch forgotten", "gate's path forgotten", "W0",
-        {cut, join(edge, {"sigmoid", "wt", "gate"})}, "the way through the gate is forgotten");
+        {cut, join(edge, {"sigmoid", "wt", "gate"})}, "the way through the gate is forgotten", {"direct"});
   g.add("edge forgotten", "carry without 1 - t", "W0",
         {{"1 − t", "1 - t", "gate", "factor", "multipl", "product"}, forgotten},
         "the factor 1 − t of the carried input is forgotten", {"way through the gate"});
@@ -311,6 +312,9 @@ void highway(Mistakes& list) {
   g.add("other value in place", "1 - t for t", "Wh",
         {{"1 − t", "1 - t", "gate", "sigmoid", "1 − ", "1 - ", "subtract"}, instead},
         "1 − t in place of t before the block");
+
+  g.add("edge twice", "gate twice", "Wh", {{"gate", "t ", "sigmoid", "factor", "multipl", "product"}, twice},
+        "the gate is applied twice before the block");
   g.add("derivative forgotten", "no tanh'", "W0",
         {slope, forgotten, {"tanh", "wh", "block", "1 − a²", "1 - a²"}}, "tanh' is forgotten");
   g.add("wrong slope", "slope at a", "Wh",
@@ -488,8 +492,8 @@ void cosine(Mistakes& list) {
         "the wrong sign in the quotient rule: the path of the norm is added");
   g.add("factor", "norm not squared", "W",
         {{"norm", "length", "|a|", "denominator", "quotient", "divi"},
-         {"square", "power", "once", "|a|²", "too little", "1/"}},
-        "the norm's path is divided by |a| once too little", {"constant", "left out"});
+         {"square", "power", "once", "|a|²", "too little", "1/", "without", "derivative", "divided by"}},
+        "the norm's path is divided by |a| once too little", {"constant", "altogether"});
   g.add("edge dropped", "a's norm forgotten", "W", {length, cut},
         "the norm |a| is left out altogether: the target over its norm",
         {"as a constant", "once too", "wrong sign"});

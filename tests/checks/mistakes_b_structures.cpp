@@ -56,7 +56,8 @@ void gru(Mistakes& list) {
                                                                 : 1 - square(n[t]));
       const Matrix drh = matmul(an, wrong == "Un not transposed" ? Un : transpose(Un));
       const Matrix ar = drh * (wrong == "n for h at the reset gate" ? n[t] : h[t]) * r[t] * (1 - r[t]);
-      if (!(wrong == "last step only" && t + 1 < steps)) {
+      if (!(wrong == "last step only" && t + 1 < steps) &&
+          !(wrong == "truncated after two steps" && t + 2 < steps)) {
         d.at("Wz") += matmul(transpose(x[t]), az);
         d.at("Uz") += matmul(transpose(h[t]), az);
         d.at("Wr") += matmul(transpose(x[t]), ar);
@@ -112,6 +113,11 @@ void gru(Mistakes& list) {
   g.add("one use of a shared weight", "last step only", "Ur",
         {{"last", "only", "one use", "use of", "one of"}, join(recurrent, {"use", "matmul"})},
         "the last step's contribution only");
+
+  g.add("truncated BPTT", "truncated after two steps", "Wz",
+        {{"trunc", "first", "two steps", "2 steps", "last two", "only", "constant", "cut", "detach"},
+         join(recurrent, {"use", "trunc"})},
+        "backpropagation through time is truncated after two steps");
   g.add("not transposed everywhere", "Un not transposed", "Wn", {transposed}, "an Un in place of an Unᵀ");
 }
 
@@ -237,7 +243,8 @@ void lstm(Mistakes& list) {
             "the last step's contribution only");
 }
 
-const Words moments{"norm", "mean", "var", "σ", "moment", "statistic", "std", "deviation", "rms", "square"};
+const Words moments{"root",   "√",         "sqrt", "norm",      "mean", "var",   "σ",
+                    "moment", "statistic", "std",  "deviation", "rms",  "square"};
 
 /// Layer normalisation by plain operations, then tanh: widths 3, 6, 2, five samples.
 void layer_norm_net(Mistakes& list) {

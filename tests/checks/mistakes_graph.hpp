@@ -221,7 +221,7 @@ inline Words outputs(const std::string& n) {
 }
 /// Batch times outputs.
 inline Words elements(const std::string& n) {
-  return join({"elements", "size", "mean", "average", "batch"}, factor(n));
+  return join({"number of elements", "of the elements", "mean", "average", "batch"}, factor(n));
 }
 /// A tensor (rows, columns), as texts of its shape.
 inline Words shaped(const std::string& rows, const std::string& columns) {

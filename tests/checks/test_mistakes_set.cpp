@@ -1,4 +1,5 @@
 // The sets of mistakes themselves: what they say is right and wrong is so.
+#include <map>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -38,14 +39,51 @@ void check(const std::vector<MistakeOf<T>>& list, std::set<std::string>& names) 
 
 TEST_CASE("mistakes: set A") {
   std::set<std::string> names;
-  const auto list = mistakes_a();
-  check(list, names);
-  MESSAGE(list.size() << " mistakes in set A");
+  check(mistakes_a(), names);
+  check(mistakes_float_a(), names);
+  CHECK(names.size() >= 100);
 }
 
 TEST_CASE("mistakes: set B") {
   std::set<std::string> names;
-  const auto list = mistakes_b();
+  check(mistakes_b(), names);
+  check(mistakes_float_b(), names);
+  CHECK(names.size() >= 100);
+}
+
+TEST_CASE("mistakes: nothing to explain") {
+  std::set<std::string> names;
+  const auto list = nothing();
   check(list, names);
-  MESSAGE(list.size() << " mistakes in set B");
+  CHECK(list.size() >= 40);
+  for (const Mistake& mistake : list) CHECK(mistake.any_of.empty());
+}
+
+TEST_CASE("mistakes: an explanation is right for its own mistake, and wrong for the others") {
+  for (const auto& list : {mistakes_a(), mistakes_b()})
+    for (const Mistake& mistake : list) {
+      const std::string graph = mistake.name.substr(0, mistake.name.find(':'));
+      CAPTURE(mistake.name);
+      CHECK(is_right(mistake, mistake.explanation));
+      CHECK_FALSE(is_right(mistake, ""));
+      CHECK_FALSE(is_right(mistake, "all elements are a little different, as if by chance"));
+      for (const Mistake& other : list) {
+        if (other.name == mistake.name || other.row != mistake.row || other.kind == "pair" ||
+            other.name.substr(0, other.name.find(':')) != graph)
+          continue;  // of a pair, one half may be what this is about
+        CAPTURE(other.explanation);
+        CHECK_FALSE(is_right(mistake, other.explanation));
+      }
+    }
+}
+
+TEST_CASE("mistakes: each kind is on several graphs") {
+  std::map<std::string, std::set<std::string>> graphs;
+  for (const auto& list : {mistakes_a(), mistakes_b()})
+    for (const Mistake& mistake : list)
+      graphs[mistake.kind].insert(mistake.name.substr(0, mistake.name.find(':')));
+  for (const auto& [kind, names] : graphs) {
+    CAPTURE(kind);
+    CHECK(names.size() >= 2);
+  }
 }

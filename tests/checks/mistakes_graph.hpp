@@ -199,9 +199,10 @@ inline const Words two{
     "½",   "half", "0.5", "1/2",      "halved",      "the 2",      "/ 2",           "by 2",    "2 is"};
 inline const Words averaged{"mean", "average", "divided"};
 inline const Words summed{"sum", "added", "divided", "division"};
-inline const Words accumulated{"accumul",    "zero_grad", "zero grad",      "clear",
-                               "added up",   "reset",     "several times",  "backward",
-                               "two passes", "passes",    "once too often", "not what the loss"};
+inline const Words accumulated{
+    "of the loss", "loss's gradient", "accumul",        "zero_grad",        "zero grad",
+    "clear",       "added up",        "reset",          "several times",    "backward",
+    "two passes",  "passes",          "once too often", "not what the loss"};
 inline const Words penalty{"penalty", "weight decay", "l2", "λ", "lambda", "regulari", "decay"};
 inline const Words masked{"mask", "dropout", "relu", "z > 0", "a > 0", "where"};
 
@@ -238,6 +239,10 @@ inline Words layer(std::size_t k, const std::string& rows, const std::string& co
       {"first", "1st"}, {"second", "2nd"}, {"third", "3rd"}, {"fourth", "4th"}};
   const std::string n = std::to_string(k);
   const Words names{"layer " + n,
+                    "number " + n,
+                    "no. " + n,
+                    "(" + n + " of",
+                    "#" + n,
                     "z" + n,
                     "a" + n,
                     "h" + n,

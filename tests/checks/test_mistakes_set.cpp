@@ -82,8 +82,8 @@ TEST_CASE("mistakes: each kind is on several graphs") {
   for (const auto& list : {mistakes_a(), mistakes_b()})
     for (const Mistake& mistake : list)
       graphs[mistake.kind].insert(mistake.name.substr(0, mistake.name.find(':')));
-  for (const auto& [kind, names] : graphs) {
-    CAPTURE(kind);
-    CHECK(names.size() >= 2);
+  for (const auto& kind : graphs) {
+    CAPTURE(kind.first);
+    CHECK(kind.second.size() >= 2);
   }
 }

@@ -61,6 +61,8 @@ class Writer {
 
   void name_given() {
     std::size_t next = 0;
+    for (const Source::Argument& one : to_.derived.arguments) taken_.insert(one.name);
+    for (const auto& [place, name] : to_.derived.results) taken_.insert(name);
     for (std::uint32_t p = 0; p < program_.places.size(); ++p) {
       const Place& place = program_.places[p];
       if (p == to_.derived.seed) {
@@ -78,13 +80,47 @@ class Writer {
       }
     }
   }
-  /// "W1", "b1" for a parameter without a name.
+  /// For what has no name: "W1", "b1" of a parameter; "x" of data that a layer reads, "y" of what a loss
+  /// compares with, "mask" of a factor, "labels" of indices; else "c1".
   std::string role_of(std::uint32_t place, bool is_leaf) {
-    const auto numbered = [&](const std::string& letter) { return letter + std::to_string(++unnamed_[letter]); };
-    if (program_.places[place].integers) return unnamed_["labels"]++ == 0 ? "labels" : numbered("labels");
-    if (!is_leaf) return numbered("c");
-    const std::size_t rank = program_.places[place].shape.size();
-    return numbered(rank >= 2 ? "W" : "b");
+    if (!is_leaf) return fresh(role_of_data(place), false);
+    return fresh(program_.places[place].shape.size() >= 2 ? "W" : "b", true);
+  }
+  std::string role_of_data(std::uint32_t place) const {
+    if (program_.places[place].integers) return "labels";
+    for (const Step& step : program_.steps)
+      for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+        if (step.inputs[i].place != place) continue;
+        const std::string_view op = step.name();
+        if (is_one_of(layers, op)) return i == 0 ? "x" : "c";
+        if (op == "squared_difference" || op.starts_with("binary_cross_entropy") || op == "subtract")
+          return i == 1 ? "y" : "x";
+        if (op == "where" && i == 0) return "mask";
+        if (op == "multiply") return has_zeros(place) ? "mask" : "c";
+        if (step.operation->is_view || op == "slice" || op == "transpose") return "x";
+        return "c";
+      }
+    return "c";
+  }
+  /// Whether half of the elements or less are 0, and some are: a mask.
+  bool has_zeros(std::uint32_t place) const {
+    std::size_t next = 0;
+    for (std::uint32_t p = 0; p < place; ++p) next += program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed;
+    const Handle& tensor = to_.derived.arguments[next].tensor;
+    if (!tensor.value || tensor.value->integers) return false;
+    std::size_t zeros = 0;
+    for (std::size_t i = 0; i < tensor.value->size; ++i)
+      zeros += tensor.value->item_size == sizeof(float) ? tensor.value->elements<float>()[i] == 0
+                                                        : tensor.value->elements<double>()[i] == 0;
+    return zeros != 0 && zeros != tensor.value->size;
+  }
+  /// A name that nothing has: parameters are numbered, of others those after the first.
+  std::string fresh(const std::string& letter, bool numbered) {
+    for (;;) {
+      const int n = ++unnamed_[letter];
+      std::string name = numbered || n > 1 || letter == "c" ? letter + std::to_string(n) : letter;
+      if (!taken_.contains(name)) return name;
+    }
   }
   void give(std::uint32_t place, const std::string& name) {
     names_[place] = name;
@@ -308,6 +344,7 @@ class Writer {
   std::map<std::uint32_t, std::string> names_;
   std::map<std::uint32_t, std::size_t> lines_at_;
   std::map<std::string, int> unnamed_;
+  std::set<std::string> taken_;  ///< names that were given
   std::vector<std::uint32_t> results_;
   int temporaries_ = 0;
   bool has_p_ = false, in_backward_ = false;

@@ -74,6 +74,7 @@ GradientGraph<T>::GradientGraph(const std::function<Tensor<T>()>& loss) {
         if (leads[input.place] && input.recorded) leads[step.output] = true;
     for (std::size_t p = 0; p < places; ++p) needed[p] |= leads[p];
   }
+  find_roles();
   record(at_, recorded_);
   edge_at_.resize(program_.steps.size());
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
@@ -136,6 +137,38 @@ std::string GradientGraph<T>::gradient_name(std::uint32_t place) const {
 }
 
 template <class T>
+bool GradientGraph<T>::has_same_role(const Step& a, const Step& b, int depth) const {
+  if (std::string_view(a.name()) != b.name() || a.inputs.size() != b.inputs.size() ||
+      !(program_.places[a.output].shape == program_.places[b.output].shape))
+    return false;
+  for (std::size_t i = 0; i < a.inputs.size(); ++i) {
+    const std::uint32_t p = a.inputs[i].place, q = b.inputs[i].place;
+    if (!(program_.places[p].shape == program_.places[q].shape)) return false;
+    const bool p_is_leaf = at_[p].node && makers_[p] == none, q_is_leaf = at_[q].node && makers_[q] == none;
+    if (p_is_leaf || q_is_leaf) {
+      if (p != q) return false;
+    } else if (makers_[p] != none && makers_[q] != none && depth < 4 &&
+               !has_same_role(program_.steps[makers_[p]], program_.steps[makers_[q]], depth + 1)) {
+      return false;  // a constant stands for anything: the first state of a recurrent net
+    }
+  }
+  return true;
+}
+
+template <class T>
+void GradientGraph<T>::find_roles() {
+  // The last first: those of the first time step have constants in them, which fit several.
+  std::vector<std::size_t> found;
+  roles_.assign(program_.steps.size(), 0);
+  for (std::size_t k = program_.steps.size(); k-- > 0;) {
+    const auto same = std::ranges::find_if(
+        found, [&](std::size_t other) { return has_same_role(program_.steps[other], program_.steps[k], 0); });
+    roles_[k] = static_cast<std::size_t>(same - found.begin());
+    if (same == found.end()) found.push_back(k);
+  }
+}
+
+template <class T>
 std::string GradientGraph<T>::formula(std::size_t step) const {
   const std::string& own = names_[program_.steps[step].output];
   const std::string& of = step < formulas_.size() ? formulas_[step] : own;
@@ -192,6 +225,8 @@ std::vector<Tensor<T>> GradientGraph<T>::pass_back(const Recorded& step, const T
                                                    const std::vector<char>& wanted) const {
   std::vector<Tensor<T>> parts(step.x.size());
   if (!step.y.requires_grad()) return parts;
+  work_ += 1000 + g.size();
+  for (const Handle& x : step.x) work_ += x.value->size;
   std::vector<Pass::Target> targets;
   for (std::size_t i = 0; i < step.x.size(); ++i)
     if (wanted[i] && step.x[i].node) targets.push_back({step.x[i].node.get(), {}});
@@ -209,6 +244,7 @@ template <class T>
 Tensor<T> GradientGraph<T>::sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from,
                                   const Changes* mistakes, const std::vector<Recorded>& steps) const {
   const std::vector<char>& leads = below_.at(leaf);
+  running_ = &adjoints;
   for (std::size_t k = from; k-- > 0;) {
     const Step& step = program_.steps[k];
     if (!adjoints[step.output].defined() || !leads[step.output]) continue;
@@ -225,7 +261,6 @@ Tensor<T> GradientGraph<T>::sweep(std::uint32_t leaf, std::vector<Tensor<T>> adj
       Tensor<T>& sum = adjoints[step.inputs[i].place];
       sum = sum.defined() ? sum + part : part;
     }
-    adjoints[step.output] = {};
   }
   return adjoints[leaf].defined() ? adjoints[leaf] : zeros<T>(program_.places[leaf].shape);
 }
@@ -236,6 +271,37 @@ Tensor<T> GradientGraph<T>::gradient(std::uint32_t leaf, const Changes& mistakes
   const std::uint32_t root = program_.outputs.front().place;
   adjoints[root] = ones<T>(program_.places[root].shape);
   return sweep(leaf, std::move(adjoints), program_.steps.size(), &mistakes, recorded_);
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::gradient_within(std::uint32_t leaf, const std::set<std::size_t>& counted, std::size_t most) const {
+  // Adjoints by how many of the edges lie between the loss and the place.
+  std::vector<std::vector<Tensor<T>>> adjoints(most + 1, std::vector<Tensor<T>>(program_.places.size()));
+  const std::uint32_t root = program_.outputs.front().place;
+  adjoints[0][root] = ones<T>(program_.places[root].shape);
+  const std::vector<char>& leads = below_.at(leaf);
+  for (std::size_t k = program_.steps.size(); k-- > 0;) {
+    const Step& step = program_.steps[k];
+    if (!leads[step.output]) continue;
+    std::vector<char> wanted;
+    for (const Input& input : step.inputs) wanted.push_back(leads[input.place]);
+    for (std::size_t hops = 0; hops <= most; ++hops) {
+      const Tensor<T>& g = adjoints[hops][step.output];
+      if (!g.defined()) continue;
+      const std::vector<Tensor<T>> parts = pass_back(recorded_[k], g, wanted);
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (!parts[i].defined() || edge_at_[k][i] == none) continue;
+        const std::size_t now = hops + (counted.contains(edge_at_[k][i]) ? 1 : 0);
+        if (now > most) continue;
+        Tensor<T>& sum = adjoints[now][step.inputs[i].place];
+        sum = sum.defined() ? sum + parts[i] : parts[i];
+      }
+    }
+  }
+  Tensor<T> total = zeros<T>(program_.places[leaf].shape);
+  for (const auto& of : adjoints)
+    if (of[leaf].defined()) total = total + of[leaf];
+  return total;
 }
 
 template <class T>

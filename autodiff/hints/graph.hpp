@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,9 @@ class GradientGraph {
   /// The step that a place is the result of; none for others.
   static constexpr std::size_t none = ~std::size_t{0};
   std::size_t maker(std::uint32_t place) const { return makers_[place]; }
+  /// The same number for steps that play the same part, as those of a recurrent net do at each time step: the
+  /// same operations on the same parameters, four operations deep.
+  std::size_t role(std::size_t step) const { return roles_[step]; }
   /// Whether the gradient of `leaf` depends on the adjoint of a place.
   bool leads_to(std::uint32_t place, std::uint32_t leaf) const { return below_[leaf][place]; }
 
@@ -58,6 +62,8 @@ class GradientGraph {
   const Tensor<T>& contribution(std::size_t edge) const { return contributions_[edge]; }
   /// The gradient of a leaf with these mistakes.
   Tensor<T> gradient(std::uint32_t leaf, const Changes& mistakes) const;
+  /// The gradient of a leaf by those paths alone that go along at most so many of these edges.
+  Tensor<T> gradient_within(std::uint32_t leaf, const std::set<std::size_t>& edges, std::size_t most) const;
   /// What the gradient of a leaf gains when the adjoint of a place does by `more`.
   Tensor<T> gain(std::uint32_t leaf, std::uint32_t place, const Tensor<T>& more) const;
   /// What is passed along an edge for the adjoint g, where the step's inputs have these values, which are not
@@ -66,6 +72,10 @@ class GradientGraph {
                               const std::vector<std::pair<std::size_t, Handle>>& inputs) const;
   /// The graph on other numbers: a constant or a parameter has this value.
   Tensor<T> gradient_with(std::uint32_t leaf, std::uint32_t place, Handle other) const;
+  /// dL/d of a place in the pass that is running, for a Change; undefined where nothing has come there yet.
+  const Tensor<T>& running_adjoint(std::uint32_t place) const { return (*running_)[place]; }
+  /// What all passes have cost so far, in nanoseconds as they are estimated: the same on every machine.
+  std::size_t work() const { return work_; }
   /// What lies at a place that is no tensor: indices.
   const Handle& handle(std::uint32_t place) const { return at_[place]; }
 
@@ -74,6 +84,8 @@ class GradientGraph {
     std::vector<Handle> x;
     Tensor<T> y;
   };
+  void find_roles();
+  bool has_same_role(const Step& a, const Step& b, int depth) const;
   void record(const std::vector<Handle>& at, std::vector<Recorded>& to) const;
   std::vector<Tensor<T>> pass_back(const Recorded& step, const Tensor<T>& g, const std::vector<char>& wanted) const;
   Tensor<T> sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from, const Changes* mistakes,
@@ -85,7 +97,7 @@ class GradientGraph {
   std::vector<Tensor<T>> values_;
   std::vector<std::string> names_, formulas_;
   std::vector<std::uint32_t> leaves_;
-  std::vector<std::size_t> makers_;
+  std::vector<std::size_t> makers_, roles_;
   std::vector<std::vector<std::size_t>> readers_;
   std::vector<Recorded> recorded_;
   std::vector<Edge> edges_;
@@ -93,6 +105,8 @@ class GradientGraph {
   std::map<std::uint32_t, std::vector<char>> leads_;
   mutable std::map<std::uint32_t, std::vector<char>> below_;
   std::vector<Tensor<T>> adjoints_, contributions_;
+  mutable const std::vector<Tensor<T>>* running_ = nullptr;
+  mutable std::size_t work_ = 0;
 };
 
 }  // namespace xtape::detail

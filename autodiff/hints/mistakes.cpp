@@ -56,6 +56,7 @@ class Collector {
       add_products();
     if (step_.operation->row_call && !(x_.shape() == y_.shape())) add_reductions();
     if (op_ == "softmax") add_softmax();
+    if (op_ == "softmax" || op_ == "sigmoid") add_errors();
     if (op_ == "log_softmax") add_log_softmax();
     if (op_ == "logsumexp") add_other("softmax", "the softmax that is the derivative of logsumexp is missing",
                                       [](const Tensor<T>& g, const Tensor<T>& x) { return broadcast_like(g, x); });
@@ -67,6 +68,7 @@ class Collector {
     if (op_ == "conv2d") add_convolution();
     if (op_ == "embedding" || op_ == "take" || op_ == "gather") add_rows();
     if (op_ == "matmul" && of_.input < 2) add_matmul();
+    if (op_ == "add" || op_ == "subtract") add_branches();
     if (op_ == "norm") add_norm();
     if (op_ == "slice" || op_ == "transpose" || op_ == "reshape") add_layout();
     return std::move(all_);
@@ -155,8 +157,9 @@ class Collector {
       add_slope("other side", "the branches of " + own + " are swapped: the slope for negative z is used for positive z",
                 where(z > T(0), slope_at_minus(slope), ones<T>(z.shape())));
       if (op_ == "elu") {
-        add_slope("no alpha", own + " is exp(z) for negative z, with the factor alpha; a is used, without + alpha",
+        add_slope("no alpha", own + " for negative z is a + alpha (a + 1), and a is used: + alpha is missing",
                   where(z > T(0), ones<T>(z.shape()), a));
+        add_slope("exp", own + " is exp(z) for all z in the formula, for positive z, too, where it is 1", exp(z));
         add_slope("1 + a wrong", own + " for negative z is a + alpha, and alpha is left out or a sign is wrong", where(z > T(0), ones<T>(z.shape()), 1 - a));
       }
     }
@@ -180,6 +183,7 @@ class Collector {
     }
     if (op_ == "softplus" || op_ == "log_sigmoid") {
       add_slope("σ(-z)", own + " is taken at −z", 1 - slope);
+      if (op_ == "log_sigmoid") add_slope("−σ", "1 is not subtracted: the derivative of −ln σ(z) is σ(z) − 1, and σ(z) is used", -sigmoid(z));
       add_slope("σ'", own + " is the sigmoid, and that of the sigmoid is used", sigmoid(z) * (1 - sigmoid(z)));
     }
     if (op_ == "square") {
@@ -263,7 +267,7 @@ class Collector {
           [shape](const Tensor<T>& g, const Tensor<T>&) { return summed_to(g, shape); });
       const Tensor<T> mask = graph_.value(step_.inputs[0].place);
       if (mask.defined())
-        add("other branch", "the gradient is passed through the other branch of where()",
+        add("other branch", "the branches of where() are swapped (exchanged): the gradient is passed through the other one",
             [shape, mask, is_first = of_.input == 1](const Tensor<T>& g, const Tensor<T>&) {
               const Tensor<T> chosen = is_first ? equal(mask, 0) : 1 - equal(mask, 0);
               return summed_to(g * chosen, shape);
@@ -295,7 +299,7 @@ class Collector {
       if (!(op_ == "divide" && of_.input == 1)) {
         add("own", "the product rule takes the operand itself, and not the other factor",
             [shape, x = x_](const Tensor<T>& g, const Tensor<T>&) { return summed_to(g * x, shape); });
-        add("scale of mask", "the scale of the mask is forgotten: the gradient is multiplied by 1 where it is not 0",
+        add("scale of mask", "the scale of the dropout (of " + name + ") is left out: the gradient is multiplied by 1 where it is not 0",
             [shape, other](const Tensor<T>& g, const Tensor<T>&) { return summed_to(g * (1 - equal(other, 0)), shape); });
         add("value", "the gradient is multiplied by the product itself",
             [shape, y = y_](const Tensor<T>& g, const Tensor<T>&) { return summed_to(g * y, shape); });
@@ -366,7 +370,26 @@ class Collector {
     }
   }
 
+  /// The derivative of what lies in the other branch.
+  void add_branches() {
+    if (step_.inputs.size() != 2) return;
+    const std::size_t maker = graph_.maker(step_.inputs[1 - of_.input].place);
+    if (maker == Graph::none) return;
+    const Step& other = graph_.program().steps[maker];
+    if (other.inputs.size() != 1 || !other.operation->row_call) return;
+    for (std::size_t e = 0; e < graph_.edges().size(); ++e)
+      if (graph_.edges()[e].step == maker) {
+        const Tensor<T> slope = graph_.contribution_with(e, ones<T>(graph_.value(other.output).shape()), {});
+        if (slope.defined() && slope.shape() == x_.shape() && x_.shape() == y_.shape())
+          add("slope of the other", "the derivative of " + std::string(other.name()) + " is applied to both branches of the sum, to the skip connection (the direct path), too",
+              [slope](const Tensor<T>&, const Tensor<T>& c) { return c * slope; });
+      }
+  }
+
   void add_matmul() {
+    if (y_.rank() == 2 && y_.shape()[0] == y_.shape()[1])
+      add("error not transposed", "the error " + graph_.gradient_name(step_.output) + " is not transposed, or is transposed where it should not be",
+          [g_ = graph_ptr(), e = edge_](const Tensor<T>& g, const Tensor<T>&) { return g_->contribution_with(e, transpose(g), {}); });
     // c (M, K) = g (M, N) Bᵀ, where B (K, N): the sum is over N. Of a batch of one weight: parts of the sum.
     const Tensor<T> other = graph_.value(step_.inputs[1 - of_.input].place);
     if (!other.defined() || other.rank() != 2 || y_.rank() != 2) return;
@@ -443,6 +466,66 @@ class Collector {
     add("plus", "a sign is wrong in the derivative of softmax: p ⊙ (g + Σ g p)",
         [p, axis = softmax_axis()](const Tensor<T>& g, const Tensor<T>&) { return p * (g + sum(g * p, axis, true)); });
   }
+  /// Where the loss is a cross-entropy written out, what is passed on is w (p − y): the error.
+  void add_errors() {
+    const Tensor<T>& c = graph_.contribution(edge_);
+    const Tensor<T>&z = x_, &p = y_;
+    if (!c.defined() || !(c.shape() == p.shape()) || c.size() < 2) return;
+    for (std::uint32_t at = 0; at < graph_.program().places.size(); ++at) {
+      const Tensor<T>& y = graph_.value(at);
+      if (graph_.maker(at) != Graph::none || !y.defined() || !(y.shape() == p.shape())) continue;
+      const Tensor<T> d = p - y;
+      double cd = 0, dd = 0;
+      for (std::size_t i = 0; i < c.size(); ++i) {
+        cd += static_cast<double>(c.data()[i]) * static_cast<double>(d.data()[i]);
+        dd += static_cast<double>(d.data()[i]) * static_cast<double>(d.data()[i]);
+      }
+      if (!(dd > 0)) continue;
+      const T w = static_cast<T>(cd / dd);
+      if (largest(c - w * d) > T(1e-6) * largest(c)) continue;
+      const auto form = [&](const char* key, const std::string& text, const Tensor<T>& error) {
+        const Tensor<T> scaled = w * error;
+        add(key, text, [scaled](const Tensor<T>&, const Tensor<T>&) { return scaled; });
+      };
+      const std::string f = op_, name = graph_.name(at);
+      form("error: p", "the label is not subtracted: p is used, and not p − " + name, p);
+      form("error: z", "the " + f + " is forgotten in the error: z − " + name + " is used, and not p − " + name, z - y);
+      form("error: again", "the error p − " + name + " is multiplied by the derivative p (1 − p) of " + f + " once more: with cross-entropy p − y is dL/dz already", d * p * (1 - p));
+      form("error: rounded", "the decision, p rounded to 0 or 1, is used in the error in place of p", (p > T(0.5)) - y);
+      form("error: sign", "the sign of the error alone is used", sign(d));
+      if (op_ == "sigmoid") {
+        form("error: y", "one term of the cross-entropy is missing, that of 1 − y: only y ln p is differentiated", -y * (1 - p));
+        form("error: 1 − y", "one term of the cross-entropy is missing, that of y ln p: only (1 − y) ln(1 − p) is differentiated", (1 - y) * p);
+        form("error: dp", "the derivative of the sigmoid is missing: dL/dp is used as dL/dz", d / (p * (1 - p)));
+        form("error: no p", "the error is divided by p", d / p);
+      } else {
+        form("error: label only", "only the term of the label is there: the other classes get no gradient", d * y);
+        form("error: y", "the Jacobian of softmax is taken as its diagonal: −y (1 − p), and not p − y", -y * (1 - p));
+        form("error: y/p", "the derivative of softmax is missing: −y / p, dL/dp, is used as dL/dz", -y / p);
+        form("error: jacobian", "the Jacobian of softmax is applied to p − y once more, which contains it already", p * (d - sum(d * p, softmax_axis(), true)));
+        form("error: log", "ln p is used in place of p in the error", log(p) - y);
+        form("error: others", "the term of the label is missing: only the other classes get a gradient", d * (1 - y));
+      }
+      if (p.rank() > 0 && p.shape()[0] > 1) {
+        form("error: rows", "the labels are shifted by one sample", p - roll_rows(y, 1));
+        form("error: rows back", "the labels are shifted by one sample", p - roll_rows(y, -1));
+        form("error: reversed", "the labels are in reverse order", p - flip(y, 0));
+      }
+      if (p.rank() == 2 && p.shape()[1] > 1) {
+        const std::vector<std::ptrdiff_t> next = rotated(p.shape()[1], 1), before = rotated(p.shape()[1], -1);
+        form("error: label + 1", "the labels are off by one", p - take(y, Indices(next), 1));
+        form("error: label − 1", "the labels are off by one", p - take(y, Indices(before), 1));
+      }
+      return;
+    }
+  }
+  static T largest(const Tensor<T>& x) { return x.size() ? max(abs(x)).item() : T(0); }
+  static std::vector<std::ptrdiff_t> rotated(std::size_t n, std::ptrdiff_t by) {
+    std::vector<std::ptrdiff_t> index;
+    const auto size = static_cast<std::ptrdiff_t>(n);
+    for (std::ptrdiff_t i = 0; i < size; ++i) index.push_back((i + by + size) % size);
+    return index;
+  }
   void add_log_softmax() {
     const Tensor<T> p = exp(y_);
     const std::ptrdiff_t axis = softmax_axis();
@@ -450,10 +533,13 @@ class Collector {
         [](const Tensor<T>& g, const Tensor<T>&) { return g; });
     add("no p", "the factor p is missing in the derivative of log_softmax: g − Σ g, and not g − p Σ g",
         [axis](const Tensor<T>& g, const Tensor<T>&) { return g - sum(g, axis, true); });
-    add("g p", "the sum over the classes is missing in the derivative of log_softmax: g − p g, and not g − p Σ g",
+    add("g p", "the Jacobian of softmax is taken as its diagonal, 1 − p: the sum over the classes is missing, g − p g, and not g − p Σ g",
         [p](const Tensor<T>& g, const Tensor<T>&) { return g - p * g; });
     add("diagonal", "the derivative of softmax is used, and the operation is log_softmax",
         [p, axis](const Tensor<T>& g, const Tensor<T>&) { return p * (g - sum(g * p, axis, true)); });
+    if (p.rank() == 2)
+      add("axis", "softmax is taken over the wrong axis in the gradient, the batch",
+          [q = softmax(x_, axis == 0 ? 1 : 0), axis](const Tensor<T>& g, const Tensor<T>&) { return g - q * sum(g, axis, true); });
     add("no label", "the label is not subtracted: p alone is used, and not p − y",
         [p, axis](const Tensor<T>& g, const Tensor<T>&) { return -p * sum(g, axis, true); });
   }
@@ -463,12 +549,13 @@ class Collector {
     const Tensor<T> z = x_, p = softmax(z, 1);
     const std::size_t N = z.shape()[0], C = z.shape()[1];
     const auto* const label = reinterpret_cast<const std::ptrdiff_t*>(labels.value->data);
-    const auto one_hot = [&](std::ptrdiff_t by, std::ptrdiff_t rows) {
+    const auto one_hot = [&](std::ptrdiff_t by, std::ptrdiff_t rows, bool wraps = false) {
       Tensor<T> y = zeros<T>({N, C});
       const auto n = static_cast<std::ptrdiff_t>(N), c = static_cast<std::ptrdiff_t>(C);
       std::vector<T> numbers(N * C, T(0));
       for (std::ptrdiff_t i = 0; i < n; ++i) {
-        const std::ptrdiff_t k = label[(i + rows + n) % n] + by;
+        std::ptrdiff_t k = label[(i + rows + n) % n] + by;
+        if (wraps) k = (k + c) % c;
         if (k >= 0 && k < c) numbers[static_cast<std::size_t>(i * c + k)] = 1;
       }
       return reshape(Tensor<T>(numbers), Dims{N, C});
@@ -486,6 +573,8 @@ class Collector {
     form("diagonal", "the Jacobian of softmax is taken as its diagonal: −y (1 − p), and not p − y", -y * (1 - p));
     form("label + 1", "the labels are off by one: the class after the label is subtracted", p - one_hot(1, 0));
     form("label − 1", "the labels are off by one: the class before the label is subtracted", p - one_hot(-1, 0));
+    form("label + 1 again", "the labels are off by one: the class after the label is subtracted", p - one_hot(1, 0, true));
+    form("label − 1 again", "the labels are off by one: the class before the label is subtracted", p - one_hot(-1, 0, true));
     form("label minus p only", "only the term of the label is there: the other classes get no gradient", d * y);
     form("others", "the term of the label is missing: only the other classes get a gradient", d * (1 - y));
     form("rows + 1", "the labels are shifted by one sample", p - one_hot(0, 1));
@@ -512,8 +601,8 @@ class Collector {
       form("σ' again", "the derivative of the sigmoid is multiplied in once more: with cross-entropy σ(z) − y is dL/dz already", (p - y) * p * (1 - p));
       form("dp", "the derivative of the sigmoid is missing: dL/dp is used as dL/dz", (p - y) / (p * (1 - p)));
       form("logits", "the sigmoid is forgotten: z − y is used, and not σ(z) − y", x_ - y);
-      form("y term", "one term of the cross-entropy is missing, that of 1 − y: −y (1 − p)", -y * (1 - p));
-      form("1 − y term", "one term of the cross-entropy is missing, that of y: (1 − y) p", (1 - y) * p);
+      form("y term", "one term of the cross-entropy is missing, that of 1 − y: only y ln p is differentiated", -y * (1 - p));
+      form("1 − y term", "one term of the cross-entropy is missing, that of y ln p: only (1 − y) ln(1 − p) is differentiated", (1 - y) * p);
       form("one minus", "the label is swapped: σ(z) − (1 − y) is used", p - (1 - y));
     } else {
       form("p − y", "p − y is used as dL/dp: that is dL/dz, which contains the derivative of the sigmoid already; dL/dp is (p − y) / (p (1 − p))", p - y);
@@ -686,18 +775,24 @@ std::vector<Mistake<T>> wrong_operands(const GradientGraph<T>& graph, std::size_
                      }});
     };
     const std::string name = graph.name(right);
+    const auto defined = [&](std::uint32_t place) {
+      return graph.maker(place) == GradientGraph<T>::none ? graph.name(place) : graph.formula(graph.maker(place));
+    };
     if (op == "matmul" && own.rank() >= 2 && own.shape().end()[-1] == own.shape().end()[-2])
       add("transposed", name + " is not transposed", transposed_last(own));
     for (std::uint32_t p = 0; p < graph.program().places.size(); ++p) {
       const Tensor<T>& other = graph.value(p);
       if (p == right || !other.defined() || graph.name(p).empty()) continue;
-      const bool is_named = graph.name(p).find(' ') == std::string::npos;
-      if (!is_named) continue;
+      if (graph.name(p).find(' ') != std::string::npos) continue;
+      const std::string what = "the value of " + defined(p);
+      const std::string place = " is used in place of " + defined(right) +
+                                (p == edge.from ? ": it is the operand itself, and not the other one" : p < right ? ", the value before it in place of the one after"
+                                                                                                                            : ", a value after it, an output, in place of an input");
       if (other.shape() == own.shape())
-        add("other", graph.name(p) + " is used in place of " + name, other);
+        add("other", what + place, other);
       else if (op == "matmul" && own.rank() == 2 && other.rank() == 2 && other.shape()[0] == own.shape()[1] &&
                other.shape()[1] == own.shape()[0])
-        add("other", graph.name(p) + ", transposed, is used in place of " + name, transposed_last(other));
+        add("other", what + ", transposed," + place, transposed_last(other));
     }
   }
   return all;

@@ -296,7 +296,7 @@ std::vector<TrainingCase> not_finite_cases() {
       {"a softmax by hand overflows", not_finite, {"softmax"}, {}, [=] { return float_exp(false); }},
       {"log Σ exp by hand overflows", not_finite, {"logsumexp"}, {}, [=] { return float_exp(true); }},
       {"the root of 0", not_finite, {"sqrt"}, {"logsumexp", "cross_entropy"}, [] {
-         return with_loss([](const auto& out, const auto& batch) { return mean(sqrt(relu(out - batch.y))); });
+         return with_loss([](const auto& out, const auto& batch) { return mean(sqrt(square((out - batch.y) * 0.0))); });
        }},
       {"a power of negative numbers", not_finite, {"pow"}, {"logsumexp", "cross_entropy"}, [] {
          return with_loss([](const auto& out, const auto&) { return mean(pow(out, 1.5)); });

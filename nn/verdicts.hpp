@@ -50,7 +50,7 @@ struct MonitorLimits {
   /// Share of a gradient that clipping leaves, below which it is to blame where nothing moves.
   double clipped = 0.1;
   /// Norm of the weights, of what it was at first, below which weight decay is too large, if the updates point
-  /// at 0 on the way there.
+  /// at 0 on the way there; two and a half times as much where the loss did not fall to half.
   double decayed = 0.2;
   /// Steps in a row for what is no estimate: a parameter that was not updated, gradients that were not
   /// dropped. One or two may be an exception that is meant.

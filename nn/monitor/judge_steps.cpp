@@ -92,9 +92,11 @@ void find_weight_decay(const Run& run, Findings& findings) {
   const auto norm = [&](std::size_t t) {
     return run.total_norm(t, [](const ParameterStep& p) { return p.weight_norm; });
   };
+  // Weights that shrink while the loss hardly falls are held back; to shrink so far is wrong in any case.
+  const double share = (run.loss_fell_below(0.5) ? 1 : 2.5) * run.limits.decayed;
   double cosines = 0;
   for (std::size_t t = 0; t < run.size(); ++t) {
-    const bool is_gone = norm(t) < run.limits.decayed * norm(0);
+    const bool is_gone = norm(t) < share * norm(0);
     if (is_gone && t >= run.limits.certain && cosines / static_cast<double>(t) < -0.5) {
       findings.add({Kind::weight_decay,
                     "training",

@@ -68,6 +68,7 @@ struct DataScale {
   double mean = 0;       ///< of the largest one
   double deviation = 0;  ///< of the largest one
   double prediction = 0;  ///< of targets: root mean square of what they are compared with, at first
+  double beyond = 0;  ///< of targets: the largest outside of the range of the activation that is to reach it
 };
 
 /// What was seen of a training run: its parameters, its activations and its steps.

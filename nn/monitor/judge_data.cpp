@@ -42,8 +42,12 @@ void find_unscaled(const Run& run, Findings& findings) {
         "scale the inputs to mean 0 and deviation 1: nn::Standardizer, made of the training data; or divide by "
         "the largest value, as bytes by 255");
   }
-  if (const auto& y = run.history.targets;
-      y && y->largest > run.limits.scale_with_symptom * std::max(1.0, y->prediction)) {
+  if (const auto& y = run.history.targets; y && y->beyond > 1 + run.limits.saturation) {
+    add(Kind::unscaled_targets, *y,
+        "targets go to " + rounded(y->beyond) + ", where the activation of the output does not come",
+        "scale the targets into the range of the last activation, or leave that out: a regression ends with a "
+        "Linear layer");
+  } else if (y && y->largest > run.limits.scale_with_symptom * std::max(1.0, y->prediction)) {
     add(Kind::unscaled_targets, *y,
         "targets have the root mean square " + rounded(y->largest) + " (mean " + rounded(y->mean) +
             ", deviation " + rounded(y->deviation) + "), predictions began with " + rounded(y->prediction),

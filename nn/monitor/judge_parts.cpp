@@ -1,5 +1,7 @@
 // Verdicts on parameters that do not learn, and on gradients that are not those of the step.
 #include <algorithm>
+#include <limits>
+#include <optional>
 
 #include "judge.hpp"
 
@@ -75,20 +77,50 @@ void find_missing_gradients(const Run& run, Findings& findings) {
                0);
 }
 
+namespace {
+
+/// Of a step: whether rounding can have swallowed an update that follows the gradient as the others do. There
+/// the rate is too low, or the gradient too small, and nobody has left the parameter out.
+class Rounding {
+ public:
+  explicit Rounding(const TrainingStep& step) {
+    for (const ParameterStep& p : step.parameters)
+      if (p.update_norm > 0 && p.gradient_norm > 0) {
+        least_ = std::min(least_, p.update_norm / p.gradient_norm);
+        if (p.weight_norm > 0) largest_ = std::max(largest_, p.update_ratio);
+      }
+    if (least_ == std::numeric_limits<double>::infinity()) {  // no update at all: what SGD would do
+      least_ = step.learning_rate;
+      for (const ParameterStep& p : step.parameters)
+        if (p.weight_norm > 0 && p.gradient_norm > 0)
+          largest_ = std::max(largest_, least_ * p.gradient_norm / p.weight_norm);
+      if (std::isnan(least_)) least_ = largest_ = std::numeric_limits<double>::infinity();
+    }
+  }
+  bool may_swallow(const ParameterStep& p) const {
+    constexpr double far_above_float = 1e-6;
+    return !(largest_ > far_above_float) ||
+           (p.has_gradient && !(least_ * p.gradient_norm > far_above_float * p.weight_norm));
+  }
+
+ private:
+  double least_ = std::numeric_limits<double>::infinity(), largest_ = 0;
+};
+
+}  // namespace
+
 void find_not_updated(const Run& run, Findings& findings) {
   const std::size_t count = run.history.parameters.size();
   std::vector<std::size_t> streak(count, 0), longest(count, 0), ends(count, 0);
   std::vector<char> is_dropped(count, 0), is_undone(count, 0);
   for (std::size_t t = 0; t < run.size(); ++t) {
-    // Where all updates are lost in rounding the rate is too low.
-    double largest = 0;
-    for (const ParameterStep& p : run.steps[t].parameters)
-      if (p.update_norm > 0 && p.weight_norm > 0) largest = std::max(largest, p.update_ratio);
+    if (!std::isfinite(run.steps[t].loss)) continue;
+    const Rounding rounding(run.steps[t]);
     for (std::size_t k = 0; k < count; ++k) {
       const ParameterStep& p = run.steps[t].parameters[k];
       const bool dropped = !p.has_gradient && p.is_reached;
       const bool stays = (p.gradient_norm > 0 && p.update_norm == 0) || dropped || p.is_undone;
-      streak[k] = stays && largest > 0.1 * run.limits.ratio_too_low ? streak[k] + 1 : 0;
+      streak[k] = stays && !rounding.may_swallow(p) ? streak[k] + 1 : 0;
       if (streak[k] <= longest[k]) continue;
       longest[k] = streak[k], ends[k] = t;
       is_dropped[k] = dropped, is_undone[k] = p.is_undone;
@@ -96,6 +128,7 @@ void find_not_updated(const Run& run, Findings& findings) {
   }
   std::vector<std::string> names, reasons;
   std::size_t first = run.size(), last = 0;
+  bool any_dropped = false;
   const auto add_reason = [&](const char* reason) {
     if (std::ranges::find(reasons, reason) == reasons.end()) reasons.emplace_back(reason);
   };
@@ -103,6 +136,7 @@ void find_not_updated(const Run& run, Findings& findings) {
     if (longest[k] < run.limits.certain) continue;
     names.push_back(run.name(k));
     first = std::min(first, ends[k] + 1 - longest[k]), last = std::max(last, ends[k]);
+    any_dropped = any_dropped || is_dropped[k];
     const std::optional<bool>& is_held = run.history.parameters[k].is_held;
     add_reason(is_held == false ? "the optimiser does not hold it"
                : is_dropped[k]  ? "its gradient was dropped before the update"
@@ -110,15 +144,16 @@ void find_not_updated(const Run& run, Findings& findings) {
                                 : "the update leaves it out");
   }
   if (names.empty()) return;
-  findings.add({Kind::not_updated,
-                list_of(names),
-                run.number(first),
-                run.number(last),
+  std::vector<std::string> advice;
+  if (any_dropped) advice.emplace_back("zero_grad() belongs before backward(), not between it and step()");
+  advice.emplace_back(
+      "Make the optimiser of all parameters, model.parameters(), and after the last layer was replaced: it "
+      "keeps the tensors that it was given");
+  if (names.size() == count) advice.emplace_back("Call its step() in each step, between backward() and the next");
+  if (names.size() < count) advice.emplace_back("If it is to stay, give the monitor the other parameters only");
+  findings.add({Kind::not_updated, list_of(names), run.number(first), run.number(last),
                 static_cast<double>(names.size()),
-                "it has a gradient and stays what it is: " + list_of(reasons),
-                {"Make the optimiser of all parameters, model.parameters(), and after the last layer was "
-                 "replaced: it keeps the tensors that it was given",
-                 "If it is to stay, give the monitor the other parameters only"}},
+                "it has a gradient and stays what it is: " + list_of(reasons), std::move(advice)},
                0);
 }
 

@@ -48,14 +48,18 @@ std::string passage_text(const Run& run, bool is_backward, std::size_t at, std::
 /// By the adjoints dL/da and by the deviation over the batch, which the gradients of the weights may hide: they
 /// are the product of both, so that what grows backward and shrinks forward cancels in them; they grow with the
 /// sum over the batch; and they recover where the last layers have learnt. In a recurrence layers are steps of
-/// time, and the early ones may rightly count for little.
+/// time, and the early ones may rightly count for little: there it takes the square of the limit, and a loss
+/// that does not fall.
 void find_by_passage(const Run& run, Findings& findings, bool is_vanishing) {
-  if (run.history.is_recurrent) return;
+  const bool is_recurrent = run.history.is_recurrent;
+  if (is_recurrent && (!is_vanishing || run.loss_fell_below(0.9))) return;
+  const double limit = is_vanishing ? std::pow(run.limits.vanishing, is_recurrent ? 2 : 1) : run.limits.exploding;
   for (const bool is_backward : {true, false}) {
+    if (is_recurrent && !is_backward) continue;
     std::size_t streak = 0;
     for (std::size_t t = 0; t < run.size(); ++t) {
       const Passage p = passage_of(run.steps[t], is_backward);
-      const bool is_there = is_vanishing ? p.least < run.limits.vanishing : p.most > run.limits.exploding;
+      const bool is_there = is_vanishing ? p.least < limit : p.most > limit;
       streak = is_there ? streak + 1 : 0;
       if (streak < run.limits.window) continue;
       const std::size_t at = is_vanishing ? p.least_at : p.most_at, of = is_vanishing ? p.least_of : p.most_of;
@@ -127,12 +131,16 @@ void find_vanishing(const Run& run, Findings& findings) {
 }
 
 void find_dead(const Run& run, Findings& findings) {
+  const bool is_learning = run.loss_fell_below(0.5);
+  std::vector<char> is_from_start(run.history.activations.size(), 0);
   for (std::size_t t = 0; t < run.size(); ++t)
     for (std::size_t k = 0; k < run.steps[t].activations.size(); ++k) {
       const ActivationStep& a = run.steps[t].activations[k];
       const double share =
           a.units == 0 ? 0 : static_cast<double>(a.dead_units) / static_cast<double>(a.units);
-      if (!(share > run.limits.dead_share)) continue;
+      if (run.window_start(t) == 0 && share > run.limits.dead_share_at_start) is_from_start[k] = 1;
+      const bool is_grave = !is_learning || is_from_start[k];
+      if (!(share > (is_grave ? run.limits.dead_share_at_start : run.limits.dead_share))) continue;
       findings.add({Kind::dead, run.history.activations[k], run.number(run.window_start(t)), run.number(t),
                     share,
                     std::to_string(a.dead_units) + " of " + std::to_string(a.units) +

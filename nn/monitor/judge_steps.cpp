@@ -61,11 +61,13 @@ void find_ascent(const Run& run, Findings& findings) {
   };
   // A momentum may carry a weight uphill for a while, but not from the first step on. Where the update is
   // weight decay it has the direction of the weight.
-  const std::size_t first = std::min(run.size(), run.limits.window);
+  std::size_t first = 0;
   double least = 1;
-  for (std::size_t t = 0; t < first; ++t)
+  for (std::size_t t = 0; t < std::min(run.size(), run.limits.window); ++t, ++first) {
+    if (!std::isfinite(run.steps[t].loss) || !std::isfinite(run.gradient_norm(t))) break;
     least = std::min(least, update_cosine(run, t, false) < -0.9 ? -1 : update_cosine(run, t, true));
-  if (least > 0.5)
+  }
+  if (least > 0.5 && first >= run.limits.certain)
     return add(least,
                "the updates go up the gradient: their cosine is " + rounded(least) + " or more in the first " +
                    std::to_string(first) + " steps",
@@ -184,8 +186,8 @@ void find_rate_too_low(const Run& run, Findings& findings) {
                   run.number(t),
                   ratio,
                   finding,
-                  {run.steps[t].learning_rate == 0 ? std::string("The learning rate is 0: the updates are 0")
-                   : ratio == 0 ? std::string("The updates are 0: raise the learning rate")
+                  {run.steps[t].learning_rate == 0 ? std::string("The learning rate is 0, so the updates are 0")
+                   : ratio == 0                  ? std::string("The updates are 0: raise the learning rate")
                                 : rate_advice(run.steps[t].learning_rate, false)}},
                  -ratio);
   }
@@ -197,7 +199,7 @@ void find_rate_behind_signals(const Run& run, Findings& findings) {
     if (!is_of_signals(signal.kind) || signal.first_step == run.number(0)) continue;
     std::size_t at = 0;
     while (at + 1 < run.size() && run.number(at) < signal.first_step) ++at;
-    const std::size_t first = run.window_start(at), last = at - 1;
+    const std::size_t first = 0, last = at - 1;
     const double ratio =
         run.largest_ratio(first, last, [&](std::size_t t, std::size_t k) { return run.weight_scale(t, k); });
     if (!(ratio > run.limits.ratio_too_high)) continue;

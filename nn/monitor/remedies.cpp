@@ -64,7 +64,7 @@ double initial_deviation(const Shape& shape, bool he) {
 }
 
 Remedies::Remedies(const GradientHistory& history)
-    : he_(is_for_he(history)), initialisation_(initialisation_for(history, he_)) {
+    : he_(is_for_he(history)), is_recurrent_(history.is_recurrent), initialisation_(initialisation_for(history, he_)) {
   if (uses(history, "sigmoid") || uses(history, "tanh"))
     relu_ =
         "ReLU activation: its derivative is 1 for positive inputs; nn::ReLU in place of sigmoid and tanh, "
@@ -76,6 +76,12 @@ Remedies::Remedies(const GradientHistory& history)
 }
 
 std::vector<std::string> Remedies::vanishing() const {
+  if (is_recurrent_)
+    return without_empty({"Gates: nn::LSTM or nn::GRU in place of a plain recurrence; their state passes on what "
+                          "a step does not change",
+                          initialisation_,
+                          "init::orthogonal for the weight of the recurrence: its powers keep the size of what "
+                          "they multiply"});
   return without_empty({initialisation_, relu_, residual, normalisation_});
 }
 std::vector<std::string> Remedies::exploding() const {

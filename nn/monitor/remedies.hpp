@@ -24,6 +24,7 @@ class Remedies {
 
  private:
   bool he_ = false;  ///< the initialisation for the units that there are
+  bool is_recurrent_ = false;
   /// Empty where the remedy does not apply.
   std::string relu_, initialisation_, normalisation_;
 };

@@ -126,7 +126,8 @@ void drop_harmless_scales(std::vector<Verdict>& all, const Run& run) {
     });
     if (has_symptom) return false;
     if (is_of_inputs) return run.history.normalizes || scale.value < run.limits.scale;
-    return scale.value < run.limits.scale || run.loss_fell_below(0.5);
+    const bool is_beyond = run.history.targets && run.history.targets->beyond > 0;
+    return (scale.value < run.limits.scale && !is_beyond) || run.loss_fell_below(0.5);
   };
   std::erase_if(all, [copy = all, &is_harmless](const Verdict& verdict) { return is_harmless(verdict); });
 }

@@ -50,6 +50,8 @@ class GradientMonitor<T>::Watch : public engine::AnomalyObserver {
   void note_operation(std::string_view op, const engine::Handle& y,
                       std::span<const engine::Handle* const> inputs);
   void note_activation(const std::string& op, const engine::Handle& y);
+  void add_data(std::vector<detail::UnitMoments>& all, std::size_t at, const Tensor<T>& x);
+  static std::optional<DataScale> largest_of(const std::vector<detail::UnitMoments>& all);
   void note_data(std::string_view op, std::span<const engine::Handle* const> inputs);
   void note_origin(std::span<const engine::Handle* const> inputs);
   void note_use_of_origin(std::string_view op, const engine::Handle& y,
@@ -86,7 +88,9 @@ class GradientMonitor<T>::Watch : public engine::AnomalyObserver {
   std::vector<Layer> layers_;
   double adjoint_squares_ = 0;  ///< of the rule that has begun, where it is that of an activation
   std::size_t adjoints_ = 0;
-  detail::UnitMoments inputs_, targets_;
+  std::vector<detail::UnitMoments> inputs_, targets_;  ///< in the order in which a forward pass takes them
+  std::size_t inputs_run_ = 0, targets_run_ = 0;       ///< in this forward pass
+  double target_end_ = 0;  ///< the largest target that an activation cannot reach
   double prediction_ = 0;
   const void *origin_value_ = nullptr, *sum_of_origin_ = nullptr;
 };

@@ -58,6 +58,7 @@ void GradientMonitor<T>::Watch::begin_forward() {
   layers_run_.clear();
   recorded_.clear();
   before_weight_.clear();
+  inputs_run_ = targets_run_ = 0;
   for (Seen& seen : seen_) seen.products = 0;
 }
 
@@ -138,6 +139,14 @@ void GradientMonitor<T>::Watch::note_operation(std::string_view op, const engine
   }
 }
 
+template <class T>
+void GradientMonitor<T>::Watch::add_data(std::vector<detail::UnitMoments>& all, std::size_t at,
+                                         const Tensor<T>& x) {
+  if (all.size() <= at) all.resize(at + 1);
+  const Units parts(x.shape());
+  all[at].add(x.data(), parts.rows, parts.units, parts.inner);
+}
+
 // Constants that a weight multiplies are the inputs; one that a prediction of its shape is compared with, by
 // a difference, is the target.
 template <class T>
@@ -147,20 +156,21 @@ void GradientMonitor<T>::Watch::note_data(std::string_view op,
       inputs[1]->value->item_size != sizeof(T))
     return;
   if (is_product(op) && !inputs[0]->node && inputs[1]->node) {
-    const Tensor<T> x(*inputs[0]);
-    const Units parts(x.shape());
-    inputs_.add(x.data(), parts.rows, parts.units, parts.inner);
-    return;
+    return add_data(inputs_, inputs_run_++, Tensor<T>(*inputs[0]));
   }
   if (op != "squared_difference" && op != "subtract") return;
   const bool is_first = !inputs[0]->node && inputs[1]->node;
   if (!is_first && (inputs[1]->node || !inputs[0]->node)) return;
   const Tensor<T> y(*inputs[is_first ? 0 : 1]), prediction(*inputs[is_first ? 1 : 0]);
   if (!(y.shape() == prediction.shape()) || y.rank() == 0 || prediction.is_leaf()) return;
-  const Units parts(y.shape());
-  targets_.add(y.data(), parts.rows, parts.units, parts.inner);
+  add_data(targets_, targets_run_++, y);
   if (prediction_ == 0 && y.size() > 0)
     prediction_ = std::sqrt(squares_of(prediction) / static_cast<double>(y.size()));
+  const std::string_view made_by = inputs[is_first ? 1 : 0]->node->name;
+  if (made_by == "sigmoid" || made_by == "tanh" || made_by == "softmax")
+    for (const T one : y)
+      if (std::abs(one) > 1 || (one < 0 && made_by != "tanh"))
+        target_end_ = std::max(target_end_, static_cast<double>(std::abs(one)));
 }
 
 // What was not finite before the operation, or else what made its first operand.

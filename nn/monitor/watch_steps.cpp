@@ -102,15 +102,23 @@ void GradientMonitor<T>::Watch::after_step(double loss, double learning_rate) {
     note_after_update();
     for (std::size_t at = 0; at < layers_.size(); ++at)
       current_.activations.push_back(finish(layers_[at], history_.activations[at].rfind("relu", 0) == 0));
-    history_.inputs = inputs_.scale();
-    history_.targets = targets_.scale();
-    if (history_.targets) history_.targets->prediction = prediction_;
+    history_.inputs = largest_of(inputs_);
+    history_.targets = largest_of(targets_);
+    if (history_.targets) history_.targets->prediction = prediction_, history_.targets->beyond = target_end_;
     history_.steps.back() = std::exchange(current_, {});
   }
   has_weights_before_ = options_.every == 1;
   is_open_ = false;
   ++step_;
   forget();
+}
+
+template <class T>
+std::optional<DataScale> GradientMonitor<T>::Watch::largest_of(const std::vector<detail::UnitMoments>& all) {
+  std::optional<DataScale> largest;
+  for (const detail::UnitMoments& one : all)
+    if (const auto scale = one.scale(); scale && (!largest || scale->largest > largest->largest)) largest = scale;
+  return largest;
 }
 
 template <class T>

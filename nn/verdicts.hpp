@@ -24,7 +24,7 @@ struct MonitorLimits {
   /// Share of a layer's ReLU units that were 0 for every sample of the window. A few die in healthy networks;
   /// "as much as 40 %" is the mark of a rate that was too high (Karpathy, CS231n). So many are
   /// a verdict in any case, fewer from `dead_share_at_start` on, where they were so from the first step on, or
-  /// the loss does not fall to half.
+  /// the loss hardly falls.
   double dead_share = 0.4;
   double dead_share_at_start = 0.25;
   /// Distance of an output from the ends of its range, in units of the range (1 for sigmoid, 2 for tanh):

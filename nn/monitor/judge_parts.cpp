@@ -84,6 +84,10 @@ namespace {
 class Rounding {
  public:
   explicit Rounding(const TrainingStep& step) {
+    if (std::ranges::none_of(step.parameters, &ParameterStep::has_gradient)) {  // all dropped: none is to follow
+      largest_ = least_;
+      return;
+    }
     for (const ParameterStep& p : step.parameters)
       if (p.update_norm > 0 && p.gradient_norm > 0) {
         least_ = std::min(least_, p.update_norm / p.gradient_norm);

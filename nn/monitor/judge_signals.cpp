@@ -49,10 +49,10 @@ std::string passage_text(const Run& run, bool is_backward, std::size_t at, std::
 /// are the product of both, so that what grows backward and shrinks forward cancels in them; they grow with the
 /// sum over the batch; and they recover where the last layers have learnt. In a recurrence layers are steps of
 /// time, and the early ones may rightly count for little: there it takes the square of the limit, and a loss
-/// that does not fall.
+/// that does not fall to half.
 void find_by_passage(const Run& run, Findings& findings, bool is_vanishing) {
   const bool is_recurrent = run.history.is_recurrent;
-  if (is_recurrent && (!is_vanishing || run.loss_fell_below(0.9))) return;
+  if (is_recurrent && (!is_vanishing || run.loss_fell_below(0.5))) return;
   const double limit = is_vanishing ? std::pow(run.limits.vanishing, is_recurrent ? 2 : 1) : run.limits.exploding;
   for (const bool is_backward : {true, false}) {
     if (is_recurrent && !is_backward) continue;
@@ -131,7 +131,7 @@ void find_vanishing(const Run& run, Findings& findings) {
 }
 
 void find_dead(const Run& run, Findings& findings) {
-  const bool is_learning = run.loss_fell_below(0.5);
+  const bool is_learning = run.loss_fell_below(0.9);
   std::vector<char> is_from_start(run.history.activations.size(), 0);
   for (std::size_t t = 0; t < run.size(); ++t)
     for (std::size_t k = 0; k < run.steps[t].activations.size(); ++k) {

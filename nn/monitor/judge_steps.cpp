@@ -143,6 +143,10 @@ void find_rate_too_high(const Run& run, Findings& findings) {
         add("the loss went from " + rounded(steps[t - 1].loss) + " to " + rounded(steps[t].loss));
       continue;
     }
+    // The first updates may throw the weights to where the loss comes down again, slowly.
+    if (t < limits.window && ratio > limits.ratio_too_high &&
+        steps[t].loss > steps[0].loss + std::abs(steps[0].loss))
+      add("the loss rose from " + rounded(steps[0].loss) + " to " + rounded(steps[t].loss));
     if (!run.window_is_full(t) || limits.window < 2) continue;
     const double begin = run.mean_loss(0, half), before = run.mean_loss(start, start + half),
                  now = run.mean_loss(t + 1 - half, t + 1);

@@ -12,12 +12,14 @@ std::vector<nn::Verdict> train_images(std::uint64_t seed, bool small) {
                           nn::Linear<T>(8 * 4, 3));
   nn::GradientMonitor<T> monitor(model);
   nn::Adam<T> adam(model.parameters(), {.learning_rate = small ? 1e-3 : 3e-3});
-  const Tensor<T> x = random::uniform<T>({48, 1, 8, 8});
-  const Tensor<T> parts = reshape(x, {48, 4, 16});
+  Tensor<T> x = random::uniform<T>({48, 1, 8, 8}, 0, T(0.2));  // a bright line: upright, level or slanting
   std::vector<int> labels;
-  for (std::size_t i = 0; i < 48; ++i) labels.push_back(x.data()[64 * i] < T(0.33)   ? 0
-                                                        : x.data()[64 * i] < T(0.66) ? 1
-                                                                                     : 2);
+  for (std::size_t i = 0; i < 48; ++i) {
+    labels.push_back(static_cast<int>(i % 3));
+    const std::size_t at = i / 3 % 8;
+    for (std::size_t k = 0; k < 8; ++k)
+      x.mutable_data()[64 * i + (i % 3 == 0 ? 8 * k + at : i % 3 == 1 ? 8 * at + k : 8 * k + (k + at) % 8)] += T(0.8);
+  }
   return train_function<T>(monitor, adam, 50,
                            [&](std::size_t) { return nn::cross_entropy(model(x), labels); });
 }

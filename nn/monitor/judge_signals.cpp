@@ -83,7 +83,9 @@ void find_exploding(const Run& run, Findings& findings) {
       const ParameterStep& p = run.steps[t].parameters[k];
       // The unit of the loss is in the gradient: only an update tells that the gradient is large.
       const bool is_replaced = p.update_norm > limits.ratio_too_high * run.weight_scale(t, k);
-      const double to_weight = is_replaced ? p.gradient_norm / run.weight_scale(t, k) : 0;
+      // In the first step, at weights that are as they should be, it is the rate that is large for the loss.
+      const bool is_of_rate = t == 0 && run.remedies.starts_right() && !run.history.is_recurrent;
+      const double to_weight = is_replaced && !is_of_rate ? p.gradient_norm / run.weight_scale(t, k) : 0;
       const double growth = last > 0 ? run.per_element(t, k) / last : 0;
       if (!std::isfinite(p.gradient_norm) || !(std::max(to_weight, growth) > limits.exploding)) continue;
       const bool by_weight = to_weight >= growth;

@@ -50,6 +50,17 @@ double loss_correlation(const Run& run) {
                                    : product / std::sqrt(changes * said);
 }
 
+std::vector<std::string> advice_on_rate(const Run& run, std::size_t t) {
+  std::vector<std::string> advice{rate_advice(run.steps[t].learning_rate, true)};
+  double largest = 0;
+  for (const std::size_t k : run.weights)
+    largest = std::max(largest, run.steps[0].parameters[k].gradient_norm / run.weight_scale(0, k));
+  if (largest > 100)
+    advice.push_back("The first gradients were " + rounded(largest) +
+                     " times their weights: if the loss is a sum over the batch, take its mean, nn::Reduction::mean");
+  return advice;
+}
+
 }  // namespace
 
 void find_ascent(const Run& run, Findings& findings) {
@@ -135,7 +146,7 @@ void find_rate_too_high(const Run& run, Findings& findings) {
                     run.number(t),
                     ratio,
                     what + ", with updates up to " + rounded(ratio) + " of the weights",
-                    {rate_advice(steps[t].learning_rate, true)}},
+                    advice_on_rate(run, t)},
                    ratio);
     };
     if (!std::isfinite(steps[t].loss)) {
@@ -199,8 +210,13 @@ void find_rate_too_low(const Run& run, Findings& findings) {
 
 // What was right in the first steps, and is not after updates that replaced the weights, they have done.
 void find_rate_behind_signals(const Run& run, Findings& findings) {
-  for (const Verdict& signal : findings.list()) {
-    if (!is_of_signals(signal.kind) || signal.first_step == run.number(0)) continue;
+  const std::vector<Verdict> all = findings.list();
+  const auto is_at_start = [&](const Verdict& v) {
+    return is_of_signals(v.kind) && v.first_step == run.number(0);
+  };
+  if (std::ranges::any_of(all, is_at_start)) return;
+  for (const Verdict& signal : all) {
+    if (!is_of_signals(signal.kind)) continue;
     std::size_t at = 0;
     while (at + 1 < run.size() && run.number(at) < signal.first_step) ++at;
     const std::size_t first = 0, last = at - 1;
@@ -214,7 +230,7 @@ void find_rate_behind_signals(const Run& run, Findings& findings) {
                   ratio,
                   std::string(signal.title()) + " (" + signal.where + ") begin after updates up to " +
                       rounded(ratio) + " of the weights",
-                  {rate_advice(run.steps[last].learning_rate, true)}},
+                  advice_on_rate(run, last)},
                  0);  // a loss that diverges says more
   }
 }

@@ -14,6 +14,8 @@ class Remedies {
  public:
   explicit Remedies(const GradientHistory& history);
 
+  /// Whether the first weights were about as large as an initialisation makes them.
+  bool starts_right() const { return initialisation_.empty(); }
   std::vector<std::string> vanishing() const;
   std::vector<std::string> exploding() const;
   std::vector<std::string> dead() const;

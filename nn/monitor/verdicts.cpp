@@ -110,8 +110,8 @@ bool explains(Kind cause, Kind symptom) {
 
 /// The place of a verdict among the others: Kind is in the order of causes, but what the layers let through is
 /// a cause where it shows from the first step on, before any update, and else may follow from the rate.
-std::pair<int, int> place_of(const Verdict& verdict, std::size_t first_step) {
-  const bool is_at_start = is_of_signals(verdict.kind) && verdict.first_step == first_step;
+std::pair<int, int> place_of(const Verdict& verdict, const Run& run) {
+  const bool is_at_start = is_of_signals(verdict.kind) && verdict.first_step == run.number(0);
   return {static_cast<int>(is_at_start ? Kind::unscaled_targets : verdict.kind), static_cast<int>(verdict.kind)};
 }
 
@@ -147,6 +147,9 @@ void note_what_follows(std::vector<Verdict>& all) {
     for (std::size_t j = 0; j < i && all[i].follows_from.empty(); ++j)
       if (all[j].follows_from.empty() && all[j].kind != all[i].kind && explains(all[j].kind, all[i].kind))
         all[i].follows_from = all[j].title();
+  for (Verdict& v : all)  // one cannot tell what the rate is to be before the cause is gone
+    if (!v.follows_from.empty() && is_one_of(v.kind, {Kind::rate_too_high, Kind::rate_too_low}))
+      v.advice = {"First the cause, " + v.follows_from + "; then look at the rate again"};
   std::ranges::stable_partition(all, [](const Verdict& v) { return v.follows_from.empty(); });
 }
 
@@ -166,9 +169,7 @@ std::vector<Verdict> find_verdicts(const GradientHistory& history, const Monitor
   std::vector<Verdict> all = findings.list();
   if (all.empty()) return all;
   detail::drop_harmless_scales(all, run);
-  const std::size_t first_step = run.number(0);
-  std::ranges::stable_sort(all, std::less<>(),
-                           [&](const Verdict& v) { return detail::place_of(v, first_step); });
+  std::ranges::stable_sort(all, std::less<>(), [&](const Verdict& v) { return detail::place_of(v, run); });
   detail::move_not_finite(all);
   detail::note_what_follows(all);
   return all;

@@ -6,7 +6,7 @@ namespace xtape::test {
 
 template <class T>
 std::vector<nn::Verdict> train_images(std::uint64_t seed, bool small) {
-  random::seed(seed);
+  seed_runs(seed);
   nn::Conv2d<T> first(1, 6, 3, {.padding = 1}), second(6, 8, 3);
   nn::Sequential<T> model(first, nn::ReLU<T>(), nn::MaxPool2d<T>(2), second, nn::ReLU<T>(), nn::Flatten<T>(),
                           nn::Linear<T>(8 * 4, 3));
@@ -26,7 +26,7 @@ std::vector<nn::Verdict> train_images(std::uint64_t seed, bool small) {
 
 template <class T, class Layer>
 std::vector<nn::Verdict> train_sequences(std::uint64_t seed, std::size_t hidden, std::size_t steps) {
-  random::seed(seed);
+  seed_runs(seed);
   Layer layer(3, hidden);
   nn::Linear<T> out(hidden, 1);
   auto parameters = layer.named_parameters();
@@ -46,7 +46,7 @@ std::vector<nn::Verdict> train_sequences(std::uint64_t seed, std::size_t hidden,
 
 template <class T>
 std::vector<nn::Verdict> train_words(std::uint64_t seed) {
-  random::seed(seed);
+  seed_runs(seed);
   nn::Embedding<T> table(20, 8);
   nn::Linear<T> out(8, 2);
   nn::GradientMonitor<T> monitor({{"table", table.weight}, {"out.weight", out.weight}, {"out.bias", out.bias}});
@@ -123,7 +123,7 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
     return train<double>({.sizes = {8, w, w, 1}, .activation = "relu"}, {}, {.rate = 0.02, .steps = 6, .seed = seed});
   });
   add("gradients of several batches", [=] {
-    random::seed(seed);
+    seed_runs(seed);
     Net<double> net({.sizes = {8, w, 1}});
     const Samples<double> data({}, 8, 1);
     nn::GradientMonitor<double> monitor(net);
@@ -143,7 +143,7 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
     return monitor.verdicts();
   });
   add("a rate that warms up and falls to 0", [=] {
-    random::seed(seed);
+    seed_runs(seed);
     Net<double> net({.sizes = {8, w, w, 1}, .activation = "relu"});
     const Samples<double> data({}, 8, 1);
     nn::GradientMonitor<double> monitor(net);
@@ -159,7 +159,7 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
   add("a GRU", [=] { return train_sequences<double, nn::GRU<double>>(seed, 10, odd ? 12 : 20); });
   add("an embedding", [=] { return train_words<double>(seed); });
   add("dropout", [=] {
-    random::seed(seed);
+    seed_runs(seed);
     nn::Sequential<float> net(nn::Linear<float>(8, 32), nn::ReLU<float>(), nn::Dropout<float>(0.3), nn::Linear<float>(32, 32),
                               nn::ReLU<float>(), nn::Dropout<float>(0.3), nn::Linear<float>(32, 1));
     const Samples<float> data({.task = "binary"}, 8, 1);

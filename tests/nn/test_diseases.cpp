@@ -41,7 +41,7 @@ std::vector<TrainingCase> vanishing_and_exploding() {
                              {.optimizer = "adam", .rate = 1e-3, .steps = 30});
        }},
       {"a recurrence with a matrix that grows", exploding, {"clip_grad_norm"}, {}, [] {
-         random::seed(3);
+         seed_runs(3);
          const auto W = parameter<double>(2.0 * eye<double>(4) + random::normal<double>({4, 4}, 0, 0.1)),
                     out = parameter<double>(random::normal<double>({1, 4}, 0, 0.3));
          nn::GradientMonitor<double> monitor({{"W", W}, {"out", out}});
@@ -242,7 +242,7 @@ std::vector<TrainingCase> parts() {
                              {.optimizer = "adam", .rate = 1e-3, .batch = 32});
        }},
       {"a branch that the loss does not use", no_gradient, {"unused"}, {}, [] {
-         random::seed(4);
+         seed_runs(4);
          nn::Linear<double> used(6, 1), unused(6, 1);
          nn::GradientMonitor<double> monitor({{"used.weight", used.weight}, {"used.bias", used.bias},
                                               {"unused.weight", unused.weight}, {"unused.bias", unused.bias}});
@@ -264,7 +264,7 @@ std::vector<nn::Verdict> with_loss(std::function<Tensor<double>(const Tensor<dou
 
 std::vector<TrainingCase> not_finite_cases() {
   const auto float_exp = [](bool logarithm) {
-    random::seed(6);
+    seed_runs(6);
     nn::Linear<float> layer(4, 8);
     nn::GradientMonitor<float> monitor(layer);
     nn::SGD<float> sgd(layer.parameters(), {.learning_rate = 0.01});
@@ -302,7 +302,7 @@ std::vector<TrainingCase> not_finite_cases() {
          return with_loss([](const auto& out, const auto&) { return mean(pow(out, 1.5)); });
        }},
       {"a NaN among the inputs", not_finite, {"data"}, {"logsumexp", "cross_entropy"}, [] {
-         random::seed(8);
+         seed_runs(8);
          nn::Linear<double> layer(4, 1);
          nn::GradientMonitor<double> monitor(layer);
          nn::Adam<double> adam(layer.parameters());

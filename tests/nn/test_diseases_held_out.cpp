@@ -157,7 +157,7 @@ std::vector<TrainingCase> steps() {
 std::vector<TrainingCase> scales_and_parts() {
   return {
       {"bytes into a convolution", inputs, {"scale the inputs"}, {}, [] {
-         random::seed(61);
+         seed_runs(61);
          nn::Sequential<float> model(nn::Conv2d<float>(1, 6, 3), nn::ReLU<float>(), nn::Flatten<float>(), nn::Linear<float>(6 * 36, 3));
          nn::GradientMonitor<float> monitor(model);
          nn::SGD<float> sgd(model.parameters(), {.learning_rate = 0.01});
@@ -221,7 +221,7 @@ std::vector<TrainingCase> scales_and_parts() {
                               {.rate = 0.02, .batch = 32, .loop = "trainer", .seed = 75});
        }},
       {"features computed under NoGrad", no_gradient, {"first.weight", "NoGrad"}, {}, [] {
-         random::seed(76);
+         seed_runs(76);
          nn::Linear<float> first(6, 12), last(12, 1);
          nn::GradientMonitor<float> monitor({{"first.weight", first.weight}, {"first.bias", first.bias},
                                              {"last.weight", last.weight}, {"last.bias", last.bias}});

@@ -8,7 +8,7 @@ namespace {
 
 /// h ← tanh(W h + U x) over the steps of a sequence, whose first element is to be remembered.
 std::vector<nn::Verdict> remember(double scale, std::size_t steps, std::uint64_t seed) {
-  random::seed(seed);
+  seed_runs(seed);
   const auto W = parameter<double>(nn::init::orthogonal<double>({12, 12}, scale)),
              U = parameter<double>(nn::init::xavier_uniform<double>({12, 2})),
              V = parameter<double>(nn::init::xavier_uniform<double>({1, 12}));
@@ -26,7 +26,7 @@ std::vector<nn::Verdict> remember(double scale, std::size_t steps, std::uint64_t
 
 /// Adam and a loop whose order is `order`: z zero_grad, b backward, s step.
 std::vector<nn::Verdict> in_order(const std::string& order, std::uint64_t seed) {
-  random::seed(seed);
+  seed_runs(seed);
   Net<double> net({.sizes = {8, 16, 1}, .activation = "relu"});
   const Samples<double> data({}, 8, 1);
   nn::GradientMonitor<double> monitor(net);
@@ -54,7 +54,7 @@ std::vector<TrainingCase> cases() {
       {"the usual order", "", {}, {}, [] { return in_order("zb(s)", 6); }},
       {"zero_grad at the end", "", {}, {}, [] { return in_order("b(s)z", 6); }},
       {"the optimiser of another model", not_updated, {"optimiser"}, {}, [] {
-         random::seed(7);
+         seed_runs(7);
          Net<double> net({}), other({});
          const Samples<double> data({}, 8, 1);
          nn::GradientMonitor<double> monitor(net);
@@ -68,7 +68,7 @@ std::vector<TrainingCase> cases() {
          return monitor.verdicts();
        }},
       {"backward() of minus the loss that is told", ascent, {"sign"}, {}, [] {
-         random::seed(8);
+         seed_runs(8);
          Net<double> net({.sizes = {8, 16, 1}});
          const Samples<double> data({}, 8, 1);
          nn::GradientMonitor<double> monitor(net);
@@ -122,7 +122,7 @@ std::vector<TrainingCase> cases() {
          return train<float>({.sizes = {8, 24, 24, 3}, .activation = "relu"}, {.task = "classes"}, {.optimizer = "adam", .rate = 10, .steps = 60, .batch = 32, .seed = 20});
        }},
       {"an LSTM by Adam at rate 1", too_high, {"from 1 to 0.1"}, {}, [] {
-         random::seed(21);
+         seed_runs(21);
          nn::LSTM<double> lstm(3, 8);
          nn::Linear<double> out(8, 1);
          auto named = lstm.named_parameters();
@@ -152,7 +152,7 @@ std::vector<TrainingCase> cases() {
          return train<double>({.sizes = {30, 3}}, {.task = "classes", .is_bytes = true}, {.rate = 0.1, .steps = 50, .seed = 26});
        }},
       {"pixels of 0 to 255 into a GRU", inputs, {"scale the inputs"}, {}, [] {
-         random::seed(27);
+         seed_runs(27);
          nn::GRU<double> gru(4, 8);
          nn::Linear<double> out(8, 2);
          auto named = gru.named_parameters();
@@ -179,7 +179,7 @@ std::vector<TrainingCase> cases() {
                               }, .seed = 29});
        }},
       {"an embedding that no optimiser holds", not_updated, {"table"}, {}, [] {
-         random::seed(30);
+         seed_runs(30);
          nn::Embedding<double> table(10, 6);
          nn::Linear<double> out(6, 2);
          nn::GradientMonitor<double> monitor({{"table", table.weight}, {"out.weight", out.weight}, {"out.bias", out.bias}});
@@ -191,7 +191,7 @@ std::vector<TrainingCase> cases() {
          return train<double>({.sizes = {8, 16, 16, 1}, .norm = "batch"}, {}, {.left_out = {"norm0.weight", "norm0.bias"}, .seed = 31});
        }},
       {"an encoder whose output is copied", no_gradient, {"0.weight", "detach"}, {}, [] {
-         random::seed(32);
+         seed_runs(32);
          Net<double> encoder({.sizes = {6, 8}}), decoder({.sizes = {8, 6}});
          auto named = encoder.named_parameters();
          for (auto& p : decoder.named_parameters()) named.emplace_back("decoder." + p.first, p.second);
@@ -206,7 +206,7 @@ std::vector<TrainingCase> cases() {
          });
        }},
       {"convolutions of weights 0", symmetric, {"init::he"}, {}, [] {
-         random::seed(33);
+         seed_runs(33);
          nn::Conv2d<double> first(1, 4, 3), second(4, 4, 3);
          nn::Linear<double> last(4 * 4, 2);
          for (auto* w : {&first.weight, &second.weight, &last.weight}) w->assign(zeros<double>(w->shape()));

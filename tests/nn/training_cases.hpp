@@ -1,6 +1,7 @@
 // Training runs under a GradientMonitor, with the verdict that each is to get: small networks with one thing
 // wrong, or nothing.
 #pragma once
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -25,6 +26,12 @@ inline constexpr const char *const not_finite = "NaN or infinity", *const explod
                   *const probabilities = "probabilities in place of logits",
                   *const decay = "weight decay too large", *const clipped = "clipping too strong";
 
+
+/// Seeds a run; XTAPE_SEED=1 is for other runs of the same kind.
+inline void seed_runs(std::uint64_t seed) {
+  static const char* const other = std::getenv("XTAPE_SEED");
+  random::seed(seed + (other ? 1000 * std::strtoull(other, nullptr, 10) : 0));
+}
 
 /// A run, and what the monitor is to say of it.
 struct TrainingCase {
@@ -252,7 +259,7 @@ Samples<T> batch_of(const Samples<T>& all, std::size_t size, std::mt19937& order
 
 template <class T = double>
 std::vector<nn::Verdict> train(const NetOptions& net, const DataOptions& data, const TrainOptions<T>& o) {
-  random::seed(o.seed);
+  seed_runs(o.seed);
   Net<T> model(net);
   const Samples<T> all(data, net.sizes.front(), net.sizes.back());
   std::vector<Tensor<T>> parameters;

@@ -23,8 +23,8 @@ struct MonitorLimits {
   double exploding = 1e3;
   /// Share of a layer's ReLU units that were 0 for every sample of the window. A few die in healthy networks;
   /// "as much as 40 %" is the mark of a rate that was too high (Karpathy, CS231n). So many are
-  /// a verdict in any case, fewer from `dead_share_at_start` on, where they were so from the first step on, or
-  /// the loss hardly falls.
+  /// a verdict in any case, fewer from `dead_share_at_start` on, where they were so from the first step on,
+  /// or the loss hardly falls.
   double dead_share = 0.4;
   double dead_share_at_start = 0.25;
   /// Distance of an output from the ends of its range, in units of the range (1 for sigmoid, 2 for tanh):
@@ -52,8 +52,8 @@ struct MonitorLimits {
   double equal = 1e-5;
   /// Share of a gradient that clipping leaves, below which it is to blame where nothing moves.
   double clipped = 0.1;
-  /// Norm of the weights, of what it was at first, below which weight decay is too large, if the updates point
-  /// at 0 on the way there; two and a half times as much where the loss did not fall to half.
+  /// Norm of the weights, of what it was at first, below which weight decay is too large, if the updates
+  /// point at 0 on the way there; two and a half times as much where the loss did not fall to half.
   double decayed = 0.2;
   /// Steps in a row for what is no estimate: a parameter that was not updated, gradients that were not
   /// dropped. One or two may be an exception that is meant.
@@ -64,17 +64,17 @@ struct MonitorLimits {
 struct Verdict {
   /// Causes before what follows from them.
   enum class Kind {
-    not_finite,         ///< a NaN or infinity that an operation begins
-    accumulated,        ///< zero_grad() was forgotten
-    ascent,             ///< updates or the loss have the wrong sign
-    missing_gradient,   ///< a parameter that no backward pass reaches
-    not_updated,        ///< a parameter that has a gradient and stays what it is
-    probabilities,      ///< softmax or sigmoid before a loss that takes logits
-    symmetric,          ///< weights all 0 or all equal: units that compute the same
+    not_finite,        ///< a NaN or infinity that an operation begins
+    accumulated,       ///< zero_grad() was forgotten
+    ascent,            ///< updates or the loss have the wrong sign
+    missing_gradient,  ///< a parameter that no backward pass reaches
+    not_updated,       ///< a parameter that has a gradient and stays what it is
+    probabilities,     ///< softmax or sigmoid before a loss that takes logits
+    symmetric,         ///< weights all 0 or all equal: units that compute the same
     unscaled_inputs,
     unscaled_targets,
-    weight_decay,       ///< it takes the weights away
-    clipped,            ///< clipping leaves hardly a gradient
+    weight_decay,  ///< it takes the weights away
+    clipped,       ///< clipping leaves hardly a gradient
     rate_too_high,
     saturated,
     exploding,
@@ -94,8 +94,8 @@ struct Verdict {
   const char* title() const;
 };
 
-/// What the history shows: the main verdict first, then other causes, and behind them what follows from one of
-/// them. A verdict covers the first to the last step that shows it.
+/// What the history shows: the main verdict first, then other causes, and behind them what follows from one
+/// of them. A verdict covers the first to the last step that shows it.
 std::vector<Verdict> find_verdicts(const GradientHistory& history, const MonitorLimits& limits = {});
 
 std::ostream& operator<<(std::ostream& out, const Verdict& verdict);

@@ -30,17 +30,18 @@ void find_accumulated(const Run& run, Findings& findings) {
     streak = count > 0 ? streak + 1 : 0;
     if (streak < run.limits.certain) continue;
     const double growth = run.gradient_norm(t) / run.gradient_norm(t + 1 - streak);
-    findings.add({Kind::accumulated,
-                  "training",
-                  run.number(t + 1 - streak),
-                  run.number(t),
-                  static_cast<double>(count),
-                  "when backward() began, " + std::to_string(count) + " of " +
-                      std::to_string(run.history.parameters.size()) +
-                      " parameters still had the gradients of the steps before, and got the sum; its norm is " +
-                      rounded(growth) + " times the first one's",
-                  {"Call optimizer.zero_grad() before each backward(): gradients are added up until then"}},
-                 static_cast<double>(t));
+    findings.add(
+        {Kind::accumulated,
+         "training",
+         run.number(t + 1 - streak),
+         run.number(t),
+         static_cast<double>(count),
+         "when backward() began, " + std::to_string(count) + " of " +
+             std::to_string(run.history.parameters.size()) +
+             " parameters still had the gradients of the steps before, and got the sum; its norm is " +
+             rounded(growth) + " times the first one's",
+         {"Call optimizer.zero_grad() before each backward(): gradients are added up until then"}},
+        static_cast<double>(t));
   }
 }
 
@@ -66,9 +67,10 @@ void find_missing_gradients(const Run& run, Findings& findings) {
                      " and the loss cuts the recording: a detach(), or value(), data() or item() and a new "
                      "Tensor; or the loss does not use that output");
   if (!unused.empty())
-    advice.push_back("No recorded operation took " + list_of(unused) +
-                     ": forward() leaves it out, or runs it under NoGrad, or the layer was replaced after the "
-                     "monitor was made: make optimiser and monitor of the model as it is trained");
+    advice.push_back(
+        "No recorded operation took " + list_of(unused) +
+        ": forward() leaves it out, or runs it under NoGrad, or the layer was replaced after the "
+        "monitor was made: make optimiser and monitor of the model as it is trained");
   findings.add({Kind::missing_gradient, list_of(all), run.number(0), run.steps.back().number,
                 static_cast<double>(count),
                 "no backward pass came to " + std::to_string(count) + " of " +
@@ -84,7 +86,8 @@ namespace {
 class Rounding {
  public:
   explicit Rounding(const TrainingStep& step) {
-    if (std::ranges::none_of(step.parameters, &ParameterStep::has_gradient)) {  // all dropped: none is to follow
+    if (std::ranges::none_of(step.parameters,
+                             &ParameterStep::has_gradient)) {  // all dropped: none is to follow
       largest_ = least_;
       return;
     }
@@ -153,8 +156,10 @@ void find_not_updated(const Run& run, Findings& findings) {
   advice.emplace_back(
       "Make the optimiser of all parameters, model.parameters(), and after the last layer was replaced: it "
       "keeps the tensors that it was given");
-  if (names.size() == count) advice.emplace_back("Call its step() in each step, between backward() and the next");
-  if (names.size() < count) advice.emplace_back("If it is to stay, give the monitor the other parameters only");
+  if (names.size() == count)
+    advice.emplace_back("Call its step() in each step, between backward() and the next");
+  if (names.size() < count)
+    advice.emplace_back("If it is to stay, give the monitor the other parameters only");
   findings.add({Kind::not_updated, list_of(names), run.number(first), run.number(last),
                 static_cast<double>(names.size()),
                 "it has a gradient and stays what it is: " + list_of(reasons), std::move(advice)},
@@ -165,7 +170,8 @@ void find_symmetric(const Run& run, Findings& findings) {
   std::vector<std::string> names;
   std::size_t last = 0;
   bool are_zero = true;
-  for (std::size_t i = 0; i + 1 < run.weights.size(); ++i) {  // the last one may start at 0: its targets differ
+  for (std::size_t i = 0; i + 1 < run.weights.size();
+       ++i) {  // the last one may start at 0: its targets differ
     const std::size_t k = run.weights[i];
     std::size_t steps = 0;
     while (steps < run.size() && run.steps[steps].parameters[k].has_equal_rows) ++steps;
@@ -175,13 +181,13 @@ void find_symmetric(const Run& run, Findings& findings) {
     are_zero = are_zero && run.steps[0].parameters[k].weight_norm == 0;
   }
   if (names.empty()) return;
-  findings.add({Kind::symmetric, list_of(names), run.number(0), run.number(last),
-                static_cast<double>(names.size()),
-                std::string(are_zero ? "all elements are 0" : "all rows are equal") +
-                    " from the first step on: the units of such a layer compute the same, have the same "
-                    "gradient, and stay the same",
-                run.remedies.symmetric()},
-               0);
+  findings.add(
+      {Kind::symmetric, list_of(names), run.number(0), run.number(last), static_cast<double>(names.size()),
+       std::string(are_zero ? "all elements are 0" : "all rows are equal") +
+           " from the first step on: the units of such a layer compute the same, have the same "
+           "gradient, and stay the same",
+       run.remedies.symmetric()},
+      0);
 }
 
 }  // namespace xtape::nn::detail

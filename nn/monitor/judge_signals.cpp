@@ -45,15 +45,16 @@ std::string passage_text(const Run& run, bool is_backward, std::size_t at, std::
                            " of what those of " + there + " do";
 }
 
-/// By the adjoints dL/da and by the deviation over the batch, which the gradients of the weights may hide: they
-/// are the product of both, so that what grows backward and shrinks forward cancels in them; they grow with the
-/// sum over the batch; and they recover where the last layers have learnt. In a recurrence layers are steps of
-/// time, and the early ones may rightly count for little: there it takes the square of the limit, and a loss
-/// that does not fall to half.
+/// By the adjoints dL/da and by the deviation over the batch, which the gradients of the weights may hide:
+/// they are the product of both, so that what grows backward and shrinks forward cancels in them; they grow
+/// with the sum over the batch; and they recover where the last layers have learnt. In a recurrence layers
+/// are steps of time, and the early ones may rightly count for little: there it takes the square of the
+/// limit, and a loss that does not fall to half.
 void find_by_passage(const Run& run, Findings& findings, bool is_vanishing) {
   const bool is_recurrent = run.history.is_recurrent;
   if (is_recurrent && (!is_vanishing || run.loss_fell_below(0.5))) return;
-  const double limit = is_vanishing ? std::pow(run.limits.vanishing, is_recurrent ? 2 : 1) : run.limits.exploding;
+  const double limit =
+      is_vanishing ? std::pow(run.limits.vanishing, is_recurrent ? 2 : 1) : run.limits.exploding;
   for (const bool is_backward : {true, false}) {
     if (is_recurrent && !is_backward) continue;
     std::size_t streak = 0;
@@ -62,13 +63,14 @@ void find_by_passage(const Run& run, Findings& findings, bool is_vanishing) {
       const bool is_there = is_vanishing ? p.least < limit : p.most > limit;
       streak = is_there ? streak + 1 : 0;
       if (streak < run.limits.window) continue;
-      const std::size_t at = is_vanishing ? p.least_at : p.most_at, of = is_vanishing ? p.least_of : p.most_of;
+      const std::size_t at = is_vanishing ? p.least_at : p.most_at,
+                        of = is_vanishing ? p.least_of : p.most_of;
       const double ratio = is_vanishing ? p.least : p.most;
-      findings.add({is_vanishing ? Kind::vanishing : Kind::exploding, run.history.activations[at],
-                    run.number(t + 1 - streak), run.number(t), ratio,
-                    passage_text(run, is_backward, at, of, ratio),
-                    is_vanishing ? run.remedies.vanishing() : run.remedies.exploding()},
-                   is_vanishing ? -ratio : ratio);
+      findings.add(
+          {is_vanishing ? Kind::vanishing : Kind::exploding, run.history.activations[at],
+           run.number(t + 1 - streak), run.number(t), ratio, passage_text(run, is_backward, at, of, ratio),
+           is_vanishing ? run.remedies.vanishing() : run.remedies.exploding()},
+          is_vanishing ? -ratio : ratio);
     }
   }
 }
@@ -143,12 +145,12 @@ void find_dead(const Run& run, Findings& findings) {
       if (run.window_start(t) == 0 && share > run.limits.dead_share_at_start) is_from_start[k] = 1;
       const bool is_grave = !is_learning || is_from_start[k];
       if (!(share > (is_grave ? run.limits.dead_share_at_start : run.limits.dead_share))) continue;
-      findings.add({Kind::dead, run.history.activations[k], run.number(run.window_start(t)), run.number(t),
-                    share,
-                    std::to_string(a.dead_units) + " of " + std::to_string(a.units) +
-                        " units were 0 for every sample of " + std::to_string(run.limits.window) + " steps",
-                    run.remedies.dead()},
-                   share);
+      findings.add(
+          {Kind::dead, run.history.activations[k], run.number(run.window_start(t)), run.number(t), share,
+           std::to_string(a.dead_units) + " of " + std::to_string(a.units) +
+               " units were 0 for every sample of " + std::to_string(run.limits.window) + " steps",
+           run.remedies.dead()},
+          share);
     }
 }
 
@@ -160,13 +162,13 @@ void find_saturated(const Run& run, Findings& findings) {
       const bool is_saturated = a.is_hidden && a.saturated_share > run.limits.saturated_share;
       streak[k] = is_saturated ? streak[k] + 1 : 0;
       if (streak[k] < run.limits.window) continue;
-      findings.add({Kind::saturated, run.history.activations[k], run.number(run.window_start(t)),
-                    run.number(t), a.saturated_share,
-                    rounded(100 * a.saturated_share) + " % of the outputs are within " +
-                        rounded(run.limits.saturation) +
-                        " of the ends of the range, where the derivative is nearly 0",
-                    run.remedies.saturated()},
-                   a.saturated_share);
+      findings.add(
+          {Kind::saturated, run.history.activations[k], run.number(run.window_start(t)), run.number(t),
+           a.saturated_share,
+           rounded(100 * a.saturated_share) + " % of the outputs are within " +
+               rounded(run.limits.saturation) + " of the ends of the range, where the derivative is nearly 0",
+           run.remedies.saturated()},
+          a.saturated_share);
     }
 }
 

@@ -13,7 +13,8 @@ namespace {
 bool oscillates(const Run& run, std::size_t first, std::size_t last) {
   std::size_t turns = 0;
   for (std::size_t t = first + 2; t <= last; ++t)
-    turns += (run.steps[t].loss - run.steps[t - 1].loss) * (run.steps[t - 1].loss - run.steps[t - 2].loss) < 0;
+    turns +=
+        (run.steps[t].loss - run.steps[t - 1].loss) * (run.steps[t - 1].loss - run.steps[t - 2].loss) < 0;
   return last - first >= 4 && 10 * turns >= 8 * (last - first - 1);
 }
 
@@ -29,9 +30,10 @@ double update_cosine(const Run& run, std::size_t t, bool with_gradient) {
   return update > 0 && other > 0 ? dot / update / other : 0;
 }
 
-/// The correlation of the changes of the loss with what the gradients before and after each update say that it
-/// changes by, which is right to second order: 1 for a loss that the gradients belong to, whatever the rate;
-/// near 0 where each batch has its own loss; −1 where it is the negative of that loss. NaN for too few steps.
+/// The correlation of the changes of the loss with what the gradients before and after each update say that
+/// it changes by, which is right to second order: 1 for a loss that the gradients belong to, whatever the
+/// rate; near 0 where each batch has its own loss; −1 where it is the negative of that loss. NaN for too few
+/// steps.
 double loss_correlation(const Run& run) {
   double product = 0, changes = 0, said = 0;
   std::size_t count = 0;
@@ -56,8 +58,9 @@ std::vector<std::string> advice_on_rate(const Run& run, std::size_t t) {
   for (const std::size_t k : run.weights)
     largest = std::max(largest, run.steps[0].parameters[k].gradient_norm / run.weight_scale(0, k));
   if (largest > 100)
-    advice.push_back("The first gradients were " + rounded(largest) +
-                     " times their weights: if the loss is a sum over the batch, take its mean, nn::Reduction::mean");
+    advice.push_back(
+        "The first gradients were " + rounded(largest) +
+        " times their weights: if the loss is a sum over the batch, take its mean, nn::Reduction::mean");
   return advice;
 }
 
@@ -66,7 +69,12 @@ std::vector<std::string> advice_on_rate(const Run& run, std::size_t t) {
 void find_ascent(const Run& run, Findings& findings) {
   if (run.size() < run.limits.certain) return;
   const auto add = [&](double value, const std::string& finding, std::string advice) {
-    findings.add({Kind::ascent, "training", run.number(0), run.steps.back().number, value, finding,
+    findings.add({Kind::ascent,
+                  "training",
+                  run.number(0),
+                  run.steps.back().number,
+                  value,
+                  finding,
                   {std::move(advice)}},
                  value);
   };
@@ -80,8 +88,8 @@ void find_ascent(const Run& run, Findings& findings) {
   }
   if (least > 0.5 && first >= run.limits.certain)
     return add(least,
-               "the updates go up the gradient: their cosine is " + rounded(least) + " or more in the first " +
-                   std::to_string(first) + " steps",
+               "the updates go up the gradient: their cosine is " + rounded(least) +
+                   " or more in the first " + std::to_string(first) + " steps",
                "Change the sign of the update: w.assign(w - rate * w.grad()), as the optimisers do");
   if (const double correlation = loss_correlation(run); correlation < -0.8)
     return add(-correlation,
@@ -140,14 +148,10 @@ void find_rate_too_high(const Run& run, Findings& findings) {
       return std::max(run.weight_scale(at, k), run.weight_scale(last, k));
     });
     const auto add = [&](const std::string& what) {
-      findings.add({Kind::rate_too_high,
-                    "training",
-                    run.number(start),
-                    run.number(t),
-                    ratio,
-                    what + ", with updates up to " + rounded(ratio) + " of the weights",
-                    advice_on_rate(run, t)},
-                   ratio);
+      findings.add(
+          {Kind::rate_too_high, "training", run.number(start), run.number(t), ratio,
+           what + ", with updates up to " + rounded(ratio) + " of the weights", advice_on_rate(run, t)},
+          ratio);
     };
     if (!std::isfinite(steps[t].loss)) {
       if (ratio > limits.ratio_too_high && std::isfinite(steps[t - 1].loss))
@@ -187,24 +191,29 @@ void find_rate_too_low(const Run& run, Findings& findings) {
     const std::string finding = "the loss hardly moves: " + rounded(before) + ", then " + rounded(now) +
                                 ", with updates of " + rounded(ratio) + " of the weights";
     if (kept < limits.clipped) {
-      findings.add({Kind::clipped, "training", run.number(start), run.number(t), kept,
-                    finding + ", of gradients that were clipped to " + rounded(kept) +
-                        " of what backward() gave",
-                    {"Clip less: nn::clip_grad_norm(parameters, 1) is usual, and above it only the rare large "
-                     "gradient should be"}},
-                   -kept);
+      findings.add(
+          {Kind::clipped,
+           "training",
+           run.number(start),
+           run.number(t),
+           kept,
+           finding + ", of gradients that were clipped to " + rounded(kept) + " of what backward() gave",
+           {"Clip less: nn::clip_grad_norm(parameters, 1) is usual, and above it only the rare large "
+            "gradient should be"}},
+          -kept);
       continue;
     }
-    findings.add({Kind::rate_too_low,
-                  "training",
-                  run.number(start),
-                  run.number(t),
-                  ratio,
-                  finding,
-                  {run.steps[t].learning_rate == 0 ? std::string("The learning rate is 0, so the updates are 0")
-                   : ratio == 0                  ? std::string("The updates are 0: raise the learning rate")
-                                : rate_advice(run.steps[t].learning_rate, false)}},
-                 -ratio);
+    findings.add(
+        {Kind::rate_too_low,
+         "training",
+         run.number(start),
+         run.number(t),
+         ratio,
+         finding,
+         {run.steps[t].learning_rate == 0 ? std::string("The learning rate is 0, so the updates are 0")
+          : ratio == 0                    ? std::string("The updates are 0: raise the learning rate")
+                                          : rate_advice(run.steps[t].learning_rate, false)}},
+        -ratio);
   }
 }
 
@@ -223,11 +232,7 @@ void find_rate_behind_signals(const Run& run, Findings& findings) {
     const double ratio =
         run.largest_ratio(first, last, [&](std::size_t t, std::size_t k) { return run.weight_scale(t, k); });
     if (!(ratio > run.limits.ratio_too_high)) continue;
-    findings.add({Kind::rate_too_high,
-                  "training",
-                  run.number(first),
-                  run.number(last),
-                  ratio,
+    findings.add({Kind::rate_too_high, "training", run.number(first), run.number(last), ratio,
                   std::string(signal.title()) + " (" + signal.where + ") begin after updates up to " +
                       rounded(ratio) + " of the weights",
                   advice_on_rate(run, last)},

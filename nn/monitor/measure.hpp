@@ -24,6 +24,24 @@ double sum_over(std::size_t n, F&& f) {
   return sum;
 }
 
+/// Σ of each of the K numbers that f(i) gives, for i below n.
+template <std::size_t K, class F>
+std::array<double, K> sums_over(std::size_t n, F&& f) {
+  constexpr std::size_t lanes = 4;
+  std::array<std::array<double, K>, lanes> sums{};
+  const auto add = [&](std::size_t lane, std::size_t i) {
+    const std::array<double, K> x = f(i);
+    for (std::size_t k = 0; k < K; ++k) sums[lane][k] += x[k];
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (std::size_t lane = 0; lane < lanes; ++lane) add(lane, i + lane);
+  for (; i < n; ++i) add(0, i);
+  for (std::size_t lane = 1; lane < lanes; ++lane)
+    for (std::size_t k = 0; k < K; ++k) sums[0][k] += sums[lane][k];
+  return sums[0];
+}
+
 /// Σ a b of n numbers.
 template <class T>
 double dot(const T* a, const T* b, std::size_t n) {

@@ -25,8 +25,8 @@ bool is_for_he(const GradientHistory& history) {
   return false;
 }
 
-/// Compares the first weights, by the one furthest off, with the deviations that He and Glorot would give them:
-/// what lies between these, or is off by a factor of less than 2, is not to blame.
+/// Compares the first weights, by the one furthest off, with the deviations that He and Glorot would give
+/// them: what lies between these, or is off by a factor of less than 2, is not to blame.
 std::string initialisation_for(const GradientHistory& history, bool he) {
   double furthest = 2, seen = 0, wanted = 0;
   std::string name;
@@ -64,7 +64,9 @@ double initial_deviation(const Shape& shape, bool he) {
 }
 
 Remedies::Remedies(const GradientHistory& history)
-    : he_(is_for_he(history)), is_recurrent_(history.is_recurrent), initialisation_(initialisation_for(history, he_)) {
+    : he_(is_for_he(history)),
+      is_recurrent_(history.is_recurrent),
+      initialisation_(initialisation_for(history, he_)) {
   if (uses(history, "sigmoid") || uses(history, "tanh"))
     relu_ =
         "ReLU activation: its derivative is 1 for positive inputs; nn::ReLU in place of sigmoid and tanh, "
@@ -77,11 +79,12 @@ Remedies::Remedies(const GradientHistory& history)
 
 std::vector<std::string> Remedies::vanishing() const {
   if (is_recurrent_)
-    return without_empty({"Gates: nn::LSTM or nn::GRU in place of a plain recurrence; their state passes on what "
-                          "a step does not change",
-                          initialisation_,
-                          "init::orthogonal for the weight of the recurrence: its powers keep the size of what "
-                          "they multiply"});
+    return without_empty(
+        {"Gates: nn::LSTM or nn::GRU in place of a plain recurrence; their state passes on what "
+         "a step does not change",
+         initialisation_,
+         "init::orthogonal for the weight of the recurrence: its powers keep the size of what "
+         "they multiply"});
   return without_empty({initialisation_, relu_, residual, normalisation_});
 }
 std::vector<std::string> Remedies::exploding() const {
@@ -110,20 +113,25 @@ std::vector<std::string> Remedies::not_finite(const TrainingStep& step) {
     return std::ranges::find(names, op) != names.end();
   };
   if (operand == "data" && !step.origin->began_here())
-    return {"The data hold a NaN or an infinity: look for it in inputs and targets, by std::isfinite, before "
-            "training"};
+    return {
+        "The data hold a NaN or an infinity: look for it in inputs and targets, by std::isfinite, before "
+        "training"};
   if (operand == "parameter" && !step.origin->began_here())
-    return {"A parameter was not finite before the step: an update was too large; lower the learning rate, and "
-            "clip gradients by nn::clip_grad_norm"};
+    return {
+        "A parameter was not finite before the step: an update was too large; lower the learning rate, and "
+        "clip gradients by nn::clip_grad_norm"};
   if (op == "exp" && use == "softmax")
-    return {"softmax() in place of exp(z) / sum(exp(z)): it subtracts the largest z first, so that nothing "
-            "overflows"};
+    return {
+        "softmax() in place of exp(z) / sum(exp(z)): it subtracts the largest z first, so that nothing "
+        "overflows"};
   if (op == "exp" && use == "logsumexp")
-    return {"logsumexp() in place of log(sum(exp(z))): it subtracts the largest z first, so that nothing "
-            "overflows"};
+    return {
+        "logsumexp() in place of log(sum(exp(z))): it subtracts the largest z first, so that nothing "
+        "overflows"};
   if (is({"exp", "expm1", "sinh", "cosh"}))
-    return {"clamp() the operand of '" + op +
-            "', which overflows above 88 in float and 709 in double; or bound what it is made of, as by tanh()"};
+    return {
+        "clamp() the operand of '" + op +
+        "', which overflows above 88 in float and 709 in double; or bound what it is made of, as by tanh()"};
   if (is({"log", "log1p", "log2", "log10"})) {
     std::vector<std::string> advice;
     if (operand == "softmax")
@@ -135,18 +143,23 @@ std::vector<std::string> Remedies::not_finite(const TrainingStep& step) {
     return advice;
   }
   if (op == "binary_cross_entropy")
-    return {"nn::binary_cross_entropy_with_logits of the logits in place of probabilities, which come to 0 or 1"};
+    return {
+        "nn::binary_cross_entropy_with_logits of the logits in place of probabilities, which come to 0 or 1"};
   if (is({"divide", "reciprocal"}))
-    return {"Keep the divisor away from 0: x / (y + 1e-8) where it is positive, or where() with a harmless "
-            "divisor, since a side that is not selected is divided too"};
+    return {
+        "Keep the divisor away from 0: x / (y + 1e-8) where it is positive, or where() with a harmless "
+        "divisor, since a side that is not selected is divided too"};
   if (is({"sqrt", "norm", "std", "cbrt", "hypot"}))
-    return {"The derivative of '" + op +
-            "' is infinite at 0, and below it there is no root: sqrt(x + 1e-12), a small number under the root"};
+    return {
+        "The derivative of '" + op +
+        "' is infinite at 0, and below it there is no root: sqrt(x + 1e-12), a small number under the root"};
   if (op == "pow")
-    return {"A negative base has no power that is not whole, and 0 no negative one: pow(clamp(x, 1e-8, …), p), "
-            "or the sign apart: where(x > 0, 1, -1) * pow(abs(x) + 1e-8, p)"};
+    return {
+        "A negative base has no power that is not whole, and 0 no negative one: pow(clamp(x, 1e-8, …), p), "
+        "or the sign apart: where(x > 0, 1, -1) * pow(abs(x) + 1e-8, p)"};
   if (is({"asin", "acos", "atanh"}))
-    return {"clamp() the operand of '" + op + "' to a little less than -1 to 1, where its derivative is finite"};
+    return {"clamp() the operand of '" + op +
+            "' to a little less than -1 to 1, where its derivative is finite"};
   return {"The operands of '" + op +
           "' are too large for it: scale inputs and targets, lower the learning rate, or clip gradients by "
           "nn::clip_grad_norm"};

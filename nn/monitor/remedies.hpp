@@ -35,8 +35,8 @@ class Remedies {
 /// weight of one output.
 double initial_deviation(const Shape& shape, bool he);
 
-/// "Multiply the learning rate by 0.1, from 0.5 to 0.05": a factor of 10 and no more, for one run says nothing
-/// of rates that are farther from the one that was tried.
+/// "Multiply the learning rate by 0.1, from 0.5 to 0.05": a factor of 10 and no more, for one run says
+/// nothing of rates that are farther from the one that was tried.
 std::string rate_advice(double rate, bool is_too_high);
 
 }  // namespace xtape::nn::detail

@@ -84,7 +84,8 @@ bool explains(Kind cause, Kind symptom) {
     case Kind::unscaled_inputs:
     case Kind::unscaled_targets:
       return is_of_rate || is_of_signals(symptom) ||
-             is_one_of(symptom, {Kind::not_finite, Kind::clipped, Kind::weight_decay, Kind::unscaled_targets});
+             is_one_of(symptom,
+                       {Kind::not_finite, Kind::clipped, Kind::weight_decay, Kind::unscaled_targets});
     case Kind::rate_too_high:
       return is_of_signals(symptom) || symptom == Kind::not_finite;
     case Kind::weight_decay:
@@ -108,11 +109,12 @@ bool explains(Kind cause, Kind symptom) {
   return false;
 }
 
-/// The place of a verdict among the others: Kind is in the order of causes, but what the layers let through is
-/// a cause where it shows from the first step on, before any update, and else may follow from the rate.
+/// The place of a verdict among the others: Kind is in the order of causes, but what the layers let through
+/// is a cause where it shows from the first step on, before any update, and else may follow from the rate.
 std::pair<int, int> place_of(const Verdict& verdict, const Run& run) {
   const bool is_at_start = is_of_signals(verdict.kind) && verdict.first_step == run.number(0);
-  return {static_cast<int>(is_at_start ? Kind::unscaled_targets : verdict.kind), static_cast<int>(verdict.kind)};
+  return {static_cast<int>(is_at_start ? Kind::unscaled_targets : verdict.kind),
+          static_cast<int>(verdict.kind)};
 }
 
 /// Scales are blamed where something is wrong that they bring about.
@@ -150,7 +152,8 @@ void note_what_follows(std::vector<Verdict>& all) {
   for (Verdict& v : all)  // one cannot tell what the rate is to be before the cause is gone
     if (!v.follows_from.empty() && is_one_of(v.kind, {Kind::rate_too_high, Kind::rate_too_low}))
       v.advice = {"First the cause, " + v.follows_from + "; then look at the rate again"};
-  std::ranges::stable_partition(all, [](const Verdict& v) { return v.follows_from.empty(); });
+  // The one of std::ranges does not compile with Clang 14.
+  std::stable_partition(all.begin(), all.end(), [](const Verdict& v) { return v.follows_from.empty(); });
 }
 
 }  // namespace
@@ -160,10 +163,11 @@ std::vector<Verdict> find_verdicts(const GradientHistory& history, const Monitor
   const detail::Run run(history, limits);
   detail::Findings findings;
   for (const auto find :
-       {detail::find_not_finite, detail::find_accumulated, detail::find_ascent, detail::find_missing_gradients,
-        detail::find_not_updated, detail::find_probabilities, detail::find_symmetric, detail::find_unscaled,
-        detail::find_weight_decay, detail::find_rate_too_high, detail::find_exploding, detail::find_vanishing,
-        detail::find_dead, detail::find_saturated, detail::find_rate_too_low})
+       {detail::find_not_finite, detail::find_accumulated, detail::find_ascent,
+        detail::find_missing_gradients, detail::find_not_updated, detail::find_probabilities,
+        detail::find_symmetric, detail::find_unscaled, detail::find_weight_decay, detail::find_rate_too_high,
+        detail::find_exploding, detail::find_vanishing, detail::find_dead, detail::find_saturated,
+        detail::find_rate_too_low})
     find(run, findings);
   detail::find_rate_behind_signals(run, findings);
   std::vector<Verdict> all = findings.list();

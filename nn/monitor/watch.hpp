@@ -90,7 +90,7 @@ class GradientMonitor<T>::Watch : public engine::AnomalyObserver {
   std::size_t adjoints_ = 0;
   std::vector<detail::UnitMoments> inputs_, targets_;  ///< in the order in which a forward pass takes them
   std::size_t inputs_run_ = 0, targets_run_ = 0;       ///< in this forward pass
-  double target_end_ = 0;  ///< the largest target that an activation cannot reach
+  double target_end_ = 0;                              ///< the largest target that an activation cannot reach
   double prediction_ = 0;
   const void *origin_value_ = nullptr, *sum_of_origin_ = nullptr;
 };

@@ -203,7 +203,8 @@ void GradientMonitor<T>::Watch::note_use_of_origin(std::string_view op, const en
   if (op == "divide" && inputs[1]->value.get() == sum_of_origin_) current_.origin_use = "softmax";
 }
 
-// Before its gradients are handed out, the parameters have those of the step before, unless these were dropped.
+// Before its gradients are handed out, the parameters have those of the step before, unless these were
+// dropped.
 template <class T>
 void GradientMonitor<T>::Watch::begin_backward() {
   ++backward_passes_;
@@ -286,17 +287,19 @@ void GradientMonitor<T>::Watch::note_activation(const std::string& op, const eng
   layer.moments.add(elements, parts.rows, parts.units, parts.inner);
   const bool has_range = op == "sigmoid" || op == "tanh";
   const T low = op == "tanh" ? T(-1) : T(0), margin = static_cast<T>(options_.limits.saturation) * (1 - low);
+  const T bottom = low + margin, top = 1 - margin;
+  std::size_t zeros = 0, saturated = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) zeros += elements[i] == 0;
+  if (has_range)
+    for (std::size_t i = 0; i < y.size(); ++i) saturated += elements[i] <= bottom || elements[i] >= top;
+  layer.zeros += zeros;
+  layer.saturated += saturated;
+  unsigned char* const alive = layer.is_alive.data();
+  if (zeros == 0 && y.size() > 0) return void(std::ranges::fill(layer.is_alive, 1));
   for (std::size_t row = 0; row < parts.rows; ++row)
-    for (std::size_t unit = 0; unit < parts.units; ++unit, elements += parts.inner) {
-      std::size_t zeros = 0, saturated = 0;
-      for (std::size_t i = 0; i < parts.inner; ++i) {
-        zeros += elements[i] == 0;
-        saturated += elements[i] <= low + margin || elements[i] >= 1 - margin;
-      }
-      layer.zeros += zeros;
-      layer.is_alive[unit] = static_cast<unsigned char>(layer.is_alive[unit] | (zeros < parts.inner));
-      if (has_range) layer.saturated += saturated;
-    }
+    for (std::size_t unit = 0; unit < parts.units; ++unit)
+      for (std::size_t i = 0; i < parts.inner; ++i)
+        alive[unit] = static_cast<unsigned char>(alive[unit] | (*elements++ != 0));
 }
 
 template class GradientMonitor<float>::Watch;

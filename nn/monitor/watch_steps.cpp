@@ -52,9 +52,8 @@ void GradientMonitor<T>::Watch::note_before_update() {
     noted.is_reached = seen_[k].is_reached;
     noted.had_gradient = seen_[k].had_gradient;
     if (p.rank() >= 2)
-      noted.has_equal_rows =
-          detail::has_equal_rows(p.data(), p.shape()[0], p.size() / std::max<std::size_t>(1, p.shape()[0]),
-                                 options_.limits.equal);
+      noted.has_equal_rows = detail::has_equal_rows(
+          p.data(), p.shape()[0], p.size() / std::max<std::size_t>(1, p.shape()[0]), options_.limits.equal);
     noted.has_gradient = p.has_grad();
     if (!noted.has_gradient) continue;
     const Tensor<T> gradient = p.grad();
@@ -117,7 +116,8 @@ template <class T>
 std::optional<DataScale> GradientMonitor<T>::Watch::largest_of(const std::vector<detail::UnitMoments>& all) {
   std::optional<DataScale> largest;
   for (const detail::UnitMoments& one : all)
-    if (const auto scale = one.scale(); scale && (!largest || scale->largest > largest->largest)) largest = scale;
+    if (const auto scale = one.scale(); scale && (!largest || scale->largest > largest->largest))
+      largest = scale;
   return largest;
 }
 
@@ -136,13 +136,14 @@ void GradientMonitor<T>::Watch::note_after_update() {
     noted.update_ratio = noted.weight_norm != 0 ? noted.update_norm / noted.weight_norm
                                                 : std::numeric_limits<double>::quiet_NaN();
     if (noted.update_norm == 0) continue;
-    noted.weight_dot_update = detail::sum_over(
-        p.size(), [=](std::size_t i) { return static_cast<double>(before[i]) * change(i); });
-    if (!p.has_grad()) continue;
-    const Tensor<T> gradient = p.grad();
+    const bool has_gradient = p.has_grad();
+    const Tensor<T> gradient = has_gradient ? p.grad() : p;
     const T* const g = gradient.data();
-    noted.gradient_dot_update =
-        detail::sum_over(p.size(), [=](std::size_t i) { return static_cast<double>(g[i]) * change(i); });
+    const auto [along_weight, along_gradient] = detail::sums_over<2>(p.size(), [=](std::size_t i) {
+      return std::array{static_cast<double>(before[i]) * change(i), static_cast<double>(g[i]) * change(i)};
+    });
+    noted.weight_dot_update = along_weight;
+    if (has_gradient) noted.gradient_dot_update = along_gradient;
   }
 }
 

@@ -18,7 +18,9 @@ std::vector<nn::Verdict> train_images(std::uint64_t seed, bool small) {
     labels.push_back(static_cast<int>(i % 3));
     const std::size_t at = i / 3 % 8;
     for (std::size_t k = 0; k < 8; ++k)
-      x.mutable_data()[64 * i + (i % 3 == 0 ? 8 * k + at : i % 3 == 1 ? 8 * at + k : 8 * k + (k + at) % 8)] += T(0.8);
+      x.mutable_data()[64 * i + (i % 3 == 0   ? 8 * k + at
+                                 : i % 3 == 1 ? 8 * at + k
+                                              : 8 * k + (k + at) % 8)] += T(0.8);
   }
   return train_function<T>(monitor, adam, 50,
                            [&](std::size_t) { return nn::cross_entropy(model(x), labels); });
@@ -49,12 +51,14 @@ std::vector<nn::Verdict> train_words(std::uint64_t seed) {
   seed_runs(seed);
   nn::Embedding<T> table(20, 8);
   nn::Linear<T> out(8, 2);
-  nn::GradientMonitor<T> monitor({{"table", table.weight}, {"out.weight", out.weight}, {"out.bias", out.bias}});
+  nn::GradientMonitor<T> monitor(
+      {{"table", table.weight}, {"out.weight", out.weight}, {"out.bias", out.bias}});
   nn::Adam<T> adam({table.weight, out.weight, out.bias}, {.learning_rate = 0.01});
   std::mt19937 draw(static_cast<unsigned>(seed));
   return train_function<T>(monitor, adam, 80, [&](std::size_t) {
     std::vector<int> words, labels;
-    for (int i = 0; i < 32; ++i) words.push_back(static_cast<int>(draw() % 20)), labels.push_back(words.back() % 2);
+    for (int i = 0; i < 32; ++i)
+      words.push_back(static_cast<int>(draw() % 20)), labels.push_back(words.back() % 2);
     return nn::cross_entropy(out(tanh(table(words))), labels);
   });
 }
@@ -72,8 +76,9 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
     return train<double>({.sizes = {8, w, w, 1}}, {}, {.rate = 0.05, .steps = 100, .seed = seed});
   });
   add("ReLU, Adam, batches", [=] {
-    return train<float>({.sizes = {8, w, w, 1}, .activation = "relu"}, {},
-                        {.optimizer = "adam", .rate = odd ? 3e-3 : 1e-3, .steps = 150, .batch = 24, .seed = seed});
+    return train<float>(
+        {.sizes = {8, w, w, 1}, .activation = "relu"}, {},
+        {.optimizer = "adam", .rate = odd ? 3e-3 : 1e-3, .steps = 150, .batch = 24, .seed = seed});
   });
   add("two sigmoid layers, classes", [=] {
     return train<double>({.sizes = {8, w, w, 3}, .activation = "sigmoid"}, {.task = "classes"},
@@ -84,43 +89,72 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
                         {.optimizer = "adam", .rate = 2e-3, .steps = 100, .seed = seed});
   });
   add("batch normalisation, deep", [=] {
-    return train<double>({.sizes = {8, w, w, w, w, w, w, 3}, .activation = odd ? "relu" : "sigmoid", .norm = "batch"},
-                         {.task = "classes"}, {.optimizer = "momentum", .rate = 0.02, .steps = 80, .batch = 32, .seed = seed});
+    return train<double>(
+        {.sizes = {8, w, w, w, w, w, w, 3}, .activation = odd ? "relu" : "sigmoid", .norm = "batch"},
+        {.task = "classes"}, {.optimizer = "momentum", .rate = 0.02, .steps = 80, .batch = 32, .seed = seed});
   });
   add("layer normalisation, Trainer", [=] {
     return train<float>({.sizes = {8, w, w, w, 1}, .activation = "silu", .norm = "layer"}, {.task = "binary"},
-                        {.optimizer = "adamw", .rate = 3e-3, .decay = 0.01, .steps = 90, .batch = 32, .loop = "trainer", .seed = seed});
+                        {.optimizer = "adamw",
+                         .rate = 3e-3,
+                         .decay = 0.01,
+                         .steps = 90,
+                         .batch = 32,
+                         .loop = "trainer",
+                         .seed = seed});
   });
   add("momentum, clipping to 1, weight decay of 1e-4", [=] {
     return train<double>({.sizes = {8, w, w, 3}, .activation = "relu"}, {.task = "classes"},
-                         {.optimizer = "momentum", .rate = 0.02, .decay = 1e-4, .steps = 120, .batch = 24, .clip = 1, .seed = seed});
+                         {.optimizer = "momentum",
+                          .rate = 0.02,
+                          .decay = 1e-4,
+                          .steps = 120,
+                          .batch = 24,
+                          .clip = 1,
+                          .seed = seed});
   });
   add("inputs from 0 to 1", [=] {
-    return train<double>({.sizes = {16, w, 1}, .activation = "relu"}, {.x_scale = 1.0 / 255, .is_bytes = true},
+    return train<double>({.sizes = {16, w, 1}, .activation = "relu"},
+                         {.x_scale = 1.0 / 255, .is_bytes = true},
                          {.optimizer = "adam", .rate = 3e-3, .steps = 100, .batch = 32, .seed = seed});
   });
   add("logistic regression from weights of 0", [=] {
-    return train<double>({.sizes = {8, 1}, .init = "zeros"}, {.task = "binary"}, {.rate = 0.2, .steps = 80, .seed = seed});
+    return train<double>({.sizes = {8, 1}, .init = "zeros"}, {.task = "binary"},
+                         {.rate = 0.2, .steps = 80, .seed = seed});
   });
   add("linear regression, targets of 10", [=] {
-    return train<double>({.sizes = {4, 1}}, {.y_scale = 10}, {.rate = odd ? 0.02 : 0.05, .steps = 100, .seed = seed});
+    return train<double>({.sizes = {4, 1}}, {.y_scale = 10},
+                         {.rate = odd ? 0.02 : 0.05, .steps = 100, .seed = seed});
   });
   add("an autoencoder", [=] {
-    return train<float>({.sizes = {8, w, 4, w, 8}}, {}, {.optimizer = "adam", .rate = 3e-3, .steps = 120,
-                        .loss = [](const auto& out, const auto& batch) { return nn::mse_loss(out, batch.x); }, .seed = seed});
+    return train<float>(
+        {.sizes = {8, w, 4, w, 8}}, {},
+        {.optimizer = "adam",
+         .rate = 3e-3,
+         .steps = 120,
+         .loss = [](const auto& out, const auto& batch) { return nn::mse_loss(out, batch.x); },
+         .seed = seed});
   });
   add("trained to the end, and on", [=] {
     return train<double>({.sizes = {4, w, 3}, .activation = "relu"}, {.samples = 48, .task = "classes"},
                          {.optimizer = "adam", .rate = 0.01, .steps = 600, .seed = seed});
   });
   add("the noise that is left", [=] {
-    return train<double>({.sizes = {6, w, 1}}, {}, {.optimizer = "adam", .rate = 2e-3, .steps = 200, .batch = 16,
-                         .loss = [](const auto& out, const auto& batch) {
-                           return nn::mse_loss(out, batch.y + 0.5 * random::normal<double>(batch.y.shape()));
-                         }, .seed = seed});
+    return train<double>({.sizes = {6, w, 1}}, {},
+                         {.optimizer = "adam",
+                          .rate = 2e-3,
+                          .steps = 200,
+                          .batch = 16,
+                          .loss =
+                              [](const auto& out, const auto& batch) {
+                                return nn::mse_loss(out,
+                                                    batch.y + 0.5 * random::normal<double>(batch.y.shape()));
+                              },
+                          .seed = seed});
   });
   add("a few steps only", [=] {
-    return train<double>({.sizes = {8, w, w, 1}, .activation = "relu"}, {}, {.rate = 0.02, .steps = 6, .seed = seed});
+    return train<double>({.sizes = {8, w, w, 1}, .activation = "relu"}, {},
+                         {.rate = 0.02, .steps = 6, .seed = seed});
   });
   add("gradients of several batches", [=] {
     seed_runs(seed);
@@ -160,8 +194,9 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
   add("an embedding", [=] { return train_words<double>(seed); });
   add("dropout", [=] {
     seed_runs(seed);
-    nn::Sequential<float> net(nn::Linear<float>(8, 32), nn::ReLU<float>(), nn::Dropout<float>(0.3), nn::Linear<float>(32, 32),
-                              nn::ReLU<float>(), nn::Dropout<float>(0.3), nn::Linear<float>(32, 1));
+    nn::Sequential<float> net(nn::Linear<float>(8, 32), nn::ReLU<float>(), nn::Dropout<float>(0.3),
+                              nn::Linear<float>(32, 32), nn::ReLU<float>(), nn::Dropout<float>(0.3),
+                              nn::Linear<float>(32, 1));
     const Samples<float> data({.task = "binary"}, 8, 1);
     nn::GradientMonitor<float> monitor(net);
     nn::Adam<float> adam(net.parameters(), {.learning_rate = odd ? 2e-3 : 5e-3});

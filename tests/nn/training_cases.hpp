@@ -16,16 +16,16 @@
 
 namespace xtape::test {
 
-inline constexpr const char *const not_finite = "NaN or infinity", *const exploding = "exploding gradients",
-                  *const vanishing = "vanishing gradients", *const dead = "dead units",
-                  *const saturated = "saturated units", *const too_high = "learning rate too high",
-                  *const too_low = "learning rate too low", *const no_gradient = "missing gradients",
-                  *const not_updated = "parameters not updated", *const ascent = "gradient ascent",
-                  *const accumulated = "gradients not zeroed", *const symmetric = "symmetric weights",
-                  *const inputs = "unscaled inputs", *const targets = "unscaled targets",
-                  *const probabilities = "probabilities in place of logits",
-                  *const decay = "weight decay too large", *const clipped = "clipping too strong";
-
+inline constexpr const char
+    *const not_finite = "NaN or infinity",
+           *const exploding = "exploding gradients", *const vanishing = "vanishing gradients",
+           *const dead = "dead units", *const saturated = "saturated units",
+           *const too_high = "learning rate too high", *const too_low = "learning rate too low",
+           *const no_gradient = "missing gradients", *const not_updated = "parameters not updated",
+           *const ascent = "gradient ascent", *const accumulated = "gradients not zeroed",
+           *const symmetric = "symmetric weights", *const inputs = "unscaled inputs",
+           *const targets = "unscaled targets", *const probabilities = "probabilities in place of logits",
+           *const decay = "weight decay too large", *const clipped = "clipping too strong";
 
 /// Seeds a run; XTAPE_SEED=1 is for other runs of the same kind.
 inline void seed_runs(std::uint64_t seed) {
@@ -81,12 +81,12 @@ inline void check_cases(const std::vector<TrainingCase>& cases, std::size_t miss
 struct NetOptions {
   std::vector<std::size_t> sizes{8, 16, 16, 1};
   std::string activation = "tanh";
-  double deviation = 0;        ///< of the first weights; 0: those of Linear
-  std::string init = "";       ///< "he", "xavier", "zeros", or "constant"
-  std::string norm = "";       ///< "batch" or "layer"
+  double deviation = 0;   ///< of the first weights; 0: those of Linear
+  std::string init = "";  ///< "he", "xavier", "zeros", or "constant"
+  std::string norm = "";  ///< "batch" or "layer"
   bool is_residual = false;
-  std::string output = "";     ///< an activation of the output
-  int detached_after = -1;     ///< the layer whose output is detached
+  std::string output = "";  ///< an activation of the output
+  int detached_after = -1;  ///< the layer whose output is detached
 };
 
 template <class T>
@@ -212,21 +212,21 @@ Tensor<T> usual_loss(const std::string& task, const Tensor<T>& out, const Sample
 template <class T>
 std::unique_ptr<nn::Optimizer<T>> make_optimizer(const TrainOptions<T>& o, std::vector<Tensor<T>> p) {
   if (o.optimizer == "adam") {
-    return std::make_unique<nn::Adam<T>>(
-        std::move(p), nn::AdamOptions{.learning_rate = o.rate, .weight_decay = o.decay});
+    return std::make_unique<nn::Adam<T>>(std::move(p),
+                                         nn::AdamOptions{.learning_rate = o.rate, .weight_decay = o.decay});
   }
   if (o.optimizer == "adamw") {
-    return std::make_unique<nn::AdamW<T>>(
-        std::move(p), nn::AdamWOptions{.learning_rate = o.rate, .weight_decay = o.decay});
+    return std::make_unique<nn::AdamW<T>>(std::move(p),
+                                          nn::AdamWOptions{.learning_rate = o.rate, .weight_decay = o.decay});
   }
   if (o.optimizer == "rmsprop") {
     return std::make_unique<nn::RMSprop<T>>(
         std::move(p), nn::RMSpropOptions{.learning_rate = o.rate, .weight_decay = o.decay});
   }
-  return std::make_unique<nn::SGD<T>>(
-      std::move(p), nn::SGDOptions{.learning_rate = o.rate,
-                                   .momentum = o.optimizer == "momentum" ? o.momentum : 0,
-                                   .weight_decay = o.decay});
+  return std::make_unique<nn::SGD<T>>(std::move(p),
+                                      nn::SGDOptions{.learning_rate = o.rate,
+                                                     .momentum = o.optimizer == "momentum" ? o.momentum : 0,
+                                                     .weight_decay = o.decay});
 }
 
 /// One step of a loop of one's own: forward, backward, update.
@@ -274,8 +274,8 @@ std::vector<nn::Verdict> train(const NetOptions& net, const DataOptions& data, c
   };
 
   if (o.loop == "trainer") {
-    nn::Dataset<T> set = data.task == "classes" ? nn::Dataset<T>(all.x, Indices(all.labels))
-                                                : nn::Dataset<T>(all.x, all.y);
+    nn::Dataset<T> set =
+        data.task == "classes" ? nn::Dataset<T>(all.x, Indices(all.labels)) : nn::Dataset<T>(all.x, all.y);
     const std::size_t size = o.batch ? o.batch : data.samples;
     nn::DataLoader<T> loader(set, {.batch_size = size});
     nn::Trainer<T> trainer(model, *optimizer, [&](const Tensor<T>& out, const nn::Dataset<T>& batch) {

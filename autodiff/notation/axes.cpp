@@ -97,7 +97,7 @@ Term reshaped(const Term& x, const Shape& shape) {
 
 Term permuted(const Term& x, const Axes& permutation, const Shape& shape) {
   const std::size_t rank = permutation.size();
-  Axes swapped(rank);
+  Axes swapped(rank, 0);
   std::iota(swapped.begin(), swapped.end(), std::ptrdiff_t{0});
   if (std::ranges::equal(permutation, swapped)) return x;
   if (rank >= 2) std::swap(swapped[rank - 1], swapped[rank - 2]);

@@ -82,7 +82,8 @@ void walk_through(const std::filesystem::path& out, int training_steps) {
   for (int step = 0; step < training_steps; ++step) {
     network.update(0.1);
     if (step == 0)
-      std::printf("after the update: W2 - 0.1 dJ/dW2 = %s\n", shown({network.W2.begin(), network.W2.end()}, 2).c_str());
+      std::printf("after the update: W2 - 0.1 dJ/dW2 = %s\n",
+                  shown({network.W2.begin(), network.W2.end()}, 2).c_str());
     network.forward();
   }
   std::printf("\nafter %d training steps: a2 = %s, J = %s\n", training_steps,

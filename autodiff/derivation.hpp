@@ -47,7 +47,7 @@ class Derivation {
   /// The lines as an environment of the package amsmath, `align*`.
   std::string latex() const;
   /// A page that needs nothing else: the graph, forward and backward step by step, each formula with its
-  /// numbers.
+  /// numbers. Where Graphviz's `dot` is found on PATH, it lays the graph out; it is told sizes, no names.
   std::string html(const std::string& title = "Derivation") const;
   /// A file of C++17 that needs nothing else (with .cblas: CBLAS): `double name(inputs…, gradients…)` gives
   /// the loss and writes its gradients; arrays are row-major, of the shapes of the recording. What was named

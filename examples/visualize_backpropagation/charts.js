@@ -12,7 +12,7 @@ const powerOfTen = (exponent) => '10' + [...String(exponent)].map((c) => (c === 
  * A line chart in the element of this id. `columns` are x and one column for each series; `mark` gives the x of a
  * vertical line, or null; `y` is a range, or absent.
  */
-function lineChart(id, { columns, xLabel, height, y, yValues, mark, widths, colours }) {
+function lineChart(id, { columns, xLabel, height, y, yValues, mark, widths }) {
   const host = document.getElementById(id);
   const axis = {
     stroke: () => css('--soft'),
@@ -49,9 +49,9 @@ function lineChart(id, { columns, xLabel, height, y, yValues, mark, widths, colo
       series: [
         {},
         ...columns.slice(1).map((_, i) => ({
-          stroke: () => css(colours ? colours[i] : `--series-${i}`),
+          stroke: () => css(`--series-${i}`),
           width: widths ?? 2,
-          dash: colours ? [] : dashes[i],
+          dash: dashes[i],
           points: { show: false },
         })),
       ],

@@ -1,30 +1,94 @@
-// Trains, and writes what happened as one HTML page: the step-by-step example to walk through, and the
-// gradient's way through 20 layers with and without the four remedies.
+// Trains, and writes what happened as HTML pages: the textbook's network to walk through, before and after
+// training, and the gradient's way through 20 layers with and without the four remedies.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <iostream>
+#include <fstream>
+#include <stdexcept>
+
+#include <autodiff/autodiff.hpp>
+#include <autodiff/derivation.hpp>
 
 #include "../program.hpp"
-#include "drawing.hpp"
 #include "gradient_flow.hpp"
-#include "network_trace.hpp"
 #include "page_writer.hpp"
 
 namespace {
 
 using nlohmann::json;
+using xtape::Derivation, xtape::Tensor;
 
-/// The names of the quantities once, and their numbers at each training step.
-json columns(const std::vector<Frame>& frames) {
-  json names = json::array(), rows = json::array();
-  for (const auto& [name, number] : frames.front()) names.push_back(name);
-  for (const Frame& frame : frames) {
-    json row = json::array();
-    for (const auto& [name, number] : frame) row.push_back(number);
-    rows.push_back(std::move(row));
+/// The document's 2-2-1 network on x = [1, 0.5], y = 0.8. It leaves the weights open: with these, all its
+/// numbers come out as it prints them.
+struct Network {
+  Tensor<double> x{{1.0, 0.5}}, y{{0.8}};
+  Tensor<double> W1 = xtape::parameter<double>({{0.4, 0.1}, {0.1, 0.2}}),
+                 b1 = xtape::parameter<double>({0.05, 0.1});
+  Tensor<double> W2 = xtape::parameter<double>({{0.95, 0.8}}), b2 = xtape::parameter<double>({-0.451});
+  Tensor<double> a2{}, e{}, q{}, J{};
+
+  void forward() {
+    a2 = sigmoid(linear(sigmoid(linear(x, W1, b1)), W2, b2));
+    e = a2 - y, q = square(e), J = 0.5 * q;
   }
-  return {{"names", names}, {"rows", rows}};
+  Derivation derive() const {
+    return derivation(
+        J,
+        {{"x", x}, {"y", y}, {"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}, {"e", e}, {"q", q}, {"J", J}});
+  }
+  /// Gradient descent: W := W − α dJ/dW.
+  void update(double alpha) {
+    for (Tensor<double>* const w : {&W1, &b1, &W2, &b2}) w->zero_grad();
+    J.backward();
+    for (Tensor<double>* const w : {&W1, &b1, &W2, &b2}) w->assign(w->detach() - alpha * w->grad());
+  }
+};
+
+/// Three digits after the point, as in the document, or two digits and an exponent below 0.001.
+std::string shown(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, number != 0 && std::abs(number) < 0.001 ? "%.1e" : "%.3f", number);
+  return text;
+}
+/// Rows, one after the other.
+std::string shown(const std::vector<double>& values, std::size_t columns) {
+  std::string text;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    text += (i == 0 ? "" : i % columns == 0 ? "; " : ", ") + shown(values[i]);
+  return values.size() == 1 ? text : "[" + text + "]";
+}
+
+/// Each formula with its numbers.
+void print(const Derivation& derivation) {
+  for (const xtape::DerivationLine& line : derivation.lines()) {
+    const std::string formula = line.formula.empty() ? "" : " = " + line.formula;
+    const std::size_t columns = line.shape.empty() ? 1 : line.shape[line.shape.size() - 1];
+    std::printf("  %s%s = %s\n", line.name.c_str(), formula.c_str(), shown(line.values, columns).c_str());
+  }
+}
+
+void write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  if (!(file << text << std::flush)) throw std::runtime_error(path.string() + " cannot be written");
+  std::printf("wrote %s\n", path.c_str());
+}
+
+void walk_through(const std::filesystem::path& out, int training_steps) {
+  Network network;
+  network.forward();
+  const Derivation first = network.derive();
+  print(first);
+  write(out / "first_step.html", first.html("Backpropagation: the first training step"));
+  for (int step = 0; step < training_steps; ++step) {
+    network.update(0.1);
+    if (step == 0)
+      std::printf("after the update: W2 - 0.1 dJ/dW2 = %s\n",
+                  shown({network.W2.begin(), network.W2.end()}, 2).c_str());
+    network.forward();
+  }
+  std::printf("\nafter %d training steps: a2 = %s, J = %s\n", training_steps,
+              shown(network.a2.item()).c_str(), shown(network.J.item()).c_str());
+  write(out / "last_step.html", network.derive().html("Backpropagation: the last training step"));
 }
 
 /// Rounded to more digits than are shown; null for −∞.
@@ -46,18 +110,6 @@ json flows_as_json(const std::vector<GradientFlow>& flows) {
   return result;
 }
 
-/// Each line of each step of the network's walk, with its numbers.
-void print_walk(const json& steps, const Frame& frame) {
-  for (const json& step : steps) {
-    std::printf("%s\n", step["title"].get<std::string>().c_str());
-    for (const json& line : step["lines"]) {
-      std::string text;
-      for (const json& part : line) text += (text.empty() ? "  " : " = ") + fill(part, frame);
-      std::printf("%s\n", text.c_str());
-    }
-  }
-}
-
 void print_flows(const std::vector<GradientFlow>& flows) {
   const std::size_t layers = flows.front().log_norms.front().size();
   for (const std::size_t at : {std::size_t{0}, flows.front().steps.size() - 1}) {
@@ -70,18 +122,7 @@ void print_flows(const std::vector<GradientFlow>& flows) {
   }
 }
 
-void make_page(const std::filesystem::path& out, int training_steps, const FlowOptions& options) {
-  const std::string folder = XTAPE_EXAMPLES_DIR "/visualize_backpropagation";
-  const NetworkTrace trace = trace_network(training_steps);
-  const json steps = json::parse(read_file(folder + "/steps.json"));
-  // At once, for without Graphviz there is no page.
-  const json drawings = {
-      {"network", {{"wide", draw(network_dot("LR"))}, {"tall", draw(network_dot("TB"))}}},
-      {"graph", {{"wide", draw(trace.recorded_graph[0])}, {"tall", draw(trace.recorded_graph[1])}}}};
-  print_walk(steps["network"], trace.frames.front());
-  std::printf("\nafter %d training steps: a2 = %s, J = %s\n", training_steps,
-              shown(trace.frames.back().at("a2")).c_str(), shown(trace.frames.back().at("J")).c_str());
-
+void show_gradient_flow(const std::filesystem::path& out, const FlowOptions& options) {
   const double factor = 0.2;
   const std::vector<double> vanishing = vanishing_example(factor, 4);
   std::printf("\na gradient through layers that each multiply by %g:", factor);
@@ -93,15 +134,9 @@ void make_page(const std::filesystem::path& out, int training_steps, const FlowO
   const double guess = loss_of_share(options);
   std::printf("\nthe loss of always answering with the share of points inside: %.2f\n", guess);
 
-  const std::filesystem::path page = out / "backpropagation.html";
-  write_page(page, folder,
-             {{"steps", steps},
-              {"frames", columns(trace.frames)},
-              {"drawings", drawings},
-              {"vanishing", vanishing},
-              {"flows", flows_as_json(flows)},
-              {"guess", guess}});
-  std::printf("wrote %s\n", page.c_str());
+  write(out / "backpropagation.html",
+        page(XTAPE_EXAMPLES_DIR "/visualize_backpropagation",
+             {{"vanishing", vanishing}, {"flows", flows_as_json(flows)}, {"guess", guess}}));
 }
 
 }  // namespace
@@ -112,7 +147,7 @@ int main(int argc, char** argv) {
   FlowOptions flow;
   examples::Program program(
       "visualize_backpropagation",
-      "Writes a page that walks through backpropagation, and shows the gradient's way through 20 layers.");
+      "Writes pages that walk through backpropagation, and show the gradient's way through 20 layers.");
   program.option("--training-steps", training_steps, "of the small network", {.low = 1, .high = 10000});
   program.option("--flow-steps", flow.steps, "training steps of the deep networks",
                  {.low = 1, .high = 100000});
@@ -120,6 +155,7 @@ int main(int argc, char** argv) {
   program.out_option(out);
   return program.run(argc, argv, [&] {
     flow.every = std::max(1, flow.steps / 100);
-    make_page(out, training_steps, flow);
+    walk_through(out, training_steps);
+    show_gradient_flow(out, flow);
   });
 }

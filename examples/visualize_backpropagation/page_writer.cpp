@@ -14,8 +14,7 @@ std::string embedded(const nlohmann::json& data) {
   return text;
 }
 
-}  // namespace
-
+/// The whole content of a file.
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream content;
@@ -23,21 +22,21 @@ std::string read_file(const std::string& path) {
   return content.str();
 }
 
-void write_page(const std::string& path, const std::string& folder, const nlohmann::json& data) {
-  const std::string page = read_file(folder + "/page.html");
+}  // namespace
+
+std::string page(const std::string& folder, const nlohmann::json& data) {
+  const std::string frame = read_file(folder + "/page.html");
   std::string text;
   std::size_t at = 0;
-  for (std::size_t open; (open = page.find("{{", at)) != std::string::npos;) {
-    const std::size_t close = page.find("}}", open);
+  for (std::size_t open; (open = frame.find("{{", at)) != std::string::npos;) {
+    const std::size_t close = frame.find("}}", open);
     if (close == std::string::npos) throw std::runtime_error(folder + "/page.html: {{ without }}");
-    const std::string name = page.substr(open + 2, close - open - 2);
+    const std::string name = frame.substr(open + 2, close - open - 2);
     const std::string part = name == "data" ? embedded(data) : read_file(folder + "/" + name);
     if (part.find("</script") != std::string::npos || part.find("</style") != std::string::npos)
       throw std::runtime_error(name + " ends the element that it stands in");
-    text += page.substr(at, open - at) + part;
+    text += frame.substr(at, open - at) + part;
     at = close + 2;
   }
-  text += page.substr(at);
-  std::ofstream file(path, std::ios::binary);
-  if (!(file << text << std::flush)) throw std::runtime_error(path + " cannot be written");
+  return text + frame.substr(at);
 }

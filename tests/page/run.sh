@@ -1,9 +1,9 @@
 #!/bin/sh
-# Tests the page that a program writes, in headless Chromium: run.sh PROGRAM. Works in the folder page below the
-# current one, where npm puts playwright-core. Ends with 77, skipped, where a tool is missing.
+# Tests pages in headless Chromium: run.sh EXAMPLE WRITE_PAGES, the programs that write them. Works in the folder page
+# below the current one, where npm puts playwright-core. Ends with 77, skipped, where a tool is missing.
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
-for tool in dot node npm chromium; do
+for tool in node npm chromium; do
   command -v "$tool" >/dev/null 2>&1 && continue
   echo "skipped: $tool is not found" >&2
   exit 77
@@ -14,4 +14,4 @@ if ! { [ -d node_modules ] && cmp -s "$source/package-lock.json" package-lock.js
   cp "$source/package.json" "$source/package-lock.json" .
   npm ci --no-audit --no-fund --omit=optional
 fi
-exec node "$source/test_page.mjs" "$1" "$(command -v chromium)"
+exec node "$source/test_page.mjs" "$1" "$2" "$(command -v chromium)"

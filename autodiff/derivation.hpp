@@ -76,7 +76,9 @@ DerivationNames handles(const std::vector<std::pair<std::string, Tensor<T>>>& na
 }
 /// A module, or what else names its parameters.
 template <class M>
-concept NamesParameters = requires(const M& model) { model.named_parameters(); };
+concept NamesParameters = requires(M& model) {
+  model.named_parameters();
+};
 }  // namespace detail
 
 /// The formulas of a loss, one number that was recorded and not yet consumed by backward(), and of its
@@ -88,19 +90,24 @@ concept NamesParameters = requires(const M& model) { model.named_parameters(); }
 ///
 ///     std::cout << derivation(loss, {{"x", x}, {"y", y}, {"W1", W1}, {"b1", b1}});
 template <class T>
-Derivation derivation(const Tensor<T>& loss,
-                      const std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>>& names = {}) {
+Derivation derivation(
+    const Tensor<T>& loss,
+    const std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>>& names = {}) {
   return detail::derivation_of(loss.handle(), detail::handles<T>(names));
 }
-/// The same with the parameters of a model, named by their paths: "0.weight".
+/// The same with the parameters of a model, named by their paths: "0.weight"; `names` are those of other
+/// tensors.
 template <class T, detail::NamesParameters M>
-Derivation derivation(const Tensor<T>& loss, const M& model) {
-  return detail::derivation_of(loss.handle(), detail::handles<T>(model.named_parameters()));
+Derivation derivation(const Tensor<T>& loss, M& model,
+                      std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>> names = {}) {
+  for (const auto& one : model.named_parameters()) names.push_back(one);
+  return detail::derivation_of(loss.handle(), detail::handles<T>(names));
 }
 /// Of a function without arguments that gives the loss. It is traced, as by compile(): comparisons, maps,
 /// scans and checkpoints are seen, too.
 template <std::invocable F>
-Derivation derivation(const F& f, const std::vector<std::pair<std::string, std::invoke_result_t<const F&>>>& names = {}) {
+Derivation derivation(const F& f,
+                      const std::vector<std::pair<std::string, std::invoke_result_t<const F&>>>& names = {}) {
   return detail::derivation_of([&] { return f().release(); },
                                detail::handles<typename std::invoke_result_t<const F&>::value_type>(names));
 }

@@ -76,7 +76,9 @@ DerivationNames handles(const std::vector<std::pair<std::string, Tensor<T>>>& na
 }
 /// A module, or what else names its parameters.
 template <class M>
-concept NamesParameters = requires(const M& model) { model.named_parameters(); };
+concept NamesParameters = requires(const M& model) {
+  model.named_parameters();
+};
 }  // namespace detail
 
 /// The formulas of a loss, one number that was recorded and not yet consumed by backward(), and of its
@@ -88,8 +90,9 @@ concept NamesParameters = requires(const M& model) { model.named_parameters(); }
 ///
 ///     std::cout << derivation(loss, {{"x", x}, {"y", y}, {"W1", W1}, {"b1", b1}});
 template <class T>
-Derivation derivation(const Tensor<T>& loss,
-                      const std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>>& names = {}) {
+Derivation derivation(
+    const Tensor<T>& loss,
+    const std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>>& names = {}) {
   return detail::derivation_of(loss.handle(), detail::handles<T>(names));
 }
 /// The same with the parameters of a model, named by their paths: "0.weight".
@@ -100,7 +103,8 @@ Derivation derivation(const Tensor<T>& loss, const M& model) {
 /// Of a function without arguments that gives the loss. It is traced, as by compile(): comparisons, maps,
 /// scans and checkpoints are seen, too.
 template <std::invocable F>
-Derivation derivation(const F& f, const std::vector<std::pair<std::string, std::invoke_result_t<const F&>>>& names = {}) {
+Derivation derivation(const F& f,
+                      const std::vector<std::pair<std::string, std::invoke_result_t<const F&>>>& names = {}) {
   return detail::derivation_of([&] { return f().release(); },
                                detail::handles<typename std::invoke_result_t<const F&>::value_type>(names));
 }

@@ -12,18 +12,20 @@ namespace {
 
 /// Characters, not bytes.
 std::size_t width(const std::string& text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
 }
 
 struct Sign {
   const char *sign, *meaning;
 };
-constexpr Sign signs[] = {{"⊙", "⊙ multiplies element by element"},
-                          {"ᵀ", "ᵀ transposes"},
-                          {"Σ", "Σ adds up all elements; Σ₀ along axis 0, which is the batch where there is one"},
-                          {"δ", "δ is dL/dz"},
-                          {"[", "[…] is 1 where it holds, else 0"},
-                          {"σ(", "σ(z) is 1 / (1 + exp(−z))"}};
+constexpr Sign signs[] = {
+    {"⊙", "⊙ multiplies element by element"},
+    {"ᵀ", "ᵀ transposes"},
+    {"Σ", "Σ adds up all elements; Σ₀ along axis 0, which is the batch where there is one"},
+    {"δ", "δ is dL/dz"},
+    {"[", "[…] is 1 where it holds, else 0"},
+    {"σ(", "σ(z) is 1 / (1 + exp(−z))"}};
 
 }  // namespace
 
@@ -54,8 +56,8 @@ std::string Derivation::text() const {
       if (line.part != of) continue;
       if (!begun) out += (out.empty() ? "" : "\n") + std::string(title) + "\n";
       begun = true;
-      out += "  " + padded(line.name, name) + (line.formula.empty() ? "   " : " = ") + padded(line.formula, formula) + "  " +
-             to_string(line.shape) + "\n";
+      out += "  " + padded(line.name, name) + (line.formula.empty() ? "   " : " = ") +
+             padded(line.formula, formula) + "  " + to_string(line.shape) + "\n";
     }
   };
   part(DerivationLine::Part::given, "Given");

@@ -13,7 +13,8 @@
 namespace xtape::detail {
 namespace {
 
-constexpr std::string_view activations[] = {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"};
+constexpr std::string_view activations[] = {"sigmoid", "tanh", "relu", "leaky_relu",
+                                            "elu",     "gelu", "silu", "softplus"};
 constexpr std::string_view layers[] = {"linear", "matmul", "conv2d"};
 bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
@@ -43,8 +44,7 @@ class Writer {
     }
     write_backward();
     number_reads();
-    for (const std::uint32_t place : to_.derived.recorded)
-{
+    for (const std::uint32_t place : to_.derived.recorded) {
       to_.steps.push_back(terms_[place] ? terms_[place]->text() : "");
       to_.formulas.push_back(makers_[place] ? write(*makers_[place]).text() : "");
     }
@@ -105,7 +105,8 @@ class Writer {
   /// Whether half of the elements or less are 0, and some are: a mask.
   bool has_zeros(std::uint32_t place) const {
     std::size_t next = 0;
-    for (std::uint32_t p = 0; p < place; ++p) next += program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed;
+    for (std::uint32_t p = 0; p < place; ++p)
+      next += program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed;
     const Handle& tensor = to_.derived.arguments[next].tensor;
     if (!tensor.value || tensor.value->integers) return false;
     std::size_t zeros = 0;
@@ -142,7 +143,8 @@ class Writer {
         name = at->second;
       } else if (place == to_.derived.loss) {
         name = "L";
-      } else if (step->operation->is_view || step->operation->repeats || uses_[place] == 0 || is_product_before_bias(place)) {
+      } else if (step->operation->is_view || step->operation->repeats || uses_[place] == 0 ||
+                 is_product_before_bias(place)) {
         continue;
       } else if (is_layer(*step)) {
         name = "z" + std::to_string(++layer);
@@ -166,7 +168,8 @@ class Writer {
   bool is_layer(const Step& step) const {
     if (is_one_of(layers, step.name())) return true;
     return std::string_view(step.name()) == "add" &&
-           std::ranges::any_of(step.inputs, [&](const Input& input) { return is_product_before_bias(input.place); });
+           std::ranges::any_of(step.inputs,
+                               [&](const Input& input) { return is_product_before_bias(input.place); });
   }
   /// x W, to which alone a parameter is added: one line, x W + b.
   bool is_product_before_bias(std::uint32_t place) const {
@@ -204,7 +207,8 @@ class Writer {
     const bool is_softmax = std::string_view(step.name()) == "softmax" && !has_p_;
     const bool is_short = term.is_number() || term.kind() == Term::Kind::name ||
                           (term.kind() == Term::Kind::transposed) || step.operation->is_view ||
-                          step.operation->repeats || std::string_view(step.name()) == "concatenate" || term.text().size() < 12;
+                          step.operation->repeats || std::string_view(step.name()) == "concatenate" ||
+                          term.text().size() < 12;
     if (is_softmax || (uses_[place] > 1 && !is_short)) {
       has_p_ = has_p_ || is_softmax;
       const std::string name = is_softmax ? "p" : "t" + std::to_string(++temporaries_);
@@ -221,8 +225,14 @@ class Writer {
     if (latex.empty()) latex = latex_name(name);
     const Step* const step = makers_[place];
     if (!lines_at_.contains(place)) lines_at_[place] = to_.all.size();
-    to_.all.push_back({part, name, formula.text(), latex + " &= " + formula.latex(), step ? step->name() : "",
-                       program_.places[place].shape, {}, {}});
+    to_.all.push_back({part,
+                       name,
+                       formula.text(),
+                       latex + " &= " + formula.latex(),
+                       step ? step->name() : "",
+                       program_.places[place].shape,
+                       {},
+                       {}});
     to_.places.push_back(place);
     names_.try_emplace(place, name);
     if (!terms_[place] || terms_[place]->kind() != Term::Kind::name)
@@ -255,17 +265,23 @@ class Writer {
       const std::string& of = names_.at(one.of);
       const bool is_delta = of.size() > 1 && of[0] == 'z' && std::isdigit(static_cast<unsigned char>(of[1]));
       const std::string name = is_delta ? "δ" + of.substr(1) : "d" + loss_name() + "/d" + of;
-      const std::string latex = is_delta ? latex_name(name)
-                                         : "\\frac{\\partial " + latex_name(loss_name()) + "}{\\partial " +
-                                               latex_name(of) + "}";
+      const std::string latex =
+          is_delta ? latex_name(name)
+                   : "\\frac{\\partial " + latex_name(loss_name()) + "}{\\partial " + latex_name(of) + "}";
       const Step* const step = makers_[one.place];
       const bool is_named = terms_[one.place] && (!step || terms_[one.place]->kind() == Term::Kind::name);
       const Term formula = is_named || !step ? require(one.place, false) : write(*step);
       const std::size_t line = to_.all.size();
       if (is_named || !step) {
         // The same numbers as another's: a name of its own that nothing reads.
-        to_.all.push_back({Part::backward, name, formula.text(), latex + " &= " + formula.latex(), "",
-                           program_.places[one.of].shape, {}, {}});
+        to_.all.push_back({Part::backward,
+                           name,
+                           formula.text(),
+                           latex + " &= " + formula.latex(),
+                           "",
+                           program_.places[one.of].shape,
+                           {},
+                           {}});
         to_.places.push_back(one.place);
       } else {
         add_line(Part::backward, one.place, name, formula, latex);
@@ -312,7 +328,8 @@ class Writer {
         is_read[i] = true;
         for (const std::size_t k : to_.all[i].reads) {
           const std::string& formula = to_.all[i].formula;
-          is_read[k] = is_read[k] || to_.all[k].part != Part::given || formula.find(to_.all[k].name) != std::string::npos;
+          is_read[k] = is_read[k] || to_.all[k].part != Part::given ||
+                       formula.find(to_.all[k].name) != std::string::npos;
         }
       }
     }
@@ -369,7 +386,8 @@ void add_values(Lines& lines) {
   for (std::size_t i = 0; i < lines.all.size(); ++i) {
     const Value* const value = at[lines.places[i]].value.get();
     if (value)
-      lines.all[i].values = value->item_size == sizeof(float) ? numbers<float>(*value) : numbers<double>(*value);
+      lines.all[i].values =
+          value->item_size == sizeof(float) ? numbers<float>(*value) : numbers<double>(*value);
   }
 }
 

@@ -43,17 +43,19 @@ Term over_axes(const char* name, const Term& x, unsigned mask, const Shape& shap
   const bool is_sum = std::string(name) == "sum";
   if (is_sum) {
     const Term inner = x;
-    return Term::call(WrittenAs{"sum", "Σ" + axes + " #0!", latex.empty() ? "\\sum #0!" : "\\sum_{" + latex + "} #0!", false},
+    return Term::call(WrittenAs{"sum", "Σ" + axes + " #0!",
+                                latex.empty() ? "\\sum #0!" : "\\sum_{" + latex + "} #0!", false},
                       {inner}, shape);
   }
   return Term::call(WrittenAs{name, name + axes + "(#0)",
-                         "\\" + std::string(name == std::string("norm") ? "operatorname{norm}" : name) +
-                             (latex.empty() ? "" : "_{" + latex + "}") + "\\left(#0\\right)",
-                         true},
+                              "\\" + std::string(name == std::string("norm") ? "operatorname{norm}" : name) +
+                                  (latex.empty() ? "" : "_{" + latex + "}") + "\\left(#0\\right)",
+                              true},
                     {x}, shape);
 }
 
-Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides, const Shape& shape) {
+Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides,
+                const Shape& shape) {
   if (name != "slice" && name != "concatenate") return Term::call(name, {x}, shape);
   const Dims own = row_major_strides(x.shape());
   if (x.kind() == Term::Kind::function && x.name() == "rows of" && !own.empty() && own[0] != 0) {
@@ -102,7 +104,7 @@ Term reshaped(const Term& x, const Shape& shape) {
   std::string sizes;
   for (const std::size_t d : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(d);
   return Term::call(WrittenAs{"reshape", "reshape(#0, (" + sizes + "))",
-                         "\\operatorname{reshape}\\left(#0, (" + sizes + ")\\right)"},
+                              "\\operatorname{reshape}\\left(#0, (" + sizes + ")\\right)"},
                     {x}, shape);
 }
 
@@ -116,7 +118,7 @@ Term permuted(const Term& x, const Axes& permutation, const Shape& shape) {
   std::string axes;
   for (const std::ptrdiff_t axis : permutation) axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
   return Term::call(WrittenAs{"transpose", "transpose(#0, {" + axes + "})",
-                         "\\operatorname{transpose}\\left(#0, (" + axes + ")\\right)"},
+                              "\\operatorname{transpose}\\left(#0, (" + axes + ")\\right)"},
                     {x}, shape);
 }
 

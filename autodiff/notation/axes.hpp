@@ -7,7 +7,8 @@ namespace xtape::detail {
 /// function over the masked axes of x: Σ₀ x. None where all are.
 Term over_axes(const char* name, const Term& x, unsigned mask, const Shape& shape);
 /// x[1:3, 0]: the elements from `offset` on, `strides` apart, of an array of the shape of x.
-Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides, const Shape& shape);
+Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides,
+                const Shape& shape);
 /// The same elements under another shape: not written where that differs in axes of size 1 alone.
 Term reshaped(const Term& x, const Shape& shape);
 Term permuted(const Term& x, const Axes& permutation, const Shape& shape);

@@ -13,12 +13,15 @@ const WrittenAs* function_of(Op op) {
   static const WrittenAs sqrt{"sqrt", "√#0!", "\\sqrt{#0}"}, cbrt{"cbrt", "∛#0!", "\\sqrt[3]{#0}"},
       exp{"exp", "exp(#0)", "e^{#0}"}, log{"log", "ln(#0)", "\\ln\\left(#0\\right)"},
       log2{"log2", "log2(#0)", "\\log_2\\left(#0\\right)"},
-      log10{"log10", "log10(#0)", "\\log_{10}\\left(#0\\right)"}, sin{"sin", "sin(#0)", "\\sin\\left(#0\\right)"},
-      cos{"cos", "cos(#0)", "\\cos\\left(#0\\right)"}, tan{"tan", "tan(#0)", "\\tan\\left(#0\\right)"},
+      log10{"log10", "log10(#0)", "\\log_{10}\\left(#0\\right)"},
+      sin{"sin", "sin(#0)", "\\sin\\left(#0\\right)"}, cos{"cos", "cos(#0)", "\\cos\\left(#0\\right)"},
+      tan{"tan", "tan(#0)", "\\tan\\left(#0\\right)"},
       asin{"asin", "arcsin(#0)", "\\arcsin\\left(#0\\right)"},
       acos{"acos", "arccos(#0)", "\\arccos\\left(#0\\right)"},
-      atan{"atan", "arctan(#0)", "\\arctan\\left(#0\\right)"}, sinh{"sinh", "sinh(#0)", "\\sinh\\left(#0\\right)"},
-      cosh{"cosh", "cosh(#0)", "\\cosh\\left(#0\\right)"}, tanh{"tanh", "tanh(#0)", "\\tanh\\left(#0\\right)"},
+      atan{"atan", "arctan(#0)", "\\arctan\\left(#0\\right)"},
+      sinh{"sinh", "sinh(#0)", "\\sinh\\left(#0\\right)"},
+      cosh{"cosh", "cosh(#0)", "\\cosh\\left(#0\\right)"},
+      tanh{"tanh", "tanh(#0)", "\\tanh\\left(#0\\right)"},
       erf{"erf", "erf(#0)", "\\operatorname{erf}\\left(#0\\right)"},
       sigmoid{"sigmoid", "σ(#0)", "\\sigma\\left(#0\\right)"},
       log_sigmoid{"log_sigmoid", "ln σ(#0)", "\\ln\\sigma\\left(#0\\right)"},
@@ -27,10 +30,12 @@ const WrittenAs* function_of(Op op) {
       leaky_relu{"leaky_relu", "LeakyReLU(#0; #1)", "\\operatorname{LeakyReLU}\\left(#0; #1\\right)"},
       elu{"elu", "ELU(#0; #1)", "\\operatorname{ELU}\\left(#0; #1\\right)"},
       gelu{"gelu", "GELU(#0)", "\\operatorname{GELU}\\left(#0\\right)"},
-      silu{"silu", "SiLU(#0)", "\\operatorname{SiLU}\\left(#0\\right)"}, abs{"abs", "|#0|", "\\left|#0\\right|"},
+      silu{"silu", "SiLU(#0)", "\\operatorname{SiLU}\\left(#0\\right)"},
+      abs{"abs", "|#0|", "\\left|#0\\right|"},
       sign{"sign", "sign(#0)", "\\operatorname{sign}\\left(#0\\right)"},
       clamp{"clamp", "clamp(#0, #1, #2)", "\\operatorname{clamp}\\left(#0, #1, #2\\right)"},
-      power{"pow", "#0!^#1!", "{#0!}^{#1}"}, atan2{"atan2", "atan2(#0, #1)", "\\operatorname{atan2}\\left(#0, #1\\right)"},
+      power{"pow", "#0!^#1!", "{#0!}^{#1}"},
+      atan2{"atan2", "atan2(#0, #1)", "\\operatorname{atan2}\\left(#0, #1\\right)"},
       hypot{"hypot", "√(#0!² + #1!²)", "\\sqrt{#0!^2 + #1!^2}"},
       logaddexp{"logaddexp", "ln(exp(#0) + exp(#1))", "\\ln\\left(e^{#0} + e^{#1}\\right)"},
       maximum{"maximum", "max(#0, #1)", "\\max\\left(#0, #1\\right)"},
@@ -43,50 +48,89 @@ const WrittenAs* function_of(Op op) {
       entropy{"binary_cross_entropy", "−(#1! ln #0! + (1 − #1!) ln(1 − #0!))",
               "-\\left(#1! \\ln #0! + (1 - #1!) \\ln(1 - #0!)\\right)", false};
   switch (op) {
-    case Op::Sqrt: return &sqrt;
-    case Op::Cbrt: return &cbrt;
-    case Op::Exp: return &exp;
-    case Op::Log: return &log;
-    case Op::Log2: return &log2;
-    case Op::Log10: return &log10;
-    case Op::Sin: return &sin;
-    case Op::Cos: return &cos;
-    case Op::Tan: return &tan;
-    case Op::Asin: return &asin;
-    case Op::Acos: return &acos;
-    case Op::Atan: return &atan;
-    case Op::Sinh: return &sinh;
-    case Op::Cosh: return &cosh;
-    case Op::Tanh: return &tanh;
-    case Op::Erf: return &erf;
-    case Op::Sigmoid: return &sigmoid;
-    case Op::LogSigmoid: return &log_sigmoid;
-    case Op::Softplus: return &softplus;
-    case Op::Relu: return &relu;
-    case Op::LeakyRelu: return &leaky_relu;
-    case Op::Elu: return &elu;
-    case Op::Gelu: return &gelu;
-    case Op::Silu: return &silu;
-    case Op::Abs: return &abs;
-    case Op::Sign: return &sign;
-    case Op::Clamp: return &clamp;
-    case Op::Power: return &power;
-    case Op::Atan2: return &atan2;
-    case Op::Hypot: return &hypot;
-    case Op::LogAddExp: return &logaddexp;
-    case Op::Maximum: return &maximum;
-    case Op::Minimum: return &minimum;
-    case Op::Greater: return &greater;
-    case Op::GreaterEqual: return &greater_equal;
-    case Op::Equal: return &equal;
-    case Op::BinaryCrossEntropy: return &entropy;
-    case Op::BinaryCrossEntropyWithLogits: return &logits;
-    default: return nullptr;
+    case Op::Sqrt:
+      return &sqrt;
+    case Op::Cbrt:
+      return &cbrt;
+    case Op::Exp:
+      return &exp;
+    case Op::Log:
+      return &log;
+    case Op::Log2:
+      return &log2;
+    case Op::Log10:
+      return &log10;
+    case Op::Sin:
+      return &sin;
+    case Op::Cos:
+      return &cos;
+    case Op::Tan:
+      return &tan;
+    case Op::Asin:
+      return &asin;
+    case Op::Acos:
+      return &acos;
+    case Op::Atan:
+      return &atan;
+    case Op::Sinh:
+      return &sinh;
+    case Op::Cosh:
+      return &cosh;
+    case Op::Tanh:
+      return &tanh;
+    case Op::Erf:
+      return &erf;
+    case Op::Sigmoid:
+      return &sigmoid;
+    case Op::LogSigmoid:
+      return &log_sigmoid;
+    case Op::Softplus:
+      return &softplus;
+    case Op::Relu:
+      return &relu;
+    case Op::LeakyRelu:
+      return &leaky_relu;
+    case Op::Elu:
+      return &elu;
+    case Op::Gelu:
+      return &gelu;
+    case Op::Silu:
+      return &silu;
+    case Op::Abs:
+      return &abs;
+    case Op::Sign:
+      return &sign;
+    case Op::Clamp:
+      return &clamp;
+    case Op::Power:
+      return &power;
+    case Op::Atan2:
+      return &atan2;
+    case Op::Hypot:
+      return &hypot;
+    case Op::LogAddExp:
+      return &logaddexp;
+    case Op::Maximum:
+      return &maximum;
+    case Op::Minimum:
+      return &minimum;
+    case Op::Greater:
+      return &greater;
+    case Op::GreaterEqual:
+      return &greater_equal;
+    case Op::Equal:
+      return &equal;
+    case Op::BinaryCrossEntropy:
+      return &entropy;
+    case Op::BinaryCrossEntropyWithLogits:
+      return &logits;
+    default:
+      return nullptr;
   }
 }
 
 const WrittenAs where_function{"where", "(#1 where #0, else #2)",
-                                  "\\begin{cases}#1 & #0\\\\#2 & \\text{else}\\end{cases}"};
+                               "\\begin{cases}#1 & #0\\\\#2 & \\text{else}\\end{cases}"};
 const WrittenAs less_equal{"less_equal", "[#0 ≤ #1]", "\\left[#0 \\le #1\\right]"};
 const WrittenAs less{"less", "[#0 < #1]", "\\left[#0 < #1\\right]"};
 
@@ -135,25 +179,40 @@ Term elementwise_term(OpNumber op, double p, double q, const std::vector<Term>& 
     return Term::call(*function_of(of), std::move(operands), shape);
   };
   switch (op) {
-    case Op::Add: return x[0] + x[1];
-    case Op::Subtract: return x[0] - x[1];
-    case Op::Multiply: return x[0] * x[1];
-    case Op::Divide: return x[0] / x[1];
-    case Op::Negative: return -x[0];
-    case Op::Reciprocal: return one / x[0];
-    case Op::PowerScalar: return power(x[0], p);
-    case Op::Square: return power(x[0], 2);
-    case Op::SquaredDifference: return power(x[0] - x[1], 2);
-    case Op::Expm1: return call(Op::Exp, x) - one;
-    case Op::Log1p: return call(Op::Log, {one + x[0]});
+    case Op::Add:
+      return x[0] + x[1];
+    case Op::Subtract:
+      return x[0] - x[1];
+    case Op::Multiply:
+      return x[0] * x[1];
+    case Op::Divide:
+      return x[0] / x[1];
+    case Op::Negative:
+      return -x[0];
+    case Op::Reciprocal:
+      return one / x[0];
+    case Op::PowerScalar:
+      return power(x[0], p);
+    case Op::Square:
+      return power(x[0], 2);
+    case Op::SquaredDifference:
+      return power(x[0] - x[1], 2);
+    case Op::Expm1:
+      return call(Op::Exp, x) - one;
+    case Op::Log1p:
+      return call(Op::Log, {one + x[0]});
     case Op::LeakyRelu:
-    case Op::Elu: return call(op, {x[0], Term::number(p)});
-    case Op::Clamp: return call(op, {x[0], Term::number(p), Term::number(q)});
-    case Op::Where: return where_term(x[0], x[1], x[2], shape);
+    case Op::Elu:
+      return call(op, {x[0], Term::number(p)});
+    case Op::Clamp:
+      return call(op, {x[0], Term::number(p), Term::number(q)});
+    case Op::Where:
+      return where_term(x[0], x[1], x[2], shape);
     case Op::Maximum:
       if (x[1].is_number() && x[1].value() == -100 && is_call(x[0], "log")) return x[0];
       return call(op, x);
-    default: return call(op, x);
+    default:
+      return call(op, x);
   }
 }
 

@@ -53,8 +53,7 @@ std::string superscript(double exponent) {
   if (exponent == 0.5) return "^½";
   if (std::floor(exponent) != exponent || std::abs(exponent) > 99) return "^" + plain(exponent);
   std::string text;
-  for (const char c : std::to_string(static_cast<int>(exponent)))
-    text += c == '-' ? "⁻" : digits[c - '0'];
+  for (const char c : std::to_string(static_cast<int>(exponent))) text += c == '-' ? "⁻" : digits[c - '0'];
   return text;
 }
 
@@ -118,7 +117,8 @@ class Term::Printer {
         return product(d);
       case Kind::matmul: {
         std::string text;
-        for (const Term& part : d.parts) text += (text.empty() ? "" : latex_ ? " \\, " : " ") + print(part, of_matmul + 1);
+        for (const Term& part : d.parts)
+          text += (text.empty() ? "" : latex_ ? " \\, " : " ") + print(part, of_matmul + 1);
         return text;
       }
       case Kind::transposed:
@@ -157,7 +157,8 @@ class Term::Printer {
     for (const bool scalars : {true, false})
       for (const Term& part : parts) {
         if (part.is_scalar() != scalars) continue;
-        const char* const sign = after_array && !scalars ? (latex_ ? " \\odot " : " ⊙ ") : (latex_ ? " \\, " : " ");
+        const char* const sign =
+            after_array && !scalars ? (latex_ ? " \\odot " : " ⊙ ") : (latex_ ? " \\, " : " ");
         text += (text.empty() ? "" : sign) + print(part, alone ? of_matmul : of_matmul + 1);
         after_array = !scalars;
       }
@@ -176,7 +177,8 @@ class Term::Printer {
     const std::string below = factors_text(d.divisors, under == 1 ? "" : number(under));
     if (latex_) return sign + "\\frac{" + above + "}{" + below + "}";
     const bool is_one = d.divisors.size() + (under == 1 ? 0 : 1) == 1;
-    return sign + above + " / " + (is_one && (d.divisors.empty() || level(d.divisors.front()) >= of_atom) ? below : brackets(below));
+    return sign + above + " / " +
+           (is_one && (d.divisors.empty() || level(d.divisors.front()) >= of_atom) ? below : brackets(below));
   }
 
   std::string function(const Term& t) const {
@@ -190,7 +192,8 @@ class Term::Printer {
     }
     const std::string_view form = latex_ ? d.function->latex : d.function->text;
     for (std::size_t i = 0; i < form.size(); ++i) {
-      const bool is_operand = form[i] == '#' && i + 1 < form.size() && std::isdigit(static_cast<unsigned char>(form[i + 1]));
+      const bool is_operand =
+          form[i] == '#' && i + 1 < form.size() && std::isdigit(static_cast<unsigned char>(form[i + 1]));
       if (!is_operand) {
         text += form[i];
         continue;
@@ -216,7 +219,7 @@ std::string Term::text() const { return Printer(false).print(*this); }
 std::string Term::latex() const { return Printer(true).print(*this); }
 
 std::string latex_name(const std::string& name) {
-  static constexpr const char* greek[] = {"alpha", "beta",  "gamma",  "delta", "epsilon", "theta", "lambda",
+  static constexpr const char* greek[] = {"alpha", "beta",  "gamma", "delta", "epsilon", "theta", "lambda",
                                           "mu",    "sigma", "omega", "phi",   "rho",     "tau",   "eta"};
   std::size_t letters = 0;
   while (letters < name.size() && std::isalpha(static_cast<unsigned char>(name[letters]))) ++letters;

@@ -80,8 +80,8 @@ Term::Factors Term::factors(const Term& a) {
 
 Term Term::product(Factors f) {
   if (is_whole(f.over) && is_whole(f.under) && f.under != 0) {
-    const auto common = static_cast<double>(
-        std::gcd(static_cast<long long>(f.over), static_cast<long long>(f.under)));
+    const auto common =
+        static_cast<double>(std::gcd(static_cast<long long>(f.over), static_cast<long long>(f.under)));
     if (common > 1) f.over /= common, f.under /= common;
   }
   if (f.under < 0) f.over = -f.over, f.under = -f.under;
@@ -143,7 +143,8 @@ Term Term::sum(std::vector<Term> parts) {
   if (number != 0 || kept.empty()) {
     const Term constant = Term::number(number, shape);
     // 1 − a, but a + 1
-    if (!kept.empty() && number > 0 && std::ranges::all_of(kept, [](const Term& t) { return factors(t).over < 0; }))
+    if (!kept.empty() && number > 0 &&
+        std::ranges::all_of(kept, [](const Term& t) { return factors(t).over < 0; }))
       kept.insert(kept.begin(), constant);
     else
       kept.push_back(constant);
@@ -187,8 +188,8 @@ Term operator*(const Term& a, const Term& b) {
   for (const Term& part : g.parts) {
     const auto base = [](const Term& t) { return t.kind() == Term::Kind::power ? t.parts().front() : t; };
     const auto exponent = [](const Term& t) { return t.kind() == Term::Kind::power ? t.value() : 1.0; };
-    const auto same = std::ranges::find_if(
-        f.parts, [&](const Term& other) { return base(other).equals(base(part)); });
+    const auto same =
+        std::ranges::find_if(f.parts, [&](const Term& other) { return base(other).equals(base(part)); });
     if (same == f.parts.end())
       f.parts.push_back(part);
     else

@@ -35,8 +35,8 @@ class Term {
   bool is_scalar() const;
   bool is_number() const { return kind() == Kind::number; }
   bool is_number(double value) const;
-  double value() const;              ///< of a number
-  const std::string& name() const;   ///< of a name, or of a function
+  double value() const;             ///< of a number
+  const std::string& name() const;  ///< of a name, or of a function
   const std::vector<Term>& parts() const;
 
   std::string text() const;
@@ -81,7 +81,8 @@ std::string latex_name(const std::string& name);
 /// What an operation is told of its operands, and says of its result.
 class Notation {
  public:
-  Notation(std::vector<Term> operands, Shape of_result) : x(std::move(operands)), shape(std::move(of_result)) {}
+  Notation(std::vector<Term> operands, Shape of_result)
+      : x(std::move(operands)), shape(std::move(of_result)) {}
   std::vector<Term> x;  ///< the operands
   Shape shape;          ///< of the result
   std::unique_ptr<Term> y;

@@ -174,6 +174,8 @@ std::string GradientGraph<T>::formula(std::size_t step) const {
   const std::string& own = names_[program_.steps[step].output];
   const std::string& of = step < formulas_.size() ? formulas_[step] : own;
   std::string text = own == of ? of : own + " = " + of, where;
+  const std::string op = program_.steps[step].name();
+  if (text.find(op) == std::string::npos) where = " (" + op;
   // What the names v1, v2 … in it stand for, which say nothing by themselves.
   for (const Input& input : program_.steps[step].inputs) {
     const std::string& name = names_[input.place];

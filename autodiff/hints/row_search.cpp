@@ -45,16 +45,7 @@ bool RowSearch<T>::explains(const Tensor<T>& candidate, std::size_t fitted) {
 
 template <class T>
 bool RowSearch<T>::is_evidence(const Tensor<T>& candidate, std::size_t fitted) const {
-  const double residual = largest_difference(candidate, other_), scale = largest_element(difference_);
-  const double digits = static_cast<double>(std::numeric_limits<T>::epsilon()) * largest_element(other_);
-  const double chance = std::max(residual, digits) / scale;
-  if (!(chance < 0.5)) return false;
-  std::size_t seen = 0;  // elements that the mistake made
-  for (std::size_t i = 0; i < difference_.size() && seen < 64; ++i)
-    seen += std::abs(static_cast<double>(difference_.data()[i])) > 8 * std::max(residual, digits);
-  if (seen <= fitted) return false;
-  constexpr double most = 1e-8;  // that any of the mistakes tried would be found where there is none
-  return static_cast<double>(tried_ + 50) * std::pow(2 * chance, static_cast<double>(seen - fitted)) < most;
+  return excludes_chance(own_, other_, largest_difference(candidate, other_), tried_ + 50, fitted);
 }
 
 template <class T>

@@ -12,6 +12,8 @@
 
 #include "../checks/gradient_hints.hpp"
 #include "../compare_gradients.hpp"
+#include "../indexing.hpp"
+#include "../layout.hpp"
 #include "mistakes.hpp"
 
 namespace xtape::detail {

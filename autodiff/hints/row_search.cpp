@@ -23,7 +23,8 @@ std::string RowSearch<T>::run() {
       &RowSearch::try_bias,       &RowSearch::try_factor_of_quotient,
       &RowSearch::try_operands,   &RowSearch::try_other_adjoints,
       &RowSearch::try_products,   &RowSearch::try_updated,
-      &RowSearch::try_other_data, &RowSearch::try_recurrent};
+      &RowSearch::try_other_data, &RowSearch::try_normalisation,
+      &RowSearch::try_recurrent};
   for (const auto& stage : stages) {
     (this->*stage)();
     if (!found_.empty() || is_late()) return text();

@@ -136,6 +136,8 @@ class RowSearch {
   bool is_named(std::uint32_t place) const;
   /// Through time: a weight that is used at every step.
   void try_recurrent();
+  /// Of a normalisation as a whole.
+  void try_normalisation();
   std::uint32_t root(std::uint32_t place) const;
   /// The result of the operation on one operand that reads what a step gives, through sums.
   std::optional<std::uint32_t> activation_above(std::size_t step) const;

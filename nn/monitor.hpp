@@ -1,4 +1,4 @@
-// GradientMonitor: watches a training run for gradients that vanish or explode, dead units and bad rates.
+// GradientMonitor: watches a training run for what is wrong with it, from gradients that vanish to bad rates.
 #pragma once
 #include <memory>
 #include <utility>
@@ -17,8 +17,10 @@ struct MonitorOptions {
   MonitorLimits limits{};
 };
 
-/// Notes for each step the norms of gradients, weights and updates, what the activations do, and the first
-/// operation that gave a NaN or infinity; gives verdicts and reports. In a loop of one's own:
+/// Notes for each step the norms of gradients, weights and updates and how they lie to each other, what the
+/// activations do and what comes back to them, how large the data are, and the first operation that gave a
+/// NaN or infinity; gives verdicts and reports. An update is compared with the gradients of the next step
+/// too, where `every` is 1. In a loop of one's own:
 ///
 ///     nn::GradientMonitor monitor(model);
 ///     for (...) {
@@ -35,12 +37,12 @@ struct MonitorOptions {
 ///     trainer.options.after_backward = [&] { monitor.before_step(); };
 ///     trainer.options.on_batch_end = [&](auto, auto, double loss) { monitor.after_step(loss); };
 ///
-/// Activations are seen as the operations relu, sigmoid and tanh of this thread, recorded between two steps,
-/// numbered in the order in which they run. Forward passes whose gradients are added up count as one step;
-/// one whose gradients are dropped without a step does not count. Those within map, checkpoint, and
-/// evaluation under NoGrad are not. A unit is a feature of the last axis, or a channel of (N, C, H, W).
-/// Memory: 56 bytes for each parameter tensor and step, and a copy of the weights. To be used and destroyed
-/// on the thread that made it.
+/// Activations are seen as the operations relu, sigmoid, tanh, gelu, silu, leaky_relu, elu and softplus of
+/// this thread, recorded between two steps, numbered in the order in which they run. Forward passes whose
+/// gradients are added up count as one step; one whose gradients are dropped without a step does not count.
+/// Those within map, checkpoint, and evaluation under NoGrad are not. A unit is a feature of the last axis,
+/// or a channel of (N, C, H, W). Memory: 88 bytes for each parameter tensor and step, 56 for each activation,
+/// and a copy of the weights. To be used and destroyed on the thread that made it.
 template <class T>
 class GradientMonitor {
  public:

@@ -14,12 +14,19 @@ class Remedies {
  public:
   explicit Remedies(const GradientHistory& history);
 
+  /// Whether the first weights were about as large as an initialisation makes them.
+  bool starts_right() const { return initialisation_.empty(); }
   std::vector<std::string> vanishing() const;
   std::vector<std::string> exploding() const;
   std::vector<std::string> dead() const;
   std::vector<std::string> saturated() const;
+  std::vector<std::string> symmetric() const;
+  /// By the operation that gave the first NaN or infinity, and what it was used for.
+  static std::vector<std::string> not_finite(const TrainingStep& step);
 
  private:
+  bool he_ = false;  ///< the initialisation for the units that there are
+  bool is_recurrent_ = false;
   /// Empty where the remedy does not apply.
   std::string relu_, initialisation_, normalisation_;
 };
@@ -28,8 +35,8 @@ class Remedies {
 /// weight of one output.
 double initial_deviation(const Shape& shape, bool he);
 
-/// "Multiply the learning rate by 0.01, from 0.5 to 0.005": the power of ten, in [least, most], that brings
-/// updates of `ratio` of the weights to about 0.001.
-std::string rate_advice(double rate, double ratio, double least, double most);
+/// "Multiply the learning rate by 0.1, from 0.5 to 0.05": a factor of 10 and no more, for one run says
+/// nothing of rates that are farther from the one that was tried.
+std::string rate_advice(double rate, bool is_too_high);
 
 }  // namespace xtape::nn::detail

@@ -44,7 +44,8 @@ void write_verdicts(std::ostream& out, const std::vector<Verdict>& verdicts) {
   if (verdicts.empty()) out << "<div class=\"verdict good\"><p>Nothing to report.</p></div>\n";
   for (const Verdict& v : verdicts) {
     out << "<div class=\"verdict\"><h3>" << v.title() << ": " << escaped_html(v.where)
-        << "</h3><p class=\"muted\">steps " << v.first_step << " to " << v.last_step << "</p><p>"
+        << "</h3><p class=\"muted\">steps " << v.first_step << " to " << v.last_step
+        << (v.follows_from.empty() ? "" : ", follows from " + v.follows_from) << "</p><p>"
         << escaped_html(v.finding) << "</p><ul>";
     for (const std::string& advice : v.advice) out << "<li>" << escaped_html(advice) << "</li>";
     out << "</ul></div>\n";

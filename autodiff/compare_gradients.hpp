@@ -1,5 +1,6 @@
 // Comparing gradients of two origins, such as the tape's and hand-derived ones, as a table with hints.
 #pragma once
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
@@ -44,6 +45,9 @@ struct CompareOptions {
   double rtol = -1;            ///< of the largest element; default 1e-9 for double, 1e-4 for float
   double atol = -1;            ///< default 1e-12 for double, 1e-6 for float
   double learning_rate = 0;    ///< known to the hints, when it is given
+  /// Computes the loss, from the parameters whose gradients are compared: for hints that find the mistake in
+  /// the derivation.
+  std::function<Tensor<T>()> loss{};
   std::shared_ptr<const DerivationHints<T>> derivation{};  ///< for hints that need more than the two arrays
 };
 

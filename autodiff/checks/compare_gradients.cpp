@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
+#include <optional>
 #include <ostream>
 
 #include "../base/text_stream.hpp"
+#include "../hints/search.hpp"
 #include "gradient_hints.hpp"
 
 namespace xtape {
@@ -45,11 +47,17 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
     table.rows.push_back(compare(pair, tolerance));
     table.passed = table.passed && table.rows.back().passed;
   }
+  std::optional<detail::MistakeSearch<T>> search;
+  if (options.loss && !table.passed) {
+    search.emplace(options.loss, options);
+    search->name_rows(pairs);
+  }
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     GradientTable::Row& row = table.rows[i];
     const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
     if (row.passed) continue;
-    row.hint = detail::hint_from_arrays(pairs, table, i, options, tolerance);
+    if (search) row.hint = search->hint(pairs[i]);
+    if (row.hint.empty()) row.hint = detail::hint_from_arrays(pairs, table, i, options, tolerance);
     if (row.hint.empty() && options.derivation)
       row.hint = options.derivation->hint(row.name, gradient, other, options);
     if (row.hint.empty()) row.hint = detail::hint_from_numbers(gradient, other, tolerance);

@@ -126,6 +126,30 @@ CodeRead Code::broadcast(std::size_t i, const Shape& to) {
   return read_again(input(i), Placing::of(0, to, broadcast_strides(from, to)));
 }
 
+/// What arithmetic gives of numbers alone.
+std::optional<double> Code::folded(const std::vector<CodeRead>& x, OpNumber number) const {
+  for (const CodeRead& one : x)
+    if (arrays[one.array].kind != CodeArray::Kind::number) return {};
+  const auto with = [&]<class T>(T) -> std::optional<double> {
+    const auto at = [&](std::size_t i) { return static_cast<T>(arrays[x[i].array].number); };
+    switch (number) {
+      case OpNumber::Add:
+        return at(0) + at(1);
+      case OpNumber::Subtract:
+        return at(0) - at(1);
+      case OpNumber::Multiply:
+        return at(0) * at(1);
+      case OpNumber::Divide:
+        return at(0) / at(1);
+      case OpNumber::Negative:
+        return -at(0);
+      default:
+        return {};
+    }
+  };
+  return arrays[x[0].array].type == CodeType::real32 ? with(0.0f) : with(0.0);
+}
+
 void Code::elements(OpNumber number, double p, double q) {
   const CodeType type = type_of(program_.places[step_->output]);
   CodeTask all = task(CodeTask::Kind::elements, element_count(shape(), op));
@@ -139,6 +163,7 @@ void Code::elements(OpNumber number, double p, double q) {
     }
     all.reads.push_back(std::move(x));
   }
+  if (const auto number_of_all = folded(all.reads, number)) return set(number_read(*number_of_all, type, all.size));
   // What changes nothing is not written.
   const auto is = [&](std::size_t i, double x) { return is_number(all.reads[i], x); };
   const bool is_sum = number == OpNumber::Add, is_product = number == OpNumber::Multiply;

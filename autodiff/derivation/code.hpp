@@ -113,6 +113,7 @@ class Code {
   void reduce(CodeTask::Kind kind, unsigned mask);
   void set(CodeRead read) { at_[step_->output] = std::move(read); }
   bool is_number(const CodeRead& x, double number) const;
+  std::optional<double> folded(const std::vector<CodeRead>& x, OpNumber number) const;
   CodeType type_of(const Place& place) const;
 
   const Program& program_;

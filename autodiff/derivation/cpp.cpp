@@ -17,6 +17,9 @@ constexpr const char* op = "cpp";
 /// `places` are those of the lines, Step::none where there is none any more.
 Derived simple_program(const Lines& lines, std::vector<std::uint32_t>& places) {
   Derived derived = lines.derived;
+  Place& seed = derived.program.places[derived.seed];  // 1
+  seed.kind = Place::Kind::constant;
+  seed.tensor = seed.item_size == sizeof(float) ? ones<float>(seed.shape).release() : ones<double>(seed.shape).release();
   derived.results.clear();
   for (const std::uint32_t place : lines.places) derived.results.emplace_back(place, "");
   simplify(derived, {});

@@ -179,10 +179,9 @@ Derived derive(const Source& source, const IsLeft& is_left) {
   for (std::uint32_t p = 0; p < places.size(); ++p)
     if (Node* const node = rerun.at(p).node.get()) targets.push_back({node, {}});
   Pass pass(true, false, std::move(targets));
-  Handle seed = loss.value->item_size == sizeof(float) ? ones<float>(loss.value->shape).release()
-                                                       : ones<double>(loss.value->shape).release();
-  trace.note_constant(seed.value);
-  pass.replay(*loss.node.get(), std::move(seed));
+  // An argument and no constant: so that a division by the batch is a step, and not folded into a number.
+  result.seed = static_cast<std::uint32_t>(trace.program().places.size());
+  pass.replay(*loss.node.get(), trace.argument(*loss.value.get(), false));
   std::vector<std::uint32_t> adjoints(places.size(), Step::none);
   for (std::uint32_t p = 0; p < places.size(); ++p) {
     const Node* const node = rerun.at(p).node.get();
@@ -218,11 +217,15 @@ void simplify(Derived& derived, const IsLeft& is_left) {
   for (auto& [place, name] : derived.results) place = now[place];
   for (std::uint32_t& place : derived.recorded) place = now[place];
   derived.loss = now[derived.loss];
+  derived.seed = now[derived.seed];
 }
 
 std::vector<Handle> values_of(const Derived& derived, std::span<const Handle> arguments) {
   const RecordingScope scope(false);
-  return replay(derived.program, arguments, derived.program.steps.size());
+  std::vector<Handle> all(arguments.begin(), arguments.end());
+  const Place& seed = derived.program.places[derived.seed];
+  all.push_back(seed.item_size == sizeof(float) ? ones<float>(seed.shape).release() : ones<double>(seed.shape).release());
+  return replay(derived.program, all, derived.program.steps.size());
 }
 
 std::vector<Handle> given_arguments(const Derived& derived, const char* what) {

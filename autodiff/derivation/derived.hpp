@@ -2,6 +2,7 @@
 // and what hints vary.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +35,12 @@ Source recorded_source(const Handle& loss, const NamedHandles& names);
 /// From a function, which is traced. Errors as those of compile().
 Source traced_source(const std::function<Handle()>& f, const NamedHandles& names);
 
+/// Makes arguments without names of those constants that are not one number, so that nothing is computed from
+/// them in advance.
+void give_constants(Source& source);
+/// The number that all elements are.
+std::optional<double> uniform(const Place& constant);
+
 /// A loss and its gradients.
 struct Derived {
   /// Its outputs are the loss, and then what `gradients` says.
@@ -44,6 +51,7 @@ struct Derived {
   /// dL/d of each place, as a place; Step::none where there is none.
   std::vector<std::uint32_t> adjoints;
   std::uint32_t loss;
+  std::uint32_t seed;  ///< dL/dL, the last argument of the program, which is not among `arguments`
 };
 
 /// Whether an operation that has a decomposed form is left as it is.

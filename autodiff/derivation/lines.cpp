@@ -43,35 +43,48 @@ class Writer {
     }
     write_backward();
     number_reads();
+    for (const std::uint32_t place : to_.derived.recorded)
+{
+      to_.steps.push_back(terms_[place] ? terms_[place]->text() : "");
+      to_.formulas.push_back(makers_[place] ? write(*makers_[place]).text() : "");
+    }
+    std::uint32_t place = 0;
+    for (std::size_t i = 0; i < to_.derived.arguments.size(); ++i, ++place) {
+      while (program_.places[place].kind != Place::Kind::argument) ++place;
+      to_.arguments.push_back(terms_[place] ? terms_[place]->text() : "");
+    }
+    drop_unread();
   }
 
  private:
   using Part = DerivationLine::Part;
 
   void name_given() {
-    std::size_t next = 0, constants = 0;
-    std::map<std::string, int> taken;
+    std::size_t next = 0;
     for (std::uint32_t p = 0; p < program_.places.size(); ++p) {
       const Place& place = program_.places[p];
-      if (place.kind == Place::Kind::argument) {
+      if (p == to_.derived.seed) {
+        terms_[p] = Term::number(1, place.shape);
+      } else if (place.kind == Place::Kind::argument) {
         const Source::Argument& one = to_.derived.arguments[next++];
         std::string name = one.name;
         if (name.empty()) name = role_of(p, one.is_leaf);
-        give(p, name);
+        if (one.is_leaf || !one.name.empty() || uses_[p] != 0) give(p, name);
       } else if (place.kind != Place::Kind::result) {
         if (const auto number = uniform(place))
           terms_[p] = Term::number(*number, place.shape);
         else if (uses_[p] != 0)
-          give(p, (place.integers ? "labels" : "c") + (place.integers && constants == 0 ? "" : std::to_string(++constants)));
+          give(p, "c0");
       }
     }
   }
   /// "W1", "b1" for a parameter without a name.
   std::string role_of(std::uint32_t place, bool is_leaf) {
-    if (!is_leaf) return "x" + std::to_string(++unnamed_["x"]);
+    const auto numbered = [&](const std::string& letter) { return letter + std::to_string(++unnamed_[letter]); };
+    if (program_.places[place].integers) return unnamed_["labels"]++ == 0 ? "labels" : numbered("labels");
+    if (!is_leaf) return numbered("c");
     const std::size_t rank = program_.places[place].shape.size();
-    const std::string letter = rank >= 2 ? "W" : "b";
-    return letter + std::to_string(++unnamed_[letter]);
+    return numbered(rank >= 2 ? "W" : "b");
   }
   void give(std::uint32_t place, const std::string& name) {
     names_[place] = name;
@@ -80,21 +93,9 @@ class Writer {
     to_.all.push_back({Part::given, name, {}, latex_name(name), {}, program_.places[place].shape, {}, {}});
     to_.places.push_back(place);
   }
-  static std::optional<double> uniform(const Place& place) {
-    const Value& value = *place.tensor.value.get();
-    if (place.integers || value.size == 0) return {};
-    const auto at = [&](std::size_t i) {
-      return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
-                                              : value.elements<double>()[i];
-    };
-    for (std::size_t i = 1; i < value.size; ++i)
-      if (at(i) != at(0)) return {};
-    return at(0);
-  }
-
   /// Names of the recorded results, but of those that only give what they read another shape.
   void name_results() {
-    int layer = 0, others = 0, after = 0;
+    int layer = 0, others = 0;
     std::map<std::uint32_t, std::string> given(to_.derived.results.begin(), to_.derived.results.end());
     std::set<std::uint32_t> seen;
     for (const std::uint32_t place : to_.derived.recorded) {
@@ -113,7 +114,9 @@ class Writer {
                  names_[source_of(step->inputs[0].place)].starts_with("z")) {
         name = "a" + names_[source_of(step->inputs[0].place)].substr(1);
       } else {
-        name = std::string(step->name()) == "softmax" && ++after == 1 ? "p" : "v" + std::to_string(++others);
+        const bool is_softmax = std::string_view(step->name()) == "softmax" && !has_p_;
+        has_p_ = has_p_ || is_softmax;
+        name = is_softmax ? "p" : "v" + std::to_string(++others);
       }
       names_[place] = name;
       results_.push_back(place);
@@ -162,12 +165,13 @@ class Writer {
       return Term::number(0);
     }
     Term term = write(step);
+    const bool is_softmax = std::string_view(step.name()) == "softmax" && !has_p_;
     const bool is_short = term.is_number() || term.kind() == Term::Kind::name ||
                           (term.kind() == Term::Kind::transposed) || step.operation->is_view ||
-                          step.operation->repeats || term.text().size() < 12;
-    if (uses_[place] > 1 && !is_short) {
-      const std::string name = std::string_view(step.name()) == "softmax" && !has_p_ ? (has_p_ = true, "p")
-                                                                                     : "t" + std::to_string(++temporaries_);
+                          step.operation->repeats || std::string_view(step.name()) == "concatenate" || term.text().size() < 12;
+    if (is_softmax || (uses_[place] > 1 && !is_short)) {
+      has_p_ = has_p_ || is_softmax;
+      const std::string name = is_softmax ? "p" : "t" + std::to_string(++temporaries_);
       add_line(place_is_forward(place) ? Part::forward : Part::backward, place, name, term);
     } else {
       terms_[place] = term;
@@ -264,6 +268,38 @@ class Writer {
     }
   }
 
+  /// What was given without a name, and is in no formula: the moments that an operation computes for itself.
+  void drop_unread() {
+    std::vector<char> is_read(to_.all.size(), false);
+    for (std::size_t i = 0; i < to_.all.size(); ++i) {
+      if (to_.all[i].part != Part::given) {
+        is_read[i] = true;
+        for (const std::size_t k : to_.all[i].reads) {
+          const std::string& formula = to_.all[i].formula;
+          is_read[k] = is_read[k] || to_.all[k].part != Part::given || formula.find(to_.all[k].name) != std::string::npos;
+        }
+      }
+    }
+    std::size_t next = 0;
+    for (std::uint32_t p = 0; p < program_.places.size(); ++p)
+      if (program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed) {
+        const Source::Argument& one = to_.derived.arguments[next++];
+        if ((one.is_leaf || !one.name.empty()) && lines_at_.contains(p)) is_read[lines_at_[p]] = true;
+      }
+    std::vector<std::size_t> now(to_.all.size());
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < now.size(); ++i) now[i] = is_read[i] ? kept++ : now.size();
+    for (std::size_t i = now.size(); i-- > 0;)
+      if (!is_read[i]) {
+        to_.all.erase(to_.all.begin() + static_cast<std::ptrdiff_t>(i));
+        to_.places.erase(to_.places.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+    for (DerivationLine& line : to_.all) {
+      std::erase_if(line.reads, [&](std::size_t k) { return now[k] == now.size(); });
+      for (std::size_t& k : line.reads) k = now[k];
+    }
+  }
+
   Lines& to_;
   const Program& program_;
   std::vector<std::optional<Term>> terms_;
@@ -304,7 +340,9 @@ void add_values(Lines& lines) {
 
 Lines lines_of(const Source& source) {
   Lines lines;
-  lines.derived = derive(source, [](const Step&) { return true; });
+  Source shown = source;
+  give_constants(shown);
+  lines.derived = derive(shown, [](const Step&) { return true; });
   simplify(lines.derived, has_notation);
   Writer(lines).run();
   add_values(lines);

@@ -10,7 +10,9 @@ struct Lines {
   Derived derived;  ///< simplified, as it is shown
   std::vector<DerivationLine> all;
   std::vector<std::uint32_t> places;
-  std::string head;  ///< "L" as LaTeX: what each line begins with is in DerivationLine::latex
+  /// How the result of each step of the source is called, or written; and its arguments.
+  std::vector<std::string> steps, arguments;
+  std::vector<std::string> formulas;  ///< of each step
 };
 Lines lines_of(const Source& source);
 

@@ -109,6 +109,31 @@ void require_one_element(const Value* value) {
 
 }  // namespace
 
+std::optional<double> uniform(const Place& place) {
+  const Value& value = *place.tensor.value.get();
+  if (place.integers || value.size == 0) return {};
+  const auto at = [&](std::size_t i) {
+    return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
+                                            : value.elements<double>()[i];
+  };
+  for (std::size_t i = 1; i < value.size; ++i)
+    if (at(i) != at(0)) return {};
+  return at(0);
+}
+
+void give_constants(Source& source) {
+  std::size_t next = 0;
+  for (Place& place : source.program.places) {
+    if (place.kind == Place::Kind::constant && !uniform(place)) {
+      source.arguments.insert(source.arguments.begin() + static_cast<std::ptrdiff_t>(next),
+                              {"", std::move(place.tensor), false});
+      place.kind = Place::Kind::argument;
+      place.tensor = {};
+    }
+    if (place.kind == Place::Kind::argument) ++next;
+  }
+}
+
 Source recorded_source(const Handle& loss, const NamedHandles& names) {
   require_one_element(loss.value.get());
   if (!loss.node || loss.node->is_leaf())

@@ -1,7 +1,6 @@
 #include "axes.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 #include "../layout.hpp"
 
@@ -44,12 +43,12 @@ Term over_axes(const char* name, const Term& x, unsigned mask, const Shape& shap
   const bool is_sum = std::string(name) == "sum";
   if (is_sum) {
     const Term inner = x;
-    return Term::call(WrittenAs{"sum", "Σ" + axes + " {0!}", latex.empty() ? "\\sum {0!}" : "\\sum_{" + latex + "} {0!}", false},
+    return Term::call(WrittenAs{"sum", "Σ" + axes + " #0!", latex.empty() ? "\\sum #0!" : "\\sum_{" + latex + "} #0!", false},
                       {inner}, shape);
   }
-  return Term::call(WrittenAs{name, name + axes + "({0})",
+  return Term::call(WrittenAs{name, name + axes + "(#0)",
                          "\\" + std::string(name == std::string("norm") ? "operatorname{norm}" : name) +
-                             (latex.empty() ? "" : "_{" + latex + "}") + "\\left({0}\\right)",
+                             (latex.empty() ? "" : "_{" + latex + "}") + "\\left(#0\\right)",
                          true},
                     {x}, shape);
 }
@@ -57,6 +56,18 @@ Term over_axes(const char* name, const Term& x, unsigned mask, const Shape& shap
 Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides, const Shape& shape) {
   if (name != "slice" && name != "concatenate") return Term::call(name, {x}, shape);
   const Dims own = row_major_strides(x.shape());
+  if (x.kind() == Term::Kind::function && x.name() == "rows of" && !own.empty() && own[0] != 0) {
+    // A part of what was just put together.
+    std::ptrdiff_t row = offset / own[0];
+    for (const Term& part : x.parts()) {
+      const bool is_row = part.shape().size() + 1 == x.shape().size();
+      const auto rows = is_row ? 1 : static_cast<std::ptrdiff_t>(part.shape()[0]);
+      if (row == 0 && offset % own[0] == 0 &&
+          element_count(part.shape(), "slice") == element_count(shape, "slice"))
+        return part;
+      row -= rows;
+    }
+  }
   std::string index;
   std::size_t next = 0;
   for (std::size_t d = 0; d < own.size(); ++d) {
@@ -79,7 +90,7 @@ Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, c
   }
   if (next != shape.size()) return Term::call(name, {x}, shape);
   while (index.ends_with(", :")) index.resize(index.size() - 3);
-  return Term::call(WrittenAs{"slice", "{0!}[" + index + "]", "{0!}_{[" + index + "]}"}, {x}, shape);
+  return Term::call(WrittenAs{"slice", "#0![" + index + "]", "#0!_{[" + index + "]}"}, {x}, shape);
 }
 
 Term reshaped(const Term& x, const Shape& shape) {
@@ -90,27 +101,27 @@ Term reshaped(const Term& x, const Shape& shape) {
   if (x.is_number()) return Term::number(x.value(), shape);
   std::string sizes;
   for (const std::size_t d : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(d);
-  return Term::call(WrittenAs{"reshape", "reshape({0}, (" + sizes + "))",
-                         "\\operatorname{reshape}\\left({0}, (" + sizes + ")\\right)"},
+  return Term::call(WrittenAs{"reshape", "reshape(#0, (" + sizes + "))",
+                         "\\operatorname{reshape}\\left(#0, (" + sizes + ")\\right)"},
                     {x}, shape);
 }
 
 Term permuted(const Term& x, const Axes& permutation, const Shape& shape) {
   const std::size_t rank = permutation.size();
-  Axes swapped(rank);
-  std::iota(swapped.begin(), swapped.end(), std::ptrdiff_t{0});
+  Axes swapped{};
+  for (std::size_t i = 0; i < rank; ++i) swapped.push_back(static_cast<std::ptrdiff_t>(i));
   if (std::ranges::equal(permutation, swapped)) return x;
   if (rank >= 2) std::swap(swapped[rank - 1], swapped[rank - 2]);
   if (rank >= 2 && std::ranges::equal(permutation, swapped)) return transposed(x);
   std::string axes;
   for (const std::ptrdiff_t axis : permutation) axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
-  return Term::call(WrittenAs{"transpose", "transpose({0}, {" + axes + "})",
-                         "\\operatorname{transpose}\\left({0}, (" + axes + ")\\right)"},
+  return Term::call(WrittenAs{"transpose", "transpose(#0, {" + axes + "})",
+                         "\\operatorname{transpose}\\left(#0, (" + axes + ")\\right)"},
                     {x}, shape);
 }
 
 Term rows_term(const char* name, const Term& x, const Term& indices, const Shape& shape) {
-  return Term::call(WrittenAs{name, "{0!}[{1}]", "{0!}_{[{1}]}"}, {x, indices}, shape);
+  return Term::call(WrittenAs{name, "#0![#1]", "#0!_{[#1]}"}, {x, indices}, shape);
 }
 
 }  // namespace xtape::detail

@@ -10,38 +10,38 @@ using Op = OpNumber;
 
 /// How functions are written; what is arithmetic is in elementwise_term().
 const WrittenAs* function_of(Op op) {
-  static const WrittenAs sqrt{"sqrt", "√{0!}", "\\sqrt{{0}}"}, cbrt{"cbrt", "∛{0!}", "\\sqrt[3]{{0}}"},
-      exp{"exp", "exp({0})", "e^{{0}}"}, log{"log", "ln({0})", "\\ln\\left({0}\\right)"},
-      log2{"log2", "log2({0})", "\\log_2\\left({0}\\right)"},
-      log10{"log10", "log10({0})", "\\log_{10}\\left({0}\\right)"}, sin{"sin", "sin({0})", "\\sin\\left({0}\\right)"},
-      cos{"cos", "cos({0})", "\\cos\\left({0}\\right)"}, tan{"tan", "tan({0})", "\\tan\\left({0}\\right)"},
-      asin{"asin", "arcsin({0})", "\\arcsin\\left({0}\\right)"},
-      acos{"acos", "arccos({0})", "\\arccos\\left({0}\\right)"},
-      atan{"atan", "arctan({0})", "\\arctan\\left({0}\\right)"}, sinh{"sinh", "sinh({0})", "\\sinh\\left({0}\\right)"},
-      cosh{"cosh", "cosh({0})", "\\cosh\\left({0}\\right)"}, tanh{"tanh", "tanh({0})", "\\tanh\\left({0}\\right)"},
-      erf{"erf", "erf({0})", "\\operatorname{erf}\\left({0}\\right)"},
-      sigmoid{"sigmoid", "σ({0})", "\\sigma\\left({0}\\right)"},
-      log_sigmoid{"log_sigmoid", "ln σ({0})", "\\ln\\sigma\\left({0}\\right)"},
-      softplus{"softplus", "softplus({0})", "\\operatorname{softplus}\\left({0}\\right)"},
-      relu{"relu", "ReLU({0})", "\\operatorname{ReLU}\\left({0}\\right)"},
-      leaky_relu{"leaky_relu", "LeakyReLU({0}; {1})", "\\operatorname{LeakyReLU}\\left({0}; {1}\\right)"},
-      elu{"elu", "ELU({0}; {1})", "\\operatorname{ELU}\\left({0}; {1}\\right)"},
-      gelu{"gelu", "GELU({0})", "\\operatorname{GELU}\\left({0}\\right)"},
-      silu{"silu", "SiLU({0})", "\\operatorname{SiLU}\\left({0}\\right)"}, abs{"abs", "|{0}|", "\\left|{0}\\right|"},
-      sign{"sign", "sign({0})", "\\operatorname{sign}\\left({0}\\right)"},
-      clamp{"clamp", "clamp({0}, {1}, {2})", "\\operatorname{clamp}\\left({0}, {1}, {2}\\right)"},
-      power{"pow", "{0!}^{1!}", "{{0!}}^{{1}}"}, atan2{"atan2", "atan2({0}, {1})", "\\operatorname{atan2}\\left({0}, {1}\\right)"},
-      hypot{"hypot", "√({0!}² + {1!}²)", "\\sqrt{{0!}^2 + {1!}^2}"},
-      logaddexp{"logaddexp", "ln(exp({0}) + exp({1}))", "\\ln\\left(e^{{0}} + e^{{1}}\\right)"},
-      maximum{"maximum", "max({0}, {1})", "\\max\\left({0}, {1}\\right)"},
-      minimum{"minimum", "min({0}, {1})", "\\min\\left({0}, {1}\\right)"},
-      greater{"greater", "[{0} > {1}]", "\\left[{0} > {1}\\right]"},
-      greater_equal{"greater_equal", "[{0} ≥ {1}]", "\\left[{0} \\ge {1}\\right]"},
-      equal{"equal", "[{0} = {1}]", "\\left[{0} = {1}\\right]"},
-      logits{"binary_cross_entropy_with_logits", "−({1!} ln σ({0}) + (1 − {1!}) ln(1 − σ({0})))",
-             "-\\left({1!} \\ln\\sigma({0}) + (1 - {1!}) \\ln(1 - \\sigma({0}))\\right)", false},
-      entropy{"binary_cross_entropy", "−({1!} ln {0!} + (1 − {1!}) ln(1 − {0!}))",
-              "-\\left({1!} \\ln {0!} + (1 - {1!}) \\ln(1 - {0!})\\right)", false};
+  static const WrittenAs sqrt{"sqrt", "√#0!", "\\sqrt{#0}"}, cbrt{"cbrt", "∛#0!", "\\sqrt[3]{#0}"},
+      exp{"exp", "exp(#0)", "e^{#0}"}, log{"log", "ln(#0)", "\\ln\\left(#0\\right)"},
+      log2{"log2", "log2(#0)", "\\log_2\\left(#0\\right)"},
+      log10{"log10", "log10(#0)", "\\log_{10}\\left(#0\\right)"}, sin{"sin", "sin(#0)", "\\sin\\left(#0\\right)"},
+      cos{"cos", "cos(#0)", "\\cos\\left(#0\\right)"}, tan{"tan", "tan(#0)", "\\tan\\left(#0\\right)"},
+      asin{"asin", "arcsin(#0)", "\\arcsin\\left(#0\\right)"},
+      acos{"acos", "arccos(#0)", "\\arccos\\left(#0\\right)"},
+      atan{"atan", "arctan(#0)", "\\arctan\\left(#0\\right)"}, sinh{"sinh", "sinh(#0)", "\\sinh\\left(#0\\right)"},
+      cosh{"cosh", "cosh(#0)", "\\cosh\\left(#0\\right)"}, tanh{"tanh", "tanh(#0)", "\\tanh\\left(#0\\right)"},
+      erf{"erf", "erf(#0)", "\\operatorname{erf}\\left(#0\\right)"},
+      sigmoid{"sigmoid", "σ(#0)", "\\sigma\\left(#0\\right)"},
+      log_sigmoid{"log_sigmoid", "ln σ(#0)", "\\ln\\sigma\\left(#0\\right)"},
+      softplus{"softplus", "softplus(#0)", "\\operatorname{softplus}\\left(#0\\right)"},
+      relu{"relu", "ReLU(#0)", "\\operatorname{ReLU}\\left(#0\\right)"},
+      leaky_relu{"leaky_relu", "LeakyReLU(#0; #1)", "\\operatorname{LeakyReLU}\\left(#0; #1\\right)"},
+      elu{"elu", "ELU(#0; #1)", "\\operatorname{ELU}\\left(#0; #1\\right)"},
+      gelu{"gelu", "GELU(#0)", "\\operatorname{GELU}\\left(#0\\right)"},
+      silu{"silu", "SiLU(#0)", "\\operatorname{SiLU}\\left(#0\\right)"}, abs{"abs", "|#0|", "\\left|#0\\right|"},
+      sign{"sign", "sign(#0)", "\\operatorname{sign}\\left(#0\\right)"},
+      clamp{"clamp", "clamp(#0, #1, #2)", "\\operatorname{clamp}\\left(#0, #1, #2\\right)"},
+      power{"pow", "#0!^#1!", "{#0!}^{#1}"}, atan2{"atan2", "atan2(#0, #1)", "\\operatorname{atan2}\\left(#0, #1\\right)"},
+      hypot{"hypot", "√(#0!² + #1!²)", "\\sqrt{#0!^2 + #1!^2}"},
+      logaddexp{"logaddexp", "ln(exp(#0) + exp(#1))", "\\ln\\left(e^{#0} + e^{#1}\\right)"},
+      maximum{"maximum", "max(#0, #1)", "\\max\\left(#0, #1\\right)"},
+      minimum{"minimum", "min(#0, #1)", "\\min\\left(#0, #1\\right)"},
+      greater{"greater", "[#0 > #1]", "\\left[#0 > #1\\right]"},
+      greater_equal{"greater_equal", "[#0 ≥ #1]", "\\left[#0 \\ge #1\\right]"},
+      equal{"equal", "[#0 = #1]", "\\left[#0 = #1\\right]"},
+      logits{"binary_cross_entropy_with_logits", "−(#1! ln σ(#0) + (1 − #1!) ln(1 − σ(#0)))",
+             "-\\left(#1! \\ln\\sigma(#0) + (1 - #1!) \\ln(1 - \\sigma(#0))\\right)", false},
+      entropy{"binary_cross_entropy", "−(#1! ln #0! + (1 − #1!) ln(1 − #0!))",
+              "-\\left(#1! \\ln #0! + (1 - #1!) \\ln(1 - #0!)\\right)", false};
   switch (op) {
     case Op::Sqrt: return &sqrt;
     case Op::Cbrt: return &cbrt;
@@ -85,10 +85,10 @@ const WrittenAs* function_of(Op op) {
   }
 }
 
-const WrittenAs where_function{"where", "({1} where {0}, else {2})",
-                                  "\\begin{cases}{1} & {0}\\\\{2} & \\text{else}\\end{cases}"};
-const WrittenAs less_equal{"less_equal", "[{0} ≤ {1}]", "\\left[{0} \\le {1}\\right]"};
-const WrittenAs less{"less", "[{0} < {1}]", "\\left[{0} < {1}\\right]"};
+const WrittenAs where_function{"where", "(#1 where #0, else #2)",
+                                  "\\begin{cases}#1 & #0\\\\#2 & \\text{else}\\end{cases}"};
+const WrittenAs less_equal{"less_equal", "[#0 ≤ #1]", "\\left[#0 \\le #1\\right]"};
+const WrittenAs less{"less", "[#0 < #1]", "\\left[#0 < #1\\right]"};
 
 bool is_call(const Term& t, const std::string& name) {
   return t.kind() == Term::Kind::function && t.name() == name;

@@ -97,7 +97,7 @@ class Term::Printer {
       case Kind::matmul:
         return of_matmul;
       case Kind::function:
-        return t.data_->function && !t.data_->function->is_atom ? of_product : of_atom;
+        return t.data_->function && !t.data_->function->is_atom ? of_matmul : of_atom;
       default:
         return of_atom;
     }
@@ -190,15 +190,15 @@ class Term::Printer {
     }
     const std::string_view form = latex_ ? d.function->latex : d.function->text;
     for (std::size_t i = 0; i < form.size(); ++i) {
-      if (form[i] != '{' || i + 2 >= form.size() || form[i + 1] < '0' || form[i + 1] > '9' ||
-          (form[i + 2] != '}' && form[i + 2] != '!')) {
+      const bool is_operand = form[i] == '#' && i + 1 < form.size() && std::isdigit(static_cast<unsigned char>(form[i + 1]));
+      if (!is_operand) {
         text += form[i];
         continue;
       }
-      const auto k = static_cast<std::size_t>(form[i + 1] - '0');
-      const bool tight = form[i + 2] == '!';
-      text += k < d.parts.size() ? print(d.parts[k], tight ? of_atom : 0) : "";
-      i += tight ? 3 : 2;
+      const auto k = static_cast<std::size_t>(form[++i] - '0');
+      const bool is_tight = i + 1 < form.size() && form[i + 1] == '!';
+      i += is_tight ? 1 : 0;
+      text += print(d.parts[k], is_tight ? of_atom : 0);
     }
     return text;
   }

@@ -9,7 +9,7 @@
 
 namespace xtape::detail {
 
-/// How a function of terms is written. In the templates {0} is the first operand, {0!} the same where it
+/// How a function of terms is written. In the templates #0 is the first operand, #0! the same where it
 /// binds as tightly as a name, in brackets otherwise.
 struct WrittenAs {
   std::string name, text, latex;

@@ -186,6 +186,16 @@ struct Concatenate {
     return axis == other.axis && std::ranges::equal(sizes(), other.sizes());
   }
 
+  void write(Notation& to) const {
+    if (axis != 0) return to.set(Term::call(name, to.x, to.shape));
+    std::string text, latex;
+    for (std::size_t i = 0; i < to.x.size(); ++i) {
+      text += (i == 0 ? "[" : "; ") + to.x[i].text();
+      latex += (i == 0 ? "\\left[" : "; ") + to.x[i].latex();
+    }
+    to.set(Term::call(WrittenAs{"rows of", text + "]", latex + "\\right]"}, to.x, to.shape));
+  }
+
   /// Of the inputs along the axis.
   std::span<std::size_t> sizes() const { return {reinterpret_cast<std::size_t*>(block->data), block->size}; }
 

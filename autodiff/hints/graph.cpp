@@ -1,0 +1,270 @@
+// Each step is recorded by itself, once, from leaves that hold its inputs; a backward pass, with or without
+// mistakes, asks one step after the other for what it passes on.
+#include "graph.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "../base/text.hpp"
+#include "../derivation/lines.hpp"
+#include "../elementwise.hpp"
+#include "../layout.hpp"
+
+namespace xtape::detail {
+namespace {
+
+/// Operations in whose gradients people make mistakes of their own.
+bool is_whole(const Step& step) {
+  constexpr std::string_view names[] = {"softmax",    "log_softmax", "logsumexp", "cross_entropy", "conv2d",
+                                        "max_pool2d", "max",         "min",       "norm"};
+  return std::ranges::find(names, step.name()) != std::end(names);
+}
+
+}  // namespace
+
+template <class T>
+GradientGraph<T>::GradientGraph(const std::function<Tensor<T>()>& loss) {
+  source_ = traced_source([&] { return loss().release(); }, {});
+  std::vector<std::uint32_t> now;
+  Program simple = decomposed(source_.program, is_whole, now);
+  simple.forward = simple.steps.size();
+  remove_dead_steps(simple);
+  source_.program = std::move(simple);
+  give_constants(source_);
+
+  const std::size_t places = program_.places.size();
+  names_.resize(places);
+  makers_.assign(places, none);
+  readers_.resize(places);
+  std::vector<Handle> arguments;
+  std::size_t next = 0;
+  for (std::uint32_t p = 0; p < places; ++p) {
+    const Place& place = program_.places[p];
+    if (place.kind == Place::Kind::argument) {
+      if (source_.arguments[next].is_leaf) leaves_.push_back(p);
+      arguments.push_back(source_.arguments[next++].tensor);
+    }
+  }
+  const std::vector<Handle> leaves = arguments;  // with their nodes
+  for (Handle& one : arguments) one.node = {};
+  {
+    const RecordingScope off(false);
+    at_ = replay(program_, arguments, program_.steps.size());
+  }
+  next = 0;
+  for (std::uint32_t p = 0; p < places; ++p)
+    if (program_.places[p].kind == Place::Kind::argument) at_[p].node = leaves[next++].node;
+  values_.resize(places);
+  for (std::size_t p = 0; p < places; ++p)
+    if (at_[p].value && !at_[p].value->integers && at_[p].value->item_size == sizeof(T))
+      values_[p] = Tensor<T>(Handle{at_[p].value, {}});
+  for (std::size_t k = 0; k < program_.steps.size(); ++k) {
+    makers_[program_.steps[k].output] = k;
+    for (const Input& input : program_.steps[k].inputs) readers_[input.place].push_back(k);
+  }
+
+  // What leads from each leaf; what any leads to.
+  std::vector<char> needed(places, false);
+  for (const std::uint32_t leaf : leaves_) {
+    std::vector<char>& leads = below_[leaf];
+    leads.assign(places, false);
+    leads[leaf] = true;
+    for (const Step& step : program_.steps)
+      for (const Input& input : step.inputs)
+        if (leads[input.place] && input.recorded) leads[step.output] = true;
+    for (std::size_t p = 0; p < places; ++p) needed[p] |= leads[p];
+  }
+  record(at_, recorded_);
+  edge_at_.resize(program_.steps.size());
+  for (std::size_t k = 0; k < program_.steps.size(); ++k) {
+    const Step& step = program_.steps[k];
+    edge_at_[k].assign(step.inputs.size(), none);
+    for (std::size_t i = 0; i < step.inputs.size(); ++i)
+      if (needed[step.inputs[i].place] && step.inputs[i].recorded && recorded_[k].y.requires_grad()) {
+        edge_at_[k][i] = edges_.size();
+        edges_.push_back({k, i, step.inputs[i].place});
+      }
+  }
+
+  adjoints_.resize(places);
+  contributions_.resize(edges_.size());
+  const std::uint32_t root = program_.outputs.front().place;
+  adjoints_[root] = ones<T>(program_.places[root].shape);
+  for (std::size_t k = program_.steps.size(); k-- > 0;) {
+    const Step& step = program_.steps[k];
+    if (!adjoints_[step.output].defined()) continue;
+    const std::vector<Tensor<T>> parts =
+        pass_back(recorded_[k], adjoints_[step.output], std::vector<char>(step.inputs.size(), true));
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::size_t edge = edge_at_[k][i];
+      if (edge == none || !parts[i].defined()) continue;
+      contributions_[edge] = parts[i];
+      Tensor<T>& sum = adjoints_[step.inputs[i].place];
+      sum = sum.defined() ? sum + parts[i] : parts[i];
+    }
+  }
+}
+
+template <class T>
+void GradientGraph<T>::write_names(const std::map<std::uint32_t, std::string>& leaves) {
+  std::size_t next = 0;
+  for (std::uint32_t p = 0; p < names_.size(); ++p)
+    if (program_.places[p].kind == Place::Kind::argument) {
+      if (const auto at = leaves.find(p); at != leaves.end()) source_.arguments[next].name = at->second;
+      ++next;
+    }
+  const Lines lines = lines_of(source_);
+  next = 0;
+  for (std::uint32_t p = 0; p < names_.size(); ++p) {
+    const Place& place = program_.places[p];
+    if (place.kind == Place::Kind::argument)
+      names_[p] = lines.arguments[next++];
+    else if (const auto number = place.kind == Place::Kind::constant ? uniform(place) : std::nullopt)
+      names_[p] = number_text(*number);
+  }
+  for (std::size_t k = 0; k < program_.steps.size() && k < lines.steps.size(); ++k)
+    names_[program_.steps[k].output] = lines.steps[k];
+  formulas_ = lines.formulas;
+}
+
+template <class T>
+std::string GradientGraph<T>::gradient_name(std::uint32_t place) const {
+  const std::string& own = name(place);
+  if (own.size() > 1 && own[0] == 'z' && std::isdigit(static_cast<unsigned char>(own[1]))) return "δ" + own.substr(1);
+  const bool is_short = own.find(' ') == std::string::npos;
+  return "dL/d" + (is_short ? own : "(" + own + ")");
+}
+
+template <class T>
+std::string GradientGraph<T>::formula(std::size_t step) const {
+  const std::string& own = names_[program_.steps[step].output];
+  const std::string& of = step < formulas_.size() ? formulas_[step] : own;
+  return own == of ? of : own + " = " + of;
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::contribution_with(std::size_t number, const Tensor<T>& g,
+                                              const std::vector<std::pair<std::size_t, Handle>>& others) const {
+  const Edge& edge = edges_[number];
+  const Step& step = program_.steps[edge.step];
+  Recorded one;
+  const RecordingScope on(true);
+  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+    Handle x{at_[step.inputs[i].place].value, {}};
+    for (const auto& [k, other] : others)
+      if (k == i) x.value = other.value;
+    if (i == edge.input) x.node = make_leaf(x.value->shape);
+    one.x.push_back(std::move(x));
+  }
+  std::vector<const Handle*> inputs;
+  for (const Handle& x : one.x) inputs.push_back(&x);
+  one.y = Tensor<T>(step.operation->again(step.op.get(), inputs, program_.places[step.output].shape));
+  std::vector<char> wanted(one.x.size(), false);
+  wanted[edge.input] = true;
+  return pass_back(one, g, wanted)[edge.input];
+}
+
+template <class T>
+void GradientGraph<T>::record(const std::vector<Handle>& at, std::vector<Recorded>& to) const {
+  const RecordingScope on(true);
+  to.resize(program_.steps.size());
+  for (std::size_t k = 0; k < to.size(); ++k) {
+    const Step& step = program_.steps[k];
+    Recorded& one = to[k];
+    std::vector<const Handle*> inputs;
+    for (const Input& input : step.inputs) {
+      const Value& value = *at[input.place].value.get();
+      const bool is_needed = input.recorded && std::ranges::any_of(below_, [&](const auto& leads) {
+                               return leads.second[input.place];
+                             });
+      one.x.push_back({at[input.place].value,
+                       is_needed && !value.integers && value.item_size == sizeof(T) ? make_leaf(value.shape) : NodeRef()});
+    }
+    for (const Handle& x : one.x) inputs.push_back(&x);
+    const Place& place = program_.places[step.output];
+    if (place.item_size != sizeof(T) || place.integers) continue;
+    one.y = Tensor<T>(step.operation->again(step.op.get(), inputs, place.shape));
+  }
+}
+
+template <class T>
+std::vector<Tensor<T>> GradientGraph<T>::pass_back(const Recorded& step, const Tensor<T>& g,
+                                                   const std::vector<char>& wanted) const {
+  std::vector<Tensor<T>> parts(step.x.size());
+  if (!step.y.requires_grad()) return parts;
+  std::vector<Pass::Target> targets;
+  for (std::size_t i = 0; i < step.x.size(); ++i)
+    if (wanted[i] && step.x[i].node) targets.push_back({step.x[i].node.get(), {}});
+  if (targets.empty()) return parts;
+  Pass pass(true, false, std::move(targets));
+  pass.replay(*step.y.handle().node.get(), g.handle());
+  for (std::size_t i = 0; i < step.x.size(); ++i)
+    if (step.x[i].node)
+      if (const Pass::Target* const target = pass.find(*step.x[i].node.get()); target && target->gradient.value)
+        parts[i] = Tensor<T>(Handle{target->gradient.value, {}});
+  return parts;
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from,
+                                  const Changes* mistakes, const std::vector<Recorded>& steps) const {
+  const std::vector<char>& leads = below_.at(leaf);
+  for (std::size_t k = from; k-- > 0;) {
+    const Step& step = program_.steps[k];
+    if (!adjoints[step.output].defined() || !leads[step.output]) continue;
+    std::vector<char> wanted;
+    for (const Input& input : step.inputs) wanted.push_back(leads[input.place]);
+    const std::vector<Tensor<T>> parts = pass_back(steps[k], adjoints[step.output], wanted);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (!parts[i].defined() || edge_at_[k][i] == none) continue;
+      Tensor<T> part = parts[i];
+      if (mistakes)
+        if (const auto at = mistakes->find(edge_at_[k][i]); at != mistakes->end())
+          part = at->second(adjoints[step.output], part);
+      if (!part.defined()) continue;
+      Tensor<T>& sum = adjoints[step.inputs[i].place];
+      sum = sum.defined() ? sum + part : part;
+    }
+    adjoints[step.output] = {};
+  }
+  return adjoints[leaf].defined() ? adjoints[leaf] : zeros<T>(program_.places[leaf].shape);
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::gradient(std::uint32_t leaf, const Changes& mistakes) const {
+  std::vector<Tensor<T>> adjoints(program_.places.size());
+  const std::uint32_t root = program_.outputs.front().place;
+  adjoints[root] = ones<T>(program_.places[root].shape);
+  return sweep(leaf, std::move(adjoints), program_.steps.size(), &mistakes, recorded_);
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::gain(std::uint32_t leaf, std::uint32_t place, const Tensor<T>& more) const {
+  std::vector<Tensor<T>> adjoints(program_.places.size());
+  adjoints[place] = more;
+  const std::size_t maker = makers_[place];
+  return sweep(leaf, std::move(adjoints), maker == none ? 0 : maker + 1, nullptr, recorded_);
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::gradient_with(std::uint32_t leaf, std::uint32_t place, Handle other) const {
+  std::vector<Handle> arguments;
+  for (std::uint32_t p = 0; p < at_.size(); ++p)
+    if (program_.places[p].kind == Place::Kind::argument) arguments.push_back({at_[p].value, {}});
+  std::vector<Handle> at;
+  {
+    const RecordingScope off(false);
+    at = replay(program_, arguments, program_.steps.size(), {{place, other.value}});
+  }
+  std::vector<Recorded> steps;
+  record(at, steps);
+  std::vector<Tensor<T>> adjoints(program_.places.size());
+  const std::uint32_t root = program_.outputs.front().place;
+  adjoints[root] = ones<T>(program_.places[root].shape);
+  return sweep(leaf, std::move(adjoints), program_.steps.size(), nullptr, steps);
+}
+
+template class GradientGraph<float>;
+template class GradientGraph<double>;
+
+}  // namespace xtape::detail

@@ -1,0 +1,98 @@
+// A loss as a graph whose gradients are computed with mistakes on purpose.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "../derivation/derived.hpp"
+#include "../tensor.hpp"
+
+namespace xtape::detail {
+
+/// The operations behind a loss with their values, in simple steps: a normalisation is its mean, its variance
+/// and what is done with them. An edge is an input of a step that a parameter lies behind: backpropagation
+/// passes a contribution along it.
+template <class T>
+class GradientGraph {
+ public:
+  struct Edge {
+    std::size_t step;
+    std::size_t input;
+    std::uint32_t from;  ///< the place of the input, whose adjoint the contribution is added to
+  };
+  /// What is passed on in place of a contribution c, for the adjoint g of the step's result. Undefined: 0.
+  using Change = std::function<Tensor<T>(const Tensor<T>& g, const Tensor<T>& c)>;
+  using Changes = std::map<std::size_t, Change>;  ///< by number of edge
+
+  /// Error as traced_source().
+  explicit GradientGraph(const std::function<Tensor<T>()>& loss);
+
+  const Program& program() const { return program_; }
+  const std::vector<Edge>& edges() const { return edges_; }
+  const Step& step_of(const Edge& edge) const { return program_.steps[edge.step]; }
+  std::string op_of(const Edge& edge) const { return step_of(edge).name(); }
+  std::uint32_t result_of(const Edge& edge) const { return step_of(edge).output; }
+  /// How a place is called, or written; and its gradient.
+  const std::string& name(std::uint32_t place) const { return names_[place]; }
+  std::string gradient_name(std::uint32_t place) const;
+  /// "a1 = tanh(z1)"
+  std::string formula(std::size_t step) const;
+  /// Names all places, as derivation() does, where these leaves have these names.
+  void write_names(const std::map<std::uint32_t, std::string>& leaves);
+  const Tensor<T>& value(std::uint32_t place) const { return values_[place]; }
+  bool is_number(std::uint32_t place) const { return values_[place].defined(); }
+  /// The places of parameters.
+  const std::vector<std::uint32_t>& leaves() const { return leaves_; }
+  const Handle& leaf(std::uint32_t place) const { return at_[place]; }
+  /// The steps that read a place.
+  const std::vector<std::size_t>& readers(std::uint32_t place) const { return readers_[place]; }
+  /// The step that a place is the result of; none for others.
+  static constexpr std::size_t none = ~std::size_t{0};
+  std::size_t maker(std::uint32_t place) const { return makers_[place]; }
+  /// Whether the gradient of `leaf` depends on the adjoint of a place.
+  bool leads_to(std::uint32_t place, std::uint32_t leaf) const { return below_[leaf][place]; }
+
+  /// dL/d of each place, as it is; and what is passed along an edge. Undefined where there is nothing.
+  const Tensor<T>& adjoint(std::uint32_t place) const { return adjoints_[place]; }
+  const Tensor<T>& contribution(std::size_t edge) const { return contributions_[edge]; }
+  /// The gradient of a leaf with these mistakes.
+  Tensor<T> gradient(std::uint32_t leaf, const Changes& mistakes) const;
+  /// What the gradient of a leaf gains when the adjoint of a place does by `more`.
+  Tensor<T> gain(std::uint32_t leaf, std::uint32_t place, const Tensor<T>& more) const;
+  /// What is passed along an edge for the adjoint g, where the step's inputs have these values, which are not
+  /// those of the graph for the numbers that are given.
+  Tensor<T> contribution_with(std::size_t edge, const Tensor<T>& g,
+                              const std::vector<std::pair<std::size_t, Handle>>& inputs) const;
+  /// The graph on other numbers: a constant or a parameter has this value.
+  Tensor<T> gradient_with(std::uint32_t leaf, std::uint32_t place, Handle other) const;
+  /// What lies at a place that is no tensor: indices.
+  const Handle& handle(std::uint32_t place) const { return at_[place]; }
+
+ private:
+  struct Recorded {
+    std::vector<Handle> x;
+    Tensor<T> y;
+  };
+  void record(const std::vector<Handle>& at, std::vector<Recorded>& to) const;
+  std::vector<Tensor<T>> pass_back(const Recorded& step, const Tensor<T>& g, const std::vector<char>& wanted) const;
+  Tensor<T> sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from, const Changes* mistakes,
+                  const std::vector<Recorded>& steps) const;
+
+  Source source_;
+  const Program& program_ = source_.program;
+  std::vector<Handle> at_;
+  std::vector<Tensor<T>> values_;
+  std::vector<std::string> names_, formulas_;
+  std::vector<std::uint32_t> leaves_;
+  std::vector<std::size_t> makers_;
+  std::vector<std::vector<std::size_t>> readers_;
+  std::vector<Recorded> recorded_;
+  std::vector<Edge> edges_;
+  std::vector<std::vector<std::size_t>> edge_at_;  ///< by step and input; none
+  std::map<std::uint32_t, std::vector<char>> leads_;
+  mutable std::map<std::uint32_t, std::vector<char>> below_;
+  std::vector<Tensor<T>> adjoints_, contributions_;
+};
+
+}  // namespace xtape::detail

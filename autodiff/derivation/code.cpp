@@ -39,10 +39,10 @@ void Code::run() {
                           "' draws random numbers: draw them outside and name them, so that they are an input");
     if (!step.operation->code || step.base != Step::none)
       throw Error(op, std::string("'") + step.name() + "' cannot be written as C++");
-    if (element_count(shape(), op) == 0)
-      throw Error(op, std::string("'") + step.name() + "' gives a tensor of shape " + to_string(shape()) +
-                          ", which has no elements: there is nothing to compute");
-    step.operation->code(step.op.get(), *this);
+    if (element_count(shape(), op) == 0)  // nothing to compute
+      set(number_read(0, type_of(program_.places[step.output]), 0));
+    else
+      step.operation->code(step.op.get(), *this);
   }
 }
 

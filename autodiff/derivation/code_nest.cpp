@@ -23,6 +23,18 @@ bool is_argument(const std::string& before, const std::string& text, std::size_t
   return begins && (after == text.size() || text[after] == ')' || text[after] == ',');
 }
 
+/// f(…), and nothing around it.
+bool is_one_call(const std::string& text) {
+  const std::size_t begin = text.find_first_of("( ");
+  if (begin == 0 || begin == std::string::npos || text[begin] == ' ') return false;
+  int open = 0;
+  for (std::size_t at = begin; at < text.size(); ++at) {
+    open += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
+    if (open == 0) return at + 1 == text.size();
+  }
+  return false;
+}
+
 std::size_t count(const std::string& text, const std::string& what) {
   std::size_t n = 0;
   for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
@@ -104,7 +116,7 @@ void NestWriter::write_result(Statements& to, const CodeTask& task, const std::s
   }
   constexpr std::size_t longest = 60;
   if (!lifetime.is_kept && uses_[task.array] == 1 && expression.size() < longest) {
-    const bool is_call = is_simple || (expression.back() == ')' && expression.find(' ') == std::string::npos);
+    const bool is_call = is_simple || is_one_call(expression);
     texts_[task.array] = is_call ? expression : "(" + expression + ")";
     if (!is_call) in_brackets_.insert(task.array);
     return;

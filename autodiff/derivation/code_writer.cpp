@@ -84,6 +84,7 @@ void CodeWriter::find_lifetimes(const CodeRead& loss, const std::vector<CodeGrad
     }
   keep_to_end(loss);
   for (const CodeGradient& gradient : gradients) {
+    if (gradient.size == 0) continue;
     if (!gradient.read) continue;
     keep_to_end(*gradient.read);
     CodeArray& array = code_.arrays[gradient.read->array];

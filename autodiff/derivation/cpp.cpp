@@ -13,13 +13,35 @@ using namespace detail;
 
 constexpr const char* op = "cpp";
 
+/// Of the arguments those are constants that nobody named, and dL/dL, which is 1.
+void give_back_constants(Derived& derived) {
+  std::vector<Source::Argument> arguments;
+  std::size_t next = 0;
+  for (std::uint32_t p = 0; p < derived.program.places.size(); ++p) {
+    Place& place = derived.program.places[p];
+    if (place.kind != Place::Kind::argument) continue;
+    const bool is_seed = p == derived.seed;
+    const Source::Argument* const one = is_seed ? nullptr : &derived.arguments.at(next++);
+    if (one && (one->is_leaf || !one->name.empty())) {
+      arguments.push_back(*one);
+      continue;
+    }
+    place.kind = Place::Kind::constant;
+    if (one)
+      place.tensor = one->tensor;
+    else if (place.item_size == sizeof(float))
+      place.tensor = ones<float>(place.shape).release();
+    else
+      place.tensor = ones<double>(place.shape).release();
+  }
+  derived.arguments = std::move(arguments);
+}
+
 /// The program with the loss and the gradients of leaves as its only results, and all by simple operations.
 /// `places` are those of the lines, Step::none where there is none any more.
 Derived simple_program(const Lines& lines, std::vector<std::uint32_t>& places) {
   Derived derived = lines.derived;
-  Place& seed = derived.program.places[derived.seed];  // 1
-  seed.kind = Place::Kind::constant;
-  seed.tensor = seed.item_size == sizeof(float) ? ones<float>(seed.shape).release() : ones<double>(seed.shape).release();
+  give_back_constants(derived);
   derived.results.clear();
   for (const std::uint32_t place : lines.places) derived.results.emplace_back(place, "");
   simplify(derived, {});
@@ -28,7 +50,7 @@ Derived simple_program(const Lines& lines, std::vector<std::uint32_t>& places) {
   program.outputs = {{derived.loss}};
   std::size_t next = 0;
   for (std::uint32_t p = 0; p < program.places.size(); ++p)
-    if (program.places[p].kind == Place::Kind::argument && derived.arguments[next++].is_leaf &&
+    if (program.places[p].kind == Place::Kind::argument && derived.arguments.at(next++).is_leaf &&
         derived.adjoints[p] != Step::none)
       program.outputs.push_back({derived.adjoints[p]});
   remove_dead_steps(program);
@@ -121,22 +143,23 @@ class CppFile {
     for (std::uint32_t p = 0; p < derived_.program.places.size(); ++p) {
       const Place& place = derived_.program.places[p];
       if (place.kind != Place::Kind::argument) continue;
-      const Source::Argument& argument = derived_.arguments[next++];
-      const std::string name = names_.give(name_of_line(p, argument.name));
+      const Source::Argument& argument = derived_.arguments.at(next++);
+      const std::string name = names_.give(argument.name.empty() ? name_of_leaf(arguments_.size()) : argument.name);
       code.arrays[code.at(p).array].name = name;
       arguments_.push_back({p, name, argument.is_leaf ? names_.give("d_" + name) : ""});
     }
   }
-  /// The arguments are the first places of their kind in both programs.
-  std::string name_of_line(std::uint32_t place, const std::string& name) const {
-    if (!name.empty()) return name;
-    std::size_t number = 0, at = 0;
-    for (std::uint32_t p = 0; p < place; ++p) number += derived_.program.places[p].kind == Place::Kind::argument;
-    const std::vector<Place>& shown = lines_.derived.program.places;
-    for (std::uint32_t p = 0; p < shown.size(); ++p)
-      if (shown[p].kind == Place::Kind::argument && at++ == number)
-        for (std::size_t i = 0; i < lines_.all.size(); ++i)
-          if (lines_.places[i] == p && lines_.all[i].part == DerivationLine::Part::given) return lines_.all[i].name;
+  /// What the lines call argument number n.
+  std::string name_of_leaf(std::size_t n) const {
+    std::size_t number = 0, kept = 0;
+    const Program& shown = lines_.derived.program;
+    for (std::uint32_t p = 0; p < shown.places.size(); ++p) {
+      if (shown.places[p].kind != Place::Kind::argument || p == lines_.derived.seed) continue;
+      const Source::Argument& one = lines_.derived.arguments.at(number++);
+      if ((!one.is_leaf && one.name.empty()) || kept++ != n) continue;
+      for (std::size_t i = 0; i < lines_.all.size(); ++i)
+        if (lines_.places[i] == p && lines_.all[i].part == DerivationLine::Part::given) return lines_.all[i].name;
+    }
     return "x";
   }
 

@@ -56,3 +56,113 @@ TEST_CASE("every operation of the table") {
     }
   check(written, 1e-13);
 }
+
+namespace {
+
+/// Models and losses as people train them, each as a recording and as a function.
+template <class T>
+struct Models {
+  WrittenCpp& written;
+  CppOptions options{};
+
+  template <class F>
+  void add(const std::string& what, WrittenCpp::Named<T> names, const F& f, bool is_recorded = true) {
+    CAPTURE(what);
+    const Tensor<T> loss = f();
+    std::vector<Tensor<T>> leaves, gradients;
+    for (const auto& [name, x] : names)
+      if (x.requires_grad()) leaves.push_back(x);
+    const std::vector<Tensor<T>> of_leaves = grad(loss, leaves, {.retain_tape = true});
+    std::size_t next = 0;
+    for (const auto& [name, x] : names) gradients.push_back(x.requires_grad() ? of_leaves[next++] : Tensor<T>());
+    for (auto& [name, x] : names) std::ranges::replace(name, '.', '_');
+    if (is_recorded) written.add<T>(what, derivation(loss, names), names, loss.detach(), gradients, options);
+    written.add<T>(what + ", traced", derivation(f, names), names, loss.detach(), gradients, options);
+  }
+  template <class M, class F>
+  void add(const std::string& what, M& model, const Tensor<T>& x, const F& loss_of) {
+    WrittenCpp::Named<T> names = model.named_parameters();
+    for (auto& [name, tensor] : names) name = "w_" + name;
+    names.emplace_back("x", x);
+    add(what, names, [&] { return loss_of(model(x)); });
+  }
+  static Tensor<T> normal(const Shape& shape) { return random::normal<T>(shape); }
+  static Tensor<T> weight(const Shape& shape) { return parameter(random::normal<T>(shape, 0, 0.5)); }
+
+  void sigmoid_networks() {
+    for (const auto [batch, in, hidden, out] : {std::array<std::size_t, 4>{1, 2, 2, 1}, {4, 2, 8, 1}, {32, 64, 33, 10}}) {
+      const Tensor<T> x = normal({batch, in}), y = random::uniform<T>({batch, out}), W1 = weight({hidden, in}),
+                      b1 = weight({hidden}), W2 = weight({out, hidden}), b2 = weight({out});
+      const WrittenCpp::Named<T> names{{"x", x}, {"y", y}, {"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}};
+      const auto a1 = [=] { return sigmoid(linear(x, W1, b1)); };
+      add("mse", names, [=] { return nn::mse_loss(sigmoid(linear(a1(), W2, b2)), y); });
+      add("half squared error", names, [=] { return nn::half_squared_error(sigmoid(linear(a1(), W2, b2)), y); });
+      add("cross-entropy", names, [=] { return nn::binary_cross_entropy(sigmoid(linear(a1(), W2, b2)), y); });
+      add("logits", names, [=] { return nn::binary_cross_entropy_with_logits(linear(a1(), W2, b2), y); });
+      add("by hand", names, [=] {
+        const Tensor<T> a2 = sigmoid(matmul(tanh(linear(x, W1, b1)), transpose(W2)) + b2);
+        return -mean(y * log(a2) + (1 - y) * log(1 - a2));
+      });
+    }
+  }
+  void classifiers() {
+    const auto loss_of = [](const Tensor<T>& z) {
+      std::vector<int> labels;
+      for (int i = 0; i < static_cast<int>(z.shape()[0]); ++i) labels.push_back(i * 7 % 10);
+      return nn::cross_entropy(z, Indices(labels));
+    };
+    nn::Sequential<T> dense(nn::Linear<T>(12, 16), nn::ReLU<T>(), nn::LayerNorm<T>(16),
+                            nn::Residual<T>(nn::Sequential<T>(nn::Linear<T>(16, 16), nn::GELU<T>())), nn::Linear<T>(16, 10));
+    add("classifier", dense, normal({9, 12}), loss_of);
+    nn::Sequential<T> convolutional(nn::Conv2d<T>(1, 4, 3, {.padding = 1}), nn::ReLU<T>(), nn::MaxPool2d<T>(2),
+                                    nn::Conv2d<T>(4, 6, 3), nn::ReLU<T>(), nn::Flatten<T>(), nn::Linear<T>(24, 8, false),
+                                    nn::BatchNorm1d<T>(8), nn::ReLU<T>(), nn::Linear<T>(8, 10));
+    add("convolutions", convolutional, normal({5, 1, 8, 8}), loss_of);
+  }
+  void attention() {
+    const std::size_t N = 2, L = 5, heads = 2, width = 8;
+    const Tensor<T> x = normal({N, L, width}), q = weight({width, width}), k = weight({width, width}),
+                    v = weight({width, width}), o = weight({width, width}), gamma = weight({width}), beta = weight({width});
+    const Tensor<T> future = triu(full<T>({L, L}, T(-30)), 1);
+    add("attention", {{"x", x}, {"Wq", q}, {"Wk", k}, {"Wv", v}, {"Wo", o}, {"gamma", gamma}, {"beta", beta}}, [=] {
+      const Tensor<T> normal = layer_norm(x, gamma, beta);
+      const auto of_heads = [&](const Tensor<T>& w) {
+        return transpose(reshape(linear(normal, w), {N, L, heads, width / heads}), {0, 2, 1, 3});
+      };
+      const Tensor<T> p = softmax(matmul(of_heads(q), transpose(of_heads(k), {0, 1, 3, 2})) * T(0.5) + future, -1);
+      return mean(square(x + linear(reshape(transpose(matmul(p, of_heads(v)), {0, 2, 1, 3}), {N, L, width}), o)));
+    });
+  }
+  void recurrent() {
+    nn::LSTM<T> lstm(3, 5);
+    const Tensor<T> x = normal({7, 4, 3});
+    WrittenCpp::Named<T> names = lstm.named_parameters();
+    for (auto& [name, tensor] : names) name = "w_" + name;
+    names.emplace_back("x", x);
+    // Its steps are those of a scan, of which a recording does not see the weights.
+    add("LSTM", names, [&] { return mean(square(lstm(x))); }, false);
+  }
+  void all() {
+    random::seed(3);
+    sigmoid_networks();
+    classifiers();
+    attention();
+    recurrent();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("models") {
+  if (no_compiler()) return;
+  WrittenCpp written;
+  Models<double>{written}.all();
+  check(written, 1e-13);
+}
+
+TEST_CASE("models in float") {
+  if (no_compiler()) return;
+  WrittenCpp written;
+  Models<float>{written}.all();
+  check(written, 1e-4);
+}

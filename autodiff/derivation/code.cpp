@@ -34,9 +34,6 @@ Code::Code(const Program& program) : program_(program) {
 void Code::run() {
   for (const Step& step : program_.steps) {
     step_ = &step;
-    if (step.operation->is_random)
-      throw Error(op, std::string("'") + step.name() +
-                          "' draws random numbers: draw them outside and name them, so that they are an input");
     if (!step.operation->code || step.base != Step::none)
       throw Error(op, std::string("'") + step.name() + "' cannot be written as C++");
     if (element_count(shape(), op) == 0)  // nothing to compute

@@ -51,8 +51,12 @@ void CodeWriter::write_product(Statements& to, const CodeTask& task) {
   const auto stays = [&](std::size_t n) { return task.inner_stride[n] == 1; };
 
   Statements all;
-  if (cblas_ && batch.depth() == 0 &&
-      write_cblas(all, task, operand(0, "", ""), operand(1, "", ""), name(task.array))) {
+  const auto matrix = [&](const std::string& array, const Placing& begin) {
+    const std::string index = code_index(begin.offset, outer, batch.strides(begin));
+    return index == "0" ? array : array + " + " + index;
+  };
+  if (cblas_ && write_cblas(all, task, matrix(text(0), task.batches[0]), matrix(text(1), task.batches[1]),
+                            matrix(name(task.array), result))) {
     uses_cblas_ = true;
   } else if (N > 1 && (task.outer_stride[1] == 1 || !stays(0) || !stays(1))) {
     // Row by row of the result: sums side by side.
@@ -127,8 +131,8 @@ bool CodeWriter::write_cblas(Statements& to, const CodeTask& task, const std::st
   const auto number = [](std::size_t n) { return std::to_string(n); };
   const auto way = [](const Matrix& one) { return one.transposed ? "CblasTrans, " : "CblasNoTrans, "; };
   to.push_back({std::string(is_float ? "cblas_sgemm" : "cblas_dgemm") + "(CblasRowMajor, " + way(A) + way(B) +
-                number(M) + ", " + number(N) + ", " + number(K) + ", " + (is_float ? "1.0f" : "1.0") + ", &" + a + ", " +
-                number(A.leading) + ", &" + b + ", " + number(B.leading) + ", " + (is_float ? "0.0f" : "0.0") + ", " + y +
+                number(M) + ", " + number(N) + ", " + number(K) + ", " + (is_float ? "1.0f" : "1.0") + ", " + a + ", " +
+                number(A.leading) + ", " + b + ", " + number(B.leading) + ", " + (is_float ? "0.0f" : "0.0") + ", " + y +
                 ", " + number(N) + ");"});
   return true;
 }

@@ -264,6 +264,12 @@ class CppFile {
 std::string Derivation::cpp(const std::string& name, const CppOptions& options) const {
   if (!CodeNames().is_free(name))
     throw Error(op, "'" + name + "' cannot be the name of a function: give an identifier of C++ that is no keyword");
+  if (state_->source.program.is_opaque)
+    throw Error(op, "the function holds custom() or checkpoint(), of which a trace does not see all: leave them out");
+  for (const Step& step : state_->source.program.steps)
+    if (step.operation->is_random)  // which would be the same at each call
+      throw Error(op, std::string("'") + step.name() +
+                          "' draws random numbers: draw them outside and name them, so that they are an input");
   return CppFile(*this, state_->lines, name, options).write();
 }
 

@@ -3,6 +3,7 @@
 
 #include "../check_close.hpp"
 #include "../ops/op_table.hpp"
+#include <autodiff/derivation/derived.hpp>
 #include "written_cpp.hpp"
 
 using namespace xtape;
@@ -158,6 +159,68 @@ TEST_CASE("models") {
   WrittenCpp written;
   Models<double>{written}.all();
   check(written, 1e-13);
+  for (const std::string compiler : {"c++ -std=c++20", "clang++-14 -std=c++17"}) {
+    if (std::system((compiler + " --version >/dev/null 2>&1").c_str()) != 0) continue;
+    const std::string log = written.warnings(compiler);
+    CHECK_MESSAGE(log.empty(), log.substr(0, 4000));
+  }
+}
+
+TEST_CASE("products by CBLAS") {
+  std::string library;
+  for (const std::string one : {"$(pkg-config --libs --cflags openblas)", "-lcblas", "-lblas"})
+    if (library.empty() && std::system(("echo 'extern \"C\" void cblas_dgemm(); int main() { cblas_dgemm(); }' | c++ -x c++ - -o /dev/null " +
+                                        one + " >/dev/null 2>&1").c_str()) == 0)
+      library = one;
+  if (library.empty() || no_compiler()) {
+    MESSAGE("there is no CBLAS here: calls of it are not compiled");
+    return;
+  }
+  WrittenCpp written;
+  Models<double> models{written, {.cblas = true}};
+  models.sigmoid_networks();
+  models.attention();
+  Agreement agreement;
+  const std::string log = written.run(agreement, "c++ -std=c++17 -O1", library);
+  CHECK_MESSAGE(log.empty(), log.substr(0, 4000));
+  CHECK(agreement.largest <= 1e-13);
+}
+
+TEST_CASE("names, refusals, and the same text twice") {
+  const Tensor<double> x({1.0, 2.0}), w = parameter<double>({0.5, 0.25});
+  const auto f = [&] { return sum(tanh(w * x)); };
+  const Derivation of = derivation(f(), {{"2 δ", x}, {"for", w}});
+  const std::string text = of.cpp("loss");
+  CHECK(text == derivation(f(), {{"2 δ", x}, {"for", w}}).cpp("loss"));
+  CHECK(text.find("double loss(const double* for_2, const double* w2_delta, double* d_for_2) {") != std::string::npos);
+  for (const char* name : {"", "2", "a b", "double", "a__b", "exp("})
+    CHECK_THROWS_AS((void)of.cpp(name), Error);
+  const auto message = [](const auto& g) -> std::string {
+    try {
+      derivation(g).cpp("loss");
+      return "no error";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  const std::string drawn = message([&] { return sum(w * random::normal<double>({2})); });
+  CHECK_MESSAGE(drawn.find("draw them outside and name them") != std::string::npos, drawn);
+  const std::string opaque = message([&] {
+    return sum(w * custom<double>("twice", {w}, 2 * w.detach(), [](const Tensor<double>& g) {
+      return std::vector<Tensor<double>>{2 * g};
+    }));
+  });
+  CHECK_MESSAGE(opaque.find("custom()") != std::string::npos, opaque);
+}
+
+TEST_CASE("named indices are an input") {
+  if (no_compiler()) return;
+  const Indices labels{2, 0, 1};
+  const Tensor<double> z = parameter<double>({{0.1, 0.5, -1}, {2, 0, 1}, {0, 0.3, 0.7}});
+  const Derivation of(detail::recorded_source(nn::cross_entropy(z, labels).handle(),
+                                              {{"z", z.handle()}, {"labels", labels.handle()}}));
+  const std::string text = of.cpp("loss");
+  CHECK(text.find("double loss(const double* z, const std::ptrdiff_t* labels, double* d_z) {") != std::string::npos);
 }
 
 TEST_CASE("models in float") {

@@ -108,6 +108,19 @@ class WrittenCpp {
     if (log.empty() && !std::getenv("XTAPE_KEEP_CPP")) fs::remove_all(folder);
     return log;
   }
+  /// Whether another compiler, or standard, has no warning. Empty, or the log.
+  std::string warnings(const std::string& compiler) const {
+    const std::string file = (std::filesystem::temp_directory_path() / ("xtape_cpp_" + std::to_string(::getpid()))).string();
+    std::ofstream(file + ".cpp") << "#include <cmath>\n#include <cstddef>\n#include <limits>\n" << includes_ << bodies_;
+    const bool is_clean = std::system((compiler + " -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fsyntax-only " + file +
+                                       ".cpp >" + file + ".log 2>&1")
+                                          .c_str()) == 0;
+    std::ifstream in(file + ".log");
+    const std::string log(std::istreambuf_iterator<char>(in), {});
+    std::filesystem::remove(file + ".cpp");
+    std::filesystem::remove(file + ".log");
+    return is_clean ? "" : compiler + "\n" + log;
+  }
   std::size_t size() const { return functions_.size(); }
 
  private:

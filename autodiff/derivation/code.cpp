@@ -11,9 +11,7 @@ namespace {
 
 constexpr const char* op = "cpp";
 
-Placing row_major(const Shape& shape) {
-  return Placing::contiguous(element_count(shape, op));
-}
+Placing row_major(const Shape& shape) { return Placing::contiguous(element_count(shape, op)); }
 
 /// The one number that all elements of a constant are.
 bool is_uniform(const Value& value) {
@@ -58,7 +56,8 @@ void Code::given(std::uint32_t p) {
   } else {
     const Value* const value = place.tensor.value.get();
     if (!value || is_abstract(*value))
-      throw Error(op, "the value of a constant of shape " + to_string(place.shape) + " is not known: name it");
+      throw Error(op,
+                  "the value of a constant of shape " + to_string(place.shape) + " is not known: name it");
     if (type != CodeType::index && n != 0 && is_uniform(*value))
       read = number_read(type == CodeType::real32 ? static_cast<double>(*value->elements<float>())
                                                   : *value->elements<double>(),
@@ -160,7 +159,8 @@ void Code::elements(OpNumber number, double p, double q) {
     }
     all.reads.push_back(std::move(x));
   }
-  if (const auto number_of_all = folded(all.reads, number)) return set(number_read(*number_of_all, type, all.size));
+  if (const auto number_of_all = folded(all.reads, number))
+    return set(number_read(*number_of_all, type, all.size));
   // What changes nothing is not written.
   const auto is = [&](std::size_t i, double x) { return is_number(all.reads[i], x); };
   const bool is_sum = number == OpNumber::Add, is_product = number == OpNumber::Multiply;
@@ -243,7 +243,8 @@ void Code::product(bool transpose_a, bool transpose_b) {
       x = copy(x);
       strides = strides_along(x.placing, own);
     }
-    const std::size_t last = own.size() - 1, row = transposed ? last : last - 1, column = transposed ? last - 1 : last;
+    const std::size_t last = own.size() - 1, row = transposed ? last : last - 1,
+                      column = transposed ? last - 1 : last;
     all.inner = own[i == 0 ? column : row];
     all.inner_stride[i] = (*strides)[i == 0 ? column : row];
     all.outer_stride[i] = (*strides)[i == 0 ? row : column];
@@ -276,8 +277,8 @@ void Code::text(std::string_view lines,
       return set(number_read(0, type_of(program_.places[step_->output]), element_count(shape(), op)));
     Placing from_start = x.placing;
     from_start.offset = 0;
-    all.reads.push_back(from_start.is_contiguous() && arrays[x.array].kind != CodeArray::Kind::number ? x
-                                                                                                      : copy(x));
+    all.reads.push_back(
+        from_start.is_contiguous() && arrays[x.array].kind != CodeArray::Kind::number ? x : copy(x));
   }
   const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
   for (std::size_t at = 0; at < lines.size();) {

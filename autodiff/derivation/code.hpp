@@ -47,7 +47,7 @@ struct CodeTask {
   /// reads are those of the elements of the result.
   std::size_t inner = 0, rows = 0, columns = 0;
   std::ptrdiff_t inner_stride[2]{}, outer_stride[2]{};
-  Placing batches[2]{};  ///< where the matrices begin
+  Placing batches[2]{};            ///< where the matrices begin
   std::vector<Placing> targets{};  ///< of writes: where what is read goes
   bool fills = false;              ///< of writes and text: the result is zero before
   std::vector<std::size_t> lines{};
@@ -73,7 +73,8 @@ class Code {
   void same();
   /// The elements of the input at offset + Σ index·stride, where its own lie one behind the other. `sizes`
   /// are those of the result, or of its axes in parts.
-  void read(std::ptrdiff_t offset, std::span<const std::size_t> sizes, std::span<const std::ptrdiff_t> strides);
+  void read(std::ptrdiff_t offset, std::span<const std::size_t> sizes,
+            std::span<const std::ptrdiff_t> strides);
   /// The same of strides that are numbered from the result's axes.
   void read(std::ptrdiff_t offset, const Dims& strides) { read(offset, shape(), strides); }
   /// Writes input i to the result at offset + Σ index·stride, with indices of the input's shape; once for

@@ -22,8 +22,9 @@ i4 i5 i6 i7 i8 i9
 )";
 
 constexpr std::array<const char*, 25> greek{
-    "alpha", "beta", "gamma",   "delta", "epsilon", "zeta", "eta",   "theta", "iota",    "kappa", "lambda", "mu", "nu",
-    "xi",    "omicron", "pi",   "rho",   "sigma",   "sigma", "tau",  "upsilon", "phi",   "chi",   "psi",    "omega"};
+    "alpha", "beta",   "gamma",   "delta", "epsilon", "zeta",    "eta",  "theta", "iota",
+    "kappa", "lambda", "mu",      "nu",    "xi",      "omicron", "pi",   "rho",   "sigma",
+    "sigma", "tau",    "upsilon", "phi",   "chi",     "psi",     "omega"};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -31,7 +32,8 @@ bool is_letter(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= '
 /// The name of the Greek small letter that begins at `at`, of two bytes.
 const char* greek_at(const std::string& text, std::size_t at) {
   if (at + 1 >= text.size()) return nullptr;
-  const unsigned code = (static_cast<unsigned char>(text[at]) & 0x1Fu) << 6 | (static_cast<unsigned char>(text[at + 1]) & 0x3Fu);
+  const unsigned code = (static_cast<unsigned char>(text[at]) & 0x1Fu) << 6 |
+                        (static_cast<unsigned char>(text[at + 1]) & 0x3Fu);
   const bool is_two = (static_cast<unsigned char>(text[at]) & 0xE0u) == 0xC0u;
   return is_two && code >= 0x3B1 && code < 0x3B1 + greek.size() ? greek[code - 0x3B1] : nullptr;
 }
@@ -76,6 +78,8 @@ std::string CodeNames::numbered(const std::string& letter) {
   return name;
 }
 
-bool CodeNames::is_free(const std::string& name) const { return identifier(name) == name && !taken_.contains(name); }
+bool CodeNames::is_free(const std::string& name) const {
+  return identifier(name) == name && !taken_.contains(name);
+}
 
 }  // namespace xtape::detail

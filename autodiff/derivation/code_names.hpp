@@ -10,8 +10,8 @@ namespace xtape::detail {
 class CodeNames {
  public:
   CodeNames();
-  /// `wish` as an identifier: Greek letters by their names, _ for what else is no letter and no digit, w before
-  /// a digit; and with a number where it is taken.
+  /// `wish` as an identifier: Greek letters by their names, _ for what else is no letter and no digit, w
+  /// before a digit; and with a number where it is taken.
   std::string give(const std::string& wish);
   /// "t1", "t2" …
   std::string numbered(const std::string& letter);

@@ -43,15 +43,17 @@ std::size_t count(const std::string& text, const std::string& what) {
 
 }  // namespace
 
-NestWriter::NestWriter(CodeWriter& writer, const CodeUnit& unit) : writer_(writer), unit_(unit), nest_(unit.nest) {
+NestWriter::NestWriter(CodeWriter& writer, const CodeUnit& unit)
+    : writer_(writer), unit_(unit), nest_(unit.nest) {
   find_reductions();
   split_sums();
   for (std::size_t d = 0; d < nest_.depth(); ++d) loops_.push_back(code_loop(d));
   for (const std::size_t t : unit.tasks) {
     const CodeTask& task = writer_.code_.tasks[t];
     for (std::size_t i = 0; i < task.reads.size(); ++i)
-      uses_[task.reads[i].array] +=
-          task.kind == Kind::elements ? count(task.text, "$" + std::to_string(i)) : task.kind == Kind::product ? 2 : 1;
+      uses_[task.reads[i].array] += task.kind == Kind::elements  ? count(task.text, "$" + std::to_string(i))
+                                    : task.kind == Kind::product ? 2
+                                                                 : 1;
   }
 }
 
@@ -88,7 +90,8 @@ void NestWriter::split_sums() {
 std::string NestWriter::operand(const CodeRead& read, bool is_whole) {
   const auto at = texts_.find(read.array);
   if (at == texts_.end()) return writer_.element(read, nest_);
-  return is_whole && in_brackets_.contains(read.array) ? at->second.substr(1, at->second.size() - 2) : at->second;
+  return is_whole && in_brackets_.contains(read.array) ? at->second.substr(1, at->second.size() - 2)
+                                                       : at->second;
 }
 
 std::string NestWriter::with_operands(const CodeTask& task) {
@@ -105,7 +108,8 @@ std::string NestWriter::with_operands(const CodeTask& task) {
 }
 
 /// The element of a result: in its array, in a variable, or within the expression that alone uses it.
-void NestWriter::write_result(Statements& to, const CodeTask& task, const std::string& expression, bool is_simple) {
+void NestWriter::write_result(Statements& to, const CodeTask& task, const std::string& expression,
+                              bool is_simple) {
   const CodeWriter::Lifetime& lifetime = writer_.lifetimes_.at(task.array);
   const bool is_variable = writer_.is_variable(task.array);
   if (lifetime.is_kept && !is_variable) {
@@ -121,7 +125,8 @@ void NestWriter::write_result(Statements& to, const CodeTask& task, const std::s
     if (!is_call) in_brackets_.insert(task.array);
     return;
   }
-  to.push_back({"const " + writer_.type(task.array) + " " + writer_.name(task.array) + " = " + expression + ";"});
+  to.push_back(
+      {"const " + writer_.type(task.array) + " " + writer_.name(task.array) + " = " + expression + ";"});
   texts_[task.array] = writer_.name(task.array);
 }
 
@@ -157,7 +162,8 @@ void NestWriter::write_dot(Statements& to, const CodeTask& task) {
     write_result(to, task, sum, true);
 }
 
-std::string NestWriter::taken(const Reduction& reduction, const std::string& so_far, const std::string& one) const {
+std::string NestWriter::taken(const Reduction& reduction, const std::string& so_far,
+                              const std::string& one) const {
   if (reduction.task->kind == Kind::sum) return so_far + " += " + one + ";";
   const std::string best = reduction.task->kind == Kind::largest ? "maximum" : "minimum";
   return so_far + " = " + best + "(" + so_far + ", " + one + ");";
@@ -180,7 +186,8 @@ void NestWriter::write_sum(Statements& to, Reduction& reduction) {
     to.push_back({taken(reduction, writer_.element({task.array, task.to}, nest_), one)});
     return;
   }
-  to.push_back({taken(reduction, reduction.sum + (reduction.has_lanes ? "[" + loops_.back() + "]" : ""), one)});
+  to.push_back(
+      {taken(reduction, reduction.sum + (reduction.has_lanes ? "[" + loops_.back() + "]" : ""), one)});
 }
 
 void NestWriter::write_element(Statements& to, const CodeTask& task) {
@@ -207,8 +214,9 @@ void NestWriter::write(Statements& to) {
     Statements around;
     for (const Reduction& one : reductions_)
       if (one.first == d && d != nest_.depth())
-        around.push_back({writer_.type(one.task->array) + " " + one.sum +
-                          (one.has_lanes ? "[" + std::to_string(lanes_) + "] = {};" : " = " + start(one) + ";")});
+        around.push_back(
+            {writer_.type(one.task->array) + " " + one.sum +
+             (one.has_lanes ? "[" + std::to_string(lanes_) + "] = {};" : " = " + start(one) + ";")});
     if (d != nest_.depth())
       around.push_back({code_for(loops_[d], nest_.size(d)), std::move(inner)});
     else
@@ -217,8 +225,8 @@ void NestWriter::write(Statements& to) {
       if (one.first != d || d == nest_.depth()) continue;
       if (writer_.is_variable(one.task->array)) {
         if (one.has_lanes)
-          around.push_back({"const " + writer_.type(one.task->array) + " " + writer_.name(one.task->array) + " = " +
-                            total(one) + ";"});
+          around.push_back({"const " + writer_.type(one.task->array) + " " + writer_.name(one.task->array) +
+                            " = " + total(one) + ";"});
         continue;
       }
       const std::string y = writer_.element({one.task->array, one.task->to}, nest_);

@@ -19,9 +19,9 @@ class NestWriter {
     const CodeTask* task;
     std::vector<std::ptrdiff_t> strides;
     std::size_t first;
-    bool is_part;      ///< loops outside of these go over what is reduced, too
-    bool has_lanes;    ///< several sums side by side
-    std::string sum;   ///< the variable
+    bool is_part;     ///< loops outside of these go over what is reduced, too
+    bool has_lanes;   ///< several sums side by side
+    std::string sum;  ///< the variable
   };
 
   void find_reductions();

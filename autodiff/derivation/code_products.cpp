@@ -22,8 +22,8 @@ void CodeWriter::write_product(Statements& to, const CodeTask& task) {
   for (std::size_t d = 0; d < batch.depth(); ++d) outer.push_back(code_loop(d));
   const auto own = [&](std::size_t n) { return code_loop(batch.depth() + n); };
   const std::string i = own(0), j = own(1), k = own(2), l = own(3);
-  const auto at = [&](const std::string& array, const Placing& begin, const std::string& first, std::ptrdiff_t stride,
-                      const std::string& second, std::ptrdiff_t other) {
+  const auto at = [&](const std::string& array, const Placing& begin, const std::string& first,
+                      std::ptrdiff_t stride, const std::string& second, std::ptrdiff_t other) {
     std::vector<std::string> loops = outer;
     std::vector<std::ptrdiff_t> strides = batch.strides(begin);
     loops.insert(loops.end(), {first, second});
@@ -76,8 +76,8 @@ void CodeWriter::write_product(Statements& to, const CodeTask& task) {
     Statements dot;
     std::string total = sum;
     if (K > longest_sum && K % lanes == 0) {
-      total = "((" + sum + "[0] + " + sum + "[1]) + (" + sum + "[2] + " + sum + "[3])) + ((" + sum + "[4] + " + sum +
-              "[5]) + (" + sum + "[6] + " + sum + "[7]))";
+      total = "((" + sum + "[0] + " + sum + "[1]) + (" + sum + "[2] + " + sum + "[3])) + ((" + sum +
+              "[4] + " + sum + "[5]) + (" + sum + "[6] + " + sum + "[7]))";
       const std::string index = k + " + " + l;
       const auto factor = [&](std::size_t n, const std::string& row) {
         const std::size_t array = task.reads[n].array;
@@ -89,9 +89,10 @@ void CodeWriter::write_product(Statements& to, const CodeTask& task) {
         return text(n) + "[" + code_index(task.batches[n].offset, loops, strides) + "]";
       };
       dot.push_back({T + " " + sum + "[" + std::to_string(lanes) + "] = {};"});
-      dot.push_back({"for (std::size_t " + k + " = 0; " + k + " < " + std::to_string(K) + "; " + k + " += " +
-                         std::to_string(lanes) + ")",
-                     {{code_for(l, lanes), {{sum + "[" + l + "] += " + factor(0, i) + " * " + factor(1, j) + ";"}}}}});
+      dot.push_back(
+          {"for (std::size_t " + k + " = 0; " + k + " < " + std::to_string(K) + "; " + k +
+               " += " + std::to_string(lanes) + ")",
+           {{code_for(l, lanes), {{sum + "[" + l + "] += " + factor(0, i) + " * " + factor(1, j) + ";"}}}}});
     } else {
       dot.push_back({T + " " + sum + " = 0;"});
       dot.push_back({code_for(k, K), {{sum + " += " + operand(0, i, k) + " * " + operand(1, j, k) + ";"}}});
@@ -99,7 +100,8 @@ void CodeWriter::write_product(Statements& to, const CodeTask& task) {
     dot.push_back({y(i, j) + " = " + total + ";"});
     all.push_back({code_for(i, M), {{code_for(j, N), std::move(dot)}}});
   }
-  for (std::size_t d = batch.depth(); d-- > 0;) all = {{code_for(code_loop(d), batch.size(d)), std::move(all)}};
+  for (std::size_t d = batch.depth(); d-- > 0;)
+    all = {{code_for(code_loop(d), batch.size(d)), std::move(all)}};
   to.insert(to.end(), all.begin(), all.end());
 }
 
@@ -111,7 +113,8 @@ bool CodeWriter::write_cblas(Statements& to, const CodeTask& task, const std::st
     std::size_t leading = 0;
   };
   // Rows of `columns` numbers, or such columns.
-  const auto matrix = [](std::size_t rows, std::size_t columns, std::ptrdiff_t row, std::ptrdiff_t column) -> Matrix {
+  const auto matrix = [](std::size_t rows, std::size_t columns, std::ptrdiff_t row,
+                         std::ptrdiff_t column) -> Matrix {
     if ((column == 1 || columns == 1) && (rows == 1 || row >= static_cast<std::ptrdiff_t>(columns)))
       return {false, true, rows == 1 ? columns : static_cast<std::size_t>(row)};
     if ((row == 1 || rows == 1) && (columns == 1 || column >= static_cast<std::ptrdiff_t>(rows)))
@@ -122,18 +125,20 @@ bool CodeWriter::write_cblas(Statements& to, const CodeTask& task, const std::st
   const Matrix A = matrix(M, K, task.outer_stride[0], task.inner_stride[0]),
                B = matrix(K, N, task.inner_stride[1], task.outer_stride[1]);
   const auto is_array = [&](std::size_t n) {
-    return code_.arrays[task.reads[n].array].kind != CodeArray::Kind::number && !is_variable(task.reads[n].array);
+    return code_.arrays[task.reads[n].array].kind != CodeArray::Kind::number &&
+           !is_variable(task.reads[n].array);
   };
   constexpr std::size_t most = std::numeric_limits<int>::max();
-  if (!A.is_known || !B.is_known || !is_array(0) || !is_array(1) || std::max({M, N, K, A.leading, B.leading}) > most)
+  if (!A.is_known || !B.is_known || !is_array(0) || !is_array(1) ||
+      std::max({M, N, K, A.leading, B.leading}) > most)
     return false;
   const bool is_float = code_.arrays[task.array].type == CodeType::real32;
   const auto number = [](std::size_t n) { return std::to_string(n); };
   const auto way = [](const Matrix& one) { return one.transposed ? "CblasTrans, " : "CblasNoTrans, "; };
   to.push_back({std::string(is_float ? "cblas_sgemm" : "cblas_dgemm") + "(CblasRowMajor, " + way(A) + way(B) +
-                number(M) + ", " + number(N) + ", " + number(K) + ", " + (is_float ? "1.0f" : "1.0") + ", " + a + ", " +
-                number(A.leading) + ", " + b + ", " + number(B.leading) + ", " + (is_float ? "0.0f" : "0.0") + ", " + y +
-                ", " + number(N) + ");"});
+                number(M) + ", " + number(N) + ", " + number(K) + ", " + (is_float ? "1.0f" : "1.0") + ", " +
+                a + ", " + number(A.leading) + ", " + b + ", " + number(B.leading) + ", " +
+                (is_float ? "0.0f" : "0.0") + ", " + y + ", " + number(N) + ");"});
   return true;
 }
 

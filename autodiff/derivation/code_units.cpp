@@ -52,7 +52,8 @@ class Scheduler {
     if (task.kind == Kind::elements) return true;
     // Longer sums are worth loops of another order.
     const std::size_t work = task.inner * task.size;
-    return task.kind == Kind::product && (cblas_ ? work <= 512 : task.inner <= 4 || (task.inner <= 16 && work <= 4096));
+    return task.kind == Kind::product &&
+           (cblas_ ? work <= 512 : task.inner <= 4 || (task.inner <= 16 && work <= 4096));
   }
   bool joins(const CodeTask& task) const { return has_elements(task) || is_reduction(task); }
 
@@ -93,7 +94,8 @@ class Scheduler {
     }
     for (std::size_t p = t; p-- > 0;) {
       const CodeTask& other = code_.tasks[p];
-      if (state_[p] != State::open || !joins(other) || other.size != task.size || waits_for_maker(p)) continue;
+      if (state_[p] != State::open || !joins(other) || other.size != task.size || waits_for_maker(p))
+        continue;
       const bool feeds = std::ranges::any_of(
           consumers_[other.array], [&](const Consumer& one) { return state_[one.task] == State::in_unit; });
       if (feeds || is_related(p, 6)) accept(unit, p);
@@ -149,7 +151,8 @@ class Scheduler {
       if (code_.arrays[read.array].size == task.size && read_.contains(read.array)) return true;
       const std::size_t maker = makers_[read.array];
       if (steps > 0 && maker != none && code_.tasks[maker].kind == Kind::elements &&
-          code_.tasks[maker].size == task.size && state_[maker] == State::open && is_related(maker, steps - 1))
+          code_.tasks[maker].size == task.size && state_[maker] == State::open &&
+          is_related(maker, steps - 1))
         return true;
     }
     return false;

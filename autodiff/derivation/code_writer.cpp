@@ -36,7 +36,8 @@ std::string code_loop(std::size_t depth) {
 }
 
 std::string code_for(const std::string& variable, std::size_t n) {
-  return "for (std::size_t " + variable + " = 0; " + variable + " < " + std::to_string(n) + "; ++" + variable + ")";
+  return "for (std::size_t " + variable + " = 0; " + variable + " < " + std::to_string(n) + "; ++" +
+         variable + ")";
 }
 
 std::string code_index(std::ptrdiff_t offset, const std::vector<std::string>& loops,
@@ -47,7 +48,10 @@ std::string code_index(std::ptrdiff_t offset, const std::vector<std::string>& lo
     for (std::size_t d = 0; d < loops.size(); ++d) {
       if (strides[d] == 0 || (strides[d] < 0) != negative) continue;
       const std::ptrdiff_t size = std::abs(strides[d]);
-      out += (out.empty() ? "" : negative ? " - " : " + ") + loops[d] + (size == 1 ? "" : " * " + std::to_string(size));
+      out += (out.empty() ? ""
+              : negative  ? " - "
+                          : " + ") +
+             loops[d] + (size == 1 ? "" : " * " + std::to_string(size));
     }
     if (!negative && offset != 0) out += (out.empty() ? "" : " + ") + std::to_string(offset);
   }
@@ -98,8 +102,8 @@ void CodeWriter::find_lifetimes(const CodeRead& loss, const std::vector<CodeGrad
   }
 }
 
-/// Few bytes are arrays of their own on the stack. Many share one static array, each from its first use to its
-/// last.
+/// Few bytes are arrays of their own on the stack. Many share one static array, each from its first use to
+/// its last.
 void CodeWriter::place() {
   std::vector<std::pair<Lifetime, std::size_t>> all;
   std::size_t sum = 0;
@@ -111,7 +115,8 @@ void CodeWriter::place() {
   memory_.bytes = sum;
   if (sum <= most_on_stack) return;
   const auto type_of = [&](const auto& one) { return code_.arrays[one.second].type; };
-  const bool is_one_type = std::ranges::all_of(all, [&](const auto& one) { return type_of(one) == type_of(all[0]); });
+  const bool is_one_type =
+      std::ranges::all_of(all, [&](const auto& one) { return type_of(one) == type_of(all[0]); });
   memory_ = {0, is_one_type ? code_name(type_of(all[0])) : "unsigned char",
              is_one_type ? item_size(type_of(all[0])) : std::size_t{1}};
   std::ranges::stable_sort(all, {}, [](const auto& one) { return one.first.first; });
@@ -122,7 +127,8 @@ void CodeWriter::place() {
   for (const auto& [lifetime, array] : all) {
     std::erase_if(taken, [&, first = lifetime.first](const Block& block) { return block.last < first; });
     const std::size_t bytes =
-        (code_.arrays[array].size * item_size(code_.arrays[array].type) + line_size - 1) / line_size * line_size;
+        (code_.arrays[array].size * item_size(code_.arrays[array].type) + line_size - 1) / line_size *
+        line_size;
     std::size_t begin = 0;
     auto at = taken.begin();
     for (; at != taken.end() && at->begin < begin + bytes; ++at) begin = at->end;
@@ -166,7 +172,8 @@ void CodeWriter::fill(Statements& to, const std::string& array, std::size_t size
 
 void CodeWriter::write_nest(Statements& to, const CodeUnit& unit) { NestWriter(*this, unit).write(to); }
 
-void CodeWriter::write_copy(Statements& to, const std::string& array, const CodeRead& read, std::size_t size) {
+void CodeWriter::write_copy(Statements& to, const std::string& array, const CodeRead& read,
+                            std::size_t size) {
   Nest nest(size);
   nest.add(read.placing);
   std::vector<std::string> loops;
@@ -211,8 +218,9 @@ void CodeWriter::write_text(Statements& to, const CodeTask& task) {
       text += "(&" + name(read.array) + ")";
       continue;
     }
-    text += read.placing.offset == 0 ? name(read.array)
-                                     : "(" + name(read.array) + " + " + std::to_string(read.placing.offset) + ")";
+    text += read.placing.offset == 0
+                ? name(read.array)
+                : "(" + name(read.array) + " + " + std::to_string(read.placing.offset) + ")";
   }
   to.push_back({text});
 }

@@ -77,10 +77,11 @@ std::string elements(const CodeArray& array) {
   const Value& value = *array.constant.value.get();
   std::string out, line;
   for (std::size_t i = 0; i < value.size; ++i) {
-    const std::string one =
-        array.type == CodeType::index  ? std::to_string(reinterpret_cast<const std::ptrdiff_t*>(value.data)[i])
-        : array.type == CodeType::real32 ? code_number(static_cast<double>(value.elements<float>()[i]), array.type)
-                                         : code_number(value.elements<double>()[i], array.type);
+    const std::string one = array.type == CodeType::index
+                                ? std::to_string(reinterpret_cast<const std::ptrdiff_t*>(value.data)[i])
+                            : array.type == CodeType::real32
+                                ? code_number(static_cast<double>(value.elements<float>()[i]), array.type)
+                                : code_number(value.elements<double>()[i], array.type);
     if (line.size() + one.size() > 100) out += line + "\n   ", line.clear();
     line += (line.empty() && out.empty() ? "" : " ") + one + (i + 1 == value.size ? "" : ",");
   }
@@ -89,7 +90,8 @@ std::string elements(const CodeArray& array) {
 
 class CppFile {
  public:
-  CppFile(const Derivation& derivation, const Lines& lines, const std::string& function, const CppOptions& options)
+  CppFile(const Derivation& derivation, const Lines& lines, const std::string& function,
+          const CppOptions& options)
       : derivation_(derivation), lines_(lines), function_(function), options_(options) {}
 
   std::string write() {
@@ -108,17 +110,20 @@ class CppFile {
     std::string constants;
     for (const CodeArray& one : code.arrays)
       if (one.kind == CodeArray::Kind::constant && one.size != 0 && reads(body, one.name))
-        constants += std::string("constexpr ") + code_name(one.type) + " " + one.name + "[" + std::to_string(one.size) +
-                     "] = {" + elements(one) + "};\n";
+        constants += std::string("constexpr ") + code_name(one.type) + " " + one.name + "[" +
+                     std::to_string(one.size) + "] = {" + elements(one) + "};\n";
     if (!writer.memory().type.empty())
-      constants += "\n#ifndef " + storage_name() + "\n#define " + storage_name() + " static thread_local\n#endif\n" +
-                   "alignas(64) " + storage_name() + " " + writer.memory().type + " memory[" +
+      constants += "\n#ifndef " + storage_name() + "\n#define " + storage_name() +
+                   " static thread_local\n#endif\n" + "alignas(64) " + storage_name() + " " +
+                   writer.memory().type + " memory[" +
                    std::to_string(writer.memory().bytes / writer.memory().item_size) + "];\n";
     const std::string functions = code_functions(body);
-    std::string out = head(code, writer, heading) + "#include <cmath>\n#include <cstddef>\n#include <limits>\n";
+    std::string out =
+        head(code, writer, heading) + "#include <cmath>\n#include <cstddef>\n#include <limits>\n";
     if (writer.uses_cblas()) out += "\n#include <cblas.h>\n";
     if (!functions.empty() || !constants.empty())
-      out += "\nnamespace {\n" + functions + (constants.empty() ? "" : "\n" + constants) + "\n}  // namespace\n";
+      out +=
+          "\nnamespace {\n" + functions + (constants.empty() ? "" : "\n" + constants) + "\n}  // namespace\n";
     return out + "\n" + heading + " {\n" + body + "}\n";
   }
 
@@ -144,7 +149,8 @@ class CppFile {
       const Place& place = derived_.program.places[p];
       if (place.kind != Place::Kind::argument) continue;
       const Source::Argument& argument = derived_.arguments.at(next++);
-      const std::string name = names_.give(argument.name.empty() ? name_of_leaf(arguments_.size()) : argument.name);
+      const std::string name =
+          names_.give(argument.name.empty() ? name_of_leaf(arguments_.size()) : argument.name);
       code.arrays[code.at(p).array].name = name;
       arguments_.push_back({p, name, argument.is_leaf ? names_.give("d_" + name) : ""});
     }
@@ -158,7 +164,8 @@ class CppFile {
       const Source::Argument& one = lines_.derived.arguments.at(number++);
       if ((!one.is_leaf && one.name.empty()) || kept++ != n) continue;
       for (std::size_t i = 0; i < lines_.all.size(); ++i)
-        if (lines_.places[i] == p && lines_.all[i].part == DerivationLine::Part::given) return lines_.all[i].name;
+        if (lines_.places[i] == p && lines_.all[i].part == DerivationLine::Part::given)
+          return lines_.all[i].name;
     }
     return "x";
   }
@@ -175,7 +182,7 @@ class CppFile {
       const CodeRead& read = code.at(places[i]);
       const auto at = tasks.find(read.array);
       if (at == tasks.end()) continue;
-      if (line.formula != "" ) code.tasks[at->second].lines.push_back(i);
+      if (line.formula != "") code.tasks[at->second].lines.push_back(i);
       CodeArray& array = code.arrays[read.array];
       if (array.name.empty() && read.placing.is_contiguous()) array.name = names_.give(line.name);
     }
@@ -204,30 +211,34 @@ class CppFile {
     }
     for (const Argument& one : arguments_)
       if (!one.gradient.empty())
-        parameters.push_back(std::string(code_name(code.arrays[code.at(one.place).array].type)) + "* " + one.gradient);
+        parameters.push_back(std::string(code_name(code.arrays[code.at(one.place).array].type)) + "* " +
+                             one.gradient);
     std::string out, line = type + " " + function_ + "(";
     const std::size_t indent = line.size();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const std::string one = parameters[i] + (i + 1 == parameters.size() ? ")" : ",");
-      if (line.size() + one.size() > 110 && line.size() > indent) out += line + "\n", line = std::string(indent - 1, ' ');
+      if (line.size() + one.size() > 110 && line.size() > indent)
+        out += line + "\n", line = std::string(indent - 1, ' ');
       line += (line.size() == indent ? "" : " ") + one;
     }
     return out + line;
   }
 
   std::string head(const Code& code, const CodeWriter& writer, const std::string& heading) const {
-    std::string out = "// The loss " + name_of_loss() + " and its gradients, written by xtape from its derivation: C++17 that needs ";
+    std::string out = "// The loss " + name_of_loss() +
+                      " and its gradients, written by xtape from its derivation: C++17 that needs ";
     out += writer.uses_cblas() ? "CBLAS alone.\n" : "nothing else.\n";
     out += "//\n" + comment(heading + ";") + "//\n";
     std::size_t width = 0;
     for (const Argument& one : arguments_) width = std::max({width, one.name.size(), one.gradient.size()});
     for (const Argument& one : arguments_)
-      out += "//   " + padded(one.name, width) + "  in   " + to_string(derived_.program.places[one.place].shape) +
+      out += "//   " + padded(one.name, width) + "  in   " +
+             to_string(derived_.program.places[one.place].shape) +
              (code.arrays[code.at(one.place).array].type == CodeType::index ? ", whole numbers" : "") + "\n";
     for (const Argument& one : arguments_)
       if (!one.gradient.empty())
-        out += "//   " + padded(one.gradient, width) + "  out  " + to_string(derived_.program.places[one.place].shape) +
-               "\n";
+        out += "//   " + padded(one.gradient, width) + "  out  " +
+               to_string(derived_.program.places[one.place].shape) + "\n";
     out += "// Arrays are row-major, that of a single number has one element, and none overlaps another.\n";
     const CodeMemory memory = writer.memory();
     if (memory.type.empty())
@@ -235,8 +246,8 @@ class CppFile {
              " bytes of arrays on the stack and allocates nothing; threads may call it at the same time.\n";
     else
       out += "// It allocates nothing: its " + std::to_string(memory.bytes) +
-             " bytes of intermediate results are static, of each thread its own. With\n// -D" + storage_name() +
-             "=static there is one for all, so that one thread at a time may call it.\n";
+             " bytes of intermediate results are static, of each thread its own. With\n// -D" +
+             storage_name() + "=static there is one for all, so that one thread at a time may call it.\n";
     return out + "//\n" + comment(derivation_.text()) + "\n";
   }
   std::string name_of_loss() const {
@@ -263,13 +274,16 @@ class CppFile {
 
 std::string Derivation::cpp(const std::string& name, const CppOptions& options) const {
   if (!CodeNames().is_free(name))
-    throw Error(op, "'" + name + "' cannot be the name of a function: give an identifier of C++ that is no keyword");
+    throw Error(
+        op, "'" + name + "' cannot be the name of a function: give an identifier of C++ that is no keyword");
   if (state_->source.program.is_opaque)
-    throw Error(op, "the function holds custom() or checkpoint(), of which a trace does not see all: leave them out");
+    throw Error(
+        op, "the function holds custom() or checkpoint(), of which a trace does not see all: leave them out");
   for (const Step& step : state_->source.program.steps)
     if (step.operation->is_random)  // which would be the same at each call
-      throw Error(op, std::string("'") + step.name() +
-                          "' draws random numbers: draw them outside and name them, so that they are an input");
+      throw Error(op,
+                  std::string("'") + step.name() +
+                      "' draws random numbers: draw them outside and name them, so that they are an input");
   return CppFile(*this, state_->lines, name, options).write();
 }
 

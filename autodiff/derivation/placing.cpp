@@ -102,7 +102,8 @@ std::vector<std::ptrdiff_t> Nest::strides(const Placing& placing) const {
   for (std::size_t at = 0; at < depth(); ++at) {
     std::size_t n = 1, k = placing.dimensions.size();
     while (k > 0 && n * placing.dimensions[k - 1].size <= bounds_[at]) n *= placing.dimensions[--k].size;
-    all.push_back(k == 0 ? 0 : placing.dimensions[k - 1].stride * static_cast<std::ptrdiff_t>(bounds_[at] / n));
+    all.push_back(k == 0 ? 0
+                         : placing.dimensions[k - 1].stride * static_cast<std::ptrdiff_t>(bounds_[at] / n));
   }
   std::ranges::reverse(all);
   return all;

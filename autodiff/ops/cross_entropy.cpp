@@ -142,7 +142,7 @@ struct SoftmaxCrossEntropy {
 
   void write(Notation& to) const {
     to.set(Term::call(WrittenAs{"cross_entropy", "−ln softmax(#0)[#1]",
-                               "-\\ln \\operatorname{softmax}\\left(#0\\right)_{[#1]}", false},
+                                "-\\ln \\operatorname{softmax}\\left(#0\\right)_{[#1]}", false},
                       {to.x[0], to.x[2]}, to.shape));
   }
 

@@ -264,7 +264,11 @@ struct Triangle {
                         "  const std::size_t column = at % C + plus_column, row = at / C % R + plus_row;\n"
                         "  $y[at] = column ") +
                 (lower ? "<=" : ">=") + " row ? $0[at] : $T(0);\n}",
-            {{"size", element_count(to.shape(), name)}, {"R", R}, {"C", C}, {"plus_row", row}, {"plus_column", column}});
+            {{"size", element_count(to.shape(), name)},
+             {"R", R},
+             {"C", C},
+             {"plus_row", row},
+             {"plus_column", column}});
   }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, *this, d.adjoint); }

@@ -99,9 +99,7 @@ struct Linear {
   Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
     return apply<T>(MatMul<T>{false, true}, x, W) + b;
   }
-  void write(Notation& to) const {
-    to.set(matmul(to.x[0], transposed(to.x[1]), to.shape) + to.x[2]);
-  }
+  void write(Notation& to) const { to.set(matmul(to.x[0], transposed(to.x[1]), to.shape) + to.x[2]); }
   /// x Wᵀ + b of each of a batch.
   Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
                    const Shape& shape) const {

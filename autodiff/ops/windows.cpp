@@ -42,7 +42,8 @@ void write_windows(Code& to, const Windows& w, std::size_t images, const std::st
   put("$column", "(((plane * kernel_y + ky) * kernel_x + kx) * out_y + oy) * out_x + ox");
   put("$place", "(plane * in_y + iy) * in_x + ix");
   // What lies before the image is beyond its end, too: the numbers have no sign.
-  text += "          const std::size_t iy = oy * stride_y + ky - before_y, ix = ox * stride_x + kx - before_x;\n";
+  text +=
+      "          const std::size_t iy = oy * stride_y + ky - before_y, ix = ox * stride_x + kx - before_x;\n";
   if (w.padded()) text += "          const bool inside = iy < in_y && ix < in_x;\n";
   if (!w.padded()) {
     put("if (inside) ", "");
@@ -50,9 +51,17 @@ void write_windows(Code& to, const Windows& w, std::size_t images, const std::st
       body = body.substr(0, at) + body.substr(at + 9, body.find(" : ") - at - 9) + ";";
   }
   to.text(text + "          " + body + "\n        }",
-          {{"planes", images * w.channels}, {"kernel_y", w.y.kernel}, {"kernel_x", w.x.kernel}, {"out_y", w.y.out},
-           {"out_x", w.x.out}, {"in_y", w.y.in}, {"in_x", w.x.in}, {"stride_y", w.y.stride},
-           {"stride_x", w.x.stride}, {"before_y", w.y.padding}, {"before_x", w.x.padding}},
+          {{"planes", images * w.channels},
+           {"kernel_y", w.y.kernel},
+           {"kernel_x", w.x.kernel},
+           {"out_y", w.y.out},
+           {"out_x", w.x.out},
+           {"in_y", w.y.in},
+           {"in_x", w.x.in},
+           {"stride_y", w.y.stride},
+           {"stride_x", w.x.stride},
+           {"before_y", w.y.padding},
+           {"before_x", w.x.padding}},
           filled);
 }
 

@@ -139,7 +139,8 @@ struct Unfold {
   }
   void code(Code& to) const {
     write_windows(to, windows, to.shape()[0],
-                  "$y[$column] = inside ? $0[$place] : " + to.number(static_cast<double>(outside)) + ";", false);
+                  "$y[$column] = inside ? $0[$place] : " + to.number(static_cast<double>(outside)) + ";",
+                  false);
   }
   void tangent(Tangents<T>& t) const { t.add(Unfold{windows}, t.of(0)); }  // 0 outside
   void backward(Gradients<T>& d) const { d.add(0, Fold<T>{windows}, d.adjoint); }

@@ -1,9 +1,9 @@
 // C++ that is written from a derivation compiles without a warning, and gives the tape's loss and gradients.
 #include <nn/nn.hpp>
 
+#include <autodiff/derivation/derived.hpp>
 #include "../check_close.hpp"
 #include "../ops/op_table.hpp"
-#include <autodiff/derivation/derived.hpp>
 #include "written_cpp.hpp"
 
 using namespace xtape;
@@ -26,8 +26,9 @@ void check(WrittenCpp& written, double tolerance) {
   const std::string log = written.run(agreement);
   CHECK_MESSAGE(log.empty(), log.substr(0, 4000));
   CHECK_MESSAGE(agreement.largest <= tolerance, agreement.largest << " in " << agreement.worst);
-  MESSAGE(written.size() << " functions: the largest deviation is " << agreement.largest << " (" << agreement.worst
-                         << "), " << agreement.same_bits << " of " << agreement.numbers << " numbers have the same bits");
+  MESSAGE(written.size() << " functions: the largest deviation is " << agreement.largest << " ("
+                         << agreement.worst << "), " << agreement.same_bits << " of " << agreement.numbers
+                         << " numbers have the same bits");
 }
 
 }  // namespace
@@ -52,8 +53,10 @@ TEST_CASE("every operation of the table") {
       const Tensor<double> loss = f();
       if (is_empty || !loss.requires_grad()) continue;
       const Tensors expected = grad(loss, x, {.retain_tape = true});
-      const Derivation derivation = set % 2 == 0 && row.op != "checkpoint" ? xtape::derivation(loss, names) : xtape::derivation(f, names);
-      written.add<double>(row.id() + " of set " + std::to_string(set), derivation, names, loss.detach(), expected);
+      const Derivation derivation = set % 2 == 0 && row.op != "checkpoint" ? xtape::derivation(loss, names)
+                                                                           : xtape::derivation(f, names);
+      written.add<double>(row.id() + " of set " + std::to_string(set), derivation, names, loss.detach(),
+                          expected);
     }
   check(written, 1e-13);
 }
@@ -75,7 +78,8 @@ struct Models {
       if (x.requires_grad()) leaves.push_back(x);
     const std::vector<Tensor<T>> of_leaves = grad(loss, leaves, {.retain_tape = true});
     std::size_t next = 0;
-    for (const auto& [name, x] : names) gradients.push_back(x.requires_grad() ? of_leaves[next++] : Tensor<T>());
+    for (const auto& [name, x] : names)
+      gradients.push_back(x.requires_grad() ? of_leaves[next++] : Tensor<T>());
     for (auto& [name, x] : names) std::ranges::replace(name, '.', '_');
     if (is_recorded) written.add<T>(what, derivation(loss, names), names, loss.detach(), gradients, options);
     written.add<T>(what + ", traced", derivation(f, names), names, loss.detach(), gradients, options);
@@ -91,13 +95,16 @@ struct Models {
   static Tensor<T> weight(const Shape& shape) { return parameter(random::normal<T>(shape, 0, 0.5)); }
 
   void sigmoid_networks() {
-    for (const auto [batch, in, hidden, out] : {std::array<std::size_t, 4>{1, 2, 2, 1}, {4, 2, 8, 1}, {32, 64, 33, 10}}) {
-      const Tensor<T> x = normal({batch, in}), y = random::uniform<T>({batch, out}), W1 = weight({hidden, in}),
-                      b1 = weight({hidden}), W2 = weight({out, hidden}), b2 = weight({out});
+    for (const auto [batch, in, hidden, out] :
+         {std::array<std::size_t, 4>{1, 2, 2, 1}, {4, 2, 8, 1}, {32, 64, 33, 10}}) {
+      const Tensor<T> x = normal({batch, in}), y = random::uniform<T>({batch, out}),
+                      W1 = weight({hidden, in}), b1 = weight({hidden}), W2 = weight({out, hidden}),
+                      b2 = weight({out});
       const WrittenCpp::Named<T> names{{"x", x}, {"y", y}, {"W1", W1}, {"b1", b1}, {"W2", W2}, {"b2", b2}};
       const auto a1 = [=] { return sigmoid(linear(x, W1, b1)); };
       add("mse", names, [=] { return nn::mse_loss(sigmoid(linear(a1(), W2, b2)), y); });
-      add("half squared error", names, [=] { return nn::half_squared_error(sigmoid(linear(a1(), W2, b2)), y); });
+      add("half squared error", names,
+          [=] { return nn::half_squared_error(sigmoid(linear(a1(), W2, b2)), y); });
       add("cross-entropy", names, [=] { return nn::binary_cross_entropy(sigmoid(linear(a1(), W2, b2)), y); });
       add("logits", names, [=] { return nn::binary_cross_entropy_with_logits(linear(a1(), W2, b2), y); });
       add("by hand", names, [=] {
@@ -113,26 +120,32 @@ struct Models {
       return nn::cross_entropy(z, Indices(labels));
     };
     nn::Sequential<T> dense(nn::Linear<T>(12, 16), nn::ReLU<T>(), nn::LayerNorm<T>(16),
-                            nn::Residual<T>(nn::Sequential<T>(nn::Linear<T>(16, 16), nn::GELU<T>())), nn::Linear<T>(16, 10));
+                            nn::Residual<T>(nn::Sequential<T>(nn::Linear<T>(16, 16), nn::GELU<T>())),
+                            nn::Linear<T>(16, 10));
     add("classifier", dense, normal({9, 12}), loss_of);
-    nn::Sequential<T> convolutional(nn::Conv2d<T>(1, 4, 3, {.padding = 1}), nn::ReLU<T>(), nn::MaxPool2d<T>(2),
-                                    nn::Conv2d<T>(4, 6, 3), nn::ReLU<T>(), nn::Flatten<T>(), nn::Linear<T>(24, 8, false),
-                                    nn::BatchNorm1d<T>(8), nn::ReLU<T>(), nn::Linear<T>(8, 10));
+    nn::Sequential<T> convolutional(nn::Conv2d<T>(1, 4, 3, {.padding = 1}), nn::ReLU<T>(),
+                                    nn::MaxPool2d<T>(2), nn::Conv2d<T>(4, 6, 3), nn::ReLU<T>(),
+                                    nn::Flatten<T>(), nn::Linear<T>(24, 8, false), nn::BatchNorm1d<T>(8),
+                                    nn::ReLU<T>(), nn::Linear<T>(8, 10));
     add("convolutions", convolutional, normal({5, 1, 8, 8}), loss_of);
   }
   void attention() {
     const std::size_t N = 2, L = 5, heads = 2, width = 8;
     const Tensor<T> x = normal({N, L, width}), q = weight({width, width}), k = weight({width, width}),
-                    v = weight({width, width}), o = weight({width, width}), gamma = weight({width}), beta = weight({width});
+                    v = weight({width, width}), o = weight({width, width}), gamma = weight({width}),
+                    beta = weight({width});
     const Tensor<T> future = triu(full<T>({L, L}, T(-30)), 1);
-    add("attention", {{"x", x}, {"Wq", q}, {"Wk", k}, {"Wv", v}, {"Wo", o}, {"gamma", gamma}, {"beta", beta}}, [=] {
-      const Tensor<T> normal = layer_norm(x, gamma, beta);
-      const auto of_heads = [&](const Tensor<T>& w) {
-        return transpose(reshape(linear(normal, w), {N, L, heads, width / heads}), {0, 2, 1, 3});
-      };
-      const Tensor<T> p = softmax(matmul(of_heads(q), transpose(of_heads(k), {0, 1, 3, 2})) * T(0.5) + future, -1);
-      return mean(square(x + linear(reshape(transpose(matmul(p, of_heads(v)), {0, 2, 1, 3}), {N, L, width}), o)));
-    });
+    add("attention", {{"x", x}, {"Wq", q}, {"Wk", k}, {"Wv", v}, {"Wo", o}, {"gamma", gamma}, {"beta", beta}},
+        [=] {
+          const Tensor<T> normal = layer_norm(x, gamma, beta);
+          const auto of_heads = [&](const Tensor<T>& w) {
+            return transpose(reshape(linear(normal, w), {N, L, heads, width / heads}), {0, 2, 1, 3});
+          };
+          const Tensor<T> p =
+              softmax(matmul(of_heads(q), transpose(of_heads(k), {0, 1, 3, 2})) * T(0.5) + future, -1);
+          return mean(
+              square(x + linear(reshape(transpose(matmul(p, of_heads(v)), {0, 2, 1, 3}), {N, L, width}), o)));
+        });
   }
   void recurrent() {
     nn::LSTM<T> lstm(3, 5);
@@ -141,7 +154,8 @@ struct Models {
     for (auto& [name, tensor] : names) name = "w_" + name;
     names.emplace_back("x", x);
     // Its steps are those of a scan, of which a recording does not see the weights.
-    add("LSTM", names, [&] { return mean(square(lstm(x))); }, false);
+    add(
+        "LSTM", names, [&] { return mean(square(lstm(x))); }, false);
   }
   void all() {
     random::seed(3);
@@ -169,8 +183,10 @@ TEST_CASE("models") {
 TEST_CASE("products by CBLAS") {
   std::string library;
   for (const std::string one : {"$(pkg-config --libs --cflags openblas)", "-lcblas", "-lblas"})
-    if (library.empty() && std::system(("echo 'extern \"C\" void cblas_dgemm(); int main() { cblas_dgemm(); }' | c++ -x c++ - -o /dev/null " +
-                                        one + " >/dev/null 2>&1").c_str()) == 0)
+    if (library.empty() && std::system(("echo 'extern \"C\" void cblas_dgemm(); int main() { cblas_dgemm(); "
+                                        "}' | c++ -x c++ - -o /dev/null " +
+                                        one + " >/dev/null 2>&1")
+                                           .c_str()) == 0)
       library = one;
   if (library.empty() || no_compiler()) {
     MESSAGE("there is no CBLAS here: calls of it are not compiled");
@@ -192,23 +208,22 @@ TEST_CASE("names, refusals, and the same text twice") {
   const Derivation of = derivation(f(), {{"2 δ", x}, {"for", w}});
   const std::string text = of.cpp("loss");
   CHECK(text == derivation(f(), {{"2 δ", x}, {"for", w}}).cpp("loss"));
-  CHECK(text.find("double loss(const double* for_2, const double* w2_delta, double* d_for_2) {") != std::string::npos);
+  CHECK(text.find("double loss(const double* for_2, const double* w2_delta, double* d_for_2) {") !=
+        std::string::npos);
   for (const char* name : {"", "2", "a b", "double", "a__b", "exp("})
     CHECK_THROWS_AS((void)of.cpp(name), Error);
   const auto message = [](const auto& g) -> std::string {
     try {
       derivation(g).cpp("loss");
       return "no error";
-    } catch (const Error& error) {
-      return error.what();
-    }
+    } catch (const Error& error) { return error.what(); }
   };
   const std::string drawn = message([&] { return sum(w * random::normal<double>({2})); });
   CHECK_MESSAGE(drawn.find("draw them outside and name them") != std::string::npos, drawn);
   const std::string opaque = message([&] {
     return sum(w * custom<double>("twice", {w}, 2 * w.detach(), [](const Tensor<double>& g) {
-      return std::vector<Tensor<double>>{2 * g};
-    }));
+                 return std::vector<Tensor<double>>{2 * g};
+               }));
   });
   CHECK_MESSAGE(opaque.find("custom()") != std::string::npos, opaque);
 }
@@ -220,7 +235,8 @@ TEST_CASE("named indices are an input") {
   const Derivation of(detail::recorded_source(nn::cross_entropy(z, labels).handle(),
                                               {{"z", z.handle()}, {"labels", labels.handle()}}));
   const std::string text = of.cpp("loss");
-  CHECK(text.find("double loss(const double* z, const std::ptrdiff_t* labels, double* d_z) {") != std::string::npos);
+  CHECK(text.find("double loss(const double* z, const std::ptrdiff_t* labels, double* d_z) {") !=
+        std::string::npos);
 }
 
 TEST_CASE("models in float") {

@@ -2,6 +2,7 @@
 #pragma once
 #include <dlfcn.h>
 
+#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -12,7 +13,6 @@
 #include <map>
 #include <sstream>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include <autodiff/autodiff.hpp>
@@ -35,10 +35,11 @@ class WrittenCpp {
   template <class T>
   using Named = std::vector<std::pair<std::string, Tensor<T>>>;
 
-  /// The function is to give this loss, and these gradients of the named tensors (an empty one: not looked at).
+  /// The function is to give this loss, and these gradients of the named tensors (an empty one: not looked
+  /// at).
   template <class T>
-  void add(const std::string& what, const Derivation& derivation, const Named<T>& named, const Tensor<T>& loss,
-           const std::vector<Tensor<T>>& gradients, const CppOptions& options = {}) {
+  void add(const std::string& what, const Derivation& derivation, const Named<T>& named,
+           const Tensor<T>& loss, const std::vector<Tensor<T>>& gradients, const CppOptions& options = {}) {
     const std::string name = "f" + std::to_string(functions_.size()), text = derivation.cpp(name, options);
     Function one{what, sizeof(T), {}, {}, {}};
     std::istringstream lines(text);
@@ -54,10 +55,12 @@ class WrittenCpp {
       if (at == named.end()) throw std::runtime_error(what + ": an argument '" + of + "' that was not named");
       const std::string type = sizeof(T) == sizeof(float) ? "float" : "double";
       std::vector<std::byte>& bytes = (is_in ? one.inputs : one.expected).emplace_back();
-      const Tensor<T> values = is_in ? at->second.detach() : gradients[static_cast<std::size_t>(at - named.begin())];
+      const Tensor<T> values =
+          is_in ? at->second.detach() : gradients[static_cast<std::size_t>(at - named.begin())];
       bytes.resize(values.size() * sizeof(T));
       std::memcpy(bytes.data(), values.data(), bytes.size());
-      calls += (calls.empty() ? "" : ", ") + std::string("static_cast<") + (is_in ? "const " : "") + type + "*>(" +
+      calls += (calls.empty() ? "" : ", ") + std::string("static_cast<") + (is_in ? "const " : "") + type +
+               "*>(" +
                (is_in ? "in[" + std::to_string(one.inputs.size() - 1)
                       : "out[" + std::to_string(one.expected.size() - 1)) +
                "])";
@@ -73,22 +76,25 @@ class WrittenCpp {
         bodies_ += line + "\n";
       else if (line.find("cblas") != std::string::npos)
         includes_ = line + "\n";
-    bodies_ += "}\nextern \"C\" void run_" + name + "(const void* const* in, void* const* out);\nvoid run_" + name +
-               "([[maybe_unused]] const void* const* in, void* const* out) {\n  *static_cast<" +
+    bodies_ += "}\nextern \"C\" void run_" + name + "(const void* const* in, void* const* out);\nvoid run_" +
+               name + "([[maybe_unused]] const void* const* in, void* const* out) {\n  *static_cast<" +
                (sizeof(T) == sizeof(float) ? "float" : "double") + "*>(out[" +
-               std::to_string(functions_.back().expected.size() - 1) + "]) = n" + name + "::" + name + "(" + calls +
-               ");\n}\n";
+               std::to_string(functions_.back().expected.size() - 1) + "]) = n" + name + "::" + name + "(" +
+               calls + ");\n}\n";
   }
 
   /// Compiles all of it with warnings as errors, and runs it. Empty where that went well, else the log.
-  std::string run(Agreement& agreement, const std::string& compiler = "c++ -std=c++17 -O2", const std::string& libraries = "") {
+  std::string run(Agreement& agreement, const std::string& compiler = "c++ -std=c++17 -O2",
+                  const std::string& libraries = "") {
     namespace fs = std::filesystem;
     const fs::path folder = fs::temp_directory_path() / ("xtape_cpp_" + std::to_string(::getpid()));
     fs::create_directories(folder);
     static int number = 0;
     const std::string file = (folder / ("f" + std::to_string(number++))).string();
-    std::ofstream(file + ".cpp") << "#include <cmath>\n#include <cstddef>\n#include <limits>\n" << includes_ << bodies_;
-    const std::string command = compiler + " -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fPIC -shared -o " +
+    std::ofstream(file + ".cpp") << "#include <cmath>\n#include <cstddef>\n#include <limits>\n"
+                                 << includes_ << bodies_;
+    const std::string command = compiler +
+                                " -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fPIC -shared -o " +
                                 file + ".so " + file + ".cpp " + libraries + " >" + file + ".log 2>&1";
     std::string log;
     if (std::system(command.c_str()) != 0) {
@@ -110,11 +116,14 @@ class WrittenCpp {
   }
   /// Whether another compiler, or standard, has no warning. Empty, or the log.
   std::string warnings(const std::string& compiler) const {
-    const std::string file = (std::filesystem::temp_directory_path() / ("xtape_cpp_" + std::to_string(::getpid()))).string();
-    std::ofstream(file + ".cpp") << "#include <cmath>\n#include <cstddef>\n#include <limits>\n" << includes_ << bodies_;
-    const bool is_clean = std::system((compiler + " -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fsyntax-only " + file +
-                                       ".cpp >" + file + ".log 2>&1")
-                                          .c_str()) == 0;
+    const std::string file =
+        (std::filesystem::temp_directory_path() / ("xtape_cpp_" + std::to_string(::getpid()))).string();
+    std::ofstream(file + ".cpp") << "#include <cmath>\n#include <cstddef>\n#include <limits>\n"
+                                 << includes_ << bodies_;
+    const bool is_clean =
+        std::system((compiler + " -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fsyntax-only " +
+                     file + ".cpp >" + file + ".log 2>&1")
+                        .c_str()) == 0;
     std::ifstream in(file + ".log");
     const std::string log(std::istreambuf_iterator<char>(in), {});
     std::filesystem::remove(file + ".cpp");
@@ -147,7 +156,8 @@ class WrittenCpp {
     const auto number = [&](const std::vector<std::byte>& bytes, std::size_t i) {
       float single = 0;
       double number = 0;
-      if (one.item_size == sizeof(float)) std::memcpy(&single, bytes.data() + i * sizeof(float), sizeof(float));
+      if (one.item_size == sizeof(float))
+        std::memcpy(&single, bytes.data() + i * sizeof(float), sizeof(float));
       if (one.item_size == sizeof(float)) return static_cast<double>(single);
       std::memcpy(&number, bytes.data() + i * sizeof(double), sizeof(double));
       return number;
@@ -159,7 +169,8 @@ class WrittenCpp {
         agreement.same_bits += found == expected || (std::isnan(found) && std::isnan(expected));
         if (std::isfinite(expected)) size = std::max(size, std::abs(expected));
         if (std::isfinite(expected) || std::isfinite(found))
-          most = std::isfinite(found) && std::isfinite(expected) ? std::max(most, std::abs(found - expected)) : 1e300;
+          most = std::isfinite(found) && std::isfinite(expected) ? std::max(most, std::abs(found - expected))
+                                                                 : 1e300;
       }
     const double distance = size == 0 ? most : most / size;
     if (distance > agreement.largest) agreement.largest = distance, agreement.worst = one.what;

@@ -10,7 +10,8 @@ namespace {
 
 /// Of a recording, or of a traced function.
 void add(test::WrittenCpp& written, const Program& program, bool is_traced) {
-  // Of a checkpoint, a derivation does not see what its function captures; of custom(), not how it is computed.
+  // Of a checkpoint, a derivation does not see what its function captures; of custom(), not how it is
+  // computed.
   const std::string text = print(program);
   if (text.find("checkpoint(") != std::string::npos || text.find("custom<") != std::string::npos) return;
   const List<double> leaves = make_leaves<double>(program);
@@ -20,8 +21,8 @@ void add(test::WrittenCpp& written, const Program& program, bool is_traced) {
   for (const Tensor<double>& leaf : leaves) names.emplace_back("x" + std::to_string(names.size()), leaf);
   const List<double> expected = grad(loss, leaves, {.retain_tape = true});
   const auto f = [&] { return run(program, leaves); };
-  written.add<double>(text, is_traced ? derivation(f, names) : derivation(loss, names), names,
-                      loss.detach(), expected);
+  written.add<double>(text, is_traced ? derivation(f, names) : derivation(loss, names), names, loss.detach(),
+                      expected);
 }
 
 }  // namespace
@@ -40,5 +41,6 @@ TEST_CASE("random programs, written as C++") {
   CHECK_MESSAGE(log.empty(), log.substr(0, 4000));
   CHECK_MESSAGE(agreement.largest <= 1e-13, agreement.largest << " in " << agreement.worst);
   MESSAGE(written.size() << " programs: the largest deviation is " << agreement.largest << ", "
-                         << agreement.same_bits << " of " << agreement.numbers << " numbers have the same bits");
+                         << agreement.same_bits << " of " << agreement.numbers
+                         << " numbers have the same bits");
 }

@@ -1,6 +1,7 @@
 // A derivation as a file of C++.
 #include <algorithm>
-#include <cstring>
+#include <cctype>
+#include <sstream>
 
 #include "../derivation.hpp"
 #include "code_writer.hpp"
@@ -72,6 +73,14 @@ std::string comment(const std::string& text) {
   return out;
 }
 
+std::string without_comments(const std::string& code) {
+  std::istringstream lines(code);
+  std::string out;
+  for (std::string line; std::getline(lines, line);)
+    if (line.find("//") == std::string::npos) out += line + "\n";
+  return out;
+}
+
 /// The elements of a constant.
 std::string elements(const CodeArray& array) {
   const Value& value = *array.constant.value.get();
@@ -117,7 +126,7 @@ class CppFile {
                    " static thread_local\n#endif\n" + "alignas(64) " + storage_name() + " " +
                    writer.memory().type + " memory[" +
                    std::to_string(writer.memory().bytes / writer.memory().item_size) + "];\n";
-    const std::string functions = code_functions(body);
+    const std::string functions = code_functions(without_comments(body));
     std::string out =
         head(code, writer, heading) + "#include <cmath>\n#include <cstddef>\n#include <limits>\n";
     if (writer.uses_cblas()) out += "\n#include <cblas.h>\n";

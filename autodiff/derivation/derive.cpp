@@ -215,8 +215,9 @@ void simplify(Derived& derived, const IsLeft& is_left) {
     if (derived.adjoints[p] != Step::none && now[p] != Step::none)
       adjoints[now[p]] = now[derived.adjoints[p]];
   derived.adjoints = std::move(adjoints);
-  for (auto& [place, name] : derived.results) place = now[place];
-  for (std::uint32_t& place : derived.recorded) place = now[place];
+  for (auto& [place, name] : derived.results)
+    if (place != Step::none) place = now[place];
+  renumber(derived.recorded, now);
   derived.loss = now[derived.loss];
   derived.seed = now[derived.seed];
 }

@@ -45,8 +45,9 @@ class Writer {
     write_backward();
     number_reads();
     for (const std::uint32_t place : to_.derived.recorded) {
-      to_.steps.push_back(terms_[place] ? terms_[place]->text() : "");
-      to_.formulas.push_back(makers_[place] ? write(*makers_[place]).text() : "");
+      const bool is_there = place != Step::none;  // what nothing reads any more is not
+      to_.steps.push_back(is_there && terms_[place] ? terms_[place]->text() : "");
+      to_.formulas.push_back(is_there && makers_[place] ? write(*makers_[place]).text() : "");
     }
     std::uint32_t place = 0;
     for (std::size_t i = 0; i < to_.derived.arguments.size(); ++i, ++place) {
@@ -136,6 +137,7 @@ class Writer {
     std::map<std::uint32_t, std::string> given(to_.derived.results.begin(), to_.derived.results.end());
     std::set<std::uint32_t> seen;
     for (const std::uint32_t place : to_.derived.recorded) {
+      if (place == Step::none) continue;
       const Step* const step = makers_[place];
       if (!step || !seen.insert(place).second || terms_[place]) continue;
       std::string name;

@@ -31,7 +31,7 @@ struct DerivationLine {
 
 /// How C++ is written by Derivation::cpp().
 struct CppOptions {
-  /// Products of matrices by CBLAS, which the file then needs; else by loops.
+  /// Products of more than 512 multiplications by CBLAS, which the file then needs; else by loops.
   bool cblas = false;
 };
 
@@ -49,10 +49,19 @@ class Derivation {
   /// A page that needs nothing else: the graph, forward and backward step by step, each formula with its
   /// numbers. Where Graphviz's `dot` is found on PATH, it lays the graph out; it is told sizes, no names.
   std::string html(const std::string& title = "Derivation") const;
-  /// A file of C++17 that needs nothing else (with .cblas: CBLAS): `double name(inputs…, gradients…)` gives
-  /// the loss and writes its gradients; arrays are row-major, of the shapes of the recording. What was named
-  /// is an input; all else that is no parameter is a constant in the file. Error where the value of a
-  /// constant is not known.
+  /// A file of C++17 that needs nothing else (with .cblas: CBLAS), and allocates nothing. Its function gives
+  /// the loss and writes its gradients:
+  ///
+  ///     double name(const double* x, const double* W1, …, double* d_W1, …);
+  ///
+  /// or float. What was named, and parameters, are inputs, in the order of lines(): arrays, row-major, of the
+  /// shapes of the recording, one element for a single number, `std::ptrdiff_t` for Indices; then come the
+  /// gradients of all parameters, each written whole. No two of the arrays may overlap. All else is a constant
+  /// in the file. The comment at its top has all names, shapes, the memory that it takes, and text(). Numbers
+  /// are the tape's but for the order of long sums. Names that are no identifiers are made some: Greek letters
+  /// by their names, _ for other signs, w before a digit, and a number at the end where a name is taken.
+  /// Errors: a name that is none for a function; random numbers, which are to be drawn outside and named;
+  /// custom() and checkpoint() within a function that was given. Indices that are an input are not checked.
   std::string cpp(const std::string& name, const CppOptions& options = {}) const;
 
  private:

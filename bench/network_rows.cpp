@@ -4,6 +4,12 @@
 #include "transformer.hpp"
 #include "tuned_peers.hpp"
 
+// Written by write_steps.cpp.
+using WrittenStepFunction = float(const float* x, const float* W1, const float* b1, const float* W2,
+                                  const float* b2, const float* y, float* d_W1, float* d_b1, float* d_W2,
+                                  float* d_b2);
+WrittenStepFunction written_step_2_2_1, written_step_2_8_1;
+
 namespace bench {
 namespace {
 
@@ -20,13 +26,48 @@ struct CompiledTrainingStep : TrainingStep {
   }
 };
 
+/// The same step by the C++ that its derivation writes, on plain arrays.
+struct WrittenTrainingStep {
+  hand_written::Network data;
+  WrittenStepFunction* step;
+  std::vector<float> dW1, db1, dW2, db2;
+
+  explicit WrittenTrainingStep(const hand_written::Network& network)
+      : data(network),
+        step(data.batch == 1 ? written_step_2_2_1 : written_step_2_8_1),
+        dW1(data.W1.size()),
+        db1(data.b1.size()),
+        dW2(data.W2.size()),
+        db2(data.b2.size()) {}
+
+  void run() {
+    data.loss = step(data.x.data(), data.W1.data(), data.b1.data(), data.W2.data(), data.b2.data(),
+                     data.y.data(), dW1.data(), db1.data(), dW2.data(), db2.data());
+    const auto update = [&](std::vector<float>& w, const std::vector<float>& g) {
+      for (std::size_t i = 0; i < w.size(); ++i) w[i] -= data.rate * g[i];
+    };
+    update(data.W1, dW1);
+    update(data.b1, db1);
+    update(data.W2, dW2);
+    update(data.b2, db2);
+  }
+  std::vector<double> gradients() const { return flat(dW1, db1, dW2, db2); }
+};
+
+template <class Work>
+constexpr const char* prefix = "";
+template <>
+constexpr const char* prefix<CompiledTrainingStep> = "compiled ";
+template <>
+constexpr const char* prefix<WrittenTrainingStep> = "written ";
+
 template <class Work = TrainingStep>
 Row step(std::size_t batch, std::size_t in, std::size_t hidden, std::size_t out,
          std::vector<Target> targets) {
   const auto text = [](std::size_t n) { return std::to_string(n); };
   return row(
-      std::string(std::is_same_v<Work, TrainingStep> ? "" : "compiled ") + "step, batch " + text(batch) +
-          ", " + text(in) + "-" + text(hidden) + "-" + text(out),
+      std::string(prefix<Work>) + "step, batch " + text(batch) + ", " + text(in) + "-" + text(hidden) + "-" +
+          text(out),
       [=] {
         const hand_written::Network data = network(batch, in, hidden, out);
         return Comparison{side<Work>(data), side<hand_written::Network>(data), tuned_peers::side(data),
@@ -225,6 +266,8 @@ std::vector<Row> network_rows() {
       step(4, 2, 8, 1, {faster_than_libtorch(40)}),
       step<CompiledTrainingStep>(1, 2, 2, 1, {within_hand_written(2.5), faster_than_libtorch(400)}),
       step<CompiledTrainingStep>(4, 2, 8, 1, {within_hand_written(1.2)}),
+      step<WrittenTrainingStep>(1, 2, 2, 1, {within_hand_written(1)}),
+      step<WrittenTrainingStep>(4, 2, 8, 1, {within_hand_written(1)}),
       step(32, 64, 32, 10, {faster_than_libtorch(6), within_hand_written(1.3)}),
       step(64, 784, 128, 10, {faster_than_libtorch(1.25), within_hand_written(1.05)}),
       step(128, 784, 512, 10, {faster_than_libtorch(1.08), within_hand_written(1.03)}),

@@ -162,6 +162,21 @@ double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor)
 }
 
 template <class T>
+bool excludes_chance(const Tensor<T>& right, const Tensor<T>& other, double residual, std::size_t tried,
+                     std::size_t fitted) {
+  const double digits = static_cast<double>(std::numeric_limits<T>::epsilon()) * largest_element(other);
+  const double least = std::max(residual, digits);
+  const double chance = 2 * least / largest_difference(other, right);
+  if (!(chance < 1)) return false;
+  std::size_t seen = 0;  // elements that the mistake changes
+  for (std::size_t i = 0; i < other.size() && seen < 64; ++i)
+    seen += std::abs(at(other, i) - at(right, i)) > 8 * least;
+  constexpr double most = 1e-8;
+  return seen > fitted &&
+         static_cast<double>(tried) * std::pow(chance, static_cast<double>(seen - fitted)) < most;
+}
+
+template <class T>
 Products scaled_products(const Tensor<T>& a, const Tensor<T>& b) {
   const auto scale = [](double largest) { return largest > 0 && std::isfinite(largest) ? largest : 1; };
   Products sums{.scale_a = scale(largest_element(a)), .scale_b = scale(largest_element(b))};
@@ -200,7 +215,8 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
   if (!gradient.defined() || !other.defined() || !(gradient.shape() == other.shape())) return {};
   const Products products = scaled_products(gradient, other);
   if (const double c = products.ab / products.aa * (products.scale_b / products.scale_a);
-      products.aa > 0 && c != 0 && tolerance.is_evidence(other, 1) && tolerance.same(other, gradient, c))
+      products.aa > 0 && c != 0 && tolerance.is_evidence(other, 1) && tolerance.same(other, gradient, c) &&
+      excludes_chance(gradient, other, largest_difference(other, gradient, c), 1, 1))
     return "the gradient times " + number_text(c) + ", in every element: look for a constant factor " +
            number_text(c) + (std::abs(c) < 1 ? " = 1/" + number_text(1 / c) : "");
 
@@ -209,8 +225,10 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
       tolerance.atol + tolerance.rtol * std::max(largest_element(gradient), largest_element(other));
   const std::vector<T> a = sorted(gradient.data(), n), b = sorted(other.data(), n);
   if (!tolerance.is_evidence(other, 1)) return {};
+  double residual = 0;
   for (std::size_t i = 0; i < n; ++i)
-    if (!(std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= limit)) return {};
+    residual = std::max(residual, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  if (!(residual <= limit) || !excludes_chance(gradient, other, residual, 1, 1)) return {};
   const std::string same = "permuted: the same numbers in another order";
   if (gradient.rank() != 2) return same;
   if (rows_are_permuted(gradient, other, limit))
@@ -220,12 +238,13 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
   return same + "; was it reshaped where it should be transposed?";
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                       \
-  template double largest_element(const Tensor<T>&);                                               \
-  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                  \
-  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                           \
-  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&, \
-                                        std::size_t, const CompareOptions<T>&, const Tolerance&);  \
+#define XTAPE_INSTANTIATE(T)                                                                           \
+  template double largest_element(const Tensor<T>&);                                                   \
+  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                      \
+  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                               \
+  template bool excludes_chance(const Tensor<T>&, const Tensor<T>&, double, std::size_t, std::size_t); \
+  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&,     \
+                                        std::size_t, const CompareOptions<T>&, const Tolerance&);      \
   template std::string hint_from_numbers(const Tensor<T>&, const Tensor<T>&, const Tolerance&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -212,10 +212,12 @@ void simplify(Derived& derived, const IsLeft& is_left) {
   merge_equal_steps(derived.program, now);
   std::vector<std::uint32_t> adjoints(derived.program.places.size(), Step::none);
   for (std::uint32_t p = 0; p < derived.adjoints.size(); ++p)
-    if (derived.adjoints[p] != Step::none && now[p] != Step::none) adjoints[now[p]] = now[derived.adjoints[p]];
+    if (derived.adjoints[p] != Step::none && now[p] != Step::none)
+      adjoints[now[p]] = now[derived.adjoints[p]];
   derived.adjoints = std::move(adjoints);
-  for (auto& [place, name] : derived.results) place = now[place];
-  for (std::uint32_t& place : derived.recorded) place = now[place];
+  for (auto& [place, name] : derived.results)
+    if (place != Step::none) place = now[place];
+  renumber(derived.recorded, now);
   derived.loss = now[derived.loss];
   derived.seed = now[derived.seed];
 }
@@ -224,7 +226,8 @@ std::vector<Handle> values_of(const Derived& derived, std::span<const Handle> ar
   const RecordingScope scope(false);
   std::vector<Handle> all(arguments.begin(), arguments.end());
   const Place& seed = derived.program.places[derived.seed];
-  all.push_back(seed.item_size == sizeof(float) ? ones<float>(seed.shape).release() : ones<double>(seed.shape).release());
+  all.push_back(seed.item_size == sizeof(float) ? ones<float>(seed.shape).release()
+                                                : ones<double>(seed.shape).release());
   return replay(derived.program, all, derived.program.steps.size());
 }
 
@@ -232,8 +235,9 @@ std::vector<Handle> given_arguments(const Derived& derived, const char* what) {
   std::vector<Handle> all;
   for (const Source::Argument& one : derived.arguments) {
     if (!one.tensor.value)
-      throw Error(what, "the value of a parameter of shape " + to_string(one.tensor.node->shape()) +
-                            " is not known to the recording: name it, or give the function that computes the loss");
+      throw Error(what,
+                  "the value of a parameter of shape " + to_string(one.tensor.node->shape()) +
+                      " is not known to the recording: name it, or give the function that computes the loss");
     all.push_back(Handle{one.tensor.value, {}});
   }
   return all;

@@ -51,7 +51,9 @@ class Reader {
   void set_item_size(std::uint16_t size) { item_size_ = size; }
 
  private:
-  static std::shared_ptr<NodeRef> hold(Node& node) { return std::make_shared<NodeRef>(NodeRef::share(&node)); }
+  static std::shared_ptr<NodeRef> hold(Node& node) {
+    return std::make_shared<NodeRef>(NodeRef::share(&node));
+  }
   std::uint32_t add(Place place) {
     source_.program.places.push_back(std::move(place));
     return static_cast<std::uint32_t>(source_.program.places.size() - 1);
@@ -80,13 +82,16 @@ class Reader {
       return {place, true};
     }
     if (!value)
-      throw Error(op, std::string("'") + node.name + "' has more than 31 inputs, of which constants are not kept");
+      throw Error(
+          op, std::string("'") + node.name + "' has more than 31 inputs, of which constants are not kept");
     const auto [at, is_new] = constants_.try_emplace(value.get(), 0u);
     if (!is_new) return {at->second};
     for (const auto& [name, named] : names_)
       if (named.value.get() == value.get() && !named.node)
-        return {at->second = argument(Handle{value, {}}, value->shape, value->item_size, value->integers, name)};
-    at->second = add({Place::Kind::constant, value->item_size, value->integers, value->shape, Handle{value, {}}});
+        return {at->second =
+                    argument(Handle{value, {}}, value->shape, value->item_size, value->integers, name)};
+    at->second =
+        add({Place::Kind::constant, value->item_size, value->integers, value->shape, Handle{value, {}}});
     return {at->second};
   }
   static std::size_t kept_at(const Node& node, std::size_t i) {
@@ -166,15 +171,15 @@ Source traced_source(const std::function<Handle()>& f, const NamedHandles& names
   for (Place& place : program.places) {
     if (place.kind != Place::Kind::outside) continue;
     const auto named = std::ranges::find_if(names, [&](const auto& one) {
-      return &one.second.value->owner() == &place.tensor.value->owner() && one.second.value->shape == place.shape;
+      return &one.second.value->owner() == &place.tensor.value->owner() &&
+             one.second.value->shape == place.shape;
     });
     if (!place.tensor.node && named == names.end()) {
       place.kind = Place::Kind::constant;
       continue;
     }
     place.kind = Place::Kind::argument;
-    source.arguments.push_back(
-        {named == names.end() ? "" : named->first, std::move(place.tensor), false});
+    source.arguments.push_back({named == names.end() ? "" : named->first, std::move(place.tensor), false});
     source.arguments.back().is_leaf = static_cast<bool>(source.arguments.back().tensor.node);
     place.tensor = {};
   }

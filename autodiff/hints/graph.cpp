@@ -131,7 +131,8 @@ void GradientGraph<T>::write_names(const std::map<std::uint32_t, std::string>& l
 template <class T>
 std::string GradientGraph<T>::gradient_name(std::uint32_t place) const {
   const std::string& own = name(place);
-  if (own.size() > 1 && own[0] == 'z' && std::isdigit(static_cast<unsigned char>(own[1]))) return "δ" + own.substr(1);
+  if (own.size() > 1 && own[0] == 'z' && std::isdigit(static_cast<unsigned char>(own[1])))
+    return "δ" + own.substr(1);
   const bool is_short = own.find(' ') == std::string::npos;
   return "dL/d" + (is_short ? own : "(" + own + ")");
 }
@@ -172,12 +173,23 @@ template <class T>
 std::string GradientGraph<T>::formula(std::size_t step) const {
   const std::string& own = names_[program_.steps[step].output];
   const std::string& of = step < formulas_.size() ? formulas_[step] : own;
-  return own == of ? of : own + " = " + of;
+  std::string text = own == of ? of : own + " = " + of, where;
+  const std::string op = program_.steps[step].name();
+  if (text.find(op) == std::string::npos) where = " (" + op;
+  // What the names v1, v2 … in it stand for, which say nothing by themselves.
+  for (const Input& input : program_.steps[step].inputs) {
+    const std::string& name = names_[input.place];
+    const bool is_plain = name.size() > 1 && (name[0] == 'v' || name[0] == 't') &&
+                          std::isdigit(static_cast<unsigned char>(name[1]));
+    if (!is_plain || makers_[input.place] == none || where.find(name + " = ") != std::string::npos) continue;
+    where += (where.empty() ? " (" : "; ") + name + " = " + formulas_[makers_[input.place]];
+  }
+  return text + (where.empty() ? "" : where + ")");
 }
 
 template <class T>
-Tensor<T> GradientGraph<T>::contribution_with(std::size_t number, const Tensor<T>& g,
-                                              const std::vector<std::pair<std::size_t, Handle>>& others) const {
+Tensor<T> GradientGraph<T>::contribution_with(
+    std::size_t number, const Tensor<T>& g, const std::vector<std::pair<std::size_t, Handle>>& others) const {
   const Edge& edge = edges_[number];
   const Step& step = program_.steps[edge.step];
   Recorded one;
@@ -210,8 +222,9 @@ void GradientGraph<T>::record(const std::vector<Handle>& at, std::vector<Recorde
       const bool is_needed = input.recorded && std::ranges::any_of(below_, [&](const auto& leads) {
                                return leads.second[input.place];
                              });
-      one.x.push_back({at[input.place].value,
-                       is_needed && !value.integers && value.item_size == sizeof(T) ? make_leaf(value.shape) : NodeRef()});
+      one.x.push_back({at[input.place].value, is_needed && !value.integers && value.item_size == sizeof(T)
+                                                  ? make_leaf(value.shape)
+                                                  : NodeRef()});
     }
     for (const Handle& x : one.x) inputs.push_back(&x);
     const Place& place = program_.places[step.output];
@@ -235,7 +248,8 @@ std::vector<Tensor<T>> GradientGraph<T>::pass_back(const Recorded& step, const T
   pass.replay(*step.y.handle().node.get(), g.handle());
   for (std::size_t i = 0; i < step.x.size(); ++i)
     if (step.x[i].node)
-      if (const Pass::Target* const target = pass.find(*step.x[i].node.get()); target && target->gradient.value)
+      if (const Pass::Target* const target = pass.find(*step.x[i].node.get());
+          target && target->gradient.value)
         parts[i] = Tensor<T>(Handle{target->gradient.value, {}});
   return parts;
 }
@@ -274,7 +288,8 @@ Tensor<T> GradientGraph<T>::gradient(std::uint32_t leaf, const Changes& mistakes
 }
 
 template <class T>
-Tensor<T> GradientGraph<T>::gradient_within(std::uint32_t leaf, const std::set<std::size_t>& counted, std::size_t most) const {
+Tensor<T> GradientGraph<T>::gradient_within(std::uint32_t leaf, const std::set<std::size_t>& counted,
+                                            std::size_t most) const {
   // Adjoints by how many of the edges lie between the loss and the place.
   std::vector<std::vector<Tensor<T>>> adjoints(most + 1, std::vector<Tensor<T>>(program_.places.size()));
   const std::uint32_t root = program_.outputs.front().place;

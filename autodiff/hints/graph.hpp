@@ -87,9 +87,10 @@ class GradientGraph {
   void find_roles();
   bool has_same_role(const Step& a, const Step& b, int depth) const;
   void record(const std::vector<Handle>& at, std::vector<Recorded>& to) const;
-  std::vector<Tensor<T>> pass_back(const Recorded& step, const Tensor<T>& g, const std::vector<char>& wanted) const;
-  Tensor<T> sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from, const Changes* mistakes,
-                  const std::vector<Recorded>& steps) const;
+  std::vector<Tensor<T>> pass_back(const Recorded& step, const Tensor<T>& g,
+                                   const std::vector<char>& wanted) const;
+  Tensor<T> sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from,
+                  const Changes* mistakes, const std::vector<Recorded>& steps) const;
 
   Source source_;
   const Program& program_ = source_.program;

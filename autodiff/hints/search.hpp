@@ -24,7 +24,6 @@ class MistakeSearch {
   std::string hint(const GradientPair<T>& pair) const;
 
  private:
-  class Row;
   std::unique_ptr<GradientGraph<T>> graph_;
   CompareOptions<T> options_;
   std::vector<std::pair<std::string, std::uint32_t>> leaf_of_row_;

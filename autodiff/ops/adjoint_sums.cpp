@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
@@ -71,6 +72,9 @@ struct RowOfIndices {
   static constexpr const char* name = "row";
   static constexpr bool gives_integers = true;
   bool operator==(const RowOfIndices&) const = default;
+  void code(Code& to) const {
+    to.read(static_cast<std::ptrdiff_t>(b * element_count(to.shape(), name)), row_major_strides(to.shape()));
+  }
 
   Shape shape(const Shape& x) const {
     Shape row = x;

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../engine.hpp"
 #include "../kernels/kernels.hpp"
@@ -44,6 +45,10 @@ struct OneHot {
   using Inputs = std::tuple<Indices>;
   std::size_t classes;
   static constexpr const char* name = "one_hot";
+  void code(Code& to) const {
+    to.text("for (std::size_t i = 0; i < size; ++i) $y[i * classes + static_cast<std::size_t>($0[i])] = 1;",
+            {{"size", element_count(to.shape(0), name)}, {"classes", classes}}, true);
+  }
   bool operator==(const OneHot&) const = default;
 
   Shape shape(const Shape& labels) const {

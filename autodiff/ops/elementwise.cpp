@@ -1,6 +1,7 @@
 // Elementwise operations on tensors: one operation for all of them, and one for their gradients, by number.
 #include "../elementwise.hpp"
 
+#include "../derivation/code.hpp"
 #include "../engine.hpp"
 #include "../kernels/kernels.hpp"
 #include "../notation/elementwise.hpp"
@@ -152,6 +153,7 @@ struct Elementwise {
   void write(Notation& to) const {
     to.set(elementwise_term(info->number, double(numbers[0]), double(numbers[1]), to.x, to.shape));
   }
+  void code(Code& to) const { to.elements(info->number, double(numbers[0]), double(numbers[1])); }
   unsigned keeps(unsigned i) const { return info->kept[i]; }
   void tangent(Tangents<T>& t) const {
     for (std::size_t i = 0; i < t.input_count(); ++i) {
@@ -251,6 +253,7 @@ struct AsType {
   static constexpr const char* name = "astype";
   using Inputs = std::tuple<Tensor<From>>;
   AsType batched(const Shape&) const { return {}; }
+  void code(Code& to) const { to.cast(); }
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<To> y, const Tensor<From>& x) const {
     std::transform(x.begin(), x.end(), y.data, [](From one) { return static_cast<To>(one); });

@@ -8,6 +8,7 @@
 
 #include "../base/pool_vector.hpp"
 #include "../base/text.hpp"
+#include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../engine.hpp"
 #include "../layout.hpp"
@@ -67,6 +68,24 @@ struct Blocks {
     }
   }
 
+  /// Loops over the blocks, with `line` for each of their elements: BLOCK is where it is among the blocks,
+  /// ROW where it is in the array, INDEX the number of its index.
+  void code(Code& code, std::string line, bool filled) const {
+    const auto put = [&](std::string_view word, std::string_view text) {
+      for (std::size_t at; (at = line.find(word)) != std::string::npos;) line.replace(at, word.size(), text);
+    };
+    put("BLOCK", "(i * count + j) * inner + k");
+    put("ROW", "(i * n + row($1[INDEX], n)) * inner + k");
+    put("INDEX", aligned ? "(i * count + j) * inner + k" : "j");
+    const std::size_t count = element_count(to, name) / (before() * inner());
+    code.text(
+        "for (std::size_t i = 0; i < outer; ++i)\n"
+        "  for (std::size_t j = 0; j < count; ++j)\n"
+        "    for (std::size_t k = 0; k < inner; ++k) " +
+            line,
+        {{"outer", before()}, {"count", count}, {"inner", inner()}, {"n", from[axis]}}, filled);
+  }
+
  private:
   std::size_t before() const {
     std::size_t n = 1;
@@ -104,6 +123,7 @@ struct GatherBlocks {
 
   const char* name() const { return blocks.name; }
   void write(Notation& to) const { to.set(rows_term(blocks.name, to.x[0], to.x[1], to.shape)); }
+  void code(Code& to) const { blocks.code(to, "$y[BLOCK] = $0[ROW];", false); }
   Shape shape(const Shape&, const Shape&) const { return blocks.to; }
   void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
     T* to = y.data;
@@ -185,6 +205,10 @@ struct WholeNumbers {
   const char* name;
   static constexpr bool gives_integers = true;
   WholeNumbers batched(const Shape&) const { return *this; }
+  void code(Code& to) const {
+    to.text("for (std::size_t i = 0; i < size; ++i) $y[i] = static_cast<std::ptrdiff_t>($0[i]);",
+            {{"size", element_count(to.shape(), name)}});
+  }
   bool operator==(const WholeNumbers&) const = default;
 
   Shape shape(const Shape& x) const { return x; }

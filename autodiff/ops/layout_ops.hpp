@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "../derivation/code.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../notation/axes.hpp"
@@ -33,6 +34,7 @@ struct Strided {
     return {name, with_batch(x, to), offset, with_stride(row_major_strides(x)[0], strides)};
   }
   void write(Notation& n) const { n.set(slice_term(name, n.x[0], offset, strides, to)); }
+  void code(Code& code) const { code.read(offset, strides); }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -93,17 +95,24 @@ struct Transpose {
     return result;
   }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    const Dims own = row_major_strides(x.shape());
-    Dims strides;
-    for (std::ptrdiff_t axis : permutation) strides.push_back(own[static_cast<std::size_t>(axis)]);
-    copy_from_strided(y.data, y.accumulate, x.data(), shape(x.shape()), strides);
+    copy_from_strided(y.data, y.accumulate, x.data(), shape(x.shape()), strides(x.shape()));
   }
+  void code(Code& to) const { to.read(0, strides(to.shape(0))); }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const {
     Transpose inverse{permutation};
     for (std::size_t i = 0; i < permutation.size(); ++i)
       inverse.permutation[static_cast<std::size_t>(permutation[i])] = static_cast<std::ptrdiff_t>(i);
     d.add(0, inverse, d.adjoint);
+  }
+
+ private:
+  /// Of the result's axes in x.
+  Dims strides(const Shape& x) const {
+    const Dims own = row_major_strides(x);
+    Dims result;
+    for (std::ptrdiff_t axis : permutation) result.push_back(own[static_cast<std::size_t>(axis)]);
+    return result;
   }
 };
 
@@ -115,6 +124,7 @@ struct BroadcastTo {
   static constexpr bool broadcasts = true, repeats = true;
   BroadcastTo batched(const Shape& all) const { return {all}; }
   void write(Notation& n) const { n.set(n.x[0].broadcast(to)); }
+  void code(Code& code) const { code.read(0, broadcast_strides(code.shape(0), to)); }
   bool operator==(const BroadcastTo&) const = default;
 
   Shape shape(const Shape&) const { return to; }
@@ -134,6 +144,7 @@ struct Reshape {
   static constexpr const char* name = "reshape";
   static constexpr bool is_view = true;
   void write(Notation& to) const { to.set(reshaped(to.x[0], to.shape)); }
+  void code(Code& to) const { to.same(); }
   static Tensor<T> again(std::span<const Handle* const> x, const Shape& shape) {
     return view(Tensor<T>(Handle(*x[0])), shape);
   }
@@ -198,6 +209,12 @@ struct Concatenate {
       y.data += n;
     }
   }
+  void code(Code& to) const {
+    const Dims strides = row_major_strides(to.shape());
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < sizes().size(); start += sizes()[i++])
+      to.write(i, static_cast<std::ptrdiff_t>(start) * strides[axis], strides);
+  }
   void tangent(Tangents<T>& t) const {
     std::vector<Tensor<T>> parts;
     for (std::size_t i = 0; i < t.input_count(); ++i)
@@ -237,6 +254,21 @@ struct Triangle {
           const T kept = (lower ? j - i <= k : j - i >= k) ? *from : T(0);
           *to = y.accumulate ? *to + kept : kept;
         }
+  }
+  void code(Code& to) const {
+    const std::size_t R = to.shape().end()[-2], C = to.shape().end()[-1];
+    // col − row <= k, or >= k, without negative numbers
+    const auto row = static_cast<std::size_t>(std::max<std::ptrdiff_t>(k, 0)),
+               column = static_cast<std::size_t>(std::max<std::ptrdiff_t>(-k, 0));
+    to.text(std::string("for (std::size_t at = 0; at < size; ++at) {\n"
+                        "  const std::size_t column = at % C + plus_column, row = at / C % R + plus_row;\n"
+                        "  $y[at] = column ") +
+                (lower ? "<=" : ">=") + " row ? $0[at] : $T(0);\n}",
+            {{"size", element_count(to.shape(), name)},
+             {"R", R},
+             {"C", C},
+             {"plus_row", row},
+             {"plus_column", column}});
   }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, *this, d.adjoint); }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../kernels/gemm.hpp"
 #include "../kernels/kernels.hpp"
@@ -28,6 +29,7 @@ struct MatMul {
     to.set(matmul(transpose_a ? transposed(to.x[0]) : to.x[0], transpose_b ? transposed(to.x[1]) : to.x[1],
                   to.shape));
   }
+  void code(Code& to) const { to.product(transpose_a, transpose_b); }
   bool operator==(const MatMul&) const = default;
 
   Shape shape(const Shape& a, const Shape& b) const {
@@ -97,9 +99,7 @@ struct Linear {
   Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
     return apply<T>(MatMul<T>{false, true}, x, W) + b;
   }
-  void write(Notation& to) const {
-    to.set(matmul(to.x[0], transposed(to.x[1]), to.shape) + to.x[2]);
-  }
+  void write(Notation& to) const { to.set(matmul(to.x[0], transposed(to.x[1]), to.shape) + to.x[2]); }
   /// x Wᵀ + b of each of a batch.
   Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
                    const Shape& shape) const {

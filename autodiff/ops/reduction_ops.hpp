@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
@@ -71,6 +72,7 @@ struct Sum {
   bool operator==(const Sum&) const = default;
   Sum batched(const Shape&) const { return {mask << 1, keepdims}; }
   void write(Notation& to) const { to.set(over_axes("sum", to.x[0], mask, to.shape)); }
+  void code(Code& to) const { to.sum(mask); }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -92,6 +94,7 @@ struct Expand {
   bool operator==(const Expand&) const = default;
   Expand batched(const Shape& x) const { return {with_batch(x, to), mask << 1, keepdims}; }
   void write(Notation& n) const { n.set(n.x[0].broadcast(to)); }
+  void code(Code& code) const { code.read(0, broadcast_strides(reduced_shape(to, mask, true), to)); }
 
   Shape shape(const Shape&) const { return to; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -152,6 +155,7 @@ struct Extreme {
   bool operator==(const Extreme&) const = default;
   Extreme batched(const Shape&) const { return {mask << 1, keepdims}; }
   void write(Notation& to) const { to.set(over_axes(name, to.x[0], mask, to.shape)); }
+  void code(Code& to) const { largest ? to.largest(mask) : to.smallest(mask); }
 
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -312,6 +316,23 @@ struct CumulativeSum {
         }
       }
     });
+  }
+  void code(Code& to) const {
+    std::size_t outer = 1, inner = 1;
+    for (std::size_t i = 0; i < axis; ++i) outer *= to.shape()[i];
+    for (std::size_t i = axis + 1; i < to.shape().size(); ++i) inner *= to.shape()[i];
+    to.text(std::string("for (std::size_t i = 0; i < outer; ++i)\n"
+                        "  for (std::size_t j = 0; j < inner; ++j) {\n"
+                        "    $T total = 0;\n"
+                        "    for (std::size_t k = 0; k < n; ++k) {\n"
+                        "      const std::size_t at = (i * n + ") +
+                (reverse ? "(last - k)" : "k") +
+                ") * inner + j;\n"
+                "      total += $0[at];\n"
+                "      $y[at] = total;\n"
+                "    }\n"
+                "  }",
+            {{"outer", outer}, {"inner", inner}, {"n", to.shape()[axis]}, {"last", to.shape()[axis] - 1}});
   }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, CumulativeSum{axis, !reverse}, d.adjoint); }

@@ -192,9 +192,7 @@ struct LogSoftmax {
   bool operator==(const LogSoftmax&) const = default;
   LogSoftmax batched(const Shape&) const { return {axis + 1}; }
   void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
-  Tensor<T> decomposed(const Tensor<T>& x) const {
-    return x - apply<T>(LogSumExp<T>{1u << axis, true}, x);
-  }
+  Tensor<T> decomposed(const Tensor<T>& x) const { return x - apply<T>(LogSumExp<T>{1u << axis, true}, x); }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

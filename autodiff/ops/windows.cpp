@@ -28,6 +28,43 @@ WindowAxis make_axis(std::size_t in, std::ptrdiff_t kernel, std::ptrdiff_t strid
 
 }  // namespace
 
+void write_windows(Code& to, const Windows& w, std::size_t images, const std::string& line, bool filled) {
+  std::string text = R"(for (std::size_t plane = 0; plane < planes; ++plane)
+  for (std::size_t ky = 0; ky < kernel_y; ++ky)
+    for (std::size_t kx = 0; kx < kernel_x; ++kx)
+      for (std::size_t oy = 0; oy < out_y; ++oy)
+        for (std::size_t ox = 0; ox < out_x; ++ox) {
+)";
+  std::string body = line;
+  const auto put = [&](std::string_view name, std::string_view what) {
+    for (std::size_t at; (at = body.find(name)) != std::string::npos;) body.replace(at, name.size(), what);
+  };
+  put("$column", "(((plane * kernel_y + ky) * kernel_x + kx) * out_y + oy) * out_x + ox");
+  put("$place", "(plane * in_y + iy) * in_x + ix");
+  // What lies before the image is beyond its end, too: the numbers have no sign.
+  text +=
+      "          const std::size_t iy = oy * stride_y + ky - before_y, ix = ox * stride_x + kx - before_x;\n";
+  if (w.padded()) text += "          const bool inside = iy < in_y && ix < in_x;\n";
+  if (!w.padded()) {
+    put("if (inside) ", "");
+    if (const std::size_t at = body.find("inside ? "); at != std::string::npos)
+      body = body.substr(0, at) + body.substr(at + 9, body.find(" : ") - at - 9) + ";";
+  }
+  to.text(text + "          " + body + "\n        }",
+          {{"planes", images * w.channels},
+           {"kernel_y", w.y.kernel},
+           {"kernel_x", w.x.kernel},
+           {"out_y", w.y.out},
+           {"out_x", w.x.out},
+           {"in_y", w.y.in},
+           {"in_x", w.x.in},
+           {"stride_y", w.y.stride},
+           {"stride_x", w.x.stride},
+           {"before_y", w.y.padding},
+           {"before_x", w.x.padding}},
+          filled);
+}
+
 Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding) {
   if (images.size() != 4)
     throw Error(op, "x of shape " + to_string(images) + " is not (N, C, H, W): reshape it");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../convolution.hpp"
+#include "../derivation/code.hpp"
 #include "../kernels/kernels.hpp"
 #include "../tape/op.hpp"
 
@@ -54,6 +55,10 @@ struct Windows {
       }
   }
 };
+
+/// Loops over the columns of all windows: `line` for each of their elements, with $column for where it is in
+/// the columns, and $place for that in the images if `inside`.
+void write_windows(Code& to, const Windows& w, std::size_t images, const std::string& line, bool filled);
 
 /// "(2, 3)"
 std::string text(Size2 size);
@@ -132,6 +137,11 @@ struct Unfold {
     const ColumnLayout layout{windows.rows() * windows.outputs(), windows.outputs()};
     write_columns(y.data, layout, x.data(), x.shape()[0], windows, outside);
   }
+  void code(Code& to) const {
+    write_windows(to, windows, to.shape()[0],
+                  "$y[$column] = inside ? $0[$place] : " + to.number(static_cast<double>(outside)) + ";",
+                  false);
+  }
   void tangent(Tangents<T>& t) const { t.add(Unfold{windows}, t.of(0)); }  // 0 outside
   void backward(Gradients<T>& d) const { d.add(0, Fold<T>{windows}, d.adjoint); }
 };
@@ -152,6 +162,9 @@ struct Fold {
     if (!y.accumulate) std::fill_n(y.data, N * windows.channels * windows.plane(), T(0));
     const ColumnLayout layout{windows.rows() * windows.outputs(), windows.outputs()};
     add_columns(y.data, columns.data(), layout, N, windows);
+  }
+  void code(Code& to) const {
+    write_windows(to, windows, to.shape()[0], "if (inside) $y[$place] += $0[$column];", true);
   }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Unfold<T>{windows}, d.adjoint); }

@@ -33,7 +33,8 @@ namespace detail {
 [[noreturn]] void throw_foreign(const char* op);
 
 /// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and names the
-/// operation of. It keeps what is `needed`, and its constants, which are the inputs without a node. Error when an input was recorded by another thread.
+/// operation of. It keeps what is `needed`, and its constants, which are the inputs without a node. Error
+/// when an input was recorded by another thread.
 template <class Inputs>
 Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t needed,
              const ValueRef& output, std::size_t op_bytes) {

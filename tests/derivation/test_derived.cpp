@@ -48,7 +48,8 @@ TEST_CASE("every operation of the table: the derived program computes its value 
         is_empty = is_empty || one.size() == 0;
       }
       detail::NamedHandles names;
-      for (const Tensor<double>& one : x) names.emplace_back("x" + std::to_string(names.size()), one.handle());
+      for (const Tensor<double>& one : x)
+        names.emplace_back("x" + std::to_string(names.size()), one.handle());
       const auto f = [&] { return weighted(row.f(x)); };
       const Tensor<double> loss = f();
       if (!loss.requires_grad()) continue;

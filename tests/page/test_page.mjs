@@ -166,7 +166,7 @@ const tests = {
         order.push(await page.evaluate(() => document.activeElement.id));
         assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'solid', order.at(-1));
       }
-      assert.deepEqual(order, ['stage', 'filter', '', '', '', '', '']);
+      assert.deepEqual(order, ['stage', 'filter', 'all', '', '', '', '']);
       for (const id of ['first', 'back', 'play', 'next', 'last']) assert.ok(await page.locator(`#${id}`).evaluate((b) => b.ariaLabel || b.textContent.trim()));
     });
   },

@@ -40,7 +40,8 @@ class Derivation {
  public:
   explicit Derivation(detail::Source source);
 
-  /// What is given, then the forward pass, then the backward pass, an operation a line.
+  /// What is given, then the forward pass, then the backward pass: an operation a line, but for short sums,
+  /// products and the like without a name, which are written into the line that reads them.
   const std::vector<DerivationLine>& lines() const;
   /// The lines as text, with shapes and the meaning of the signs that occur.
   std::string text() const;

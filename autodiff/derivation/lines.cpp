@@ -38,8 +38,9 @@ class Writer {
     write_backward();
     number_reads();
     for (const std::uint32_t place : to_.derived.recorded) {
-      to_.steps.push_back(terms_[place] ? terms_[place]->text() : "");
-      to_.formulas.push_back(names_.maker(place) ? write(*names_.maker(place)).text() : "");
+      const bool is_there = place != Step::none;  // what nothing reads any more is not
+      to_.steps.push_back(is_there && terms_[place] ? terms_[place]->text() : "");
+      to_.formulas.push_back(is_there && names_.maker(place) ? write(*names_.maker(place)).text() : "");
     }
     std::uint32_t place = 0;
     for (std::size_t i = 0; i < to_.derived.arguments.size(); ++i, ++place) {
@@ -58,13 +59,16 @@ class Writer {
     std::map<const std::byte*, std::size_t> owners;
     for (std::uint32_t p = 0; p < program_.places.size(); ++p)
       if (program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed) arguments.push_back(p);
-    for (const bool named : {true, false})
+    const auto is_own = [&](std::size_t i) {
+      return to_.derived.arguments[i].is_leaf || !to_.derived.arguments[i].name.empty();
+    };
+    for (const bool own : {true, false})
       for (std::size_t i = 0; i < arguments.size(); ++i)
-        if (const std::byte* const at = data_of(i); at && to_.derived.arguments[i].name.empty() != named)
-          owners.try_emplace(at, i);
+        if (const std::byte* const at = data_of(i); at && is_own(i) == own) owners.try_emplace(at, i);
     const auto owner = [&](std::size_t i) {
       const std::byte* const at = data_of(i);
-      return at && to_.derived.arguments[i].name.empty() ? owners.at(at) : i;
+      return at && !is_own(i) && size_of(arguments[i]) == size_of(arguments[owners.at(at)]) ? owners.at(at)
+                                                                                            : i;
     };
     std::size_t next = 0;
     for (std::uint32_t p = 0; p < program_.places.size(); ++p) {
@@ -91,6 +95,9 @@ class Writer {
         lines_at_[p] = lines_at_.at(from);
       }
   }
+  std::size_t size_of(std::uint32_t place) const {
+    return element_count(program_.places[place].shape, "derivation");
+  }
   const std::byte* data_of(std::size_t argument) const {
     const ValueRef& value = to_.derived.arguments[argument].tensor.value;
     return value && !value->integers && value->size > 1 ? reinterpret_cast<const std::byte*>(value->data)
@@ -107,7 +114,7 @@ class Writer {
   /// A line for each recorded result, but for those that are short and written into what reads them.
   void write_forward() {
     for (const std::uint32_t place : to_.derived.recorded) {
-      const Step* const step = names_.maker(place);
+      const Step* const step = place == Step::none ? nullptr : names_.maker(place);
       if (!step || terms_[place]) continue;
       std::string name = names_.own(place);
       if (name.empty() && names_.is_part(place)) continue;
@@ -339,7 +346,10 @@ Lines lines_of(const Source& source) {
   for (std::size_t k = 0; k < lines.derived.recorded.size(); ++k)
     place_of[shown.program.steps[k].output] = lines.derived.recorded[k];
   lines.derived.recorded.clear();
-  for (const std::uint32_t place : recorded) lines.derived.recorded.push_back(place_of.at(now[place]));
+  for (const std::uint32_t place : recorded) {
+    const auto at = place_of.find(now[place]);
+    lines.derived.recorded.push_back(at == place_of.end() ? Step::none : at->second);
+  }
   simplify(lines.derived, has_notation);
   Writer(lines).run();
   add_values(lines);

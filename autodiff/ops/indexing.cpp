@@ -149,6 +149,7 @@ struct ScatterBlocks {
 
   const char* name() const { return blocks.name; }
   void write(Notation& to) const { to.set(scatter_term(to.x[0], to.x[1], to.shape)); }
+  void code(Code& to) const { blocks.code(to, "$y[ROW] += $0[BLOCK];", true); }
   Shape shape(const Shape&, const Shape&) const { return blocks.from; }
   void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
     if (!y.accumulate) std::fill_n(y.data, y.size, T(0));

@@ -129,7 +129,7 @@ class MistakeSearch<T>::Row {
       const std::string count = std::to_string(n);
       if (!is_composed && !is(size) && !is(1 / size)) continue;
       if (is(size)) return "it is " + count + " times too large: the division by " + count + label(n) + " is missing";
-      if (is(1 / size)) return "it is divided by " + count + label(n) + ", of which the loss knows nothing: a mean is taken in place of the sum";
+      if (is(1 / size)) return "it is divided by " + count + label(n) + " once more than in the loss, as by a mean in place of the sum";
       if (is(std::sqrt(size))) return "it is √" + count + " times too large: the division by √" + count + " is missing";
       if (is(1 / std::sqrt(size))) return "it is divided by √" + count + " once more";
       if (is(size / (size - 1)) && n > 2) return "it is divided by N − 1 = " + std::to_string(n - 1) + " in place of N = " + count;
@@ -193,9 +193,12 @@ class MistakeSearch<T>::Row {
     const std::string what = "the trusted gradient is ";
     if (inner(own_, own_) > 0 && tolerance_.same(trusted_, own_, k)) {
       const double whole = std::round(k);
-      const std::string times = number_text(std::abs(k - whole) < 1e-6 * std::abs(k) ? whole : k);
+      const bool is_whole = std::abs(k - whole) < 1e-6 * std::abs(k);
+      const std::string times = number_text(is_whole ? whole : rounded(k));
       const std::string right = tolerance_.same(other_, own_) ? ", and the formula's is right" : "";
-      return what + times + " times what the loss gives" + right + ": was it accumulated by several backward passes? zero_grad()";
+      return what + times + " times what the loss gives" + right +
+             (is_whole && whole >= 2 ? ": was it accumulated by " + times + " backward passes? Call zero_grad() before each; or is it the gradient of another loss than this one?"
+                                     : ": is it the gradient of another loss than this one, with another reduction?");
     }
     if (tolerance_.same(other_, own_)) return what + "not that of the loss, and the formula's is: it was accumulated by several backward passes (zero_grad()), or is of other numbers";
     return {};
@@ -992,6 +995,12 @@ void MistakeSearch<T>::name_rows(const std::vector<GradientPair<T>>& pairs) {
         return;
       }
   };
+  for (const auto& pair : pairs)  // by its name
+    take(pair, [&](std::uint32_t leaf) {
+      if (!options_.derivation) return false;
+      const Tensor<T> of_name = options_.derivation->parameter(pair.name);
+      return of_name.defined() && of_name.handle().node.get() == graph_->leaf(leaf).node.get();
+    });
   for (const auto& pair : pairs)  // the leaf's own gradient
     take(pair, [&](std::uint32_t leaf) {
       const auto* const own = static_cast<const Leaf*>(graph_->leaf(leaf).node.get());

@@ -129,7 +129,7 @@ class MistakeSearch<T>::Row {
       const std::string count = std::to_string(n);
       if (!is_composed && !is(size) && !is(1 / size)) continue;
       if (is(size)) return "it is " + count + " times too large: the division by " + count + label(n) + " is missing";
-      if (is(1 / size)) return "it is divided by " + count + label(n) + " once more than in the loss, as by a mean in place of the sum";
+      if (is(1 / size)) return "it is divided by " + count + label(n) + (label(n).empty() ? "" : ",") + " once more than in the loss, as by a mean in place of the sum";
       if (is(std::sqrt(size))) return "it is √" + count + " times too large: the division by √" + count + " is missing";
       if (is(1 / std::sqrt(size))) return "it is divided by √" + count + " once more";
       if (is(size / (size - 1)) && n > 2) return "it is divided by N − 1 = " + std::to_string(n - 1) + " in place of N = " + count;
@@ -368,8 +368,10 @@ class MistakeSearch<T>::Row {
         if (last - first < 2) return;
         Changes made;
         for (std::size_t i = first; i < last; ++i) made[list[i].first] = list[i].second->change;
-        if (explains(graph_.gradient(leaf_, made)))
-          found(list.front().second->text + "; " + where + graph_.op_of(graph_.edges()[list.front().first]));
+        const Tensor<T> candidate = graph_.gradient(leaf_, made);
+        const std::string text = list.front().second->text + "; " + where + graph_.op_of(graph_.edges()[list.front().first]);
+        if (explains(candidate)) found(text);
+        keep(candidate, text);
       };
       all(0, list.size(), "at every ");
       if (found_.empty() && list.size() > 2) {
@@ -488,6 +490,10 @@ class MistakeSearch<T>::Row {
       everywhere_.emplace_back(graph_.gradient(leaf_, made), text);
       if (explains(everywhere_.back().first)) found(text);
     }
+  }
+  /// For try_with_factor(), unless it would take much memory.
+  void keep(const Tensor<T>& candidate, const std::string& text) {
+    if (candidate.size() <= 65536) several_.emplace_back(candidate, text);
   }
 
   /// Samples that are not in it: parts of the batch in the sum of the loss.
@@ -669,9 +675,11 @@ class MistakeSearch<T>::Row {
         if (p == q || !is_named(q) || graph_.maker(q) == Graph::none || !graph_.adjoint(q).defined() ||
             !(graph_.adjoint(p).shape() == graph_.adjoint(q).shape()))
           continue;
-        if (explains(own_ + graph_.gain(leaf_, p, graph_.adjoint(q) - graph_.adjoint(p))))
+        if (explains(own_ + graph_.gain(leaf_, p, graph_.adjoint(q) - graph_.adjoint(p)))) {
+          const std::string skipped = between(p, q);  // "" for an error from further below
           found(graph_.gradient_name(q) + " is used in place of " + graph_.gradient_name(p) + ", as if " + graph_.name(p) + " were " + graph_.name(q) +
-                ": what lies between them is skipped (left out)" + between(p, q));
+                (skipped.empty() ? "" : ": what lies between them is skipped (left out)" + skipped));
+        }
       }
     }
   }
@@ -827,13 +835,16 @@ class MistakeSearch<T>::Row {
     return take(x, Indices(index), 0);
   }
 
+  std::string operand_text(const std::string& text, std::size_t edge) const {
+    return at_edge(text, edge) + ", of which " + graph_.gradient_name(graph_.edges()[edge].from) + " is computed";
+  }
   /// Another value in the place of one.
   void try_operands() {
     std::map<std::string, std::vector<std::pair<std::size_t, Mistake<T>>>> turned;
     for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e) {
       if (!leads(e)) continue;
       for (Mistake<T>& one : wrong_operands(graph_, e)) {
-        if (explains(changed(e, one.change))) found(at_edge(one.text, e) + ", of which " + graph_.gradient_name(graph_.edges()[e].from) + " is computed");
+        if (explains(changed(e, one.change))) found(operand_text(one.text, e));
         if (one.key == "matmul/transposed") turned[one.key].emplace_back(e, std::move(one));
       }
     }
@@ -841,7 +852,10 @@ class MistakeSearch<T>::Row {
       if (list.size() < 2 || !found_.empty()) continue;
       Changes made;
       for (const auto& [e, one] : list) made[e] = one.change;
-      if (explains(graph_.gradient(leaf_, made))) found("no weight matrix is transposed: the error of a layer is Wᵀ δ of the next");
+      const Tensor<T> candidate = graph_.gradient(leaf_, made);
+      const std::string text = "no weight matrix is transposed: the error of a layer is Wᵀ δ of the next";
+      if (explains(candidate)) found(text);
+      keep(candidate, text);
     }
   }
 
@@ -865,9 +879,12 @@ class MistakeSearch<T>::Row {
         const double k = inner(difference_, share) / norm;
         const Tensor<T> candidate = combined(own_, k, share);
         ++tried_;
-        if (k < 0 && tolerance_.same(candidate, other_) && is_evidence(candidate, 1))
-          found(shown(*leaf) + " is updated before the error is propagated through it (a step with the rate " + number_text(rounded(-k)) +
-                "): compute all gradients first, then update");
+        const auto text = [&](double rate) {
+          return shown(*leaf) + " is updated before the error is propagated through it (a step with the rate " + number_text(rounded(rate)) +
+                 "): compute all gradients first, then update";
+        };
+        if (k < 0 && tolerance_.same(candidate, other_) && is_evidence(candidate, 1)) found(text(-k));
+        if (const double rate = options_.learning_rate; rate > 0) keep(combined(own_, -rate, share), text(rate));
       }
     }
   }
@@ -896,13 +913,14 @@ class MistakeSearch<T>::Row {
     };
     for (const Path& path : paths()) check(own_ - path.share, [&] { return left_out(path.edge); });
     for (const auto& [candidate, text] : everywhere_) check(candidate, [&] { return text; });
+    for (const auto& [candidate, text] : several_) check(candidate, [&] { return text; });
     for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
       if (leads(e))
         for (const Mistake<T>& one : mistakes(e)) check(changed(e, one.change), [&] { return at_edge(one.text, e); });
     if (!found_.empty()) return;
     for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
       if (leads(e))
-        for (const Mistake<T>& one : wrong_operands(graph_, e)) check(changed(e, one.change), [&] { return at_edge(one.text, e); });
+        for (const Mistake<T>& one : wrong_operands(graph_, e)) check(changed(e, one.change), [&] { return operand_text(one.text, e); });
   }
 
   /// Two paths, or two mistakes at different operations.
@@ -973,6 +991,7 @@ class MistakeSearch<T>::Row {
   mutable std::set<std::size_t> sizes_;
   std::map<std::size_t, std::vector<Mistake<T>>> mistakes_;
   std::vector<std::pair<Tensor<T>, std::string>> everywhere_;  ///< what was tried of paths left out everywhere
+  std::vector<std::pair<Tensor<T>, std::string>> several_;     ///< … of mistakes at several operations at once
   std::size_t began_at_, limit_ = 500'000'000;
 };
 

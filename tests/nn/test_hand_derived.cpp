@@ -14,8 +14,9 @@ using nn::hand::Options;
 
 namespace {
 
-constexpr Activation activations[]{Activation::identity, Activation::sigmoid, Activation::tanh,
-                                   Activation::relu};
+constexpr Activation activations[]{
+    Activation::identity, Activation::sigmoid, Activation::tanh, Activation::relu,    Activation::leaky_relu,
+    Activation::elu,      Activation::gelu,    Activation::silu, Activation::softplus};
 constexpr Loss losses[]{Loss::half_squared_error, Loss::mean_squared_error, Loss::binary_cross_entropy,
                         Loss::softmax_cross_entropy};
 constexpr Reduction reductions[]{Reduction::mean, Reduction::sum, Reduction::batch_mean};
@@ -29,6 +30,16 @@ Tensor<T> recorded(Activation g, const Tensor<T>& z) {
       return tanh(z);
     case Activation::relu:
       return relu(z);
+    case Activation::leaky_relu:
+      return leaky_relu(z);
+    case Activation::elu:
+      return elu(z);
+    case Activation::gelu:
+      return gelu(z);
+    case Activation::silu:
+      return silu(z);
+    case Activation::softplus:
+      return softplus(z);
     default:
       return z;
   }

@@ -18,8 +18,8 @@ struct GradientPair {
   Tensor<T> other;
 };
 
-/// Knows the computation behind the gradients, where the loss itself is not at hand: see nn::hand::layer_hints
-/// for dense layers.
+/// Knows the computation behind the gradients, where the loss itself is not at hand: see
+/// nn::hand::layer_hints for dense layers.
 template <class T>
 class DerivationHints {
  public:

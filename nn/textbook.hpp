@@ -42,8 +42,8 @@ Tensor<T> derivative(Activation g, const Tensor<T>& z, const Tensor<std::type_id
 namespace xtape::nn::hand {
 
 /// The values of one layer a = g(W input + b), from which hints compute gradients, right and wrong ones. A
-/// batch is in rows: input (N, in), z and a (N, out), W (out, in); or one sample of rank 1. The bias is what z
-/// has beyond W input.
+/// batch is in rows: input (N, in), z and a (N, out), W (out, in); or one sample of rank 1. The bias is what
+/// z has beyond W input.
 template <class T>
 struct LayerContext {
   std::string weight{};  ///< the name of the row with dJ/dW
@@ -63,10 +63,10 @@ struct DerivationContext {
   Tensor<T> output_delta{};               ///< dJ/dz of the last layer; dJ_da · g'(z) when absent
 };
 
-/// For CompareOptions::derivation: the loss of these layers, in whose derivation compare_gradients() looks for
-/// the mistake. It is the linear form Σ dJ_da ⊙ a of the output, or Σ output_delta ⊙ z, which has the gradients
-/// of every loss with this dJ_da; what lies in the loss itself, such as labels that are off by one, is found
-/// with CompareOptions::loss alone. Error for layers whose shapes do not fit.
+/// For CompareOptions::derivation: the loss of these layers, in whose derivation compare_gradients() looks
+/// for the mistake. It is the linear form Σ dJ_da ⊙ a of the output, or Σ output_delta ⊙ z, which has the
+/// gradients of every loss with this dJ_da; what lies in the loss itself, such as labels that are off by one,
+/// is found with CompareOptions::loss alone. Error for layers whose shapes do not fit.
 template <class T>
 std::shared_ptr<const DerivationHints<T>> layer_hints(const DerivationContext<T>& context);
 

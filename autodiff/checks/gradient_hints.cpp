@@ -239,14 +239,14 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
   return same + "; was it reshaped where it should be transposed?";
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                       \
-  template double largest_element(const Tensor<T>&);                                               \
-  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                  \
-  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                           \
-  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&, \
-                                        std::size_t, const CompareOptions<T>&, const Tolerance&);  \
-  template std::string note_on_bias(const std::vector<GradientPair<T>>&, const GradientTable&,     \
-                                    std::size_t, const CompareOptions<T>&, const Tolerance&);      \
+#define XTAPE_INSTANTIATE(T)                                                                                \
+  template double largest_element(const Tensor<T>&);                                                        \
+  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                           \
+  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                                    \
+  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&,          \
+                                        std::size_t, const CompareOptions<T>&, const Tolerance&);           \
+  template std::string note_on_bias(const std::vector<GradientPair<T>>&, const GradientTable&, std::size_t, \
+                                    const CompareOptions<T>&, const Tolerance&);                            \
   template std::string hint_from_numbers(const Tensor<T>&, const Tensor<T>&, const Tolerance&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -1,5 +1,5 @@
-// The layers of a derivation as a loss, from parameters that hold the context's numbers: what the mistakes are
-// looked for in.
+// The layers of a derivation as a loss, from parameters that hold the context's numbers: what the mistakes
+// are looked for in.
 #include <limits>
 #include <utility>
 

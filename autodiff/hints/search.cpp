@@ -212,7 +212,12 @@ class MistakeSearch<T>::Row {
     ++tried_;
     if (k == 0 || !tolerance_.same(other_, own_, k) || !is_evidence(static_cast<T>(k) * own_, 1)) return;
     const std::string text = factor_text(k, Graph::none);
-    if (!text.empty()) found("the whole gradient is off by the factor " + number_text(rounded(k)) + ": " + text);
+    const auto is = [&](double value) { return std::abs(k - value) <= 1e-6; };
+    const std::string why = is(-1)    ? ": the error is a − y, not y − a; or this is the update −α dW, and not the gradient dW"
+                            : is(2)   ? ", or a ½ of the loss is forgotten"
+                            : is(0.5) ? ", or a 2 of the loss is forgotten: d(a − y)² is 2 (a − y)"
+                                      : "";
+    if (!text.empty()) found("the whole gradient is off by the factor " + number_text(rounded(k)) + ": " + text + why);
   }
   /// The derivative with respect to a function of the parameter.
   void try_function_of() {
@@ -353,8 +358,11 @@ class MistakeSearch<T>::Row {
     for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
       if (leads(e))
         for (const Mistake<T>& one : mistakes(e))
-          if (explains(changed(e, one.change))) found(at_edge(one.text, e));
+          if (!is_said_simpler(one.key) && explains(changed(e, one.change))) found(at_edge(one.text, e));
   }
+  /// Of the derivatives of other activations several are the same on some numbers, and often what has been found
+  /// already: that of ReLU is 1 for positive z.
+  bool is_said_simpler(const std::string& key) const { return !found_.empty() && key.find("/of ") != std::string::npos; }
 
   /// The same mistake at all operations of one name; the same path left out at every step.
   void try_everywhere() {
@@ -370,7 +378,7 @@ class MistakeSearch<T>::Row {
         for (std::size_t i = first; i < last; ++i) made[list[i].first] = list[i].second->change;
         const Tensor<T> candidate = graph_.gradient(leaf_, made);
         const std::string text = list.front().second->text + "; " + where + graph_.op_of(graph_.edges()[list.front().first]);
-        if (explains(candidate)) found(text);
+        if (!is_said_simpler(key) && explains(candidate)) found(text);
         keep(candidate, text);
       };
       all(0, list.size(), "at every ");
@@ -916,7 +924,8 @@ class MistakeSearch<T>::Row {
     for (const auto& [candidate, text] : several_) check(candidate, [&] { return text; });
     for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
       if (leads(e))
-        for (const Mistake<T>& one : mistakes(e)) check(changed(e, one.change), [&] { return at_edge(one.text, e); });
+        for (const Mistake<T>& one : mistakes(e))
+          if (!is_said_simpler(one.key)) check(changed(e, one.change), [&] { return at_edge(one.text, e); });
     if (!found_.empty()) return;
     for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
       if (leads(e))

@@ -34,6 +34,12 @@ template <class T>
 std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const GradientTable& table,
                              std::size_t i, const CompareOptions<T>& options, const Tolerance& tolerance);
 
+/// What to add to a hint on a bias whose gradient is off by a factor where those of the weights are right; ""
+/// otherwise.
+template <class T>
+std::string note_on_bias(const std::vector<GradientPair<T>>& pairs, const GradientTable& table, std::size_t i,
+                         const CompareOptions<T>& options, const Tolerance& tolerance);
+
 /// The last resorts: a factor that is fitted, and the same numbers in another order.
 template <class T>
 std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other, const Tolerance& tolerance);

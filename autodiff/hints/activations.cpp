@@ -25,9 +25,10 @@ void Collector<T>::add_slopes() {
   const auto is_matmul = [&](std::size_t k) {
     return std::string_view(graph_.program().steps[k].name()) == "matmul";
   };
-  const bool is_output =
-      op_ == "sigmoid" && std::ranges::none_of(graph_.readers(step_.output), is_matmul);
-  add_slope("twice", own + " is multiplied in twice" + (is_output ? "; with cross-entropy, a − y is δ already" : ""), square(slope));
+  const bool is_output = op_ == "sigmoid" && std::ranges::none_of(graph_.readers(step_.output), is_matmul);
+  add_slope("twice",
+            own + " is multiplied in twice" + (is_output ? "; with cross-entropy, a − y is δ already" : ""),
+            square(slope));
   add_slope("value", "the error is multiplied by the value of " + f + " in place of its derivative", a);
   if (op_ == "sigmoid") {
     add_slope("z (1 − z)", own + ", a (1 − a), is given z in place of a: z (1 − z)", z * (1 - z));

@@ -42,7 +42,7 @@ std::vector<Mistake<T>> wrong_operands(const GradientGraph<T>& graph, std::size_
                                                 : ", a value after it, an output, in place of an input");
       if (other.shape() == own.shape()) add("other", what + place, other);
       if (op == "matmul" && own.rank() == 2 && other.rank() == 2 && other.shape()[0] == own.shape()[1] &&
-               other.shape()[1] == own.shape()[0])
+          other.shape()[1] == own.shape()[0])
         add("other", what + ", transposed," + place, transposed_last(other));
     }
   }

@@ -173,8 +173,7 @@ void RowSearch<T>::try_updated() {
       const Tensor<T> candidate = combined(own_, k, share);
       ++tried_;
       const auto text = [&](double rate) {
-        return shown(*leaf) +
-               " is updated before the error is propagated through it (a step with the rate " +
+        return shown(*leaf) + " is updated before the error is propagated through it (a step with the rate " +
                number_text(rounded(rate)) + "): compute all gradients first, then update";
       };
       if (k < 0 && tolerance_.same(candidate, other_) && is_evidence(candidate, 1)) found(text(-k));

@@ -31,8 +31,7 @@ void RowSearch<T>::try_with_factor() {
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))
-        if (!is_said_simpler(one.key))
-          check(changed(e, one.change), [&] { return at_edge(one.text, e); });
+        if (!is_said_simpler(one.key)) check(changed(e, one.change), [&] { return at_edge(one.text, e); });
   if (!found_.empty()) return;
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))

@@ -96,7 +96,8 @@ std::string RowSearch<T>::factor_text(double k, std::size_t step) const {
       if (is(size))
         return "it is " + count + " times too large: the division by " + count + label(n) + " is missing";
       if (is(1 / size))
-        return "it is divided by " + count + label(n) + (label(n).empty() ? "" : ",") + " once more than in the loss, as by a mean in place of the sum";
+        return "it is divided by " + count + label(n) + (label(n).empty() ? "" : ",") +
+               " once more than in the loss, as by a mean in place of the sum";
       if (is(std::sqrt(size)))
         return "it is √" + count + " times too large: the division by √" + count + " is missing";
       if (is(1 / std::sqrt(size))) return "it is divided by √" + count + " once more";

@@ -186,7 +186,7 @@ class RowSearch {
   mutable std::set<std::size_t> sizes_;
   std::map<std::size_t, std::vector<Mistake<T>>> mistakes_;
   std::vector<std::pair<Tensor<T>, std::string>>
-      everywhere_;  ///< what was tried of paths left out everywhere
+      everywhere_;                                          ///< what was tried of paths left out everywhere
   std::vector<std::pair<Tensor<T>, std::string>> several_;  ///< … of mistakes at several operations at once
   std::size_t began_at_, limit_ = 500'000'000;
 };

@@ -48,13 +48,17 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
     table.passed = table.passed && table.rows.back().passed;
   }
   std::optional<detail::MistakeSearch<T>> search;
-  if (!table.passed && (options.loss || options.derivation)) {
-    if (options.loss)
-      search.emplace(options.loss, options);
-    else
-      search.emplace([&] { return options.derivation->loss(); }, options);
-    search->name_rows(pairs);
-  }
+  std::string no_search;  // why there is none
+  if (!table.passed && (options.loss || options.derivation)) try {
+      if (options.loss)
+        search.emplace(options.loss, options);
+      else
+        search.emplace([&] { return options.derivation->loss(); }, options);
+      search->name_rows(pairs);
+    } catch (const Error& error) {
+      search.reset();
+      no_search = std::string("no mistake was looked for in the graph: ") + error.what();
+    }
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     GradientTable::Row& row = table.rows[i];
     if (row.passed) continue;
@@ -62,6 +66,7 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
     if (!row.hint.empty()) row.hint += detail::note_on_bias(pairs, table, i, options, tolerance);
     if (row.hint.empty()) row.hint = detail::hint_from_arrays(pairs, table, i, options, tolerance);
     if (row.hint.empty()) row.hint = detail::hint_from_numbers(pairs[i].gradient, pairs[i].other, tolerance);
+    if (row.hint.empty()) row.hint = no_search;
   }
   return table;
 }

@@ -14,9 +14,9 @@ double largest_element(const Tensor<T>& x);
 template <class T>
 double largest_difference(const Tensor<T>& a, const Tensor<T>& b, double factor = 1);
 
-/// Whether what explains `other`, a wrong gradient in place of `right`, up to `residual` is evidence: that one
-/// of `tried` explanations, in which `fitted` constants were chosen, would do so by chance is below 1e-8. The
-/// chance of an element is the residual, or the last digits of the type, over the difference to explain.
+/// Whether what explains `other`, a wrong gradient in place of `right`, up to `residual` is evidence: that
+/// one of `tried` explanations, in which `fitted` constants were chosen, would do so by chance is below 1e-8.
+/// The chance of an element is the residual, or the last digits of the type, over the difference to explain.
 template <class T>
 bool excludes_chance(const Tensor<T>& right, const Tensor<T>& other, double residual, std::size_t tried,
                      std::size_t fitted);

@@ -161,7 +161,7 @@ TEST_CASE("with the layers: each mistake in the derivation is found and named") 
       {S,
        with_input(1, [](const Net& n) { return n.right.z[0]; }),
        "W2",
-       {"the value of z1 = x W1ᵀ + b1 is used in place of a1 = σ(z1)", "of which dL/dW2 is computed"}},
+       {"the value of z1 = x W1ᵀ + b1", "is used in place of a1 = σ(z1)", "of which dL/dW2 is computed"}},
       {S,
        with_input(1, [](const Net& n) { return n.x; }),
        "W2",
@@ -169,11 +169,11 @@ TEST_CASE("with the layers: each mistake in the derivation is found and named") 
       {S,
        with_input(2, [](const Net& n) { return n.right.a[0]; }),
        "W3",
-       {"the value of a1 = σ(z1) is used in place of a2 = σ(z2)", "of which dL/dW3 is computed"}},
+       {"the value of a1 = σ(z1)", "is used in place of a2 = σ(z2)", "of which dL/dW3 is computed"}},
       {S,
        with_input(0, [](const Net& n) { return n.right.a[0]; }),
        "W1",
-       {"the value of a1 = σ(z1) is used in place of x", "of which dL/dW1 is computed"}}};
+       {"the value of a1 = σ(z1)", "is used in place of x", "of which dL/dW1 is computed"}}};
   for (const Planted& p : table) {
     const Net net(p.g);
     Derivation wrong(net);
@@ -264,6 +264,41 @@ TEST_CASE("with the layers: an output without activation is in no hint on the ot
   check_hint(table, "W1",
              {"the derivative of tanh is taken at its output, a, in place of z", "at every tanh"});
   for (const auto& row : table.rows) CHECK(!contains(row.hint, "identity"));
+}
+
+TEST_CASE_TEMPLATE("the loss of a context has the context's gradients, for every loss, batch and activation",
+                   T, float, double) {
+  random::seed(33);
+  for (const std::size_t n : {0u, 1u, 5u})  // 0: one sample of rank 1
+    for (const Loss loss : {Loss::half_squared_error, Loss::mean_squared_error, Loss::binary_cross_entropy,
+                            Loss::softmax_cross_entropy})
+      for (const Activation g : {Activation::identity, Activation::relu, Activation::gelu}) {
+        const Tensor<T> x = n == 0 ? random::normal<T>({3}) : random::normal<T>({n, 3});
+        const Tensor<T> row{T(0), T(1)};
+        const Tensor<T> y = n == 0 ? row : Tensor<T>(broadcast_to(row, {n, 2}));
+        const Activation output = loss == Loss::binary_cross_entropy ? Activation::sigmoid : g;
+        const auto r = nn::hand::layers<T>(x, y,
+                                           {{random::normal<T>({4, 3}), zeros<T>({4}), g},
+                                            {random::normal<T>({2, 4}), random::normal<T>({2}), output}},
+                                           loss);
+        const auto options = r.compare_options();
+        const auto& derivation = *options.derivation;
+        const double tolerance = std::is_same_v<T, float> ? 2e-5 : 1e-12;
+        for (std::size_t l = 0; l < 2; ++l) {
+          const std::string number = std::to_string(l + 1);
+          const auto own = grad(derivation.loss(),
+                                {derivation.parameter("W" + number), derivation.parameter("b" + number)});
+          check_close(own[0], r.dW[l], tolerance, tolerance);
+          check_close(own[1], r.db[l], tolerance, tolerance);
+        }
+        CHECK(!derivation.parameter("W3").defined());
+        CHECK(derivation.output_size() == (n == 0 ? 2 : 2 * n));
+        // A layer without bias has 0 for it, and not what rounding leaves: ReLU has a kink there.
+        for (const T b : derivation.parameter("b1").value()) CHECK(b == 0);
+        const auto wrong = compare_gradients<T>({{"W1", r.dW[0], r.dW[0] + r.dW[0]}}, options);
+        if (norm(r.dW[0]).item() > 0)  // else the ReLUs are dead
+          check_hint(wrong, "W1", {"off by the factor 2: it is counted twice"});
+      }
 }
 
 TEST_CASE("a random wrong gradient gets no hint, with and without the layers, for all sizes") {

@@ -7,6 +7,7 @@
 #include "compile.hpp"
 #include "convolution.hpp"
 #include "custom.hpp"
+#include "derivation.hpp"
 #include "derivatives.hpp"
 #include "detect_anomaly.hpp"
 #include "elementwise.hpp"

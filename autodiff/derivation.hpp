@@ -40,7 +40,8 @@ class Derivation {
  public:
   explicit Derivation(detail::Source source);
 
-  /// What is given, then the forward pass, then the backward pass, an operation a line.
+  /// What is given, then the forward pass, then the backward pass: an operation a line, but for short sums,
+  /// products and the like without a name, which are written into the line that reads them.
   const std::vector<DerivationLine>& lines() const;
   /// The lines as text, with shapes and the meaning of the signs that occur.
   std::string text() const;
@@ -85,7 +86,7 @@ DerivationNames handles(const std::vector<std::pair<std::string, Tensor<T>>>& na
 }
 /// A module, or what else names its parameters.
 template <class M>
-concept NamesParameters = requires(const M& model) {
+concept NamesParameters = requires(M& model) {
   model.named_parameters();
 };
 }  // namespace detail
@@ -104,10 +105,13 @@ Derivation derivation(
     const std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>>& names = {}) {
   return detail::derivation_of(loss.handle(), detail::handles<T>(names));
 }
-/// The same with the parameters of a model, named by their paths: "0.weight".
+/// The same with the parameters of a model, named by their paths: "0.weight"; `names` are those of other
+/// tensors.
 template <class T, detail::NamesParameters M>
-Derivation derivation(const Tensor<T>& loss, const M& model) {
-  return detail::derivation_of(loss.handle(), detail::handles<T>(model.named_parameters()));
+Derivation derivation(const Tensor<T>& loss, M& model,
+                      std::vector<std::pair<std::string, Tensor<std::type_identity_t<T>>>> names = {}) {
+  for (const auto& one : model.named_parameters()) names.push_back(one);
+  return detail::derivation_of(loss.handle(), detail::handles<T>(names));
 }
 /// Of a function without arguments that gives the loss. It is traced, as by compile(): comparisons, maps,
 /// scans and checkpoints are seen, too.

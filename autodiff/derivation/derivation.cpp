@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <vector>
 
 #include "lines.hpp"
 #include "state.hpp"
@@ -16,16 +17,33 @@ std::size_t width(const std::string& text) {
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
 }
 
+/// A sign that a reader may not know: said where one of these is in a formula or a name.
 struct Sign {
-  const char *sign, *meaning;
+  std::vector<const char*> signs;
+  const char* meaning;
 };
-constexpr Sign signs[] = {
-    {"⊙", "⊙ multiplies element by element"},
-    {"ᵀ", "ᵀ transposes"},
-    {"Σ", "Σ adds up all elements; Σ₀ along axis 0, which is the batch where there is one"},
-    {"δ", "δ is dL/dz"},
-    {"[", "[…] is 1 where it holds, else 0"},
-    {"σ(", "σ(z) is 1 / (1 + exp(−z))"}};
+const Sign signs[] = {
+    {{"⊙"}, "⊙ multiplies element by element"},
+    {{"ᵀ"}, "ᵀ transposes; arrays with nothing between them are multiplied as matrices"},
+    {{"Σ "}, "Σ adds up all elements"},
+    {{"Σ₀"}, "Σ₀ adds up along axis 0, which is the batch where there is one"},
+    {{"Σ₁", "Σ₂", "Σ₃"}, "Σ₁ adds up along axis 1, and so on"},
+    {{"δ"}, "δ1 is dL/dz1, and so on"},
+    {{" > ", " < ", " ≥ ", " ≤ ", " = "}, "[…] with a comparison is 1 where it holds, else 0"},
+    {{"σ("}, "σ(z) is 1 / (1 + exp(−z))"},
+    {{"one_hot("}, "one_hot(labels) has a row for each label, which is 1 at the label and 0 elsewhere"},
+    {{"[labels]"}, "[labels] takes the element of the label from each row"},
+    {{"[indices"}, "E[indices] are the rows of E that the indices name"},
+    {{"scatter_add("},
+     "scatter_add(g, indices) adds the rows of g to the rows of zeros that the indices name"},
+    {{"put("}, "put(g, [i]) is 0 everywhere but at [i], where it is g; [:, 0:2] are the columns 0 and 1"},
+    {{"cumsum_from_end"}, "cumsum_from_end adds up from each element to the last"},
+    {{"max_pool2d_gradient("},
+     "max_pool2d_gradient(g, x, y) gives each g to the element of x that was the largest, y"},
+    {{"conv2d_weight_gradient("},
+     "conv2d_weight_gradient(g, x) multiplies each g by the window of x that it comes from, and adds up"},
+    {{"conv2d_image_gradient("},
+     "conv2d_image_gradient(g, K) adds each g, times the kernel, to the window of x that it comes from"}};
 
 }  // namespace
 
@@ -44,7 +62,7 @@ std::string Derivation::text() const {
   for (const DerivationLine& line : lines()) {
     name = std::max(name, width(line.name));
     formula = std::max(formula, std::min<std::size_t>(70, width(line.formula)));
-    all += line.formula + line.name;
+    all += " " + line.formula + " " + line.name;
   }
   const auto padded = [](const std::string& text, std::size_t to) {
     return text + std::string(to - std::min(to, width(text)), ' ');
@@ -65,8 +83,9 @@ std::string Derivation::text() const {
   part(DerivationLine::Part::backward, "Backward");
   bool begun = false;
   for (const Sign& one : signs)
-    if (all.find(one.sign) != std::string::npos) {
-      out += (begun ? "; " : "\n") + std::string(one.meaning);
+    if (std::ranges::any_of(one.signs,
+                            [&](const char* sign) { return all.find(sign) != std::string::npos; })) {
+      out += (begun ? ";\n" : "\n") + std::string(one.meaning);
       begun = true;
     }
   return out + (begun ? ".\n" : "");

@@ -3,51 +3,44 @@
 #include "lines.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string_view>
 
+#include "../notation/axes.hpp"
 #include "../notation/term.hpp"
+#include "names.hpp"
 
 namespace xtape::detail {
 namespace {
 
-constexpr std::string_view activations[] = {"sigmoid", "tanh", "relu", "leaky_relu",
-                                            "elu",     "gelu", "silu", "softplus"};
-constexpr std::string_view layers[] = {"linear", "matmul", "conv2d"};
-bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
-  return std::ranges::find(names, name) != names.end();
-}
-
 /// What is left as it is in formulas: what has a notation of its own.
 bool has_notation(const Step& step) { return step.operation->write != nullptr; }
 
+/// In characters, not bytes.
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
+}
+
 class Writer {
  public:
-  explicit Writer(Lines& to) : to_(to), program_(to.derived.program) {
+  explicit Writer(Lines& to) : to_(to), program_(to.derived.program), names_(to.derived) {
     terms_.resize(program_.places.size());
-    makers_.resize(program_.places.size());
-    uses_.resize(program_.places.size());
-    for (const Step& step : program_.steps) {
-      makers_[step.output] = &step;
-      for (const Input& input : step.inputs) ++uses_[input.place];
-    }
   }
 
   void run() {
     name_given();
-    name_results();
-    for (const std::uint32_t place : results_) {
-      require(place, true);
-      add_line(DerivationLine::Part::forward, place, names_.at(place), write(*makers_[place]));
-    }
+    write_forward();
     write_backward();
     number_reads();
     for (const std::uint32_t place : to_.derived.recorded) {
       const bool is_there = place != Step::none;  // what nothing reads any more is not
       to_.steps.push_back(is_there && terms_[place] ? terms_[place]->text() : "");
-      to_.formulas.push_back(is_there && makers_[place] ? write(*makers_[place]).text() : "");
+      to_.formulas.push_back(is_there && names_.maker(place) ? write(*names_.maker(place)).text() : "");
     }
     std::uint32_t place = 0;
     for (std::size_t i = 0; i < to_.derived.arguments.size(); ++i, ++place) {
@@ -61,135 +54,88 @@ class Writer {
   using Part = DerivationLine::Part;
 
   void name_given() {
+    // What shows the numbers of another argument in another shape is written as a view of it.
+    std::vector<std::uint32_t> arguments;
+    std::map<const std::byte*, std::size_t> owners;
+    for (std::uint32_t p = 0; p < program_.places.size(); ++p)
+      if (program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed) arguments.push_back(p);
+    const auto is_own = [&](std::size_t i) {
+      return to_.derived.arguments[i].is_leaf || !to_.derived.arguments[i].name.empty();
+    };
+    for (const bool own : {true, false})
+      for (std::size_t i = 0; i < arguments.size(); ++i)
+        if (const std::byte* const at = data_of(i); at && is_own(i) == own) owners.try_emplace(at, i);
+    const auto owner = [&](std::size_t i) {
+      const std::byte* const at = data_of(i);
+      return at && !is_own(i) && size_of(arguments[i]) == size_of(arguments[owners.at(at)]) ? owners.at(at)
+                                                                                            : i;
+    };
     std::size_t next = 0;
-    for (const Source::Argument& one : to_.derived.arguments) taken_.insert(one.name);
-    for (const auto& [place, name] : to_.derived.results) taken_.insert(name);
     for (std::uint32_t p = 0; p < program_.places.size(); ++p) {
       const Place& place = program_.places[p];
       if (p == to_.derived.seed) {
         terms_[p] = Term::number(1, place.shape);
       } else if (place.kind == Place::Kind::argument) {
-        const Source::Argument& one = to_.derived.arguments[next++];
-        std::string name = one.name;
-        if (name.empty()) name = role_of(p, one.is_leaf);
-        if (one.is_leaf || !one.name.empty() || uses_[p] != 0) give(p, name);
+        const std::size_t i = next++;
+        const Source::Argument& one = to_.derived.arguments[i];
+        if (owner(i) == i && (one.is_leaf || !one.name.empty() || names_.uses(p) != 0)) {
+          give(p, names_.of_argument(p, one));
+          if (is_binary(one.tensor)) terms_[p] = terms_[p]->as_mask();
+        }
       } else if (place.kind != Place::Kind::result) {
         if (const auto number = uniform(place))
           terms_[p] = Term::number(*number, place.shape);
-        else if (uses_[p] != 0)
+        else if (names_.uses(p) != 0)
           give(p, "c0");
       }
     }
-  }
-  /// For what has no name: "W1", "b1" of a parameter; "x" of data that a layer reads, "y" of what a loss
-  /// compares with, "mask" of a factor, "labels" of indices; else "c1".
-  std::string role_of(std::uint32_t place, bool is_leaf) {
-    if (!is_leaf) return fresh(role_of_data(place), false);
-    return fresh(program_.places[place].shape.size() >= 2 ? "W" : "b", true);
-  }
-  std::string role_of_data(std::uint32_t place) const {
-    if (program_.places[place].integers) return "labels";
-    for (const Step& step : program_.steps)
-      for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-        if (step.inputs[i].place != place) continue;
-        const std::string_view op = step.name();
-        if (is_one_of(layers, op)) return i == 0 ? "x" : "c";
-        if (op == "squared_difference" || op.starts_with("binary_cross_entropy") || op == "subtract")
-          return i == 1 ? "y" : "x";
-        if (op == "where" && i == 0) return "mask";
-        if (op == "multiply") return has_zeros(place) ? "mask" : "c";
-        if (step.operation->is_view || op == "slice" || op == "transpose") return "x";
-        return "c";
+    for (std::size_t i = 0; i < arguments.size(); ++i)
+      if (const std::uint32_t from = arguments[owner(i)], p = arguments[i]; from != p && terms_[from]) {
+        terms_[p] = reshaped(*terms_[from], program_.places[p].shape);
+        lines_at_[p] = lines_at_.at(from);
       }
-    return "c";
   }
-  /// Whether half of the elements or less are 0, and some are: a mask.
-  bool has_zeros(std::uint32_t place) const {
-    std::size_t next = 0;
-    for (std::uint32_t p = 0; p < place; ++p)
-      next += program_.places[p].kind == Place::Kind::argument && p != to_.derived.seed;
-    const Handle& tensor = to_.derived.arguments[next].tensor;
-    if (!tensor.value || tensor.value->integers) return false;
-    std::size_t zeros = 0;
-    for (std::size_t i = 0; i < tensor.value->size; ++i)
-      zeros += tensor.value->item_size == sizeof(float) ? tensor.value->elements<float>()[i] == 0
-                                                        : tensor.value->elements<double>()[i] == 0;
-    return zeros != 0 && zeros != tensor.value->size;
+  std::size_t size_of(std::uint32_t place) const {
+    return element_count(program_.places[place].shape, "derivation");
   }
-  /// A name that nothing has: parameters are numbered, of others those after the first.
-  std::string fresh(const std::string& letter, bool numbered) {
-    for (;;) {
-      const int n = ++unnamed_[letter];
-      std::string name = numbered || n > 1 || letter == "c" ? letter + std::to_string(n) : letter;
-      if (!taken_.contains(name)) return name;
-    }
+  const std::byte* data_of(std::size_t argument) const {
+    const ValueRef& value = to_.derived.arguments[argument].tensor.value;
+    return value && !value->integers && value->size > 1 ? reinterpret_cast<const std::byte*>(value->data)
+                                                        : nullptr;
   }
   void give(std::uint32_t place, const std::string& name) {
-    names_[place] = name;
+    names_.set(place, name);
     terms_[place] = Term::name(name, latex_name(name), program_.places[place].shape);
     lines_at_[place] = to_.all.size();
     to_.all.push_back({Part::given, name, {}, latex_name(name), {}, program_.places[place].shape, {}, {}});
     to_.places.push_back(place);
   }
-  /// Names of the recorded results, but of those that only give what they read another shape.
-  void name_results() {
-    int layer = 0, others = 0;
-    std::map<std::uint32_t, std::string> given(to_.derived.results.begin(), to_.derived.results.end());
-    std::set<std::uint32_t> seen;
+
+  /// A line for each recorded result, but for those that are short and written into what reads them.
+  void write_forward() {
     for (const std::uint32_t place : to_.derived.recorded) {
-      if (place == Step::none) continue;
-      const Step* const step = makers_[place];
-      if (!step || !seen.insert(place).second || terms_[place]) continue;
-      std::string name;
-      if (const auto at = given.find(place); at != given.end()) {
-        name = at->second;
-      } else if (place == to_.derived.loss) {
-        name = "L";
-      } else if (step->operation->is_view || step->operation->repeats || uses_[place] == 0 ||
-                 is_product_before_bias(place)) {
-        continue;
-      } else if (is_layer(*step)) {
-        name = "z" + std::to_string(++layer);
-      } else if (is_one_of(activations, step->name()) && names_.contains(source_of(step->inputs[0].place)) &&
-                 names_[source_of(step->inputs[0].place)].starts_with("z")) {
-        name = "a" + names_[source_of(step->inputs[0].place)].substr(1);
-      } else {
-        const bool is_softmax = std::string_view(step->name()) == "softmax" && !has_p_;
-        has_p_ = has_p_ || is_softmax;
-        name = is_softmax ? "p" : "v" + std::to_string(++others);
+      const Step* const step = place == Step::none ? nullptr : names_.maker(place);
+      if (!step || terms_[place]) continue;
+      std::string name = names_.own(place);
+      if (name.empty() && names_.is_part(place)) continue;
+      const Term term = write(*step);
+      if (name.empty()) {
+        const bool is_short = width(term.text()) <= (names_.uses(place) == 1 ? 40 : 16);
+        if (term.is_number() || (is_short && names_.is_arithmetic(place))) {
+          terms_[place] = term;
+          continue;
+        }
+        name = names_.of_result(place);
       }
-      names_[place] = name;
+      names_.set(place, name);
       results_.push_back(place);
+      add_line(Part::forward, place, name, term);
     }
-  }
-  /// What a view shows.
-  std::uint32_t source_of(std::uint32_t place) const {
-    while (makers_[place] && makers_[place]->operation->is_view) place = makers_[place]->inputs[0].place;
-    return place;
-  }
-  bool is_layer(const Step& step) const {
-    if (is_one_of(layers, step.name())) return true;
-    return std::string_view(step.name()) == "add" &&
-           std::ranges::any_of(step.inputs,
-                               [&](const Input& input) { return is_product_before_bias(input.place); });
-  }
-  /// x W, to which alone a parameter is added: one line, x W + b.
-  bool is_product_before_bias(std::uint32_t place) const {
-    const Step* const step = makers_[place];
-    if (!step || uses_[place] != 1 || std::string_view(step->name()) != "matmul") return false;
-    for (const Step& reader : program_.steps)
-      for (const Input& input : reader.inputs)
-        if (input.place == place)
-          return std::string_view(reader.name()) == "add" &&
-                 std::ranges::any_of(reader.inputs, [&](const Input& other) {
-                   return program_.places[source_of(other.place)].kind == Place::Kind::argument;
-                 });
-    return false;
   }
 
   Term write(const Step& step) {
     std::vector<Term> x;
-    for (const Input& input : step.inputs) x.push_back(require(input.place, false));
+    for (const Input& input : step.inputs) x.push_back(require(input.place));
     const Shape& shape = program_.places[step.output].shape;
     if (!step.operation->write) return Term::call(step.name(), std::move(x), shape);
     Notation notation(std::move(x), shape);
@@ -198,35 +144,29 @@ class Writer {
   }
 
   /// The term of a place as an operand: a name, or, for what is used once or is short, its formula.
-  Term require(std::uint32_t place, bool only_operands) {
+  Term require(std::uint32_t place) {
     if (terms_[place]) return *terms_[place];
-    const Step& step = *makers_[place];
-    if (only_operands) {
-      for (const Input& input : step.inputs) require(input.place, false);
-      return Term::number(0);
-    }
-    Term term = write(step);
-    const bool is_softmax = std::string_view(step.name()) == "softmax" && !has_p_;
+    const Step& step = *names_.maker(place);
+    const Term term = write(step);
+    const bool is_softmax = std::string_view(step.name()) == "softmax" && !term.is_number();
     const bool is_short = term.is_number() || term.kind() == Term::Kind::name ||
-                          (term.kind() == Term::Kind::transposed) || step.operation->is_view ||
-                          step.operation->repeats || std::string_view(step.name()) == "concatenate" ||
-                          term.text().size() < 12;
-    if (is_softmax || (uses_[place] > 1 && !is_short)) {
-      has_p_ = has_p_ || is_softmax;
-      const std::string name = is_softmax ? "p" : "t" + std::to_string(++temporaries_);
-      add_line(place_is_forward(place) ? Part::forward : Part::backward, place, name, term);
-    } else {
+                          term.kind() == Term::Kind::transposed || step.operation->is_view ||
+                          step.operation->repeats || term.text().ends_with("= ∞]") ||
+                          term.text().ends_with("= −∞]") || std::string_view(step.name()) == "concatenate" ||
+                          width(term.text()) <= 14;
+    if (is_softmax || (names_.uses(place) > 1 && !is_short))
+      add_line(in_backward_ ? Part::backward : Part::forward, place,
+               is_softmax ? names_.of_result(place) : names_.of_temporary(), term);
+    else
       terms_[place] = term;
-    }
     return *terms_[place];
   }
-  bool place_is_forward(std::uint32_t) const { return !in_backward_; }
 
   void add_line(Part part, std::uint32_t place, const std::string& name, const Term& formula,
                 std::string latex = {}) {
     if (latex.empty()) latex = latex_name(name);
-    const Step* const step = makers_[place];
-    if (!lines_at_.contains(place)) lines_at_[place] = to_.all.size();
+    const Step* const step = names_.maker(place);
+    lines_at_.try_emplace(place, to_.all.size());
     to_.all.push_back({part,
                        name,
                        formula.text(),
@@ -236,11 +176,13 @@ class Writer {
                        {},
                        {}});
     to_.places.push_back(place);
-    names_.try_emplace(place, name);
-    if (!terms_[place] || terms_[place]->kind() != Term::Kind::name)
+    names_.set(place, name);
+    if (part == Part::backward && formula.is_number()) {  // what reads it has the number, and not the name
+      terms_[place] = formula;
+    } else if (part == Part::forward || !terms_[place] || terms_[place]->kind() != Term::Kind::name) {
       terms_[place] = Term::name(name, latex, program_.places[place].shape);
-    else if (part == Part::forward)
-      terms_[place] = Term::name(name, latex, program_.places[place].shape);
+      if (formula.is_mask()) terms_[place] = terms_[place]->as_mask();
+    }
   }
 
   void write_backward() {
@@ -259,21 +201,20 @@ class Writer {
       if (program_.places[p].kind == Place::Kind::argument) quantities.push_back(p);
     for (const std::uint32_t of : quantities) {
       const std::uint32_t place = to_.derived.adjoints[of];
-      if (place == Step::none || of == to_.derived.loss) continue;
+      if (place == Step::none || of == to_.derived.loss || !names_.has(of)) continue;
       all.push_back({step_of.contains(place) ? step_of[place] : 0, all.size(), of, place});
     }
     std::ranges::stable_sort(all, {}, &Adjoint::step);
     for (const Adjoint& one : all) {
-      const std::string& of = names_.at(one.of);
+      const std::string& of = names_.of(one.of);
       const bool is_delta = of.size() > 1 && of[0] == 'z' && std::isdigit(static_cast<unsigned char>(of[1]));
       const std::string name = is_delta ? "δ" + of.substr(1) : "d" + loss_name() + "/d" + of;
       const std::string latex =
           is_delta ? latex_name(name)
                    : "\\frac{\\partial " + latex_name(loss_name()) + "}{\\partial " + latex_name(of) + "}";
-      const Step* const step = makers_[one.place];
+      const Step* const step = names_.maker(one.place);
       const bool is_named = terms_[one.place] && (!step || terms_[one.place]->kind() == Term::Kind::name);
-      const Term formula = is_named || !step ? require(one.place, false) : write(*step);
-      const std::size_t line = to_.all.size();
+      const Term formula = is_named || !step ? require(one.place) : write(*step);
       if (is_named || !step) {
         // The same numbers as another's: a name of its own that nothing reads.
         to_.all.push_back({Part::backward,
@@ -288,10 +229,9 @@ class Writer {
       } else {
         add_line(Part::backward, one.place, name, formula, latex);
       }
-      (void)line;
     }
   }
-  std::string loss_name() const { return names_.at(to_.derived.loss); }
+  std::string loss_name() const { return names_.of(to_.derived.loss); }
 
   /// Which lines each reads: those whose places its formula goes back to.
   void number_reads() {
@@ -307,7 +247,7 @@ class Writer {
       const auto follow = [&](const Step& step) {
         for (const Input& input : step.inputs) open.push_back(input.place);
       };
-      if (const Step* step = makers_[to_.places[i]]) follow(*step);
+      if (const Step* step = names_.maker(to_.places[i])) follow(*step);
       std::set<std::uint32_t> visited;
       while (!open.empty()) {
         const std::uint32_t place = open.back();
@@ -315,8 +255,8 @@ class Writer {
         if (!visited.insert(place).second) continue;
         if (const auto at = lines_at_.find(place); at != lines_at_.end())
           found.insert(at->second);
-        else if (makers_[place])
-          follow(*makers_[place]);
+        else if (const Step* const step = names_.maker(place))
+          follow(*step);
       }
       to_.all[i].reads.assign(found.begin(), found.end());
     }
@@ -357,16 +297,11 @@ class Writer {
 
   Lines& to_;
   const Program& program_;
+  Names names_;
   std::vector<std::optional<Term>> terms_;
-  std::vector<const Step*> makers_;
-  std::vector<std::size_t> uses_;
-  std::map<std::uint32_t, std::string> names_;
   std::map<std::uint32_t, std::size_t> lines_at_;
-  std::map<std::string, int> unnamed_;
-  std::set<std::string> taken_;  ///< names that were given
   std::vector<std::uint32_t> results_;
-  int temporaries_ = 0;
-  bool has_p_ = false, in_backward_ = false;
+  bool in_backward_ = false;
 };
 
 template <class T>
@@ -399,7 +334,22 @@ Lines lines_of(const Source& source) {
   Lines lines;
   Source shown = source;
   give_constants(shown);
+  // What is computed twice is one quantity, whose gradient is that of both.
+  std::vector<std::uint32_t> now(shown.program.places.size());
+  std::iota(now.begin(), now.end(), 0u);
+  std::vector<std::uint32_t> recorded;
+  for (const Step& step : shown.program.steps) recorded.push_back(step.output);
+  merge_equal_steps(shown.program, now);
+  for (auto& [place, name] : shown.results) place = now[place];
   lines.derived = derive(shown, [](const Step&) { return true; });
+  std::map<std::uint32_t, std::uint32_t> place_of;
+  for (std::size_t k = 0; k < lines.derived.recorded.size(); ++k)
+    place_of[shown.program.steps[k].output] = lines.derived.recorded[k];
+  lines.derived.recorded.clear();
+  for (const std::uint32_t place : recorded) {
+    const auto at = place_of.find(now[place]);
+    lines.derived.recorded.push_back(at == place_of.end() ? Step::none : at->second);
+  }
   simplify(lines.derived, has_notation);
   Writer(lines).run();
   add_values(lines);

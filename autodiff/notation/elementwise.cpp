@@ -43,10 +43,10 @@ const WrittenAs* function_of(Op op) {
       greater{"greater", "[#0 > #1]", "\\left[#0 > #1\\right]"},
       greater_equal{"greater_equal", "[#0 ≥ #1]", "\\left[#0 \\ge #1\\right]"},
       equal{"equal", "[#0 = #1]", "\\left[#0 = #1\\right]"},
-      logits{"binary_cross_entropy_with_logits", "−(#1! ln σ(#0) + (1 − #1!) ln(1 − σ(#0)))",
-             "-\\left(#1! \\ln\\sigma(#0) + (1 - #1!) \\ln(1 - \\sigma(#0))\\right)", false},
-      entropy{"binary_cross_entropy", "−(#1! ln #0! + (1 − #1!) ln(1 − #0!))",
-              "-\\left(#1! \\ln #0! + (1 - #1!) \\ln(1 - #0!)\\right)", false};
+      logits{"binary_cross_entropy_with_logits", "(#1! ⊙ ln σ(#0) + (1 − #1!) ⊙ ln(1 − σ(#0)))",
+             "\\left(#1! \\odot \\ln\\sigma(#0) + (1 - #1!) \\odot \\ln(1 - \\sigma(#0))\\right)"},
+      entropy{"binary_cross_entropy", "(#1! ⊙ ln(#0) + (1 − #1!) ⊙ ln(1 − #0!))",
+              "\\left(#1! \\odot \\ln\\left(#0\\right) + (1 - #1!) \\odot \\ln(1 - #0!)\\right)"};
   switch (op) {
     case Op::Sqrt:
       return &sqrt;
@@ -138,6 +138,7 @@ bool is_call(const Term& t, const std::string& name) {
   return t.kind() == Term::Kind::function && t.name() == name;
 }
 bool is_mask(const Term& t) {
+  if (t.is_mask()) return true;
   for (const char* name : {"greater", "greater_equal", "equal", "less_equal", "less"})
     if (is_call(t, name)) return true;
   return false;
@@ -151,9 +152,16 @@ Term opposite(const Term& mask) {
   return Term::number(1, mask.shape()) - mask;
 }
 
+/// a (1 − a), which the derivative of the cross-entropy divides by.
+bool is_slope_of_sigmoid(const Term& t) {
+  if (t.kind() != Term::Kind::product || t.parts().size() != 2) return false;
+  return t.text() == (t.parts()[0] * (Term::number(1) - t.parts()[0])).text();
+}
+
 /// Without what is there for the computer alone: a branch that avoids 0 · ∞ or 0 / 0 is not written, nor that
 /// two equal arguments of max() share the gradient.
 Term where_term(const Term& mask, const Term& a, const Term& b, const Shape& shape) {
+  if (is_call(mask, "equal") && mask.parts()[1].is_number() && std::isinf(mask.parts()[1].value())) return b;
   if (is_call(mask, "equal") && mask.parts()[1].is_number(0)) {
     const Term& of = mask.parts()[0];
     if (is_mask(of)) return where_term(of, b, a, shape);
@@ -209,8 +217,18 @@ Term elementwise_term(OpNumber op, double p, double q, const std::vector<Term>& 
     case Op::Where:
       return where_term(x[0], x[1], x[2], shape);
     case Op::Maximum:
-      if (x[1].is_number() && x[1].value() == -100 && is_call(x[0], "log")) return x[0];
+      if (x[1].is_number(-100) && is_call(x[0], "log")) return x[0];
+      if (is_slope_of_sigmoid(x[0]) && x[1].is_number() && x[1].value() <= 1.1e-12) return x[0];
       return call(op, x);
+    case Op::BinaryCrossEntropy:
+    case Op::BinaryCrossEntropyWithLogits:
+      return -call(op, x);
+    case Op::Greater:
+      return (x[0].is_number() ? Term::call(less, {x[1], x[0]}, shape) : call(op, x)).as_mask();
+    case Op::GreaterEqual:
+      return (x[0].is_number() ? Term::call(less_equal, {x[1], x[0]}, shape) : call(op, x)).as_mask();
+    case Op::Equal:
+      return call(op, x).as_mask();
     default:
       return call(op, x);
   }

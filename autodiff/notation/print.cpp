@@ -3,7 +3,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <optional>
 #include <string_view>
 
 #include "term_data.hpp"
@@ -14,24 +14,48 @@ namespace {
 /// Numbers that are known by another name.
 struct KnownNumber {
   double value;
-  const char *text, *latex;
-};
-constexpr KnownNumber known_numbers[] = {
-    {0.70710678118654752, "1/√2", "\\tfrac{1}{\\sqrt{2}}"},
-    {1.41421356237309505, "√2", "\\sqrt{2}"},
-    {0.39894228040143268, "1/√(2π)", "\\tfrac{1}{\\sqrt{2\\pi}}"},
-    {1.12837916709551257, "2/√π", "\\tfrac{2}{\\sqrt{\\pi}}"},
-    {0.69314718055994531, "ln 2", "\\ln 2"},
-    {2.30258509299404568, "ln 10", "\\ln 10"},
-    {3.14159265358979324, "π", "\\pi"},
-    {6.28318530717958648, "2π", "2\\pi"},
-    {0.5, "½", "\\tfrac{1}{2}"},
+  std::string text, latex;
+  bool is_root = false;
 };
 
-const KnownNumber* known(double x) {
-  for (const KnownNumber& one : known_numbers)
-    if (std::abs(x - one.value) <= 3e-8 * one.value && (one.value != 0.5 || x == 0.5)) return &one;
-  return nullptr;
+/// Whether x is that number, but for rounding to its type.
+bool is_rounded(double x, double number) {
+  const bool is_float = static_cast<double>(static_cast<float>(x)) == x;
+  return std::abs(x - number) <= (is_float ? 6e-8 : 1e-14) * std::abs(number);
+}
+
+std::optional<KnownNumber> known(double x) {
+  static const std::vector<KnownNumber> numbers = {
+      {0.5, "½", "\\tfrac{1}{2}"},
+      {2.50662827463100050, "√(2π)", "\\sqrt{2\\pi}", true},
+      {1.12837916709551257, "2/√π", "\\tfrac{2}{\\sqrt{\\pi}}"},
+      {0.69314718055994531, "ln 2", "\\ln 2"},
+      {2.30258509299404568, "ln 10", "\\ln 10"},
+      {1.83787706640934548, "ln(2π)", "\\ln(2\\pi)"},
+      {0.91893853320467274, "½ ln(2π)", "\\tfrac{1}{2} \\ln(2\\pi)"},
+      {3.14159265358979324, "π", "\\pi"},
+      {6.28318530717958648, "2π", "2\\pi"},
+  };
+  for (const KnownNumber& one : numbers)
+    if (one.value == 0.5 ? x == 0.5 : is_rounded(x, one.value)) return one;
+  const double square = std::round(x * x);
+  if (square >= 2 && square <= 9999 && std::floor(x) != x && is_rounded(x, std::sqrt(square))) {
+    const std::string n = std::to_string(static_cast<int>(square));
+    return KnownNumber{x, "√" + n, "\\sqrt{" + n + "}", true};
+  }
+  return {};
+}
+/// √n, where x is 1 / √n.
+std::optional<KnownNumber> known_inverse(double x) {
+  if (const auto root = known(1 / x); root && root->is_root && x < 1) return root;
+  return {};
+}
+/// p / q of what has no short decimals; 0 / 0 where there are none.
+std::pair<int, int> fraction(double x) {
+  for (int q = 3; q <= 100; ++q)
+    if (const double p = std::round(x * q); p >= 1 && p <= 100 && is_rounded(x, p / q))
+      return {static_cast<int>(p), q};
+  return {0, 0};
 }
 
 /// The shortest text of a number, of float where it is one.
@@ -76,14 +100,23 @@ class Term::Printer {
     return latex_ ? "\\left(" + text + "\\right)" : "(" + text + ")";
   }
   std::string number(double x) const {
-    if (const KnownNumber* one = known(std::abs(x)))
-      return (x < 0 ? (latex_ ? "-" : "−") : "") + std::string(latex_ ? one->latex : one->text);
-    std::string text = plain(x);
-    if (!latex_) return text;
-    if (text.starts_with("−")) text.replace(0, std::string("−").size(), "-");
-    if (const std::size_t e = text.find('e'); e != std::string::npos)
-      return text.substr(0, e) + " \\cdot 10^{" + std::to_string(std::stoi(text.substr(e + 1))) + "}";
-    return text == "∞" ? "\\infty" : text;
+    if (x < 0) return (latex_ ? "-" : "−") + number(-x);
+    if (const auto one = known(x)) return latex_ ? one->latex : one->text;
+    if (const auto root = known_inverse(x))
+      return latex_ ? "\\tfrac{1}{" + root->latex + "}" : "1/" + root->text;
+    const std::string text = plain(x);
+    if (text.size() > 8 && std::isfinite(x))
+      if (const auto [p, q] = fraction(x); q != 0)
+        return latex_ ? "\\tfrac{" + std::to_string(p) + "}{" + std::to_string(q) + "}"
+                      : std::to_string(p) + "/" + std::to_string(q);
+    if (const std::size_t e = text.find('e'); e != std::string::npos) {
+      const double exponent = std::stod(text.substr(e + 1));
+      const std::string factor =
+          text.substr(0, e) == "1" ? "" : text.substr(0, e) + (latex_ ? " \\cdot " : "·");
+      return factor + "10" +
+             (latex_ ? "^{" + std::to_string(static_cast<int>(exponent)) + "}" : superscript(exponent));
+    }
+    return latex_ && text == "∞" ? "\\infty" : text;
   }
   static int level(const Term& t) {
     switch (t.kind()) {
@@ -171,12 +204,15 @@ class Term::Printer {
     std::string half;  // ½ x
     double under = d.under;
     if (over == 1 && under == 2) half = number(0.5), under = 1;
-    std::string above = factors_text(d.parts, over == 1 ? half : number(over));
+    const auto root = under == 1 ? known_inverse(over) : std::nullopt;  // x / √2
+    std::string above = factors_text(d.parts, root ? "" : over == 1 ? half : number(over));
     if (above.empty()) above = "1";
-    if (under == 1 && d.divisors.empty()) return sign + above;
-    const std::string below = factors_text(d.divisors, under == 1 ? "" : number(under));
+    if (under == 1 && d.divisors.empty() && !root) return sign + above;
+    const std::string below = factors_text(d.divisors, root         ? (latex_ ? root->latex : root->text)
+                                                       : under == 1 ? ""
+                                                                    : number(under));
     if (latex_) return sign + "\\frac{" + above + "}{" + below + "}";
-    const bool is_one = d.divisors.size() + (under == 1 ? 0 : 1) == 1;
+    const bool is_one = d.divisors.size() + (under == 1 && !root ? 0 : 1) == 1;
     return sign + above + " / " +
            (is_one && (d.divisors.empty() || level(d.divisors.front()) >= of_atom) ? below : brackets(below));
   }

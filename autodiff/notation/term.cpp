@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "axes.hpp"
 #include "term_data.hpp"
 
 namespace xtape::detail {
@@ -45,13 +46,27 @@ Term Term::broadcast(const Shape& to) const {
   return Term(std::make_shared<const Data>(std::move(data)));
 }
 
+Term Term::as_mask() const {
+  Data data = *data_;
+  data.is_mask = true;
+  return Term(std::make_shared<const Data>(std::move(data)));
+}
+bool Term::is_mask() const { return data_->is_mask; }
+
 Term::Kind Term::kind() const { return data_->kind; }
 const Shape& Term::shape() const { return data_->shape; }
 bool Term::is_scalar() const {
   return is_number() || data_->is_repeated_scalar || element_count(shape(), "derivation") == 1;
 }
-bool Term::is_number(double value) const { return is_number() && data_->over == value; }
-double Term::value() const { return data_->over; }
+bool Term::is_number(double number) const { return is_number() && value() == number; }
+double Term::value() const { return data_->over / data_->under; }
+std::pair<Term, Term> Term::scalars() const {
+  if (kind() != Kind::product) return {number(1), *this};
+  Factors own{data_->over, data_->under, {}, {}, {}}, rest{1, 1, {}, {}, shape()};
+  for (const Term& part : data_->parts) (part.is_scalar() ? own : rest).parts.push_back(part);
+  for (const Term& part : data_->divisors) (part.is_scalar() ? own : rest).divisors.push_back(part);
+  return {product(std::move(own)), product(std::move(rest))};
+}
 const std::string& Term::name() const { return data_->name; }
 const std::vector<Term>& Term::parts() const { return data_->parts; }
 bool Term::equals(const Term& other) const {
@@ -85,6 +100,13 @@ Term Term::product(Factors f) {
     if (common > 1) f.over /= common, f.under /= common;
   }
   if (f.under < 0) f.over = -f.over, f.under = -f.under;
+  for (std::size_t i = f.divisors.size(); i-- > 0;) {  // a / a
+    const auto same =
+        std::ranges::find_if(f.parts, [&](const Term& part) { return part.equals(f.divisors[i]); });
+    if (same == f.parts.end()) continue;
+    f.parts.erase(same);
+    f.divisors.erase(f.divisors.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   if (f.over == 0 || (f.parts.empty() && f.divisors.empty())) {
     Data data{Kind::number, f.shape};
     data.over = f.over == 0 ? 0 : f.over;
@@ -178,23 +200,27 @@ Term operator-(const Term& a, const Term& b) {
   return Term::sum(std::move(parts));
 }
 
+void Term::multiply(std::vector<Term>& factors, const std::vector<Term>& more) {
+  for (const Term& one : more) {
+    const auto base = [](const Term& t) { return t.kind() == Kind::power ? t.parts().front() : t; };
+    const auto exponent = [](const Term& t) { return t.kind() == Kind::power ? t.value() : 1.0; };
+    const auto same =
+        std::ranges::find_if(factors, [&](const Term& other) { return base(other).equals(base(one)); });
+    if (same == factors.end())
+      factors.push_back(one);
+    else
+      *same = power(base(one), exponent(*same) + exponent(one));
+  }
+}
+
 Term operator*(const Term& a, const Term& b) {
   Term::Factors f = Term::factors(a);
-  Term::Factors g = Term::factors(b);
+  const Term::Factors g = Term::factors(b);
   f.over *= g.over;
   f.under *= g.under;
   f.shape = wider(f.shape, g.shape);
-  f.divisors.insert(f.divisors.end(), g.divisors.begin(), g.divisors.end());
-  for (const Term& part : g.parts) {
-    const auto base = [](const Term& t) { return t.kind() == Term::Kind::power ? t.parts().front() : t; };
-    const auto exponent = [](const Term& t) { return t.kind() == Term::Kind::power ? t.value() : 1.0; };
-    const auto same =
-        std::ranges::find_if(f.parts, [&](const Term& other) { return base(other).equals(base(part)); });
-    if (same == f.parts.end())
-      f.parts.push_back(part);
-    else
-      *same = power(base(part), exponent(*same) + exponent(part));
-  }
+  Term::multiply(f.parts, g.parts);
+  Term::multiply(f.divisors, g.divisors);
   return Term::product(std::move(f));
 }
 
@@ -208,8 +234,8 @@ Term operator/(const Term& a, const Term& b) {
     f.over /= f.under;
     f.under = 1;
   }
-  f.divisors.insert(f.divisors.end(), g.parts.begin(), g.parts.end());
-  f.parts.insert(f.parts.end(), g.divisors.begin(), g.divisors.end());
+  Term::multiply(f.parts, g.divisors);
+  Term::multiply(f.divisors, g.parts);
   return Term::product(std::move(f));
 }
 
@@ -226,6 +252,13 @@ Term power(const Term& a, double exponent) {
 }
 
 Term matmul(const Term& a, const Term& b, Shape shape) {
+  // Where all elements of one are the same number, the product is a sum over the other.
+  if (a.is_number())
+    return a.broadcast(shape) *
+           over_axes("sum", b, 1u << (std::max<std::size_t>(b.shape().size(), 2) - 2), shape);
+  if (b.is_number())
+    return b.broadcast(shape) *
+           over_axes("sum", a, 1u << (std::max<std::size_t>(a.shape().size(), 1) - 1), shape);
   Term::Data data{Term::Kind::matmul, std::move(shape)};
   for (const Term& one : {a, b})
     if (one.kind() == Term::Kind::matmul)
@@ -240,7 +273,13 @@ Term transposed(const Term& a) {
   Shape shape = a.shape();
   if (shape.size() < 2) return a;
   std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
-  if (a.is_number()) return Term::number(a.value(), shape);
+  if (a.is_number()) return a.broadcast(shape);
+  if (a.kind() == Term::Kind::matmul &&  // (A B)ᵀ is Bᵀ Aᵀ
+      std::ranges::all_of(a.parts(), [](const Term& part) { return part.shape().size() >= 2; })) {
+    Term::Data product{Term::Kind::matmul, std::move(shape)};
+    for (std::size_t i = a.parts().size(); i-- > 0;) product.parts.push_back(transposed(a.parts()[i]));
+    return Term(std::make_shared<const Term::Data>(std::move(product)));
+  }
   Term::Data data{Term::Kind::transposed, std::move(shape)};
   data.parts = {a};
   return Term(std::make_shared<const Term::Data>(std::move(data)));

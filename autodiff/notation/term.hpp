@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../shape.hpp"
@@ -29,14 +30,18 @@ class Term {
   static Term call(const std::string& name, std::vector<Term> operands, Shape shape);
   /// The same, repeated to a wider shape: not written.
   Term broadcast(const Shape& to) const;
+  /// The same, known to be 0 or 1 everywhere.
+  Term as_mask() const;
+  bool is_mask() const;
 
   Kind kind() const;
   const Shape& shape() const;
   bool is_scalar() const;
   bool is_number() const { return kind() == Kind::number; }
   bool is_number(double value) const;
-  double value() const;             ///< of a number
-  const std::string& name() const;  ///< of a name, or of a function
+  double value() const;                   ///< of a number
+  std::pair<Term, Term> scalars() const;  ///< the numbers that a product has as factors, and the rest
+  const std::string& name() const;        ///< of a name, or of a function
   const std::vector<Term>& parts() const;
 
   std::string text() const;
@@ -60,6 +65,7 @@ class Term {
   explicit Term(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
   static Factors factors(const Term& a);
   static Term product(Factors factors);
+  static void multiply(std::vector<Term>& factors, const std::vector<Term>& more);
   static Term sum(std::vector<Term> parts);
   bool equals(const Term& other) const;
 

@@ -14,7 +14,7 @@ struct Term::Data {
   double over = 1, under = 1;
   std::vector<Term> parts{}, divisors{};
   std::optional<WrittenAs> function{};
-  bool is_repeated_scalar = false;
+  bool is_repeated_scalar = false, is_mask = false;
 };
 
 struct Term::Factors {

@@ -141,9 +141,9 @@ struct SoftmaxCrossEntropy {
   static constexpr const char* name = "cross_entropy";
 
   void write(Notation& to) const {
-    to.set(Term::call(WrittenAs{"cross_entropy", "−ln softmax(#0)[#1]",
-                                "-\\ln \\operatorname{softmax}\\left(#0\\right)_{[#1]}", false},
-                      {to.x[0], to.x[2]}, to.shape));
+    to.set(-Term::call(WrittenAs{"cross_entropy", "ln softmax(#0)[#1]",
+                                 "\\ln \\operatorname{softmax}\\left(#0\\right)_{[#1]}"},
+                       {to.x[0], to.x[2]}, to.shape));
   }
 
   Shape shape(const Shape& z, const Shape&, const Shape&) const { return {z[0]}; }

@@ -148,6 +148,7 @@ struct ScatterBlocks {
   bool operator==(const ScatterBlocks&) const = default;
 
   const char* name() const { return blocks.name; }
+  void write(Notation& to) const { to.set(scatter_term(to.x[0], to.x[1], to.shape)); }
   void code(Code& to) const { blocks.code(to, "$y[ROW] += $0[BLOCK];", true); }
   Shape shape(const Shape&, const Shape&) const { return blocks.from; }
   void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {

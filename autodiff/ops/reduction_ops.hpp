@@ -302,6 +302,7 @@ struct CumulativeSum {
   static constexpr const char* name = "cumsum";
   bool operator==(const CumulativeSum&) const = default;
   CumulativeSum batched(const Shape&) const { return {axis + 1, reverse}; }
+  void write(Notation& to) const { to.set(cumulative(to.x[0], axis, reverse)); }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {

@@ -1,7 +1,9 @@
 // Backpropagation step by step: the document's example; the same formulas for a batch and for many layers;
-// mistakes, and how they are found; why it works, and when gradients vanish.
+// mistakes, and how they are found; why it works, when gradients vanish; and a net that is no stack of
+// layers.
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 #include <nn/nn.hpp>
 
 #include "../program.hpp"
+#include "shared_block.hpp"
 #include "step_by_step.hpp"
 
 namespace {
@@ -215,7 +218,9 @@ int main(int argc, char** argv) {
   examples::Program program(
       "backward_propagation_guide",
       "Backpropagation step by step: by hand and by tape, with mistakes and how they are found.");
-  return program.run(argc, argv, [] {
+  std::filesystem::path out = ".";
+  program.out_option(out);
+  return program.run(argc, argv, [&] {
     bool agrees = step_by_step();
     agrees = batches_and_depth() && agrees;
     agrees = wrong_step() && agrees;
@@ -224,6 +229,7 @@ int main(int argc, char** argv) {
     agrees = document_function() && agrees;
     agrees = insights() && agrees;
     agrees = vanishing() && agrees;
+    agrees = shared_block(out) && agrees;
     if (!agrees) throw std::runtime_error("hand and tape, or a mistake and its name, do not agree");
   });
 }

@@ -57,12 +57,13 @@ class Derivation {
   ///
   /// or float. What was named, and parameters, are inputs, in the order of lines(): arrays, row-major, of the
   /// shapes of the recording, one element for a single number, `std::ptrdiff_t` for Indices; then come the
-  /// gradients of all parameters, each written whole. No two of the arrays may overlap. All else is a constant
-  /// in the file. The comment at its top has all names, shapes, the memory that it takes, and text(). Numbers
-  /// are the tape's but for the order of long sums. Names that are no identifiers are made some: Greek letters
-  /// by their names, _ for other signs, w before a digit, and a number at the end where a name is taken.
-  /// Errors: a name that is none for a function; random numbers, which are to be drawn outside and named;
-  /// custom() and checkpoint() within a function that was given. Indices that are an input are not checked.
+  /// gradients of all parameters, each written whole. No two of the arrays may overlap. All else is a
+  /// constant in the file. The comment at its top has all names, shapes, the memory that it takes, and
+  /// text(). Numbers are the tape's but for the order of long sums. Names that are no identifiers are made
+  /// some: Greek letters by their names, _ for other signs, w before a digit, and a number at the end where a
+  /// name is taken. Errors: a name that is none for a function; random numbers, which are to be drawn outside
+  /// and named; custom() and checkpoint() within a function that was given. Indices that are an input are not
+  /// checked.
   std::string cpp(const std::string& name, const CppOptions& options = {}) const;
 
  private:

@@ -171,8 +171,9 @@ Source traced_source(const std::function<Handle()>& f, const NamedHandles& names
   }
   Program& program = source.program;
   if (program.is_opaque)
-    throw Error(op, "the function calls custom() or checkpoint(), whose rule is no formula that is known: write "
-                    "it with operations, or call the function of checkpoint() itself");
+    throw Error(op,
+                "the function calls custom() or checkpoint(), whose rule is no formula that is known: write "
+                "it with operations, or call the function of checkpoint() itself");
   captured_leaves(program, op, "compute it within the function");
   program.stores.clear();
   program.forward = program.steps.size();

@@ -18,10 +18,7 @@ struct GradientPair {
   Tensor<T> other;
 };
 
-template <class T>
-struct CompareOptions;
-
-/// Knows the computation behind the gradients, and so what a mistake in its derivation would give: see
+/// Knows the computation behind the gradients, where the loss itself is not at hand: see
 /// nn::hand::layer_hints for dense layers.
 template <class T>
 class DerivationHints {
@@ -33,9 +30,11 @@ class DerivationHints {
   virtual Role role(const std::string& row) const = 0;
   /// How many elements the output has, batch included.
   virtual std::size_t output_size() const = 0;
-  /// The mistake that makes `other` of the right `gradient`; "" when there is none.
-  virtual std::string hint(const std::string& row, const Tensor<T>& gradient, const Tensor<T>& other,
-                           const CompareOptions<T>& options) const = 0;
+  /// A loss with the gradients that are right, recorded anew: mistakes are looked for in its derivation.
+  virtual Tensor<T> loss() const = 0;
+  /// The parameter of loss() that the row of a name is the gradient of; empty where the name is of none: then
+  /// it is known by its numbers.
+  virtual Tensor<T> parameter(const std::string& row) const = 0;
 };
 
 /// Tolerances of compare_gradients(), and what its hints know of the computation.
@@ -48,7 +47,8 @@ struct CompareOptions {
   /// Computes the loss, from the parameters whose gradients are compared: for hints that find the mistake in
   /// the derivation.
   std::function<Tensor<T>()> loss{};
-  std::shared_ptr<const DerivationHints<T>> derivation{};  ///< for hints that need more than the two arrays
+  /// In place of `loss`, where that is not at hand; it also says which rows are biases.
+  std::shared_ptr<const DerivationHints<T>> derivation{};
 };
 
 /// When two arrays count as the same: every difference at most atol + rtol · the largest element. Hints are
@@ -99,8 +99,8 @@ std::ostream& operator<<(std::ostream& out, const GradientTable& table);
 /// A row passes when every difference is at most atol + rtol · the largest element of either. Shapes that
 /// differ, NaN and empty tensors are rows that do not pass. A hint is a hypothesis that has been tested: made
 /// on purpose, the mistake gives the very numbers of `other`. Those that need the two arrays alone are
-/// tested (a factor, another order, another row's gradient …), and with `derivation` also mistakes in the
-/// derivation, for instance a missing g'(z). A difference that nothing explains gets no hint.
+/// tested (a factor, another order, another row's gradient …), and with `loss` or `derivation` first of all
+/// mistakes in the derivation, for instance a missing g'(z). A difference that nothing explains gets no hint.
 template <class T>
 GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
                                 const CompareOptions<std::type_identity_t<T>>& options = {});

@@ -1,4 +1,4 @@
-// The table of differences; the hints are found in gradient_hints.cpp and by the derivation that is given.
+// The table of differences; the hints are found in gradient_hints.cpp and in the derivation (hints/).
 #include "../compare_gradients.hpp"
 
 #include <algorithm>
@@ -48,19 +48,25 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
     table.passed = table.passed && table.rows.back().passed;
   }
   std::optional<detail::MistakeSearch<T>> search;
-  if (options.loss && !table.passed) {
-    search.emplace(options.loss, options);
-    search->name_rows(pairs);
-  }
+  std::string no_search;  // why there is none
+  if (!table.passed && (options.loss || options.derivation)) try {
+      if (options.loss)
+        search.emplace(options.loss, options);
+      else
+        search.emplace([&] { return options.derivation->loss(); }, options);
+      search->name_rows(pairs);
+    } catch (const Error& error) {
+      search.reset();
+      no_search = std::string("no mistake was looked for in the graph: ") + error.what();
+    }
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     GradientTable::Row& row = table.rows[i];
-    const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
     if (row.passed) continue;
     if (search) row.hint = search->hint(pairs[i]);
+    if (!row.hint.empty()) row.hint += detail::note_on_bias(pairs, table, i, options, tolerance);
     if (row.hint.empty()) row.hint = detail::hint_from_arrays(pairs, table, i, options, tolerance);
-    if (row.hint.empty() && options.derivation)
-      row.hint = options.derivation->hint(row.name, gradient, other, options);
-    if (row.hint.empty()) row.hint = detail::hint_from_numbers(gradient, other, tolerance);
+    if (row.hint.empty()) row.hint = detail::hint_from_numbers(pairs[i].gradient, pairs[i].other, tolerance);
+    if (row.hint.empty()) row.hint = no_search;
   }
   return table;
 }

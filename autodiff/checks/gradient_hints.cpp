@@ -93,10 +93,10 @@ std::string hint_of_factor(const std::vector<GradientPair<T>>& pairs, const Grad
              "that dW has";
     if (factor.value == n)
       return batch + " times too large, in the bias alone: δ is summed over the batch of " + batch +
-             " where the weight gradient is averaged; treat both alike";
+             " without the division that the weight gradient has; treat both alike";
     if (factor.value == 1 / n)
       return "1/" + batch + " of the gradient, in the bias alone: δ is averaged over the batch of " + batch +
-             " where the weight gradient is summed; treat both alike";
+             ", a division that the weight gradient does not have; treat both alike";
     return "in the bias alone, " + factor.text;
   }
   return {};
@@ -112,6 +112,14 @@ std::string hint_of_another_row(const std::vector<GradientPair<T>>& pairs, std::
       return "this is the gradient of " + pairs[k].name +
              ": the layers are shifted, or two names are swapped";
   return {};
+}
+
+/// Of a trusted gradient that is `times` the other: it may be the one that is wrong.
+std::string hint_of_passes(double times) {
+  const double whole = std::round(times);
+  if (whole < 2 || whole > 1000 || std::abs(times - whole) > 1e-6 * whole) return {};
+  return "; or the trusted gradient was accumulated by " + number_text(whole) +
+         " backward passes: zero_grad()";
 }
 
 /// The elements, smallest first.
@@ -211,6 +219,17 @@ std::string hint_from_arrays(const std::vector<GradientPair<T>>& pairs, const Gr
 }
 
 template <class T>
+std::string note_on_bias(const std::vector<GradientPair<T>>& pairs, const GradientTable& table, std::size_t i,
+                         const CompareOptions<T>& options, const Tolerance& tolerance) {
+  const Tensor<T>&gradient = pairs[i].gradient, &other = pairs[i].other;
+  if (!only_the_bias(pairs, table, i, options)) return {};
+  const Products p = scaled_products(gradient, other);
+  const double factor = p.aa > 0 ? p.ab / p.aa * (p.scale_b / p.scale_a) : 0;
+  if (factor == 0 || !tolerance.same(other, gradient, factor)) return {};
+  return "; in the bias alone: the gradients of the weights agree, treat both alike";
+}
+
+template <class T>
 std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other, const Tolerance& tolerance) {
   if (!gradient.defined() || !other.defined() || !(gradient.shape() == other.shape())) return {};
   const Products products = scaled_products(gradient, other);
@@ -218,7 +237,7 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
       products.aa > 0 && c != 0 && tolerance.is_evidence(other, 1) && tolerance.same(other, gradient, c) &&
       excludes_chance(gradient, other, largest_difference(other, gradient, c), 1, 1))
     return "the gradient times " + number_text(c) + ", in every element: look for a constant factor " +
-           number_text(c) + (std::abs(c) < 1 ? " = 1/" + number_text(1 / c) : "");
+           number_text(c) + (std::abs(c) < 1 ? " = 1/" + number_text(1 / c) : "") + hint_of_passes(1 / c);
 
   const std::size_t n = gradient.size();
   const double limit =
@@ -238,13 +257,15 @@ std::string hint_from_numbers(const Tensor<T>& gradient, const Tensor<T>& other,
   return same + "; was it reshaped where it should be transposed?";
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                           \
-  template double largest_element(const Tensor<T>&);                                                   \
-  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                      \
-  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                               \
-  template bool excludes_chance(const Tensor<T>&, const Tensor<T>&, double, std::size_t, std::size_t); \
-  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&,     \
-                                        std::size_t, const CompareOptions<T>&, const Tolerance&);      \
+#define XTAPE_INSTANTIATE(T)                                                                                \
+  template double largest_element(const Tensor<T>&);                                                        \
+  template double largest_difference(const Tensor<T>&, const Tensor<T>&, double);                           \
+  template Products scaled_products(const Tensor<T>&, const Tensor<T>&);                                    \
+  template bool excludes_chance(const Tensor<T>&, const Tensor<T>&, double, std::size_t, std::size_t);      \
+  template std::string hint_from_arrays(const std::vector<GradientPair<T>>&, const GradientTable&,          \
+                                        std::size_t, const CompareOptions<T>&, const Tolerance&);           \
+  template std::string note_on_bias(const std::vector<GradientPair<T>>&, const GradientTable&, std::size_t, \
+                                    const CompareOptions<T>&, const Tolerance&);                            \
   template std::string hint_from_numbers(const Tensor<T>&, const Tensor<T>&, const Tolerance&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
@@ -282,40 +303,58 @@ bool Tolerance::is_evidence(const Tensor<T>& x, std::size_t fitted) const {
   return k > fitted && std::pow(rtol, static_cast<double>(k - fitted)) <= chance;
 }
 
+// What is said is what the formula does against the trusted gradient: of the loss the arrays say nothing.
 template <class T>
 std::vector<UsualFactor> usual_factors(const CompareOptions<T>& options) {
-  std::vector<UsualFactor> factors{
-      {-1,
-       "the sign is reversed: the error is a − y, not y − a; or this is the update −α dW, not the gradient "
-       "dW"},
-      {2, "twice too large: the loss has a ½ or a mean that the formula leaves out"},
-      {0.5,
-       "half of the gradient: the formula has a ½, or takes a mean, that the loss does not have; d(a − y)² "
-       "is 2 (a − y)"}};
+  std::vector<UsualFactor> factors;
   const auto add = [&](double value, const std::string& text) {
-    const auto is_same = [&](const UsualFactor& known) { return known.value == value; };
-    if (value != 1 && std::ranges::none_of(factors, is_same)) factors.push_back({value, text});
+    if (value == 1) return;
+    const auto known = std::ranges::find(factors, value, &UsualFactor::value);
+    if (known == factors.end())
+      factors.push_back({value, text});
+    else  // two origins of one number
+      known->text += "; or " + text;
   };
-  const std::string n = std::to_string(options.batch_size);
-  const auto add_mean = [&](double count, const std::string& size, const std::string& over) {
-    add(count, size + " times too large: the loss takes the mean over " + over +
-                   ", your formula sums; divide by " + size);
-    add(1 / count, "1/" + size + " of the gradient: the loss sums over " + over +
-                       ", your formula takes the mean; leave out the division");
-    add(2 * count, "2 · " + size + " times too large: the loss takes the mean over " + over +
-                       ", your formula sums; and one of both has a ½ that the other lacks");
-    add(1 / (2 * count), "1/(2 · " + size + ") of the gradient: the loss sums over " + over +
-                             ", your formula takes the mean; and one of both has a ½ that the other lacks");
-    add(count / 2, size + "/2 times too large: the loss takes the mean over " + over +
-                       ", your formula sums, and has a ½ that the loss does not have");
-    add(2 / count, "2/" + size + " of the gradient: the loss sums over " + over +
-                       " and has a ½, your formula takes the mean and lacks the ½");
+  add(-1,
+      "the sign is reversed: the error is a − y, not y − a; or this is the update −α dW, not the gradient "
+      "dW");
+  add(2, "twice too large: a ½, or the division of a mean of two, is missing in the formula");
+  add(0.5,
+      "half of the gradient: the formula has a ½, or a mean of two, that the trusted gradient does not have; "
+      "d(a − y)² is 2 (a − y); or the trusted gradient was accumulated by two backward passes: zero_grad()");
+  struct Count {
+    std::size_t n;
+    std::string of;
   };
-  if (options.batch_size > 1) add_mean(static_cast<double>(options.batch_size), n, "the batch of " + n);
+  std::vector<Count> counts;
+  const std::size_t batch = options.batch_size;
   const std::size_t outputs = options.derivation ? options.derivation->output_size() : 0;
-  if (outputs > 1) {
-    const std::string size = std::to_string(outputs);
-    add_mean(static_cast<double>(outputs), size, "all " + size + " elements of the output");
+  if (batch > 1) counts.push_back({batch, "the batch of " + std::to_string(batch)});
+  if (outputs > 1) counts.push_back({outputs, "all " + std::to_string(outputs) + " elements of the output"});
+  if (batch > 1 && outputs > batch && outputs % batch == 0)
+    counts.push_back({outputs / batch, "the " + std::to_string(outputs / batch) + " outputs of a sample"});
+  const auto missing = [](const Count& c) {
+    return "a division by " + std::to_string(c.n) + ", that of a mean over " + c.of +
+           ", is missing in the formula";
+  };
+  const auto too_many = [](const Count& c) {
+    return "the formula divides by " + std::to_string(c.n) +
+           " once more than the trusted gradient does, as by a mean over " + c.of + " in place of the sum";
+  };
+  // All of one mistake come before those of two: N · out before 2 · N.
+  for (const Count& c : counts) {
+    const std::string n = std::to_string(c.n);
+    const double size = static_cast<double>(c.n);
+    add(size, n + " times too large: " + missing(c) + "; divide by " + n);
+    add(1 / size, "1/" + n + " of the gradient: " + too_many(c) + "; leave out the division");
+  }
+  for (const Count& c : counts) {
+    const std::string n = std::to_string(c.n);
+    const double size = static_cast<double>(c.n);
+    add(2 * size, "2 · " + n + " times too large: " + missing(c) + ", and a ½, too");
+    add(1 / (2 * size), "1/(2 · " + n + ") of the gradient: " + too_many(c) + ", and has a ½ too many");
+    add(size / 2, n + "/2 times too large: " + missing(c) + ", and it has a ½ too many");
+    add(2 / size, "2/" + n + " of the gradient: " + too_many(c) + ", and lacks a ½");
   }
   if (options.learning_rate > 0) {
     const std::string alpha = detail::number_text(options.learning_rate);

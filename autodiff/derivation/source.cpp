@@ -1,5 +1,6 @@
 // How a loss is computed, from its recording or from a function.
 #include <algorithm>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -39,6 +40,11 @@ class Reader {
       throw Error(op, std::string("'") + node.name +
                           "' is custom(): of the recording only its derivative is known. Give the function "
                           "that computes the loss instead: derivation([&] { return loss; }, names)");
+    // What these compute with besides their inputs, the recording does not tell.
+    if (node.opaque || std::string_view(node.name) == "scan")
+      throw Error(op, std::string("'") + node.name +
+                          "' is one node of a function of its own. Give the function that computes the loss "
+                          "instead: derivation([&] { return loss; }, names)");
     Step step{node.operation, {hold(node), node.op()}, {}, 0};
     for (std::size_t i = 0; i < node.input_count; ++i) step.inputs.push_back(input(node, i));
     step.output = add({Place::Kind::result, item_size_, node.operation->gives_integers, node.shape()});
@@ -164,6 +170,10 @@ Source traced_source(const std::function<Handle()>& f, const NamedHandles& names
     source.program = std::move(trace.program());
   }
   Program& program = source.program;
+  if (program.is_opaque)
+    throw Error(op,
+                "the function calls custom() or checkpoint(), whose rule is no formula that is known: write "
+                "it with operations, or call the function of checkpoint() itself");
   captured_leaves(program, op, "compute it within the function");
   program.stores.clear();
   program.forward = program.steps.size();

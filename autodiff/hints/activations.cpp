@@ -22,7 +22,13 @@ void Collector<T>::add_slopes() {
       [this_ = graph_ptr(), e = edge_, a](const Tensor<T>& g, const Tensor<T>&) {
         return this_->contribution_with(e, g, {{0, a.handle()}});
       });
-  add_slope("twice", own + " is multiplied in twice", square(slope));
+  const auto is_matmul = [&](std::size_t k) {
+    return std::string_view(graph_.program().steps[k].name()) == "matmul";
+  };
+  const bool is_output = op_ == "sigmoid" && std::ranges::none_of(graph_.readers(step_.output), is_matmul);
+  add_slope("twice",
+            own + " is multiplied in twice" + (is_output ? "; with cross-entropy, a − y is δ already" : ""),
+            square(slope));
   add_slope("value", "the error is multiplied by the value of " + f + " in place of its derivative", a);
   if (op_ == "sigmoid") {
     add_slope("z (1 − z)", own + ", a (1 − a), is given z in place of a: z (1 − z)", z * (1 - z));
@@ -32,7 +38,7 @@ void Collector<T>::add_slopes() {
     add_slope("a²(1 − a)", own + " is a (1 − a), and a² (1 − a) is used", square(a) * (1 - a));
     add_slope("a(1 + a)", own + " is a (1 − a), and a (1 + a) is used: a sign is wrong", a * (1 + a));
     add_slope("a²", own + " is a (1 − a), and a² is used", square(a));
-    add_slope("1 − a²", own + " is a (1 − a), and 1 − a² is used, that of tanh", 1 - square(a));
+    add_slope("1 − a²", own + " is a (1 − a), and 1 − a² is used, the formula of tanh", 1 - square(a));
     add_slope("1 + a²", own + " is a (1 − a), and 1 + a² is used", 1 + square(a));
     add_slope("a − 1", own + " is a (1 − a), and a − 1 is used", a - 1);
     add_slope("a(a − 1)", "the sign of " + own + " is reversed: a (a − 1), and not a (1 − a)", a * (a - 1));
@@ -43,7 +49,7 @@ void Collector<T>::add_slopes() {
     add_slope("1 − a", "the square is missing in " + own + ": 1 − a, and not 1 − a²", 1 - a);
     add_slope("1 + a²", "a sign is wrong in " + own + ": 1 + a², and not 1 − a²", 1 + square(a));
     add_slope("(1 − a)²", own + " is 1 − a², and (1 − a)² is used", square(1 - a));
-    add_slope("a(1 − a)", own + " is 1 − a², and a (1 − a) is used, that of sigmoid", a * (1 - a));
+    add_slope("a(1 − a)", own + " is 1 − a², and a (1 − a) is used, the formula of sigmoid", a * (1 - a));
     add_slope("a²", own + " is 1 − a², and a² is used", square(a));
     add_slope("a² − 1", "the sign of " + own + " is reversed: a² − 1, and not 1 − a²", square(a) - 1);
     add_slope("1 / cosh", own + " is 1 / cosh²(z), and 1 / cosh(z) is used: the square is missing",
@@ -160,17 +166,17 @@ void Collector<T>::add_other_activations() {
   derivative("sigmoid", s * (1 - s));
   derivative("tanh", 1 - square(t));
   derivative("relu", z > T(0));
-  derivative("softplus", s);
+  if (op_ != "sigmoid") derivative("softplus", s);  // of sigmoid that is its value, see above
   derivative("silu", s + z * s * (1 - s));
   derivative("gelu", T(0.5) * (1 + erf(z * T(0.70710678118654752))) +
                          z * exp(T(-0.5) * square(z)) * T(0.39894228040143268));
   derivative("elu", where(z > T(0), ones<T>(z.shape()), exp(minimum(z, T(0)))));
   derivative("leaky_relu (0.01)", where(z > T(0), ones<T>(z.shape()), full_like(z, T(0.01))));
   derivative("leaky_relu (0.1)", where(z > T(0), ones<T>(z.shape()), full_like(z, T(0.1))));
-  if (op_ != "sigmoid")
+  if (op_ != "sigmoid" && op_ != "tanh")
     add_slope("σ formula", "the formula a (1 − a) of sigmoid is used with a, and the activation is " + op_,
               a * (1 - a));
-  if (op_ != "tanh")
+  if (op_ != "tanh" && op_ != "sigmoid")
     add_slope("tanh formula", "the formula 1 − a² of tanh is used with a, and the activation is " + op_,
               1 - square(a));
 }

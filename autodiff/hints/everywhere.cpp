@@ -16,7 +16,7 @@ void RowSearch<T>::try_mistakes() {
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))
-        if (explains(changed(e, one.change))) found(at_edge(one.text, e));
+        if (!is_said_simpler(one.key) && explains(changed(e, one.change))) found(at_edge(one.text, e));
 }
 
 template <class T>
@@ -31,8 +31,11 @@ void RowSearch<T>::try_everywhere() {
       if (last - first < 2) return;
       Changes made;
       for (std::size_t i = first; i < last; ++i) made[list[i].first] = list[i].second->change;
-      if (explains(graph_.gradient(leaf_, made)))
-        found(list.front().second->text + "; " + where + graph_.op_of(graph_.edges()[list.front().first]));
+      const Tensor<T> candidate = graph_.gradient(leaf_, made);
+      const std::string text =
+          list.front().second->text + "; " + where + graph_.op_of(graph_.edges()[list.front().first]);
+      if (!is_said_simpler(key) && explains(candidate)) found(text);
+      keep(candidate, text);
     };
     all(0, list.size(), "at every ");
     if (found_.empty() && list.size() > 2) {

@@ -40,10 +40,9 @@ std::vector<Mistake<T>> wrong_operands(const GradientGraph<T>& graph, std::size_
                                 (p == edge.from ? ": it is the operand itself, and not the other one"
                                  : p < right    ? ", the value before it in place of the one after"
                                                 : ", a value after it, an output, in place of an input");
-      if (other.shape() == own.shape())
-        add("other", what + place, other);
-      else if (op == "matmul" && own.rank() == 2 && other.rank() == 2 && other.shape()[0] == own.shape()[1] &&
-               other.shape()[1] == own.shape()[0])
+      if (other.shape() == own.shape()) add("other", what + place, other);
+      if (op == "matmul" && own.rank() == 2 && other.rank() == 2 && other.shape()[0] == own.shape()[1] &&
+          other.shape()[1] == own.shape()[0])
         add("other", what + ", transposed," + place, transposed_last(other));
     }
   }

@@ -103,10 +103,12 @@ void RowSearch<T>::try_other_adjoints() {
       if (p == q || !is_named(q) || graph_.maker(q) == Graph::none || !graph_.adjoint(q).defined() ||
           !(graph_.adjoint(p).shape() == graph_.adjoint(q).shape()))
         continue;
-      if (explains(own_ + graph_.gain(leaf_, p, graph_.adjoint(q) - graph_.adjoint(p))))
+      if (explains(own_ + graph_.gain(leaf_, p, graph_.adjoint(q) - graph_.adjoint(p)))) {
+        const std::string skipped = between(p, q);  // "" for an error from further below
         found(graph_.gradient_name(q) + " is used in place of " + graph_.gradient_name(p) + ", as if " +
-              graph_.name(p) + " were " + graph_.name(q) + ": what lies between them is skipped (left out)" +
-              between(p, q));
+              graph_.name(p) + " were " + graph_.name(q) +
+              (skipped.empty() ? "" : ": what lies between them is skipped (left out)" + skipped));
+      }
     }
   }
 }
@@ -135,9 +137,7 @@ void RowSearch<T>::try_operands() {
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e) {
     if (!leads(e)) continue;
     for (Mistake<T>& one : wrong_operands(graph_, e)) {
-      if (explains(changed(e, one.change)))
-        found(at_edge(one.text, e) + ", of which " + graph_.gradient_name(graph_.edges()[e].from) +
-              " is computed");
+      if (explains(changed(e, one.change))) found(operand_text(one.text, e));
       if (one.key == "matmul/transposed") turned[one.key].emplace_back(e, std::move(one));
     }
   }
@@ -145,8 +145,10 @@ void RowSearch<T>::try_operands() {
     if (list.size() < 2 || !found_.empty()) continue;
     Changes made;
     for (const auto& [e, one] : list) made[e] = one.change;
-    if (explains(graph_.gradient(leaf_, made)))
-      found("no weight matrix is transposed: the error of a layer is Wᵀ δ of the next");
+    const Tensor<T> candidate = graph_.gradient(leaf_, made);
+    const std::string text = "no weight matrix is transposed: the error of a layer is Wᵀ δ of the next";
+    if (explains(candidate)) found(text);
+    keep(candidate, text);
   }
 }
 
@@ -170,9 +172,13 @@ void RowSearch<T>::try_updated() {
       const double k = inner(difference_, share) / norm;
       const Tensor<T> candidate = combined(own_, k, share);
       ++tried_;
-      if (k < 0 && tolerance_.same(candidate, other_) && is_evidence(candidate, 1))
-        found(shown(*leaf) + " is updated before the error is propagated through it (a step with the rate " +
-              number_text(rounded(-k)) + "): compute all gradients first, then update");
+      const auto text = [&](double rate) {
+        return shown(*leaf) + " is updated before the error is propagated through it (a step with the rate " +
+               number_text(rounded(rate)) + "): compute all gradients first, then update";
+      };
+      if (k < 0 && tolerance_.same(candidate, other_) && is_evidence(candidate, 1)) found(text(-k));
+      if (const double rate = options_.learning_rate; rate > 0)
+        keep(combined(own_, -rate, share), text(rate));
     }
   }
 }

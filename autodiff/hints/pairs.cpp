@@ -27,15 +27,16 @@ void RowSearch<T>::try_with_factor() {
   };
   for (const Path& path : paths()) check(own_ - path.share, [&] { return left_out(path.edge); });
   for (const auto& [candidate, text] : everywhere_) check(candidate, [&] { return text; });
+  for (const auto& [candidate, text] : several_) check(candidate, [&] { return text; });
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))
-        check(changed(e, one.change), [&] { return at_edge(one.text, e); });
+        if (!is_said_simpler(one.key)) check(changed(e, one.change), [&] { return at_edge(one.text, e); });
   if (!found_.empty()) return;
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : wrong_operands(graph_, e))
-        check(changed(e, one.change), [&] { return at_edge(one.text, e); });
+        check(changed(e, one.change), [&] { return operand_text(one.text, e); });
 }
 
 template <class T>

@@ -19,8 +19,14 @@ void RowSearch<T>::try_whole() {
   ++tried_;
   if (k == 0 || !tolerance_.same(other_, own_, k) || !is_evidence(static_cast<T>(k) * own_, 1)) return;
   const std::string text = factor_text(k, Graph::none);
+  const auto is = [&](double value) { return std::abs(k - value) <= 1e-6; };
+  const std::string why =
+      is(-1)  ? ": the error is a − y, not y − a; or this is the update −α dW, and not the gradient dW"
+      : is(2) ? ", or a ½ of the loss is forgotten"
+      : is(0.5) ? ", or a 2 of the loss is forgotten: d(a − y)² is 2 (a − y)"
+                : "";
   if (!text.empty())
-    found("the whole gradient is off by the factor " + number_text(rounded(k)) + ": " + text);
+    found("the whole gradient is off by the factor " + number_text(rounded(k)) + ": " + text + why);
 }
 
 template <class T>

@@ -96,8 +96,8 @@ std::string RowSearch<T>::factor_text(double k, std::size_t step) const {
       if (is(size))
         return "it is " + count + " times too large: the division by " + count + label(n) + " is missing";
       if (is(1 / size))
-        return "it is divided by " + count + label(n) +
-               ", of which the loss knows nothing: a mean is taken in place of the sum";
+        return "it is divided by " + count + label(n) + (label(n).empty() ? "" : ",") +
+               " once more than in the loss, as by a mean in place of the sum";
       if (is(std::sqrt(size)))
         return "it is √" + count + " times too large: the division by √" + count + " is missing";
       if (is(1 / std::sqrt(size))) return "it is divided by √" + count + " once more";
@@ -169,10 +169,14 @@ std::string RowSearch<T>::of_trusted() const {
   const std::string what = "the trusted gradient is ";
   if (inner(own_, own_) > 0 && tolerance_.same(trusted_, own_, k)) {
     const double whole = std::round(k);
-    const std::string times = number_text(std::abs(k - whole) < 1e-6 * std::abs(k) ? whole : k);
+    const bool is_whole = std::abs(k - whole) < 1e-6 * std::abs(k);
+    const std::string times = number_text(is_whole ? whole : rounded(k));
     const std::string right = tolerance_.same(other_, own_) ? ", and the formula's is right" : "";
     return what + times + " times what the loss gives" + right +
-           ": was it accumulated by several backward passes? zero_grad()";
+           (is_whole && whole >= 2
+                ? ": was it accumulated by " + times +
+                      " backward passes? Call zero_grad() before each; or is it the gradient of another loss?"
+                : ": is it the gradient of another loss than this one, with another reduction?");
   }
   if (tolerance_.same(other_, own_))
     return what +

@@ -97,6 +97,15 @@ class RowSearch {
   const std::vector<Mistake<T>>& mistakes(std::size_t edge);
   std::string at_edge(const std::string& text, std::size_t edge) const;
   void try_mistakes();
+  /// Of the derivatives of other activations several are the same on some numbers, and often what has been
+  /// found already: that of ReLU is 1 for positive z.
+  bool is_said_simpler(const std::string& key) const {
+    return !found_.empty() && key.find("/of ") != std::string::npos;
+  }
+  /// For try_with_factor(), unless it would take much memory.
+  void keep(const Tensor<T>& candidate, const std::string& text) {
+    if (candidate.size() <= 65536) several_.emplace_back(candidate, text);
+  }
   /// The same mistake at all operations of one name; the same path left out at every step.
   void try_everywhere();
   /// The same at every time step: at all operations that play the same part.
@@ -153,6 +162,10 @@ class RowSearch {
   }
   /// Another value in the place of one.
   void try_operands();
+  std::string operand_text(const std::string& text, std::size_t edge) const {
+    return at_edge(text, edge) + ", of which " + graph_.gradient_name(graph_.edges()[edge].from) +
+           " is computed";
+  }
   /// A parameter that was updated before the error was propagated through it, with a rate that is found.
   void try_updated();
   std::optional<std::uint32_t> source_leaf(std::uint32_t place) const;
@@ -173,7 +186,8 @@ class RowSearch {
   mutable std::set<std::size_t> sizes_;
   std::map<std::size_t, std::vector<Mistake<T>>> mistakes_;
   std::vector<std::pair<Tensor<T>, std::string>>
-      everywhere_;  ///< what was tried of paths left out everywhere
+      everywhere_;                                          ///< what was tried of paths left out everywhere
+  std::vector<std::pair<Tensor<T>, std::string>> several_;  ///< … of mistakes at several operations at once
   std::size_t began_at_, limit_ = 500'000'000;
 };
 

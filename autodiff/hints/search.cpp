@@ -35,6 +35,12 @@ void MistakeSearch<T>::name_rows(const std::vector<GradientPair<T>>& pairs) {
         return;
       }
   };
+  for (const auto& pair : pairs)  // by its name
+    take(pair, [&](std::uint32_t leaf) {
+      if (!options_.derivation) return false;
+      const Tensor<T> of_name = options_.derivation->parameter(pair.name);
+      return of_name.defined() && of_name.handle().node.get() == graph_->leaf(leaf).node.get();
+    });
   for (const auto& pair : pairs)  // the leaf's own gradient
     take(pair, [&](std::uint32_t leaf) {
       const auto* const own = static_cast<const Leaf*>(graph_->leaf(leaf).node.get());

@@ -1,5 +1,6 @@
 // The formulas of the textbook against the tape, for every activation, loss, batch and depth.
 #include <cmath>
+#include <set>
 #include <string>
 
 #include "../check_close.hpp"
@@ -14,8 +15,9 @@ using nn::hand::Options;
 
 namespace {
 
-constexpr Activation activations[]{Activation::identity, Activation::sigmoid, Activation::tanh,
-                                   Activation::relu};
+constexpr Activation activations[]{Activation::identity, Activation::sigmoid,    Activation::tanh,
+                                   Activation::relu,     Activation::leaky_relu, Activation::elu,
+                                   Activation::gelu,     Activation::silu,       Activation::softplus};
 constexpr Loss losses[]{Loss::half_squared_error, Loss::mean_squared_error, Loss::binary_cross_entropy,
                         Loss::softmax_cross_entropy};
 constexpr Reduction reductions[]{Reduction::mean, Reduction::sum, Reduction::batch_mean};
@@ -29,6 +31,16 @@ Tensor<T> recorded(Activation g, const Tensor<T>& z) {
       return tanh(z);
     case Activation::relu:
       return relu(z);
+    case Activation::leaky_relu:
+      return leaky_relu(z);
+    case Activation::elu:
+      return elu(z);
+    case Activation::gelu:
+      return gelu(z);
+    case Activation::silu:
+      return silu(z);
+    case Activation::softplus:
+      return softplus(z);
     default:
       return z;
   }
@@ -138,6 +150,35 @@ TEST_CASE("two_layer names every quantity of the textbook, and the updates") {
   same(u.b2, n.b2 - 0.1 * g[6]), same(u.b1, n.b1 - 0.1 * g[7]);
   CHECK(!u.W2.requires_grad());
   check_close(derivative<double>(Activation::relu, {-1.0, 0.0, 2.0}, {0.0, 0.0, 2.0}), {0.0, 0.0, 1.0}, 0);
+}
+
+TEST_CASE_TEMPLATE("activations: values and derivatives are the tape's, where they have a kink too", T, float,
+                   double) {
+  random::seed(6);
+  const Tensor<T> z = concatenate<T>({random::normal<T>({40}) * T(3), {T(0), T(-0.0), T(1e-3), T(-1e-3)}}, 0);
+  std::set<std::string> names, texts;
+  for (const Activation g : activations) {
+    CAPTURE(to_string(g));
+    names.insert(to_string(g)), texts.insert(derivative_text(g));
+    const Tensor<T> x = parameter<T>(z * 1), y = recorded(g, x);
+    const Tensor<T> a = activate(g, x);
+    CHECK(!a.requires_grad());
+    check_close(a, y.detach(), 0);
+    const Tensor<T> slope = derivative(g, x, a);
+    CHECK(!slope.requires_grad());
+    const double tolerance = std::is_same_v<T, float> ? 1e-6 : 1e-15;
+    check_close(slope, g == Activation::identity ? ones<T>(z.shape()) : grad(sum(y), {x})[0], tolerance,
+                tolerance);
+  }
+  CHECK(names.size() == std::size(activations));
+  CHECK(texts.size() == std::size(activations));
+  const auto unknown = static_cast<Activation>(99);
+  const auto says =
+      doctest::Contains("none of identity, sigmoid, tanh, relu, leaky_relu, elu, gelu, silu and");
+  CHECK_THROWS_WITH_AS(to_string(unknown), says, Error);
+  CHECK_THROWS_WITH_AS(derivative_text(unknown), says, Error);
+  CHECK_THROWS_WITH_AS(activate(unknown, z), says, Error);
+  CHECK_THROWS_WITH_AS(derivative(unknown, z, z), says, Error);
 }
 
 TEST_CASE("one sample of rank 1 has the shapes of the textbook; a batch of one has the same numbers") {

@@ -9,9 +9,7 @@
 namespace xtape::detail {
 namespace {
 
-constexpr const char* op = "cpp";
-
-Placing row_major(const Shape& shape) { return Placing::contiguous(element_count(shape, op)); }
+Placing row_major(const Shape& shape) { return Placing::contiguous(element_count(shape, cpp_op)); }
 
 /// The one number that all elements of a constant are.
 bool is_uniform(const Value& value) {
@@ -33,8 +31,8 @@ void Code::run() {
   for (const Step& step : program_.steps) {
     step_ = &step;
     if (!step.operation->code || step.base != Step::none)
-      throw Error(op, std::string("'") + step.name() + "' cannot be written as C++");
-    if (element_count(shape(), op) == 0)  // nothing to compute
+      throw Error(cpp_op, std::string("'") + step.name() + "' cannot be written as C++");
+    if (element_count(shape(), cpp_op) == 0)  // nothing to compute
       set(number_read(0, type_of(program_.places[step.output]), 0));
     else
       step.operation->code(step.op.get(), *this);
@@ -48,7 +46,7 @@ CodeType Code::type_of(const Place& place) const {
 
 void Code::given(std::uint32_t p) {
   const Place& place = program_.places[p];
-  const std::size_t n = element_count(place.shape, op);
+  const std::size_t n = element_count(place.shape, cpp_op);
   const CodeType type = type_of(place);
   CodeRead read{0, row_major(place.shape)};
   if (place.kind == Place::Kind::argument) {
@@ -56,7 +54,7 @@ void Code::given(std::uint32_t p) {
   } else {
     const Value* const value = place.tensor.value.get();
     if (!value || is_abstract(*value))
-      throw Error(op,
+      throw Error(cpp_op,
                   "the value of a constant of shape " + to_string(place.shape) + " is not known: name it");
     if (type != CodeType::index && n != 0 && is_uniform(*value))
       read = number_read(type == CodeType::real32 ? static_cast<double>(*value->elements<float>())
@@ -118,7 +116,7 @@ CodeRead Code::read_again(const CodeRead& x, const Placing& again) {
 
 CodeRead Code::broadcast(std::size_t i, const Shape& to) {
   const Shape& from = shape(i);
-  if (element_count(from, op) == element_count(to, op)) return input(i);
+  if (element_count(from, cpp_op) == element_count(to, cpp_op)) return input(i);
   return read_again(input(i), Placing::of(0, to, broadcast_strides(from, to)));
 }
 
@@ -148,7 +146,7 @@ std::optional<double> Code::folded(const std::vector<CodeRead>& x, OpNumber numb
 
 void Code::elements(OpNumber number, double p, double q) {
   const CodeType type = type_of(program_.places[step_->output]);
-  CodeTask all = task(CodeTask::Kind::elements, element_count(shape(), op));
+  CodeTask all = task(CodeTask::Kind::elements, element_count(shape(), cpp_op));
   Nest nest(all.size);
   for (std::size_t i = 0; i < step_->inputs.size(); ++i) {
     CodeRead x = broadcast(i, shape());
@@ -173,15 +171,15 @@ void Code::elements(OpNumber number, double p, double q) {
     all.reads.erase(all.reads.begin());
   }
   all.text = code_expression(number, code_number(p, type), code_number(q, type));
-  add(std::move(all), type, element_count(shape(), op));
+  add(std::move(all), type, element_count(shape(), cpp_op));
 }
 
 void Code::cast() {
-  CodeTask all = task(CodeTask::Kind::elements, element_count(shape(), op));
+  CodeTask all = task(CodeTask::Kind::elements, element_count(shape(), cpp_op));
   const CodeType type = type_of(program_.places[step_->output]);
   all.text = std::string("static_cast<") + code_name(type) + ">($0)";
   all.reads = {input(0)};
-  add(std::move(all), type, element_count(shape(), op));
+  add(std::move(all), type, element_count(shape(), cpp_op));
 }
 
 void Code::same() { set(input(0)); }
@@ -194,10 +192,11 @@ void Code::read(std::ptrdiff_t offset, std::span<const std::size_t> sizes,
 void Code::write(std::size_t i, std::ptrdiff_t offset, const Dims& strides) {
   const Placing to = Placing::of(offset, shape(i), strides);
   if (i == 0) {
-    add(task(CodeTask::Kind::writes, 0), type_of(program_.places[step_->output]), element_count(shape(), op));
+    add(task(CodeTask::Kind::writes, 0), type_of(program_.places[step_->output]),
+        element_count(shape(), cpp_op));
     tasks.back().fills = true;
   }
-  if (element_count(shape(i), op) == 0) return;
+  if (element_count(shape(i), cpp_op) == 0) return;
   // An input that needs a copy comes before the result.
   CodeTask all = std::move(tasks.back());
   tasks.pop_back();
@@ -215,7 +214,7 @@ void Code::write(std::size_t i, std::ptrdiff_t offset, const Dims& strides) {
 void Code::reduce(CodeTask::Kind kind, unsigned mask) {
   CodeRead x = input(0);
   const Shape kept = reduced_shape(shape(0), mask, true);
-  const std::size_t n = element_count(kept, op);
+  const std::size_t n = element_count(kept, cpp_op);
   if (n == x.placing.size()) return set(std::move(x));
   if (x.placing.size() == 0) return set(number_read(0, arrays[x.array].type, n));  // only sums are of nothing
   CodeTask all = task(kind, x.placing.size());
@@ -232,7 +231,7 @@ void Code::reduce(CodeTask::Kind kind, unsigned mask) {
 void Code::product(bool transpose_a, bool transpose_b) {
   const Shape& y = shape();
   const std::size_t rank = y.size();
-  CodeTask all = task(CodeTask::Kind::product, element_count(y, op));
+  CodeTask all = task(CodeTask::Kind::product, element_count(y, cpp_op));
   all.rows = y[rank - 2];
   all.columns = y[rank - 1];
   const auto operand = [&](std::size_t i, bool transposed) {
@@ -263,8 +262,8 @@ void Code::product(bool transpose_a, bool transpose_b) {
   if (all.inner == 0) return set(number_read(0, type_of(program_.places[step_->output]), all.size));
   Nest nest(all.size);
   nest.add(all.reads[0].placing);
-  if (!nest.add(all.reads[1].placing)) throw Error(op, "a product cannot be written as C++");
-  add(std::move(all), type_of(program_.places[step_->output]), element_count(y, op));
+  if (!nest.add(all.reads[1].placing)) throw Error(cpp_op, "a product cannot be written as C++");
+  add(std::move(all), type_of(program_.places[step_->output]), element_count(y, cpp_op));
 }
 
 void Code::text(std::string_view lines,
@@ -274,7 +273,7 @@ void Code::text(std::string_view lines,
   for (std::size_t i = 0; i < step_->inputs.size(); ++i) {
     const CodeRead x = input(i);
     if (x.placing.size() == 0)  // nothing is put into what is zero
-      return set(number_read(0, type_of(program_.places[step_->output]), element_count(shape(), op)));
+      return set(number_read(0, type_of(program_.places[step_->output]), element_count(shape(), cpp_op)));
     Placing from_start = x.placing;
     from_start.offset = 0;
     all.reads.push_back(
@@ -291,7 +290,7 @@ void Code::text(std::string_view lines,
     all.text += number == numbers.end() || is_array ? std::string(word) : std::to_string(number->second);
     at = end;
   }
-  add(std::move(all), type_of(program_.places[step_->output]), element_count(shape(), op));
+  add(std::move(all), type_of(program_.places[step_->output]), element_count(shape(), cpp_op));
 }
 
 std::string Code::number(double x) const { return code_number(x, type_of(program_.places[step_->output])); }

@@ -13,6 +13,9 @@
 
 namespace xtape::detail {
 
+/// What errors name.
+inline constexpr const char* cpp_op = "cpp";
+
 enum class CodeType : unsigned char { real64, real32, index };
 
 /// An array of the file, or a number.

@@ -12,8 +12,6 @@ namespace {
 
 using namespace detail;
 
-constexpr const char* op = "cpp";
-
 /// Of the arguments those are constants that nobody named, and dL/dL, which is 1.
 void give_back_constants(Derived& derived) {
   std::vector<Source::Argument> arguments;
@@ -284,13 +282,15 @@ class CppFile {
 std::string Derivation::cpp(const std::string& name, const CppOptions& options) const {
   if (!CodeNames().is_free(name))
     throw Error(
-        op, "'" + name + "' cannot be the name of a function: give an identifier of C++ that is no keyword");
+        cpp_op,
+        "'" + name + "' cannot be the name of a function: give an identifier of C++ that is no keyword");
   if (state_->source.program.is_opaque)
     throw Error(
-        op, "the function holds custom() or checkpoint(), of which a trace does not see all: leave them out");
+        cpp_op,
+        "the function holds custom() or checkpoint(), of which a trace does not see all: leave them out");
   for (const Step& step : state_->source.program.steps)
     if (step.operation->is_random)  // which would be the same at each call
-      throw Error(op,
+      throw Error(cpp_op,
                   std::string("'") + step.name() +
                       "' draws random numbers: draw them outside and name them, so that they are an input");
   return CppFile(*this, state_->lines, name, options).write();

@@ -11,8 +11,6 @@
 namespace xtape::detail {
 namespace {
 
-constexpr const char* op = "derivation";
-
 /// Performs the steps anew within a trace.
 class Rerun {
  public:
@@ -83,7 +81,7 @@ Program decomposed_once(const Program& program, const IsLeft& is_left, std::vect
   std::vector<char> is_recorded(program.places.size(), false);
   for (const Step& step : program.steps)
     for (const Input& input : step.inputs) is_recorded[input.place] |= input.recorded;
-  Trace trace(op);
+  Trace trace(derivation_op);
   Rerun rerun(program, is_left);
   rerun.begin(trace, [&](const Place& place) {
     return trace.argument(place.shape, place.item_size, place.integers,
@@ -162,7 +160,7 @@ Derived derive(const Source& source, const IsLeft& is_left) {
   std::vector<std::uint32_t> now;
   const Program forward = decomposed(source.program, is_left, now);
   const RecordingScope scope(true);
-  Trace trace(op);
+  Trace trace(derivation_op);
   Rerun rerun(forward, is_left);
   std::size_t next = 0;
   rerun.begin(trace, [&](const Place& place) {
@@ -173,7 +171,7 @@ Derived derive(const Source& source, const IsLeft& is_left) {
   std::vector<std::uint32_t> places = rerun.places(trace);
   trace.program().forward = trace.program().steps.size();
   const Handle& loss = rerun.at(forward.outputs.front().place);
-  if (!loss.node) throw Error(op, "the loss depends on nothing that requires a gradient");
+  if (!loss.node) throw Error(derivation_op, "the loss depends on nothing that requires a gradient");
 
   std::vector<Pass::Target> targets;
   for (std::uint32_t p = 0; p < places.size(); ++p)

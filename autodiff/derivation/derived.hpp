@@ -11,6 +11,9 @@
 
 namespace xtape::detail {
 
+/// What errors name.
+inline constexpr const char* derivation_op = "derivation";
+
 /// Tensors with their names.
 using NamedHandles = std::vector<std::pair<std::string, Handle>>;
 

@@ -9,8 +9,6 @@
 namespace xtape::detail {
 namespace {
 
-constexpr const char* op = "derivation";
-
 /// The recorded nodes behind a root, in the order in which they were recorded.
 std::vector<Node*> nodes_behind(Node& root) {
   std::unordered_set<const Node*> reached{&root};
@@ -21,8 +19,9 @@ std::vector<Node*> nodes_behind(Node& root) {
     --open;
     found.push_back(node);
     if (!node->operation)
-      throw Error(op, std::string("the recording of '") + node->name +
-                          "' was consumed by backward(): derive before it, or keep it with retain_tape");
+      throw Error(derivation_op,
+                  std::string("the recording of '") + node->name +
+                      "' was consumed by backward(): derive before it, or keep it with retain_tape");
     for (Node* input : node->inputs())
       if (input && !input->is_leaf() && reached.insert(input).second) ++open;
   }
@@ -37,14 +36,17 @@ class Reader {
   void read(Node& node) {
     Program& program = source_.program;
     if (!node.operation->again && !node.operation->decompose)
-      throw Error(op, std::string("'") + node.name +
-                          "' is custom(): of the recording only its derivative is known. Give the function "
-                          "that computes the loss instead: derivation([&] { return loss; }, names)");
+      throw Error(
+          derivation_op,
+          std::string("'") + node.name +
+              "' is custom(): its rule is code of the caller's and no formula. Write it with operations to "
+              "see its derivation");
     // What these compute with besides their inputs, the recording does not tell.
     if (node.opaque || std::string_view(node.name) == "scan")
-      throw Error(op, std::string("'") + node.name +
-                          "' is one node of a function of its own. Give the function that computes the loss "
-                          "instead: derivation([&] { return loss; }, names)");
+      throw Error(derivation_op,
+                  std::string("'") + node.name +
+                      "' is one node of a function of its own. Give the function that computes the loss "
+                      "instead: derivation([&] { return loss; }, names)");
     Step step{node.operation, {hold(node), node.op()}, {}, 0};
     for (std::size_t i = 0; i < node.input_count; ++i) step.inputs.push_back(input(node, i));
     step.output = add({Place::Kind::result, item_size_, node.operation->gives_integers, node.shape()});
@@ -88,8 +90,8 @@ class Reader {
       return {place, true};
     }
     if (!value)
-      throw Error(
-          op, std::string("'") + node.name + "' has more than 31 inputs, of which constants are not kept");
+      throw Error(derivation_op, std::string("'") + node.name +
+                                     "' has more than 31 inputs, of which constants are not kept");
     const auto [at, is_new] = constants_.try_emplace(value.get(), 0u);
     if (!is_new) return {at->second};
     for (const auto& [name, named] : names_)
@@ -113,9 +115,10 @@ class Reader {
 };
 
 void require_one_element(const Value* value) {
-  if (!value) throw Error(op, "the loss is an empty tensor");
+  if (!value) throw Error(derivation_op, "the loss is an empty tensor");
   if (value->size != 1)
-    throw Error(op, "the loss has the shape " + to_string(value->shape) + ": it must be one number");
+    throw Error(derivation_op,
+                "the loss has the shape " + to_string(value->shape) + ": it must be one number");
 }
 
 }  // namespace
@@ -148,7 +151,8 @@ void give_constants(Source& source) {
 Source recorded_source(const Handle& loss, const NamedHandles& names) {
   require_one_element(loss.value.get());
   if (!loss.node || loss.node->is_leaf())
-    throw Error(op, "the loss was not recorded: nothing that it is computed from requires a gradient");
+    throw Error(derivation_op,
+                "the loss was not recorded: nothing that it is computed from requires a gradient");
   Source source;
   Reader reader(source, names);
   reader.set_item_size(loss.value->item_size);
@@ -162,19 +166,19 @@ Source traced_source(const std::function<Handle()>& f, const NamedHandles& names
   Source source;
   {
     const RecordingScope scope(true);
-    Trace trace(op);
+    Trace trace(derivation_op);
     const Handle loss = f();
     require_one_element(loss.value.get());
-    if (!loss.node) throw Error(op, "the loss depends on nothing that requires a gradient");
+    if (!loss.node) throw Error(derivation_op, "the loss depends on nothing that requires a gradient");
     trace.program().outputs.push_back(trace.input_of(loss));
     source.program = std::move(trace.program());
   }
   Program& program = source.program;
   if (program.is_opaque)
-    throw Error(op,
+    throw Error(derivation_op,
                 "the function calls custom() or checkpoint(), whose rule is no formula that is known: write "
                 "it with operations, or call the function of checkpoint() itself");
-  captured_leaves(program, op, "compute it within the function");
+  captured_leaves(program, derivation_op, "compute it within the function");
   program.stores.clear();
   program.forward = program.steps.size();
   remove_dead_steps(program);

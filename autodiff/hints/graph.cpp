@@ -180,7 +180,8 @@ std::string GradientGraph<T>::formula(std::size_t step) const {
   for (const Input& input : program_.steps[step].inputs) {
     const std::string& name = names_[input.place];
     const bool is_plain = name.size() > 1 && (name[0] == 'v' || name[0] == 't') &&
-                          std::isdigit(static_cast<unsigned char>(name[1]));
+                          std::isdigit(static_cast<unsigned char>(name[1])) &&
+                          name.find(' ') == std::string::npos;
     if (!is_plain || makers_[input.place] == none || where.find(name + " = ") != std::string::npos) continue;
     where += (where.empty() ? " (" : "; ") + name + " = " + formulas_[makers_[input.place]];
   }

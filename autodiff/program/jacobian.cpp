@@ -47,9 +47,9 @@ Tensor<T> for_each_seed(const Unary<T>& f, const Shape& shape, const Coloring& c
 
 /// A function at x, recorded once, and its products with seeds.
 template <class T>
-class Products {
+class ColoredProducts {
  public:
-  Products(const Unary<T>& f, const Tensor<T>& x, const DerivativeOptions& options)
+  ColoredProducts(const Unary<T>& f, const Tensor<T>& x, const DerivativeOptions& options)
       : f_(f), x_(x), options_(options), leaf_(variable(x, options)), y_(f(leaf_)) {}
 
   const Shape& shape() const { return y_.shape(); }
@@ -125,7 +125,7 @@ SparseMatrix<T> elements(const Pattern& pattern, const Tensor<T>& products, cons
 
 template <class T>
 Tensor<T> jacobian(const Unary<T>& f, const Tensor<T>& x, const DerivativeOptions& options) {
-  const Products<T> products(f, x, options);
+  const ColoredProducts<T> products(f, x, options);
   Shape shape = products.shape();
   for (const std::size_t d : x.shape()) shape.push_back(d);
   if (products.size() == 0 || x.size() == 0) return zeros<T>(shape);
@@ -139,7 +139,7 @@ SparseMatrix<T> sparse_jacobian(const Unary<T>& f, const Tensor<T>& x, const Der
   const Pattern pattern = pattern_of("sparse_jacobian", f, x.shape());
   if (pattern.index.empty()) return {{}, {}, zeros<T>({0})};
   const Coloring columns = column_coloring(pattern), rows = column_coloring(transposed(pattern));
-  const Products<T> products(f, x, options);
+  const ColoredProducts<T> products(f, x, options);
   const auto by_columns = [&] {
     const std::size_t m = pattern.rows();
     return elements(pattern, products.columns(columns),
@@ -162,7 +162,7 @@ SparseMatrix<T> sparse_hessian(const Unary<T>& f, const Tensor<T>& x, const Deri
   if (pattern.index.empty()) return {{}, {}, zeros<T>({0})};
   Coloring coloring = star_coloring(pattern), columns = column_coloring(pattern);
   if (columns.count < coloring.count) coloring = std::move(columns);
-  const Products<T> products(gradient, x, options);
+  const ColoredProducts<T> products(gradient, x, options);
   const std::size_t n = pattern.columns;
   std::vector<std::uint32_t> in_row(coloring.count);  // columns of each colour, in the row at hand
   std::vector<char> alone;                            // by element: the only one of its colour in its row

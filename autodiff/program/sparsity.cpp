@@ -59,9 +59,9 @@ class IndexSets {
 using Sets = std::vector<IndexSets::Id>;  ///< of the elements of a place
 
 /// A step on numbers that stand for nothing, to see what reaches its result.
-class Probe {
+class NanProbe {
  public:
-  Probe(const Program& program, const Step& step) : step_(step) {
+  NanProbe(const Program& program, const Step& step) : step_(step) {
     for (const Input& input : step.inputs) add(program.places[input.place]);
     add(program.places[step.output]);
     inputs_.pop_back();
@@ -141,7 +141,7 @@ class Unwatched {
 using Box = std::vector<std::uint32_t>;
 
 /// Narrows the boxes of all elements that read an input along one axis.
-void narrow(Probe& probe, std::size_t input, std::size_t stride, std::uint32_t length, std::size_t axis,
+void narrow(NanProbe& probe, std::size_t input, std::size_t stride, std::uint32_t length, std::size_t axis,
             const std::vector<char>& reads, std::vector<Box>& boxes) {
   const auto position = [=](std::size_t element) { return element / stride % length; };
   std::vector<char> several(reads.size(), false);
@@ -230,7 +230,7 @@ class Propagation {
     Box whole;
     for (const std::size_t d : shape) whole.insert(whole.end(), {0, static_cast<std::uint32_t>(d - 1)});
     std::vector<Box> boxes(y.size(), whole);
-    Probe probe(program_, step);
+    NanProbe probe(program_, step);
     if (probe.is_possible()) try {
         reads = probe.reached(input, [](std::size_t) { return true; });
         std::size_t stride = x.size();

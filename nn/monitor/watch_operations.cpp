@@ -302,7 +302,15 @@ void GradientMonitor<T>::Watch::note_activation(const std::string& op, const eng
         alive[unit] = static_cast<unsigned char>(alive[unit] | (*elements++ != 0));
 }
 
-template class GradientMonitor<float>::Watch;
-template class GradientMonitor<double>::Watch;
+// Those that are called from elsewhere.
+#define XTAPE_INSTANTIATE(T)                                                                \
+  template void GradientMonitor<T>::Watch::forget();                                        \
+  template void GradientMonitor<T>::Watch::begin(const char*, const engine::Handle*);       \
+  template void GradientMonitor<T>::Watch::forward(const char*, const engine::Handle&,      \
+                                                   std::span<const engine::Handle* const>); \
+  template void GradientMonitor<T>::Watch::backward(engine::Node&, const engine::Pass&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::nn

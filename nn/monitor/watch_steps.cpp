@@ -185,7 +185,13 @@ void GradientMonitor<T>::Watch::step(Optimizer<T>& optimizer, double loss) {
   after_step(loss, optimizer.learning_rate());
 }
 
-template class GradientMonitor<float>::Watch;
-template class GradientMonitor<double>::Watch;
+#define XTAPE_INSTANTIATE(T)                                                                                 \
+  template GradientMonitor<T>::Watch::Watch(std::vector<std::pair<std::string, Tensor<T>>>, MonitorOptions); \
+  template void GradientMonitor<T>::Watch::before_step();                                                    \
+  template void GradientMonitor<T>::Watch::after_step(double, double);                                       \
+  template void GradientMonitor<T>::Watch::step(Optimizer<T>&, double);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::nn

@@ -11,11 +11,11 @@ namespace {
 
 using Kind = Token::Kind;
 
-struct Symbol {
+struct MathSymbol {
   std::string_view command, element, text;
 };
 constexpr std::string_view function = "function";
-constexpr Symbol symbols[] = {
+constexpr MathSymbol symbols[] = {
     {"alpha", "mi", "α"},
     {"beta", "mi", "β"},
     {"gamma", "mi", "γ"},
@@ -191,8 +191,8 @@ class Reader {
     if (next.kind == Kind::word) return next.text.starts_with("operatorname ");
     return next.kind == Kind::command && symbol(next.text) && symbol(next.text)->element == function;
   }
-  static const Symbol* symbol(std::string_view command) {
-    const auto found = std::ranges::find(symbols, command, &Symbol::command);
+  static const MathSymbol* symbol(std::string_view command) {
+    const auto found = std::ranges::find(symbols, command, &MathSymbol::command);
     return found == std::end(symbols) ? nullptr : found;
   }
 
@@ -268,7 +268,7 @@ class Reader {
     if (name == "!") return {};
     for (const auto& [command, width] : spaces)
       if (name == command) return space(width);
-    const Symbol* const found = symbol(name);
+    const MathSymbol* const found = symbol(name);
     if (!found || found->text.empty()) throw UnknownLatex();
     has_limits = std::ranges::find(with_limits, found->text) != std::end(with_limits);
     return element(found->element == function ? "mi" : found->element, html_escaped(found->text));
@@ -279,7 +279,7 @@ class Reader {
     if (token.kind == Kind::sign && token.text == ".") return {};
     if (token.kind == Kind::sign && std::string_view("()[]|/").find(token.text) != std::string_view::npos)
       return element("mo", token.text, token.text == "|" ? " stretchy=\"true\"" : "");
-    const Symbol* const found = token.kind == Kind::command ? symbol(token.text) : nullptr;
+    const MathSymbol* const found = token.kind == Kind::command ? symbol(token.text) : nullptr;
     if (!found || found->element != "mo") throw UnknownLatex();
     return element("mo", found->text);
   }

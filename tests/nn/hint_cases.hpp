@@ -78,7 +78,7 @@ struct Net {
 };
 
 /// Backpropagation by hand, each formula of which a test may replace. Layers count from 0.
-struct Derivation {
+struct HandDerivation {
   const Net& net;
   std::function<Matrix(std::size_t)> derivative = [this](std::size_t l) {
     return xtape::derivative(net.layers[l].activation, net.right.z[l], net.right.a[l]);
@@ -90,7 +90,7 @@ struct Derivation {
     return l == 0 ? net.x : net.right.a[l - 1];
   };
 
-  explicit Derivation(const Net& n) : net(n) {}
+  explicit HandDerivation(const Net& n) : net(n) {}
 
   std::vector<GradientPair<double>> pairs() const {
     std::vector<GradientPair<double>> result = net.pairs;

@@ -47,12 +47,12 @@ TEST_CASE("one output: its weight (1, n) is no bias, and its bias is one") {
 TEST_CASE("with the layers: each mistake in the derivation is found and named") {
   struct Planted {
     Activation g;
-    std::function<void(Derivation&)> plant;
+    std::function<void(HandDerivation&)> plant;
     std::string row;
     Words says;
   };
   const auto in_layer = [](std::size_t wrong, std::function<Matrix(const Net&, std::size_t)> f) {
-    return [=](Derivation& d) {
+    return [=](HandDerivation& d) {
       const auto right = d.derivative;
       const Net& net = d.net;
       d.derivative = [=, &net](std::size_t l) { return l == wrong || wrong == 9 ? f(net, l) : right(l); };
@@ -71,7 +71,7 @@ TEST_CASE("with the layers: each mistake in the derivation is found and named") 
   const auto itself = [](const Net& n, std::size_t l) { return n.right.a[l]; };
   const auto at_zero = [](const Net& n, std::size_t l) { return n.right.z[l] >= 0.0; };
   const auto through = [](std::function<Matrix(const Net&, std::size_t)> M) {
-    return [=](Derivation& d) {
+    return [=](HandDerivation& d) {
       const Net& net = d.net;
       d.error = [=, &net](std::size_t l, const Matrix& delta) { return matmul(delta, M(net, l)); };
     };
@@ -80,7 +80,7 @@ TEST_CASE("with the layers: each mistake in the derivation is found and named") 
     return [=](const Net& n, std::size_t l) { return l == wrong ? M(n) : n.layers[l + 1].W.detach(); };
   };
   const auto with_input = [](std::size_t wrong, std::function<Matrix(const Net&)> f) {
-    return [=](Derivation& d) {
+    return [=](HandDerivation& d) {
       const auto right = d.input;
       const Net& net = d.net;
       d.input = [=, &net](std::size_t l) { return l == wrong ? f(net) : right(l); };
@@ -176,7 +176,7 @@ TEST_CASE("with the layers: each mistake in the derivation is found and named") 
        {"the value of a1 = σ(z1)", "is used in place of x", "of which dL/dW1 is computed"}}};
   for (const Planted& p : table) {
     const Net net(p.g);
-    Derivation wrong(net);
+    HandDerivation wrong(net);
     p.plant(wrong);
     check_hint(compare_gradients<double>(wrong.pairs(), net.options), p.row, p.says);
     // Without the layers there is nothing to go by.
@@ -191,7 +191,7 @@ TEST_CASE("with the layers: each mistake in the derivation is found and named") 
   }
   for (const Activation g : {S, H, R, Activation::identity}) {
     const Net net(g);
-    CHECK(compare_gradients<double>(Derivation(net).pairs(), net.options).passed);
+    CHECK(compare_gradients<double>(HandDerivation(net).pairs(), net.options).passed);
   }
 }
 
@@ -222,10 +222,10 @@ TEST_CASE("with the layers: every activation, its derivative missing, at a, and 
   for (const Activation g : {Activation::sigmoid, Activation::tanh, Activation::relu, Activation::leaky_relu,
                              Activation::elu, Activation::gelu, Activation::silu, Activation::softplus}) {
     const Net net(g, 5);
-    CHECK(compare_gradients<double>(Derivation(net).pairs(), net.options).passed);
+    CHECK(compare_gradients<double>(HandDerivation(net).pairs(), net.options).passed);
     const std::string name = to_string(g);
     const auto wrong_in_2 = [&](auto slope) {
-      Derivation d(net);
+      HandDerivation d(net);
       d.derivative = [&net, slope, right = d.derivative](std::size_t l) {
         return l == 1 ? slope(net.right.z[l], net.right.a[l]) : right(l);
       };

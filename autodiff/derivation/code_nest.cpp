@@ -79,7 +79,8 @@ void NestWriter::split_sums() {
         return one.task->kind == Kind::sum && one.first < depth;
       }))
     return;
-  for (const std::size_t lanes : {8, 4, 16, 10, 6, 12, 9, 7, 5, 14, 15, 11, 13, 3, 2})
+  for (const std::size_t lanes :
+       std::initializer_list<std::size_t>{8, 4, 16, 10, 6, 12, 9, 7, 5, 14, 15, 11, 13, 3, 2})
     if (nest_.size(depth - 1) % lanes == 0) {
       lanes_ = lanes;
       nest_.split(lanes);

@@ -82,8 +82,7 @@ bool Nest::add(const Placing& placing) {
   for (auto at = placing.dimensions.rbegin(); at != placing.dimensions.rend(); ++at)
     all.push_back(n *= at->size);
   std::ranges::sort(all);
-  const auto same = std::ranges::unique(all);
-  all.erase(same.begin(), same.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   for (std::size_t i = 1; i < all.size(); ++i)
     if (all[i] % all[i - 1] != 0) return false;
   bounds_ = std::move(all);

@@ -25,7 +25,9 @@ void RowSearch<T>::try_everywhere() {
   for (std::size_t e = 0; e < graph_.edges().size(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e)) groups[one.key].emplace_back(e, &one);
-  for (const auto& [key, list] : groups) {
+  for (const auto& group : groups) {
+    const auto& key = group.first;
+    const auto& list = group.second;
     if (is_late()) return;
     const auto all = [&](std::size_t first, std::size_t last, const std::string& where) {
       if (last - first < 2) return;
@@ -52,7 +54,8 @@ void RowSearch<T>::try_roles() {
   std::map<std::pair<std::size_t, std::size_t>, std::vector<std::size_t>> groups;
   for (std::size_t e = 0; e < graph_.edges().size(); ++e)
     if (leads(e)) groups[{graph_.role(graph_.edges()[e].step), graph_.edges()[e].input}].push_back(e);
-  for (const auto& [part, list] : groups) {
+  for (const auto& group : groups) {
+    const auto& list = group.second;
     if (list.size() < 2) continue;
     const std::size_t last = list.back();
     const std::string where = graph_.formula(graph_.edges()[last].step) + ", and at every time step";

@@ -26,8 +26,8 @@ void RowSearch<T>::try_with_factor() {
       found(text() + "; besides, the whole is off by the factor " + number_text(rounded(k)) + ": " + factor);
   };
   for (const Path& path : paths()) check(own_ - path.share, [&] { return left_out(path.edge); });
-  for (const auto& [candidate, text] : everywhere_) check(candidate, [&] { return text; });
-  for (const auto& [candidate, text] : several_) check(candidate, [&] { return text; });
+  for (const auto& one : everywhere_) check(one.first, [&] { return one.second; });
+  for (const auto& one : several_) check(one.first, [&] { return one.second; });
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))
@@ -70,7 +70,7 @@ void RowSearch<T>::try_pairs() {
         found(what() + "; and " + text);
     }
   };
-  for (const auto& [candidate, text] : everywhere_) with_path(candidate, [&] { return text; });
+  for (const auto& one : everywhere_) with_path(one.first, [&] { return one.second; });
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))

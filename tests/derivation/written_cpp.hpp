@@ -155,12 +155,12 @@ class WrittenCpp {
     double most = 0, size = 0;
     const auto number = [&](const std::vector<std::byte>& bytes, std::size_t i) {
       float single = 0;
-      double number = 0;
+      double wide = 0;
       if (one.item_size == sizeof(float))
         std::memcpy(&single, bytes.data() + i * sizeof(float), sizeof(float));
       if (one.item_size == sizeof(float)) return static_cast<double>(single);
-      std::memcpy(&number, bytes.data() + i * sizeof(double), sizeof(double));
-      return number;
+      std::memcpy(&wide, bytes.data() + i * sizeof(double), sizeof(double));
+      return wide;
     };
     for (std::size_t k = 0; k < out.size(); ++k)
       for (std::size_t i = 0; i < one.expected[k].size() / one.item_size; ++i) {

@@ -22,7 +22,7 @@ void RowSearch<T>::try_whole() {
   const auto is = [&](double value) { return std::abs(k - value) <= 1e-6; };
   const std::string why =
       is(-1)  ? ": the error is a − y, not y − a; or this is the update −α dW, and not the gradient dW"
-      : is(2) ? ", or a ½ of the loss is forgotten"
+      : is(2) ? ", or a ½ of the loss is forgotten, or two backward passes are added up: zero_grad()"
       : is(0.5) ? ", or a 2 of the loss is forgotten: d(a − y)² is 2 (a − y)"
                 : "";
   if (!text.empty())

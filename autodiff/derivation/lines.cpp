@@ -93,6 +93,8 @@ class Writer {
       if (const std::uint32_t from = arguments[owner(i)], p = arguments[i]; from != p && terms_[from]) {
         terms_[p] = reshaped(*terms_[from], program_.places[p].shape);
         lines_at_[p] = lines_at_.at(from);
+      } else if (!terms_[p] && names_.uses(p) != 0) {  // of what is itself not read
+        give(p, names_.of_argument(p, to_.derived.arguments[i]));
       }
   }
   std::size_t size_of(std::uint32_t place) const {
@@ -328,6 +330,16 @@ void add_values(Lines& lines) {
   }
 }
 
+/// Whether a tensor is read with its gradient and, as after detach(), without it: then equal steps differ.
+bool has_detached(const Program& program) {
+  std::vector<char> with(program.places.size(), false), without(with);
+  for (const Step& step : program.steps)
+    for (const Input& input : step.inputs) (input.recorded ? with : without)[input.place] = true;
+  for (std::size_t p = 0; p < with.size(); ++p)
+    if (with[p] && without[p]) return true;
+  return false;
+}
+
 }  // namespace
 
 Lines lines_of(const Source& source) {
@@ -339,7 +351,7 @@ Lines lines_of(const Source& source) {
   std::iota(now.begin(), now.end(), 0u);
   std::vector<std::uint32_t> recorded;
   for (const Step& step : shown.program.steps) recorded.push_back(step.output);
-  merge_equal_steps(shown.program, now);
+  if (!has_detached(shown.program)) merge_equal_steps(shown.program, now);
   for (auto& [place, name] : shown.results) place = now[place];
   lines.derived = derive(shown, [](const Step&) { return true; });
   std::map<std::uint32_t, std::uint32_t> place_of;

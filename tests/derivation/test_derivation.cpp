@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include <autodiff/derivation.hpp>
+#include <nn/nn.hpp>
 
 using namespace xtape;
 using namespace xtape::test;

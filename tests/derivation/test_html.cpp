@@ -143,9 +143,9 @@ TEST_CASE("LaTeX as MathML") {
        "<mrow><mo>{</mo><mtable "
        "class=\"cases\"><mtr><mtd><mn>1</mn></mtd><mtd><mi>a</mi></mtd></mtr><mtr><mtd><mn>2</mn>"
        "</mtd><mtd><mtext>else</mtext></mtd></mtr></mtable></mrow>"}};
-  for (const auto& [latex, expected] : formulas) {
-    CAPTURE(latex);
-    CHECK(mathml(latex).value_or("unknown") == expected);
+  for (const auto& one : formulas) {
+    CAPTURE(one.first);
+    CHECK(mathml(one.first).value_or("unknown") == one.second);
   }
   SUBCASE("marked names, the longest first, and no part of another") {
     CHECK(mathml("W_{1} W", {{"W", 3}, {"W_{1}", 4}}).value() ==
@@ -184,7 +184,7 @@ TEST_CASE("a layered layout, without Graphviz and with it") {
     std::vector<Drawing> large(1);
     for (std::size_t i = 0; i < 3000; ++i) {
       large[0].nodes.push_back({.width = 80, .height = 50});
-      for (const std::size_t back : {1, 7, 50})
+      for (const std::size_t back : std::initializer_list<std::size_t>{1, 7, 50})
         if (i >= back && i % back == 0) large[0].edges.push_back({i - back, i});
     }
     const auto start = std::chrono::steady_clock::now();

@@ -41,12 +41,11 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
   constexpr std::size_t word = sizeof(void*);
   Tape& tape = Tape::current();
   if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.find_dead();
-  std::uint32_t kept_mask = needed, bit = 1;
-  for (const Handle* input : inputs) {
-    const Node* const from = input->node.get();
+  std::uint32_t kept_mask = needed;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Node* const from = inputs[i]->node.get();
     if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);
-    if (!from) kept_mask |= bit & ~keep_output;
-    bit <<= 1;
+    if (!from && i < 31) kept_mask |= 1u << i;
   }
   const unsigned kept_count = bit_count(kept_mask);
   const std::size_t bytes = sizeof(Node) + (shape.size() + inputs.size()) * word + kept_count * sizeof(Kept) +
@@ -67,18 +66,16 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
   const auto keep = [&](const ValueRef& value) {
     ::new (kept++) Kept{value, value->owner().version.load(std::memory_order_relaxed)};
   };
-  std::uint32_t kept_inputs = kept_mask & ~keep_output;
-  bit = 1;
-  for (std::size_t i = 0; i < inputs.size(); ++i, kept_inputs >>= 1, bit <<= 1) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
     Node* const input = inputs[i]->node.get();
     to[i] = input;
     if (input && input->is_leaf())
       input->handles.fetch_add(1, std::memory_order_relaxed);
     else if (input)
       ++input->consumers;
-    if (kept_inputs & 1u) {
+    if (i < 31 && (kept_mask >> i & 1u)) {
       keep(inputs[i]->value);
-      if (!(needed & bit)) kept[-1].version = Kept::any_version;
+      if (!(needed >> i & 1u)) kept[-1].version = Kept::any_version;
     }
   }
   if (kept_mask & keep_output) keep(output);

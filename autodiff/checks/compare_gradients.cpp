@@ -49,16 +49,16 @@ GradientTable compare_gradients(const std::vector<GradientPair<T>>& pairs,
   }
   std::optional<detail::MistakeSearch<T>> search;
   std::string no_search;  // why there is none
-  if (!table.passed && (options.loss || options.derivation)) try {
-      if (options.loss)
-        search.emplace(options.loss, options);
-      else
-        search.emplace([&] { return options.derivation->loss(); }, options);
+  const auto loss = [&] { return options.loss ? options.loss() : options.derivation->loss(); };
+  if (!table.passed && (options.loss || options.derivation)) {
+    try {
+      search.emplace(loss, options);
       search->name_rows(pairs);
     } catch (const Error& error) {
       search.reset();
       no_search = std::string("no mistake was looked for in the graph: ") + error.what();
     }
+  }
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     GradientTable::Row& row = table.rows[i];
     if (row.passed) continue;

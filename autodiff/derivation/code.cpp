@@ -5,22 +5,21 @@
 #include <cstring>
 
 #include "../error.hpp"
+#include "derived.hpp"
 
 namespace xtape::detail {
 namespace {
 
 Placing row_major(const Shape& shape) { return Placing::contiguous(element_count(shape, cpp_op)); }
 
-/// The one number that all elements of a constant are.
-bool is_uniform(const Value& value) {
-  const auto all_are_first = [&](const auto* x) {
-    return std::all_of(x, x + value.size, [&](auto one) { return std::memcmp(&one, x, sizeof(one)) == 0; });
-  };
-  return value.item_size == sizeof(float) ? all_are_first(value.elements<float>())
-                                          : all_are_first(value.elements<double>());
-}
-
 }  // namespace
+
+std::string replaced(std::string text,
+                     std::initializer_list<std::pair<std::string_view, std::string_view>> words) {
+  for (const auto& [word, by] : words)
+    for (std::size_t at; (at = text.find(word)) != std::string::npos;) text.replace(at, word.size(), by);
+  return text;
+}
 
 Code::Code(const Program& program) : program_(program) {
   for (std::uint32_t p = 0; p < program.places.size(); ++p)
@@ -56,10 +55,8 @@ void Code::given(std::uint32_t p) {
     if (!value || is_abstract(*value))
       throw Error(cpp_op,
                   "the value of a constant of shape " + to_string(place.shape) + " is not known: name it");
-    if (type != CodeType::index && n != 0 && is_uniform(*value))
-      read = number_read(type == CodeType::real32 ? static_cast<double>(*value->elements<float>())
-                                                  : *value->elements<double>(),
-                         type, n);
+    if (const auto number = uniform(place))
+      read = number_read(*number, type, n);
     else
       read.array = add_array({CodeArray::Kind::constant, type, n, 0, place.tensor});
   }

@@ -126,6 +126,9 @@ class Code {
   std::vector<std::pair<CodeRead, CodeRead>> copies_;
 };
 
+/// The text with these words replaced, in their order.
+std::string replaced(std::string text,
+                     std::initializer_list<std::pair<std::string_view, std::string_view>> words);
 /// The expression of an elementwise operation, $0, $1 … for operands. The functions that it calls are among
 /// those of code_functions().
 std::string code_expression(OpNumber op, const std::string& p, const std::string& q);

@@ -284,10 +284,6 @@ std::string Derivation::cpp(const std::string& name, const CppOptions& options) 
     throw Error(
         cpp_op,
         "'" + name + "' cannot be the name of a function: give an identifier of C++ that is no keyword");
-  if (state_->source.program.is_opaque)
-    throw Error(
-        cpp_op,
-        "the function holds custom() or checkpoint(), of which a trace does not see all: leave them out");
   for (const Step& step : state_->source.program.steps)
     if (step.operation->is_random)  // which would be the same at each call
       throw Error(cpp_op,

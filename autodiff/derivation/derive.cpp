@@ -41,7 +41,7 @@ class Rerun {
     const Shape& shape = program_.places[step.output].shape;
     const Operation& of = *step.operation;
     const bool leaves = of.again && (!of.decompose || (is_left_ && is_left_(step)));
-    Handle y = leaves ? of.again(step.op.get(), inputs, shape) : of.decompose(step.op.get(), inputs, shape);
+    Handle y = leaves ? of.again(step.op.get(), inputs, shape) : of.decompose(step.op.get(), inputs);
     if (step.base != Step::none) {
       const Handle& base = at_[step.base];
       y = y.value->item_size == sizeof(float) ? sum<float>(base, y) : sum<double>(base, y);

@@ -191,7 +191,6 @@ class Writer {
     in_backward_ = true;
     struct Adjoint {
       std::size_t step;
-      std::size_t order;
       std::uint32_t of, place;
     };
     std::map<std::uint32_t, std::size_t> step_of;
@@ -204,7 +203,7 @@ class Writer {
     for (const std::uint32_t of : quantities) {
       const std::uint32_t place = to_.derived.adjoints[of];
       if (place == Step::none || of == to_.derived.loss || !names_.has(of)) continue;
-      all.push_back({step_of.contains(place) ? step_of[place] : 0, all.size(), of, place});
+      all.push_back({step_of.contains(place) ? step_of[place] : 0, of, place});
     }
     std::ranges::stable_sort(all, {}, &Adjoint::step);
     for (const Adjoint& one : all) {
@@ -306,15 +305,6 @@ class Writer {
   bool in_backward_ = false;
 };
 
-template <class T>
-std::vector<double> numbers(const Value& value) {
-  if (value.integers) {
-    const auto* const from = reinterpret_cast<const std::ptrdiff_t*>(value.data);
-    return std::vector<double>(from, from + value.size);
-  }
-  return std::vector<double>(value.elements<T>(), value.elements<T>() + value.size);
-}
-
 void add_values(Lines& lines) {
   std::vector<Handle> arguments;
   for (const Source::Argument& one : lines.derived.arguments) {
@@ -324,9 +314,9 @@ void add_values(Lines& lines) {
   const std::vector<Handle> at = values_of(lines.derived, arguments);
   for (std::size_t i = 0; i < lines.all.size(); ++i) {
     const Value* const value = at[lines.places[i]].value.get();
-    if (value)
-      lines.all[i].values =
-          value->item_size == sizeof(float) ? numbers<float>(*value) : numbers<double>(*value);
+    if (!value) continue;
+    lines.all[i].values.resize(value->size);
+    for (std::size_t k = 0; k < value->size; ++k) lines.all[i].values[k] = element(*value, k);
   }
 }
 

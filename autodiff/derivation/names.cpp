@@ -18,10 +18,6 @@ bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-double element(const Value& value, std::size_t i) {
-  return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
-                                          : value.elements<double>()[i];
-}
 /// A mask: some elements are 0, and not all.
 bool has_zeros(const Handle& tensor) {
   if (!tensor.value || tensor.value->integers) return false;

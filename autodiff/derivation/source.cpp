@@ -1,6 +1,6 @@
 // How a loss is computed, from its recording or from a function.
 #include <algorithm>
-#include <string_view>
+#include <cstring>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -31,22 +31,18 @@ std::vector<Node*> nodes_behind(Node& root) {
 
 class Reader {
  public:
-  Reader(Source& source, const NamedHandles& names) : source_(source), names_(names) {}
+  Reader(Source& source, const NamedHandles& names, std::uint16_t item_size)
+      : source_(source), names_(names), item_size_(item_size) {}
 
   void read(Node& node) {
     Program& program = source_.program;
-    if (!node.operation->again && !node.operation->decompose)
+    // What is no step computes with more than its inputs, and the recording does not tell how.
+    if (!node.operation->again)
       throw Error(
           derivation_op,
           std::string("'") + node.name +
-              "' is custom(): its rule is code of the caller's and no formula. Write it with operations to "
-              "see its derivation");
-    // What these compute with besides their inputs, the recording does not tell.
-    if (node.opaque || std::string_view(node.name) == "scan")
-      throw Error(derivation_op,
-                  std::string("'") + node.name +
-                      "' is one node of a function of its own. Give the function that computes the loss "
-                      "instead: derivation([&] { return loss; }, names)");
+              "' is one node of a function of its own: give the function that computes the loss, "
+              "derivation([&] { return loss; }, names), and write custom() and checkpoint() as operations");
     Step step{node.operation, {hold(node), node.op()}, {}, 0};
     for (std::size_t i = 0; i < node.input_count; ++i) step.inputs.push_back(input(node, i));
     step.output = add({Place::Kind::result, item_size_, node.operation->gives_integers, node.shape()});
@@ -56,7 +52,6 @@ class Reader {
     program.steps.push_back(std::move(step));
   }
   std::uint32_t at(const Node& node) const { return places_.at(&node); }
-  void set_item_size(std::uint16_t size) { item_size_ = size; }
 
  private:
   static std::shared_ptr<NodeRef> hold(Node& node) {
@@ -108,7 +103,7 @@ class Reader {
 
   Source& source_;
   const NamedHandles& names_;
-  std::uint16_t item_size_ = 0;
+  std::uint16_t item_size_;
   std::unordered_map<const Node*, std::uint32_t> places_;
   std::unordered_map<const Node*, std::size_t> leaves_;  ///< their numbers as arguments
   std::unordered_map<const Value*, std::uint32_t> constants_;
@@ -123,16 +118,18 @@ void require_one_element(const Value* value) {
 
 }  // namespace
 
+double element(const Value& value, std::size_t i) {
+  if (value.integers) return static_cast<double>(reinterpret_cast<const std::ptrdiff_t*>(value.data)[i]);
+  return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
+                                          : value.elements<double>()[i];
+}
+
 std::optional<double> uniform(const Place& place) {
   const Value& value = *place.tensor.value.get();
   if (place.integers || value.size == 0) return {};
-  const auto at = [&](std::size_t i) {
-    return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
-                                            : value.elements<double>()[i];
-  };
   for (std::size_t i = 1; i < value.size; ++i)
-    if (at(i) != at(0)) return {};
-  return at(0);
+    if (std::memcmp(value.data, value.data + i * value.item_size, value.item_size) != 0) return {};
+  return element(value, 0);
 }
 
 void give_constants(Source& source) {
@@ -154,8 +151,7 @@ Source recorded_source(const Handle& loss, const NamedHandles& names) {
     throw Error(derivation_op,
                 "the loss was not recorded: nothing that it is computed from requires a gradient");
   Source source;
-  Reader reader(source, names);
-  reader.set_item_size(loss.value->item_size);
+  Reader reader(source, names, loss.value->item_size);
   for (Node* node : nodes_behind(*loss.node.get())) reader.read(*node);
   source.program.outputs.push_back({reader.at(*loss.node.get()), true});
   source.program.forward = source.program.steps.size();
@@ -179,7 +175,7 @@ Source traced_source(const std::function<Handle()>& f, const NamedHandles& names
                 "the function calls custom() or checkpoint(), whose rule is no formula that is known: write "
                 "it with operations, or call the function of checkpoint() itself");
   captured_leaves(program, derivation_op, "compute it within the function");
-  program.stores.clear();
+  program.stores.clear();  // a state that is carried on, as running statistics are, is no part of the loss
   program.forward = program.steps.size();
   remove_dead_steps(program);
   for (Place& place : program.places) {

@@ -1,4 +1,5 @@
 // Wrong slopes of operations on one operand.
+#include "../grad.hpp"
 #include "collector.hpp"
 
 namespace xtape::detail {
@@ -129,8 +130,7 @@ void Collector<T>::add_slopes() {
   if (op_ == "reciprocal") { add_slope("-1/x", "the square is missing in the derivative −1/x² of 1/x", -a); }
   if (op_ == "pow") {
     add_slope("x^p", "the exponent of the derivative of the power is not lowered by one", slope * z);
-    add_slope("p", "the power of x is missing in its derivative: the exponent alone is used",
-              slope / pow(z, T(1)));
+    add_slope("p", "the power of x is missing in its derivative: the exponent alone is used", slope * z / a);
     add_slope("no p", "the exponent is not brought down as a factor", a / z);
   }
   if (op_ == "sin" || op_ == "cos") {
@@ -158,21 +158,23 @@ Tensor<T> Collector<T>::slope_at_minus(const Tensor<T>& slope) const {
 template <class T>
 void Collector<T>::add_other_activations() {
   const Tensor<T>&z = x_, &a = y_;
-  const auto derivative = [&](const std::string& name, const Tensor<T>& slope) {
-    if (name != op_)
-      add_slope("of " + name, "the derivative of " + name + " is used, and the activation is " + op_, slope);
+  const auto derivative = [&](const std::string& name, const auto& f) {
+    if (name == op_) return;
+    const EnableGrad on;
+    const Tensor<T> x = parameter(z);
+    add_slope("of " + name, "the derivative of " + name + " is used, and the activation is " + op_,
+              grad(sum(f(x)), x));
   };
-  const Tensor<T> s = sigmoid(z), t = tanh(z);
-  derivative("sigmoid", s * (1 - s));
-  derivative("tanh", 1 - square(t));
-  derivative("relu", z > T(0));
-  if (op_ != "sigmoid") derivative("softplus", s);  // of sigmoid that is its value, see above
-  derivative("silu", s + z * s * (1 - s));
-  derivative("gelu", T(0.5) * (1 + erf(z * T(0.70710678118654752))) +
-                         z * exp(T(-0.5) * square(z)) * T(0.39894228040143268));
-  derivative("elu", where(z > T(0), ones<T>(z.shape()), exp(minimum(z, T(0)))));
-  derivative("leaky_relu (0.01)", where(z > T(0), ones<T>(z.shape()), full_like(z, T(0.01))));
-  derivative("leaky_relu (0.1)", where(z > T(0), ones<T>(z.shape()), full_like(z, T(0.1))));
+  derivative("sigmoid", [](const Tensor<T>& x) { return sigmoid(x); });
+  derivative("tanh", [](const Tensor<T>& x) { return tanh(x); });
+  derivative("relu", [](const Tensor<T>& x) { return relu(x); });
+  if (op_ != "sigmoid")  // whose value it is, see above
+    derivative("softplus", [](const Tensor<T>& x) { return softplus(x); });
+  derivative("silu", [](const Tensor<T>& x) { return silu(x); });
+  derivative("gelu", [](const Tensor<T>& x) { return gelu(x); });
+  derivative("elu", [](const Tensor<T>& x) { return elu(x); });
+  derivative("leaky_relu (0.01)", [](const Tensor<T>& x) { return leaky_relu(x, T(0.01)); });
+  derivative("leaky_relu (0.1)", [](const Tensor<T>& x) { return leaky_relu(x, T(0.1)); });
   if (op_ != "sigmoid" && op_ != "tanh")
     add_slope("σ formula", "the formula a (1 − a) of sigmoid is used with a, and the activation is " + op_,
               a * (1 - a));

@@ -71,7 +71,6 @@ class Collector {
   // ---- one operand
   void add_slopes();
   Tensor<T> slope_at_minus(const Tensor<T>& slope) const;
-  static Tensor<T> full_like(const Tensor<T>& like, T value) { return like * T(0) + value; }
   void add_other_activations();
   // ---- several operands
   const Graph* graph_ptr() const { return &graph_; }

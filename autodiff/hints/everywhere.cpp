@@ -139,8 +139,8 @@ void RowSearch<T>::try_operands_of_roles(
           }
           if (made.size() < 2 || made.size() + 1 < list.size() || shown_place == 0) continue;
           if (explains(graph_.gradient(leaf_, made)))
-            found("the value of " + defined(shown_place) + " is used in place of " +
-                  defined(step.inputs[i].place) + "; in " + graph_.formula(last.step) +
+            found("the value of " + graph_.definition(shown_place) + " is used in place of " +
+                  graph_.definition(step.inputs[i].place) + "; in " + graph_.formula(last.step) +
                   ", and at every time step");
         }
     }
@@ -176,8 +176,9 @@ void RowSearch<T>::try_left_out_everywhere() {
     if (list.size() < 2) continue;
     Changes made;
     for (const std::size_t e : list) made[e] = nothing;
-    everywhere_.emplace_back(graph_.gradient(leaf_, made), text);
-    if (explains(everywhere_.back().first)) found(text);
+    const Tensor<T> candidate = graph_.gradient(leaf_, made);
+    if (explains(candidate)) found(text);
+    keep(candidate, text);
   }
 }
 

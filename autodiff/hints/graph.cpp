@@ -20,6 +20,14 @@ bool is_whole(const Step& step) {
   return std::ranges::find(names, step.name()) != std::end(names);
 }
 
+/// An undefined part is 0.
+template <class T>
+void add_to(Tensor<T>& sum, const Tensor<T>& part) {
+  if (part.defined()) sum = sum.defined() ? sum + part : part;
+}
+
+constexpr auto as_it_is = [](std::size_t, const auto&, const auto& part) { return part; };
+
 }  // namespace
 
 template <class T>
@@ -45,15 +53,15 @@ GradientGraph<T>::GradientGraph(const std::function<Tensor<T>()>& loss) {
       arguments.push_back(source_.arguments[next++].tensor);
     }
   }
-  const std::vector<Handle> leaves = arguments;  // with their nodes
-  for (Handle& one : arguments) one.node = {};
   {
+    std::vector<Handle> values;
+    for (const Handle& one : arguments) values.push_back({one.value, {}});
     const RecordingScope off(false);
-    at_ = replay(program_, arguments, program_.steps.size());
+    at_ = replay(program_, values, program_.steps.size());
   }
   next = 0;
   for (std::uint32_t p = 0; p < places; ++p)
-    if (program_.places[p].kind == Place::Kind::argument) at_[p].node = leaves[next++].node;
+    if (program_.places[p].kind == Place::Kind::argument) at_[p].node = arguments[next++].node;
   values_.resize(places);
   for (std::size_t p = 0; p < places; ++p)
     if (at_[p].value && !at_[p].value->integers && at_[p].value->item_size == sizeof(T))
@@ -63,8 +71,7 @@ GradientGraph<T>::GradientGraph(const std::function<Tensor<T>()>& loss) {
     for (const Input& input : program_.steps[k].inputs) readers_[input.place].push_back(k);
   }
 
-  // What leads from each leaf; what any leads to.
-  std::vector<char> needed(places, false);
+  needed_.assign(places, false);
   for (const std::uint32_t leaf : leaves_) {
     std::vector<char>& leads = below_[leaf];
     leads.assign(places, false);
@@ -72,38 +79,25 @@ GradientGraph<T>::GradientGraph(const std::function<Tensor<T>()>& loss) {
     for (const Step& step : program_.steps)
       for (const Input& input : step.inputs)
         if (leads[input.place] && input.recorded) leads[step.output] = true;
-    for (std::size_t p = 0; p < places; ++p) needed[p] |= leads[p];
+    for (std::size_t p = 0; p < places; ++p) needed_[p] |= leads[p];
   }
   find_roles();
-  record(at_, recorded_);
+  recorded_ = record(at_);
   edge_at_.resize(program_.steps.size());
   for (std::size_t k = 0; k < program_.steps.size(); ++k) {
     const Step& step = program_.steps[k];
     edge_at_[k].assign(step.inputs.size(), none);
     for (std::size_t i = 0; i < step.inputs.size(); ++i)
-      if (needed[step.inputs[i].place] && step.inputs[i].recorded && recorded_[k].y.requires_grad()) {
+      if (needed_[step.inputs[i].place] && step.inputs[i].recorded && recorded_[k].y.requires_grad()) {
         edge_at_[k][i] = edges_.size();
         edges_.push_back({k, i, step.inputs[i].place});
       }
   }
-
-  adjoints_.resize(places);
   contributions_.resize(edges_.size());
-  const std::uint32_t root = program_.outputs.front().place;
-  adjoints_[root] = ones<T>(program_.places[root].shape);
-  for (std::size_t k = program_.steps.size(); k-- > 0;) {
-    const Step& step = program_.steps[k];
-    if (!adjoints_[step.output].defined()) continue;
-    const std::vector<Tensor<T>> parts =
-        pass_back(recorded_[k], adjoints_[step.output], std::vector<char>(step.inputs.size(), true));
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const std::size_t edge = edge_at_[k][i];
-      if (edge == none || !parts[i].defined()) continue;
-      contributions_[edge] = parts[i];
-      Tensor<T>& sum = adjoints_[step.inputs[i].place];
-      sum = sum.defined() ? sum + parts[i] : parts[i];
-    }
-  }
+  adjoints_ = seeded();
+  walk(
+      adjoints_, program_.steps.size(), needed_, recorded_,
+      [&](std::size_t edge, const Tensor<T>&, const Tensor<T>& part) { return contributions_[edge] = part; });
 }
 
 template <class T>
@@ -189,49 +183,43 @@ std::string GradientGraph<T>::formula(std::size_t step) const {
 }
 
 template <class T>
+auto GradientGraph<T>::record(const Step& step, std::vector<Handle> x) const -> Recorded {
+  const RecordingScope on(true);
+  const Place& place = program_.places[step.output];
+  Recorded one{std::move(x), {}};
+  if (place.item_size != sizeof(T) || place.integers) return one;
+  std::vector<const Handle*> inputs;
+  for (const Handle& input : one.x) inputs.push_back(&input);
+  one.y = Tensor<T>(step.operation->again(step.op.get(), inputs, place.shape));
+  return one;
+}
+
+template <class T>
+auto GradientGraph<T>::record(const std::vector<Handle>& at) const -> std::vector<Recorded> {
+  std::vector<Recorded> all;
+  for (const Step& step : program_.steps) {
+    std::vector<Handle> x;
+    for (const Input& input : step.inputs) {
+      const ValueRef& value = at[input.place].value;
+      const bool has_gradient =
+          input.recorded && needed_[input.place] && !value->integers && value->item_size == sizeof(T);
+      x.push_back({value, has_gradient ? make_leaf(value->shape) : NodeRef()});
+    }
+    all.push_back(record(step, std::move(x)));
+  }
+  return all;
+}
+
+template <class T>
 Tensor<T> GradientGraph<T>::contribution_with(
     std::size_t number, const Tensor<T>& g, const std::vector<std::pair<std::size_t, Handle>>& others) const {
   const Edge& edge = edges_[number];
   const Step& step = program_.steps[edge.step];
-  Recorded one;
-  const RecordingScope on(true);
-  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-    Handle x{at_[step.inputs[i].place].value, {}};
-    for (const auto& [k, other] : others)
-      if (k == i) x.value = other.value;
-    if (i == edge.input) x.node = make_leaf(x.value->shape);
-    one.x.push_back(std::move(x));
-  }
-  std::vector<const Handle*> inputs;
-  for (const Handle& x : one.x) inputs.push_back(&x);
-  one.y = Tensor<T>(step.operation->again(step.op.get(), inputs, program_.places[step.output].shape));
-  std::vector<char> wanted(one.x.size(), false);
-  wanted[edge.input] = true;
-  return pass_back(one, g, wanted)[edge.input];
-}
-
-template <class T>
-void GradientGraph<T>::record(const std::vector<Handle>& at, std::vector<Recorded>& to) const {
-  const RecordingScope on(true);
-  to.resize(program_.steps.size());
-  for (std::size_t k = 0; k < to.size(); ++k) {
-    const Step& step = program_.steps[k];
-    Recorded& one = to[k];
-    std::vector<const Handle*> inputs;
-    for (const Input& input : step.inputs) {
-      const Value& value = *at[input.place].value.get();
-      const bool is_needed = input.recorded && std::ranges::any_of(below_, [&](const auto& leads) {
-                               return leads.second[input.place];
-                             });
-      one.x.push_back({at[input.place].value, is_needed && !value.integers && value.item_size == sizeof(T)
-                                                  ? make_leaf(value.shape)
-                                                  : NodeRef()});
-    }
-    for (const Handle& x : one.x) inputs.push_back(&x);
-    const Place& place = program_.places[step.output];
-    if (place.item_size != sizeof(T) || place.integers) continue;
-    one.y = Tensor<T>(step.operation->again(step.op.get(), inputs, place.shape));
-  }
+  std::vector<Handle> x;
+  for (const Input& input : step.inputs) x.push_back({at_[input.place].value, {}});
+  for (const auto& [i, other] : others) x[i].value = other.value;
+  x[edge.input].node = make_leaf(x[edge.input].value->shape);
+  return pass_back(record(step, std::move(x)), g, std::vector<char>(step.inputs.size(), true))[edge.input];
 }
 
 template <class T>
@@ -256,67 +244,63 @@ std::vector<Tensor<T>> GradientGraph<T>::pass_back(const Recorded& step, const T
 }
 
 template <class T>
-Tensor<T> GradientGraph<T>::sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from,
-                                  const Changes* mistakes, const std::vector<Recorded>& steps) const {
-  const std::vector<char>& leads = below_.at(leaf);
-  running_ = &adjoints;
+template <class F>
+void GradientGraph<T>::walk(std::vector<Tensor<T>>& adjoints, std::size_t from,
+                            const std::vector<char>& leads, const std::vector<Recorded>& steps,
+                            const F& passed) const {
   for (std::size_t k = from; k-- > 0;) {
     const Step& step = program_.steps[k];
-    if (!adjoints[step.output].defined() || !leads[step.output]) continue;
+    const Tensor<T> g = adjoints[step.output];
+    if (!g.defined() || !leads[step.output]) continue;
     std::vector<char> wanted;
     for (const Input& input : step.inputs) wanted.push_back(leads[input.place]);
-    const std::vector<Tensor<T>> parts = pass_back(steps[k], adjoints[step.output], wanted);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (!parts[i].defined() || edge_at_[k][i] == none) continue;
-      Tensor<T> part = parts[i];
-      if (mistakes)
-        if (const auto at = mistakes->find(edge_at_[k][i]); at != mistakes->end())
-          part = at->second(adjoints[step.output], part);
-      if (!part.defined()) continue;
-      Tensor<T>& sum = adjoints[step.inputs[i].place];
-      sum = sum.defined() ? sum + part : part;
-    }
+    const std::vector<Tensor<T>> parts = pass_back(steps[k], g, wanted);
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      if (const std::size_t edge = edge_at_[k][i]; edge != none && parts[i].defined())
+        add_to(adjoints[edges_[edge].from], passed(edge, g, parts[i]));
   }
+}
+
+template <class T>
+std::vector<Tensor<T>> GradientGraph<T>::seeded() const {
+  std::vector<Tensor<T>> adjoints(program_.places.size());
+  const std::uint32_t root = program_.outputs.front().place;
+  adjoints[root] = ones<T>(program_.places[root].shape);
+  return adjoints;
+}
+
+template <class T>
+Tensor<T> GradientGraph<T>::at_leaf(const std::vector<Tensor<T>>& adjoints, std::uint32_t leaf) const {
   return adjoints[leaf].defined() ? adjoints[leaf] : zeros<T>(program_.places[leaf].shape);
 }
 
 template <class T>
 Tensor<T> GradientGraph<T>::gradient(std::uint32_t leaf, const Changes& mistakes) const {
-  std::vector<Tensor<T>> adjoints(program_.places.size());
-  const std::uint32_t root = program_.outputs.front().place;
-  adjoints[root] = ones<T>(program_.places[root].shape);
-  return sweep(leaf, std::move(adjoints), program_.steps.size(), &mistakes, recorded_);
+  std::vector<Tensor<T>> adjoints = seeded();
+  walk(adjoints, program_.steps.size(), below_.at(leaf), recorded_,
+       [&](std::size_t edge, const Tensor<T>& g, const Tensor<T>& part) {
+         const auto at = mistakes.find(edge);
+         return at == mistakes.end() ? part : at->second(g, part);
+       });
+  return at_leaf(adjoints, leaf);
 }
 
 template <class T>
 Tensor<T> GradientGraph<T>::gradient_within(std::uint32_t leaf, const std::set<std::size_t>& counted,
                                             std::size_t most) const {
-  // Adjoints by how many of the edges lie between the loss and the place.
-  std::vector<std::vector<Tensor<T>>> adjoints(most + 1, std::vector<Tensor<T>>(program_.places.size()));
-  const std::uint32_t root = program_.outputs.front().place;
-  adjoints[0][root] = ones<T>(program_.places[root].shape);
-  const std::vector<char>& leads = below_.at(leaf);
-  for (std::size_t k = program_.steps.size(); k-- > 0;) {
-    const Step& step = program_.steps[k];
-    if (!leads[step.output]) continue;
-    std::vector<char> wanted;
-    for (const Input& input : step.inputs) wanted.push_back(leads[input.place]);
-    for (std::size_t hops = 0; hops <= most; ++hops) {
-      const Tensor<T>& g = adjoints[hops][step.output];
-      if (!g.defined()) continue;
-      const std::vector<Tensor<T>> parts = pass_back(recorded_[k], g, wanted);
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        if (!parts[i].defined() || edge_at_[k][i] == none) continue;
-        const std::size_t now = hops + (counted.contains(edge_at_[k][i]) ? 1 : 0);
-        if (now > most) continue;
-        Tensor<T>& sum = adjoints[now][step.inputs[i].place];
-        sum = sum.defined() ? sum + parts[i] : parts[i];
-      }
-    }
-  }
+  std::vector<Tensor<T>> adjoints = seeded();
   Tensor<T> total = zeros<T>(program_.places[leaf].shape);
-  for (const auto& of : adjoints)
-    if (of[leaf].defined()) total = total + of[leaf];
+  for (std::size_t hops = 0; hops <= most; ++hops) {  // what has come along so many of the edges
+    std::vector<Tensor<T>> further(adjoints.size());
+    walk(adjoints, program_.steps.size(), below_.at(leaf), recorded_,
+         [&](std::size_t edge, const Tensor<T>&, const Tensor<T>& part) {
+           if (!counted.contains(edge)) return part;
+           add_to(further[edges_[edge].from], part);
+           return Tensor<T>();
+         });
+    total = total + at_leaf(adjoints, leaf);
+    adjoints = std::move(further);
+  }
   return total;
 }
 
@@ -324,8 +308,8 @@ template <class T>
 Tensor<T> GradientGraph<T>::gain(std::uint32_t leaf, std::uint32_t place, const Tensor<T>& more) const {
   std::vector<Tensor<T>> adjoints(program_.places.size());
   adjoints[place] = more;
-  const std::size_t maker = makers_[place];
-  return sweep(leaf, std::move(adjoints), maker == none ? 0 : maker + 1, nullptr, recorded_);
+  walk(adjoints, makers_[place] == none ? 0 : makers_[place] + 1, below_.at(leaf), recorded_, as_it_is);
+  return at_leaf(adjoints, leaf);
 }
 
 template <class T>
@@ -338,12 +322,9 @@ Tensor<T> GradientGraph<T>::gradient_with(std::uint32_t leaf, std::uint32_t plac
     const RecordingScope off(false);
     at = replay(program_, arguments, program_.steps.size(), {{place, other.value}});
   }
-  std::vector<Recorded> steps;
-  record(at, steps);
-  std::vector<Tensor<T>> adjoints(program_.places.size());
-  const std::uint32_t root = program_.outputs.front().place;
-  adjoints[root] = ones<T>(program_.places[root].shape);
-  return sweep(leaf, std::move(adjoints), program_.steps.size(), nullptr, steps);
+  std::vector<Tensor<T>> adjoints = seeded();
+  walk(adjoints, program_.steps.size(), below_.at(leaf), record(at), as_it_is);
+  return at_leaf(adjoints, leaf);
 }
 
 template class GradientGraph<float>;

@@ -28,6 +28,8 @@ class GradientGraph {
 
   /// Error as traced_source().
   explicit GradientGraph(const std::function<Tensor<T>()>& loss);
+  GradientGraph(const GradientGraph&) = delete;
+  GradientGraph& operator=(const GradientGraph&) = delete;
 
   const Program& program() const { return program_; }
   const std::vector<Edge>& edges() const { return edges_; }
@@ -37,15 +39,22 @@ class GradientGraph {
   /// How a place is called, or written; and its gradient.
   const std::string& name(std::uint32_t place) const { return names_[place]; }
   std::string gradient_name(std::uint32_t place) const;
+  /// Whether that is a name, and no formula.
+  bool has_name(std::uint32_t place) const {
+    return !name(place).empty() && name(place).find(' ') == std::string::npos;
+  }
+  /// "a1 = tanh(z1)", or the name of what is given.
+  std::string definition(std::uint32_t place) const {
+    return makers_[place] == none ? name(place) : formula(makers_[place]);
+  }
   /// "a1 = tanh(z1)"
   std::string formula(std::size_t step) const;
   /// Names all places, as derivation() does, where these leaves have these names.
   void write_names(const std::map<std::uint32_t, std::string>& leaves);
   const Tensor<T>& value(std::uint32_t place) const { return values_[place]; }
-  bool is_number(std::uint32_t place) const { return values_[place].defined(); }
   /// The places of parameters.
   const std::vector<std::uint32_t>& leaves() const { return leaves_; }
-  const Handle& leaf(std::uint32_t place) const { return at_[place]; }
+  bool is_leaf(std::uint32_t place) const { return below_.contains(place); }
   /// The steps that read a place.
   const std::vector<std::size_t>& readers(std::uint32_t place) const { return readers_[place]; }
   /// The step that a place is the result of; none for others.
@@ -55,7 +64,7 @@ class GradientGraph {
   /// same operations on the same parameters, four operations deep.
   std::size_t role(std::size_t step) const { return roles_[step]; }
   /// Whether the gradient of `leaf` depends on the adjoint of a place.
-  bool leads_to(std::uint32_t place, std::uint32_t leaf) const { return below_[leaf][place]; }
+  bool leads_to(std::uint32_t place, std::uint32_t leaf) const { return below_.at(leaf)[place] != 0; }
 
   /// dL/d of each place, as it is; and what is passed along an edge. Undefined where there is nothing.
   const Tensor<T>& adjoint(std::uint32_t place) const { return adjoints_[place]; }
@@ -72,8 +81,6 @@ class GradientGraph {
                               const std::vector<std::pair<std::size_t, Handle>>& inputs) const;
   /// The graph on other numbers: a constant or a parameter has this value.
   Tensor<T> gradient_with(std::uint32_t leaf, std::uint32_t place, Handle other) const;
-  /// dL/d of a place in the pass that is running, for a Change; undefined where nothing has come there yet.
-  const Tensor<T>& running_adjoint(std::uint32_t place) const { return (*running_)[place]; }
   /// What all passes have cost so far, in nanoseconds as they are estimated: the same on every machine.
   std::size_t work() const { return work_; }
   /// What lies at a place that is no tensor: indices.
@@ -86,11 +93,20 @@ class GradientGraph {
   };
   void find_roles();
   bool has_same_role(const Step& a, const Step& b, int depth) const;
-  void record(const std::vector<Handle>& at, std::vector<Recorded>& to) const;
+  /// A step with leaves among its inputs; all steps, for what lies at each place.
+  Recorded record(const Step& step, std::vector<Handle> x) const;
+  std::vector<Recorded> record(const std::vector<Handle>& at) const;
+  /// What a step passes on to each of the inputs that are wanted.
   std::vector<Tensor<T>> pass_back(const Recorded& step, const Tensor<T>& g,
                                    const std::vector<char>& wanted) const;
-  Tensor<T> sweep(std::uint32_t leaf, std::vector<Tensor<T>> adjoints, std::size_t from,
-                  const Changes* mistakes, const std::vector<Recorded>& steps) const;
+  /// Backpropagation from before step `from` on, to the places that lead somewhere; passed(edge, g, part) is
+  /// what takes the place of a contribution.
+  template <class F>
+  void walk(std::vector<Tensor<T>>& adjoints, std::size_t from, const std::vector<char>& leads,
+            const std::vector<Recorded>& steps, const F& passed) const;
+  /// dL/dL = 1, and nothing else yet.
+  std::vector<Tensor<T>> seeded() const;
+  Tensor<T> at_leaf(const std::vector<Tensor<T>>& adjoints, std::uint32_t leaf) const;
 
   Source source_;
   const Program& program_ = source_.program;
@@ -102,11 +118,10 @@ class GradientGraph {
   std::vector<std::vector<std::size_t>> readers_;
   std::vector<Recorded> recorded_;
   std::vector<Edge> edges_;
-  std::vector<std::vector<std::size_t>> edge_at_;  ///< by step and input; none
-  std::map<std::uint32_t, std::vector<char>> leads_;
-  mutable std::map<std::uint32_t, std::vector<char>> below_;
+  std::vector<std::vector<std::size_t>> edge_at_;     ///< by step and input; none
+  std::map<std::uint32_t, std::vector<char>> below_;  ///< of each leaf: the places whose adjoints it needs
+  std::vector<char> needed_;                          ///< … of any
   std::vector<Tensor<T>> adjoints_, contributions_;
-  mutable const std::vector<Tensor<T>>* running_ = nullptr;
   mutable std::size_t work_ = 0;
 };
 

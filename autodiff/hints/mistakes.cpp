@@ -25,18 +25,13 @@ std::vector<Mistake<T>> wrong_operands(const GradientGraph<T>& graph, std::size_
                      }});
     };
     const std::string name = graph.name(right);
-    const auto defined = [&](std::uint32_t place) {
-      return graph.maker(place) == GradientGraph<T>::none ? graph.name(place)
-                                                          : graph.formula(graph.maker(place));
-    };
     if (op == "matmul" && own.rank() >= 2 && own.shape().end()[-1] == own.shape().end()[-2])
       add("transposed", name + " is not transposed", transposed_last(own));
     for (std::uint32_t p = 0; p < graph.program().places.size(); ++p) {
       const Tensor<T>& other = graph.value(p);
-      if (p == right || !other.defined() || graph.name(p).empty()) continue;
-      if (graph.name(p).find(' ') != std::string::npos) continue;
-      const std::string what = "the value of " + defined(p);
-      const std::string place = " is used in place of " + defined(right) +
+      if (p == right || !other.defined() || !graph.has_name(p)) continue;
+      const std::string what = "the value of " + graph.definition(p);
+      const std::string place = " is used in place of " + graph.definition(right) +
                                 (p == edge.from ? ": it is the operand itself, and not the other one"
                                  : p < right    ? ", the value before it in place of the one after"
                                                 : ", a value after it, an output, in place of an input");

@@ -52,18 +52,18 @@ void RowSearch<T>::try_products() {
   const std::uint32_t right_value = step.inputs[1 - edge.input].place, right_error = step.output;
   for (std::uint32_t p = 0; p < graph_.program().places.size() && !is_late(); ++p) {
     const Tensor<T>& g = graph_.adjoint(p);
-    if (!g.defined() || !is_named(p) || !(g.shape() == graph_.adjoint(right_error).shape())) continue;
+    if (!g.defined() || !graph_.has_name(p) || !(g.shape() == graph_.adjoint(right_error).shape())) continue;
     for (std::uint32_t q = 0; q < graph_.program().places.size(); ++q) {
       const Tensor<T>& x = graph_.value(q);
-      if (!x.defined() || !is_named(q) || !(x.shape() == graph_.value(right_value).shape()) ||
+      if (!x.defined() || !graph_.has_name(q) || !(x.shape() == graph_.value(right_value).shape()) ||
           (p == right_error && q == right_value))
         continue;
       const Tensor<T> c = graph_.contribution_with(uses[0], g, {{1 - edge.input, x.handle()}});
       if (!c.defined() || !(c.shape() == graph_.contribution(uses[0]).shape())) continue;
       if (explains(own_ - graph_.gain(leaf_, edge.from, graph_.contribution(uses[0]) - c)))
         found("the gradient of " + shown(leaf_) + " is the product of " + graph_.gradient_name(p) + " and " +
-              defined(q) + ", and not of " + graph_.gradient_name(right_error) + " and " +
-              defined(right_value));
+              graph_.definition(q) + ", and not of " + graph_.gradient_name(right_error) + " and " +
+              graph_.definition(right_value));
     }
   }
 }
@@ -96,11 +96,11 @@ template <class T>
 void RowSearch<T>::try_other_adjoints() {
   const std::size_t places = graph_.program().places.size();
   for (std::uint32_t p = 0; p < places && !is_late(); ++p) {
-    if (graph_.maker(p) == Graph::none || !graph_.leads_to(p, leaf_) || !is_named(p) ||
+    if (graph_.maker(p) == Graph::none || !graph_.leads_to(p, leaf_) || !graph_.has_name(p) ||
         !graph_.adjoint(p).defined())
       continue;
     for (std::uint32_t q = 0; q < places; ++q) {
-      if (p == q || !is_named(q) || graph_.maker(q) == Graph::none || !graph_.adjoint(q).defined() ||
+      if (p == q || !graph_.has_name(q) || graph_.maker(q) == Graph::none || !graph_.adjoint(q).defined() ||
           !(graph_.adjoint(p).shape() == graph_.adjoint(q).shape()))
         continue;
       if (explains(own_ + graph_.gain(leaf_, p, graph_.adjoint(q) - graph_.adjoint(p)))) {
@@ -160,38 +160,22 @@ void RowSearch<T>::try_updated() {
     if (!leads(e) || std::string(step.name()) != "matmul") continue;
     for (std::size_t i = 0; i < step.inputs.size(); ++i) {
       const std::uint32_t at = step.inputs[i].place;
-      const auto leaf = source_leaf(at);
-      if (i == edge.input || !leaf || !graph_.adjoint(*leaf).defined() || *leaf == leaf_) continue;
+      const std::uint32_t leaf = root(at);
+      if (i == edge.input || !graph_.is_leaf(leaf) || leaf == leaf_) continue;
       const Tensor<T>& dW = graph_.adjoint(at);
       if (!dW.defined()) continue;
       const Tensor<T> more = graph_.contribution_with(e, graph_.adjoint(step.output), {{i, dW.handle()}});
       if (!more.defined()) continue;
       const Tensor<T> share = graph_.gain(leaf_, edge.from, more);
-      const double norm = inner(share, share);
-      if (!(norm > 0)) continue;
-      const double k = inner(difference_, share) / norm;
-      const Tensor<T> candidate = combined(own_, k, share);
-      ++tried_;
       const auto text = [&](double rate) {
-        return shown(*leaf) + " is updated before the error is propagated through it (a step with the rate " +
+        return shown(leaf) + " is updated before the error is propagated through it (a step with the rate " +
                number_text(rounded(rate)) + "): compute all gradients first, then update";
       };
-      if (k < 0 && tolerance_.same(candidate, other_) && is_evidence(candidate, 1)) found(text(-k));
+      if (const auto k = shares_more(share); k && *k < 0) found(text(-*k));
       if (const double rate = options_.learning_rate; rate > 0)
         keep(combined(own_, -rate, share), text(rate));
     }
   }
-}
-
-template <class T>
-std::optional<std::uint32_t> RowSearch<T>::source_leaf(std::uint32_t place) const {
-  while (graph_.maker(place) != Graph::none) {
-    const Step& step = graph_.program().steps[graph_.maker(place)];
-    if (!step.operation->is_view && std::string(step.name()) != "transpose") return {};
-    place = step.inputs[0].place;
-  }
-  if (std::ranges::find(graph_.leaves(), place) == graph_.leaves().end()) return {};
-  return place;
 }
 
 #define XTAPE_INSTANTIATE(T)                                                      \
@@ -201,8 +185,7 @@ std::optional<std::uint32_t> RowSearch<T>::source_leaf(std::uint32_t place) cons
   template void RowSearch<T>::try_other_adjoints();                               \
   template std::string RowSearch<T>::between(std::uint32_t, std::uint32_t) const; \
   template void RowSearch<T>::try_operands();                                     \
-  template void RowSearch<T>::try_updated();                                      \
-  template std::optional<std::uint32_t> RowSearch<T>::source_leaf(std::uint32_t) const;
+  template void RowSearch<T>::try_updated();
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

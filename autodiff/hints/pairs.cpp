@@ -18,16 +18,13 @@ void RowSearch<T>::try_with_factor() {
     const double norm = inner(candidate, candidate);
     if (!(norm > 0)) return;
     const double k = inner(other_, candidate) / norm;
-    ++tried_;
-    const Tensor<T> scaled = candidate * static_cast<T>(k);
-    if (std::abs(k - 1) < 1e-6 || !tolerance_.same(scaled, other_) || !is_evidence(scaled, 1)) return;
+    if (std::abs(k - 1) < 1e-6 || !explains(candidate * static_cast<T>(k), 1)) return;
     const std::string factor = factor_text(k, Graph::none);
     if (!factor.empty())
       found(text() + "; besides, the whole is off by the factor " + number_text(rounded(k)) + ": " + factor);
   };
   for (const Path& path : paths()) check(own_ - path.share, [&] { return left_out(path.edge); });
-  for (const auto& one : everywhere_) check(one.first, [&] { return one.second; });
-  for (const auto& one : several_) check(one.first, [&] { return one.second; });
+  for (const auto& one : kept_) check(one.first, [&] { return one.second; });
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))
@@ -50,9 +47,7 @@ void RowSearch<T>::try_pairs() {
       const double det = aa * bb - ab * ab;
       if (!(det > 1e-10 * aa * bb)) continue;
       const double p = (da * bb - db * ab) / det, q = (db * aa - da * ab) / det;
-      ++tried_;
-      const Tensor<T> candidate = combined(combined(own_, p, a), q, b);
-      if (!tolerance_.same(candidate, other_) || !is_evidence(candidate, 2)) continue;
+      if (!explains(combined(combined(own_, p, a), q, b), 2)) continue;
       const std::string first = part_text(1 + p, all[i].edge), second = part_text(1 + q, all[j].edge);
       if (!first.empty() && !second.empty()) found(first + "; and " + second);
     }
@@ -62,15 +57,12 @@ void RowSearch<T>::try_pairs() {
     const Tensor<T> rest = other_ - wrong;
     for (const Path& path : all) {
       const double more = inner(rest, path.share) / inner(path.share, path.share);
-      ++tried_;
-      const Tensor<T> candidate = combined(wrong, more, path.share);
-      if (std::abs(more) < 1e-9 || !tolerance_.same(candidate, other_) || !is_evidence(candidate, 1))
-        continue;
+      if (std::abs(more) < 1e-9 || !explains(combined(wrong, more, path.share), 1)) continue;
       if (const std::string text = part_text(1 + more, path.edge); !text.empty())
         found(what() + "; and " + text);
     }
   };
-  for (const auto& one : everywhere_) with_path(one.first, [&] { return one.second; });
+  for (const auto& one : kept_) with_path(one.first, [&] { return one.second; });
   for (std::size_t e = 0; e < graph_.edges().size() && !is_late(); ++e)
     if (leads(e))
       for (const Mistake<T>& one : mistakes(e))

@@ -16,8 +16,7 @@ void RowSearch<T>::try_whole() {
   const double norm = inner(own_, own_);
   if (!(norm > 0)) return;
   const double k = inner(other_, own_) / norm;
-  ++tried_;
-  if (k == 0 || !tolerance_.same(other_, own_, k) || !is_evidence(static_cast<T>(k) * own_, 1)) return;
+  if (k == 0 || !explains(static_cast<T>(k) * own_, 1)) return;
   const std::string text = factor_text(k, Graph::none);
   const auto is = [&](double value) { return std::abs(k - value) <= 1e-6; };
   const std::string why =
@@ -123,21 +122,17 @@ std::string RowSearch<T>::moment_through(std::size_t step) const {
 template <class T>
 void RowSearch<T>::try_paths() {
   for (const Path& path : paths()) {
-    const double norm = inner(path.share, path.share);
-    const double more = inner(difference_, path.share) / norm;
-    const double k = 1 + more;
-    if (std::abs(k) < 1e-6) {
-      if (explains(own_ - path.share)) found(left_out(path.edge));
+    if (explains(own_ - path.share)) {
+      found(left_out(path.edge));
       continue;
     }
     if (explains(path.share)) {
       found("only " + path_name(path.edge) + " is in it: all other paths are left out");
       continue;
     }
-    ++tried_;
-    const Tensor<T> candidate = combined(own_, more, path.share);
-    if (!tolerance_.same(candidate, other_) || !is_evidence(candidate, 1)) continue;
-    const std::string text = factor_text(k, graph_.edges()[path.edge].step);
+    const auto more = shares_more(path.share);
+    if (!more) continue;
+    const std::string text = factor_text(1 + *more, graph_.edges()[path.edge].step);
     if (!text.empty()) found(path_name(path.edge) + ": " + text);
   }
 }
@@ -247,14 +242,9 @@ template <class T>
 void RowSearch<T>::try_penalty() {
   const Tensor<T>& W = graph_.value(leaf_);
   if (!W.defined()) return;
-  const double norm = inner(W, W);
-  if (!(norm > 0)) return;
-  const double k = inner(difference_, W) / norm;
-  const Tensor<T> candidate = combined(own_, k, W);
-  ++tried_;
-  if (!tolerance_.same(candidate, other_) || !is_evidence(candidate, 1)) return;
-  found("a penalty (weight decay) of " + number_text(rounded(k)) + " · " + shown(leaf_) +
-        " is added that the loss does not have on it" + (W.rank() < 2 ? ": biases are not penalised" : ""));
+  if (const auto k = shares_more(W))
+    found("a penalty (weight decay) of " + number_text(rounded(*k)) + " · " + shown(leaf_) +
+          " is added that the loss does not have on it" + (W.rank() < 2 ? ": biases are not penalised" : ""));
 }
 
 template <class T>

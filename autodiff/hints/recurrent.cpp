@@ -29,12 +29,18 @@ void RowSearch<T>::try_recurrent() {
         if (explains(graph_.gradient_within(leaf_, {into_state.begin(), into_state.end()}, hops)))
           found("backpropagation through time is truncated after " + std::to_string(hops) +
                 (hops == 1 ? " step" : " steps") + ": the gradient goes no further back through " + shown(W));
+      std::map<std::size_t, Tensor<T>> errors;  // dL/da of each time step, as the pass comes by
       Changes made;
       for (const std::size_t e : into_state)
-        if (const auto above = activation_above(graph_.edges()[e].step))
-          made[e] = [this, e, a = *above](const Tensor<T>&, const Tensor<T>&) {
-            return graph_.contribution_with(e, graph_.running_adjoint(a), {});
+        if (const auto above = activation_above(graph_.edges()[e].step)) {
+          made[*above] = [&errors, a = *above](const Tensor<T>& g, const Tensor<T>& c) {
+            errors[a] = g;
+            return c;
           };
+          made[e] = [this, &errors, e, a = *above](const Tensor<T>&, const Tensor<T>&) {
+            return graph_.contribution_with(e, errors[a], {});
+          };
+        }
       if (!made.empty() && explains(graph_.gradient(leaf_, made)))
         found(
             "the derivative of the activation is missing where the error goes back to the previous time "
@@ -44,13 +50,15 @@ void RowSearch<T>::try_recurrent() {
 }
 
 template <class T>
-std::optional<std::uint32_t> RowSearch<T>::activation_above(std::size_t step) const {
+std::optional<std::size_t> RowSearch<T>::activation_above(std::size_t step) const {
   for (int i = 0; i < 4; ++i) {
     const auto& readers = graph_.readers(graph_.program().steps[step].output);
     if (readers.size() != 1) return {};
     step = readers.front();
     const Step& one = graph_.program().steps[step];
-    if (one.inputs.size() == 1 && one.operation->row_call) return one.output;
+    if (one.inputs.size() == 1 && one.operation->row_call)
+      for (std::size_t e = 0; e < graph_.edges().size(); ++e)
+        if (graph_.edges()[e].step == step) return e;
     if (std::string(one.name()) != "add") return {};
   }
   return {};
@@ -94,9 +102,9 @@ void RowSearch<T>::try_shifted(const std::vector<std::size_t>& uses) {
   check(right, "the states are taken in reverse order in the gradient of " + shown(leaf_));
 }
 
-#define XTAPE_INSTANTIATE(T)                                                               \
-  template void RowSearch<T>::try_recurrent();                                             \
-  template std::optional<std::uint32_t> RowSearch<T>::activation_above(std::size_t) const; \
+#define XTAPE_INSTANTIATE(T)                                                             \
+  template void RowSearch<T>::try_recurrent();                                           \
+  template std::optional<std::size_t> RowSearch<T>::activation_above(std::size_t) const; \
   template void RowSearch<T>::try_shifted(const std::vector<std::size_t>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -39,14 +39,17 @@ std::string RowSearch<T>::run() {
 template <class T>
 bool RowSearch<T>::explains(const Tensor<T>& candidate, std::size_t fitted) {
   ++tried_;
-  if (!candidate.defined() || !(candidate.shape() == other_.shape()) || !tolerance_.same(candidate, other_))
-    return false;
-  return is_evidence(candidate, fitted);
+  return candidate.defined() && candidate.shape() == other_.shape() && tolerance_.same(candidate, other_) &&
+         excludes_chance(own_, other_, largest_difference(candidate, other_), tried_ + 50, fitted);
 }
 
 template <class T>
-bool RowSearch<T>::is_evidence(const Tensor<T>& candidate, std::size_t fitted) const {
-  return excludes_chance(own_, other_, largest_difference(candidate, other_), tried_ + 50, fitted);
+std::optional<double> RowSearch<T>::shares_more(const Tensor<T>& share) {
+  const double norm = inner(share, share);
+  if (!(norm > 0)) return {};
+  const double k = inner(difference_, share) / norm;
+  if (!explains(combined(own_, k, share), 1)) return {};
+  return k;
 }
 
 template <class T>
@@ -89,7 +92,7 @@ std::string RowSearch<T>::factor_text(double k, std::size_t step) const {
         return "the factor " + number_text(number) + " of it is left out, and its sign is reversed";
     }
   for (const bool is_composed : {false, true})
-    for (const std::size_t n : sizes()) {
+    for (const std::size_t n : sizes_) {
       const double size = static_cast<double>(n);
       const std::string count = std::to_string(n);
       if (!is_composed && !is(size) && !is(1 / size)) continue;
@@ -141,26 +144,25 @@ std::string RowSearch<T>::label(std::size_t n) const {
 }
 
 template <class T>
-const std::set<std::size_t>& RowSearch<T>::sizes() const {
-  if (sizes_.empty()) {
-    for (const Step& step : graph_.program().steps) {
-      const Shape& shape = graph_.program().places[step.output].shape;
-      for (const std::size_t d : shape)
-        if (d > 1) sizes_.insert(d);
-      if (shape.size() == 4 && shape[2] * shape[3] > 1) sizes_.insert(shape[2] * shape[3]);
-      const std::size_t total = element_count(shape, "hint");
-      for (const Input& input : step.inputs) {
-        const std::size_t own = element_count(graph_.program().places[input.place].shape, "hint");
-        if (own > 1 && own < total && total % own == 0) sizes_.insert(total / own);
-      }
-      if (std::string(step.name()) == "sum") {
-        const std::size_t size = element_count(graph_.program().places[step.inputs[0].place].shape, "hint");
-        if (size > 1) sizes_.insert(size);
-      }
+std::set<std::size_t> RowSearch<T>::sizes_of(const Graph& graph) {
+  std::set<std::size_t> sizes;
+  const auto size_at = [&](std::uint32_t place) {
+    return element_count(graph.program().places[place].shape, "hint");
+  };
+  for (const Step& step : graph.program().steps) {
+    const Shape& shape = graph.program().places[step.output].shape;
+    sizes.insert(shape.begin(), shape.end());
+    if (shape.size() == 4) sizes.insert(shape[2] * shape[3]);
+    const std::size_t total = size_at(step.output);
+    for (const Input& input : step.inputs) {
+      const std::size_t own = size_at(input.place);
+      if (own > 1 && own < total && total % own == 0) sizes.insert(total / own);
     }
-    sizes_.insert(1u << 30);  // so that it is not empty
+    if (std::string_view(step.name()) == "sum") sizes.insert(size_at(step.inputs[0].place));
   }
-  return sizes_;
+  sizes.erase(0);
+  sizes.erase(1);
+  return sizes;
 }
 
 template <class T>
@@ -193,8 +195,7 @@ std::string RowSearch<T>::shown(std::uint32_t place) const {
 template <class T>
 Tensor<T> RowSearch<T>::changed(std::size_t edge, const typename Graph::Change& change) const {
   const auto& e = graph_.edges()[edge];
-  const Tensor<T>&g = graph_.adjoint(e.step == Graph::none ? 0 : graph_.result_of(e)),
-        &c = graph_.contribution(edge);
+  const Tensor<T>&g = graph_.adjoint(graph_.result_of(e)), &c = graph_.contribution(edge);
   if (!g.defined() || !c.defined()) return {};
   const Tensor<T> now = change(g, c);
   if (!now.defined() || !(now.shape() == c.shape())) return {};
@@ -216,17 +217,6 @@ std::string RowSearch<T>::at_edge(const std::string& text, std::size_t edge) con
 }
 
 template <class T>
-std::string RowSearch<T>::defined(std::uint32_t place) const {
-  return graph_.maker(place) == Graph::none ? shown(place) : graph_.formula(graph_.maker(place));
-}
-
-template <class T>
-bool RowSearch<T>::is_named(std::uint32_t place) const {
-  const std::string& name = graph_.name(place);
-  return !name.empty() && name.find(' ') == std::string::npos;
-}
-
-template <class T>
 std::uint32_t RowSearch<T>::root(std::uint32_t place) const {
   while (graph_.maker(place) != Graph::none) {
     const Step& step = graph_.program().steps[graph_.maker(place)];
@@ -236,22 +226,20 @@ std::uint32_t RowSearch<T>::root(std::uint32_t place) const {
   return place;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                                \
-  template std::string RowSearch<T>::run();                                                                 \
-  template bool RowSearch<T>::explains(const Tensor<T>&, std::size_t);                                      \
-  template bool RowSearch<T>::is_evidence(const Tensor<T>&, std::size_t) const;                             \
-  template void RowSearch<T>::found(const std::string&);                                                    \
-  template std::string RowSearch<T>::text() const;                                                          \
-  template std::string RowSearch<T>::factor_text(double, std::size_t) const;                                \
-  template std::string RowSearch<T>::label(std::size_t) const;                                              \
-  template const std::set<std::size_t>& RowSearch<T>::sizes() const;                                        \
-  template std::string RowSearch<T>::of_trusted() const;                                                    \
-  template std::string RowSearch<T>::shown(std::uint32_t) const;                                            \
-  template Tensor<T> RowSearch<T>::changed(std::size_t, const typename RowSearch<T>::Graph::Change&) const; \
-  template const std::vector<Mistake<T>>& RowSearch<T>::mistakes(std::size_t);                              \
-  template std::string RowSearch<T>::at_edge(const std::string&, std::size_t) const;                        \
-  template std::string RowSearch<T>::defined(std::uint32_t) const;                                          \
-  template bool RowSearch<T>::is_named(std::uint32_t) const;                                                \
+#define XTAPE_INSTANTIATE(T)                                                                             \
+  template std::string RowSearch<T>::run();                                                              \
+  template bool RowSearch<T>::explains(const Tensor<T>&, std::size_t);                                   \
+  template std::optional<double> RowSearch<T>::shares_more(const Tensor<T>&);                            \
+  template void RowSearch<T>::found(const std::string&);                                                 \
+  template std::string RowSearch<T>::text() const;                                                       \
+  template std::string RowSearch<T>::factor_text(double, std::size_t) const;                             \
+  template std::string RowSearch<T>::label(std::size_t) const;                                           \
+  template std::set<std::size_t> RowSearch<T>::sizes_of(const GradientGraph<T>&);                        \
+  template std::string RowSearch<T>::of_trusted() const;                                                 \
+  template std::string RowSearch<T>::shown(std::uint32_t) const;                                         \
+  template Tensor<T> RowSearch<T>::changed(std::size_t, const typename GradientGraph<T>::Change&) const; \
+  template const std::vector<Mistake<T>>& RowSearch<T>::mistakes(std::size_t);                           \
+  template std::string RowSearch<T>::at_edge(const std::string&, std::size_t) const;                     \
   template std::uint32_t RowSearch<T>::root(std::uint32_t) const;
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -47,6 +47,7 @@ class RowSearch {
         trusted_(trusted),
         other_(other),
         difference_(other - own_),
+        sizes_(sizes_of(graph)),
         began_at_(graph.work()) {}
   std::string run();
 
@@ -54,7 +55,8 @@ class RowSearch {
   // ---- what counts
   /// Whether these numbers explain the row, where `fitted` constants were chosen so that they do.
   bool explains(const Tensor<T>& candidate, std::size_t fitted = 0);
-  bool is_evidence(const Tensor<T>& candidate, std::size_t fitted) const;
+  /// How many of these shares the row has more than is right, where that explains it.
+  std::optional<double> shares_more(const Tensor<T>& share);
   /// What a search may cost: half a second or so; the pairs at its end, 30 ms.
   bool is_late() const { return graph_.work() - began_at_ > limit_; }
   void found(const std::string& text);
@@ -66,7 +68,7 @@ class RowSearch {
   /// What there are so many of.
   std::string label(std::size_t n) const;
   /// The axes that sums and means run over: the batch, the outputs, the features.
-  const std::set<std::size_t>& sizes() const;
+  static std::set<std::size_t> sizes_of(const Graph& graph);
   // ---- the hypotheses
   std::string of_trusted() const;
   /// The whole gradient by a factor.
@@ -102,9 +104,9 @@ class RowSearch {
   bool is_said_simpler(const std::string& key) const {
     return !found_.empty() && key.find("/of ") != std::string::npos;
   }
-  /// For try_with_factor(), unless it would take much memory.
+  /// For what tries two at once, unless it would take much memory.
   void keep(const Tensor<T>& candidate, const std::string& text) {
-    if (candidate.size() <= 65536) several_.emplace_back(candidate, text);
+    if (candidate.size() <= 65536) kept_.emplace_back(candidate, text);
   }
   /// The same mistake at all operations of one name; the same path left out at every step.
   void try_everywhere();
@@ -134,22 +136,19 @@ class RowSearch {
   void try_bias();
   /// Of a weight or a scale: the product of another value with another error.
   void try_products();
-  /// "a1 = tanh(z1)"
-  std::string defined(std::uint32_t place) const;
   /// A factor of a numerator, which the divisor's gradient has as well.
   void try_factor_of_quotient();
   /// The error of another layer in the place of one.
   void try_other_adjoints();
   /// ", z2 = …, a2 = …": the steps from one place to another, where there are few.
   std::string between(std::uint32_t from, std::uint32_t to) const;
-  bool is_named(std::uint32_t place) const;
   /// Through time: a weight that is used at every step.
   void try_recurrent();
   /// Of a normalisation as a whole.
   void try_normalisation();
   std::uint32_t root(std::uint32_t place) const;
-  /// The result of the operation on one operand that reads what a step gives, through sums.
-  std::optional<std::uint32_t> activation_above(std::size_t step) const;
+  /// The edge of the operation on one operand that reads what a step gives, through sums.
+  std::optional<std::size_t> activation_above(std::size_t step) const;
   /// What the weight is multiplied with, of the step after, or before.
   void try_shifted(const std::vector<std::size_t>& uses);
   /// Constants with other numbers: labels of another sample, or off by one.
@@ -168,7 +167,6 @@ class RowSearch {
   }
   /// A parameter that was updated before the error was propagated through it, with a rate that is found.
   void try_updated();
-  std::optional<std::uint32_t> source_leaf(std::uint32_t place) const;
   /// One mistake, and the whole by a factor.
   void try_with_factor();
   /// Two paths, or two mistakes at different operations.
@@ -183,11 +181,9 @@ class RowSearch {
   std::vector<std::string> found_;
   std::vector<Path> paths_;
   bool paths_known_ = false;
-  mutable std::set<std::size_t> sizes_;
+  std::set<std::size_t> sizes_;
   std::map<std::size_t, std::vector<Mistake<T>>> mistakes_;
-  std::vector<std::pair<Tensor<T>, std::string>>
-      everywhere_;                                          ///< what was tried of paths left out everywhere
-  std::vector<std::pair<Tensor<T>, std::string>> several_;  ///< … of mistakes at several operations at once
+  std::vector<std::pair<Tensor<T>, std::string>> kept_;  ///< what was tried of several operations at once
   std::size_t began_at_, limit_ = 500'000'000;
 };
 

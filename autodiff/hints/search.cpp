@@ -39,11 +39,11 @@ void MistakeSearch<T>::name_rows(const std::vector<GradientPair<T>>& pairs) {
     take(pair, [&](std::uint32_t leaf) {
       if (!options_.derivation) return false;
       const Tensor<T> of_name = options_.derivation->parameter(pair.name);
-      return of_name.defined() && of_name.handle().node.get() == graph_->leaf(leaf).node.get();
+      return of_name.defined() && of_name.handle().node.get() == graph_->handle(leaf).node.get();
     });
   for (const auto& pair : pairs)  // the leaf's own gradient
     take(pair, [&](std::uint32_t leaf) {
-      const auto* const own = static_cast<const Leaf*>(graph_->leaf(leaf).node.get());
+      const auto* const own = static_cast<const Leaf*>(graph_->handle(leaf).node.get());
       return own && own->grad.value && own->grad.value.get() == pair.gradient.handle().value.get();
     });
   for (const auto& pair : pairs)

@@ -102,6 +102,15 @@ Term put_term(const std::string& name, const Term& x, std::ptrdiff_t offset, con
       {x}, shape);
 }
 
+Term rows_of(const std::vector<Term>& parts, const Shape& shape) {
+  std::string text, latex;
+  for (const Term& part : parts) {
+    text += (text.empty() ? "[" : "; ") + part.text();
+    latex += (latex.empty() ? "\\left[" : "; ") + part.latex();
+  }
+  return Term::call(WrittenAs{"rows of", text + "]", latex + "\\right]"}, parts, shape);
+}
+
 Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides,
                 const Shape& shape) {
   if (x.is_number()) return x.broadcast(shape);

@@ -19,10 +19,6 @@ struct Checkpoint {
 
   static constexpr const char* name = "checkpoint";
 
-  Tensor<T> decomposed(std::span<const Tensor<T>> x) const {
-    const RandomAgain then(random);
-    return f({x.begin(), x.end()});
-  }
   void tangent(Tangents<T>& t) const {
     const RandomAgain then(random);
     t.replay([&](const std::vector<Tensor<T>>& x) { return f(x); });

@@ -70,19 +70,15 @@ struct Blocks {
 
   /// Loops over the blocks, with `line` for each of their elements: BLOCK is where it is among the blocks,
   /// ROW where it is in the array, INDEX the number of its index.
-  void code(Code& code, std::string line, bool filled) const {
-    const auto put = [&](std::string_view word, std::string_view text) {
-      for (std::size_t at; (at = line.find(word)) != std::string::npos;) line.replace(at, word.size(), text);
-    };
-    put("BLOCK", "(i * count + j) * inner + k");
-    put("ROW", "(i * n + row($1[INDEX], n)) * inner + k");
-    put("INDEX", aligned ? "(i * count + j) * inner + k" : "j");
+  void code(Code& code, const std::string& line, bool filled) const {
     const std::size_t count = element_count(to, name) / (before() * inner());
     code.text(
         "for (std::size_t i = 0; i < outer; ++i)\n"
         "  for (std::size_t j = 0; j < count; ++j)\n"
         "    for (std::size_t k = 0; k < inner; ++k) " +
-            line,
+            replaced(line, {{"BLOCK", "(i * count + j) * inner + k"},
+                            {"ROW", "(i * n + row($1[INDEX], n)) * inner + k"},
+                            {"INDEX", aligned ? "(i * count + j) * inner + k" : "j"}}),
         {{"outer", before()}, {"count", count}, {"inner", inner()}, {"n", from[axis]}}, filled);
   }
 

@@ -188,13 +188,7 @@ struct Concatenate {
   }
 
   void write(Notation& to) const {
-    if (axis != 0) return to.set(Term::call(name, to.x, to.shape));
-    std::string text, latex;
-    for (std::size_t i = 0; i < to.x.size(); ++i) {
-      text += (i == 0 ? "[" : "; ") + to.x[i].text();
-      latex += (i == 0 ? "\\left[" : "; ") + to.x[i].latex();
-    }
-    to.set(Term::call(WrittenAs{"rows of", text + "]", latex + "\\right]"}, to.x, to.shape));
+    to.set(axis == 0 ? rows_of(to.x, to.shape) : Term::call(name, to.x, to.shape));
   }
 
   /// Of the inputs along the axis.

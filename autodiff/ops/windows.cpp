@@ -35,18 +35,15 @@ void write_windows(Code& to, const Windows& w, std::size_t images, const std::st
       for (std::size_t oy = 0; oy < out_y; ++oy)
         for (std::size_t ox = 0; ox < out_x; ++ox) {
 )";
-  std::string body = line;
-  const auto put = [&](std::string_view name, std::string_view what) {
-    for (std::size_t at; (at = body.find(name)) != std::string::npos;) body.replace(at, name.size(), what);
-  };
-  put("$column", "(((plane * kernel_y + ky) * kernel_x + kx) * out_y + oy) * out_x + ox");
-  put("$place", "(plane * in_y + iy) * in_x + ix");
+  std::string body =
+      replaced(line, {{"$column", "(((plane * kernel_y + ky) * kernel_x + kx) * out_y + oy) * out_x + ox"},
+                      {"$place", "(plane * in_y + iy) * in_x + ix"}});
   // What lies before the image is beyond its end, too: the numbers have no sign.
   text +=
       "          const std::size_t iy = oy * stride_y + ky - before_y, ix = ox * stride_x + kx - before_x;\n";
   if (w.padded()) text += "          const bool inside = iy < in_y && ix < in_x;\n";
   if (!w.padded()) {
-    put("if (inside) ", "");
+    body = replaced(body, {{"if (inside) ", ""}});
     if (const std::size_t at = body.find("inside ? "); at != std::string::npos)
       body = body.substr(0, at) + body.substr(at + 9, body.find(" : ") - at - 9) + ";";
   }

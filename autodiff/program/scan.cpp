@@ -48,7 +48,6 @@ struct Scan {
     for (std::size_t i = 0; i < step->leaves.size(); ++i) d.add(c + 1 + i, std::move(pass.sums[i]));
   }
 
-  Tensor<T> decomposed(std::span<const Tensor<T>> x) const { return run_again({x.begin(), x.end()}); }
   /// The results, by operations.
   Tensor<T> run_again(const std::vector<Tensor<T>>& x) const {
     std::vector<Handle> arguments;

@@ -113,7 +113,7 @@ struct Operation {
                  const Shape& shape);
   /// Performs it by simpler operations, as its formula is written in a textbook. Null for those that are
   /// simple themselves.
-  Handle (*decompose)(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+  Handle (*decompose)(const void* op, std::span<const Handle* const> inputs);
   /// Says how the result is written as a formula of its inputs: see notation/term.hpp. Null for those that
   /// are written as a function, name(inputs).
   void (*write)(const void* op, Notation&);

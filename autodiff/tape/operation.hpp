@@ -87,7 +87,7 @@ Handle lift(const void* op, std::span<const Handle* const> inputs, const std::ve
 
 /// Operation::decompose.
 template <class T, class Op>
-Handle decompose(const void* op, std::span<const Handle* const> inputs, const Shape& shape);
+Handle decompose(const void* op, std::span<const Handle* const> inputs);
 template <class T, class Op, std::size_t... i>
 constexpr bool decomposes_numbered(std::index_sequence<i...>) {
   return requires(const Op& op, const InputType<T, Op, i>&... x) { op.decomposed(x...); };

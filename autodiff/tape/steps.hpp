@@ -64,8 +64,7 @@ void decompose_with(const Op& op, Handle& y, std::span<const Handle* const> x, s
 }
 
 template <class T, class Op>
-[[gnu::cold, gnu::noinline]] Handle decompose(const void* erased, std::span<const Handle* const> x,
-                                              const Shape&) {
+[[gnu::cold, gnu::noinline]] Handle decompose(const void* erased, std::span<const Handle* const> x) {
   const Op& op = *static_cast<const Op*>(erased);
   if constexpr (decomposes_list<T, Op>) {
     std::vector<Tensor<T>> list;

@@ -109,8 +109,8 @@ Tensor<T> LayerHints<T>::loss() const {
 
 template <class T>
 Tensor<T> LayerHints<T>::parameter(const std::string& row) const {
+  if (row.empty()) return {};
   for (const Dense& layer : layers_) {
-    if (row.empty()) break;
     if (layer.weight == row) return layer.W;
     if (layer.bias == row) return layer.b;
   }

@@ -7,6 +7,7 @@
 #include "../check_close.hpp"
 
 #include <nn/nn.hpp>
+#include <nn/textbook/apply.hpp>
 
 namespace xtape::test {
 
@@ -16,30 +17,6 @@ inline constexpr double alpha = 0.05;
 inline constexpr std::size_t batch = 6;
 /// What a hint must say, each somewhere.
 using Words = std::vector<std::string>;
-
-inline Matrix recorded(Activation g, const Matrix& z) {
-  switch (g) {
-    case Activation::identity:
-      return z;
-    case Activation::sigmoid:
-      return sigmoid(z);
-    case Activation::tanh:
-      return tanh(z);
-    case Activation::relu:
-      return relu(z);
-    case Activation::leaky_relu:
-      return leaky_relu(z);
-    case Activation::elu:
-      return elu(z);
-    case Activation::gelu:
-      return gelu(z);
-    case Activation::silu:
-      return silu(z);
-    case Activation::softplus:
-      return softplus(z);
-  }
-  return {};
-}
 
 /// Three layers with the given activation, square but for x and the output, with ReLUs at 0 exactly.
 struct Net {
@@ -64,7 +41,7 @@ struct Net {
     Matrix a = x;
     for (const auto& layer : layers) {
       const Matrix z = linear(a, layer.W, layer.b);
-      a = recorded(g, z);
+      a = nn::textbook::apply(g, z);
     }
     nn::half_squared_error(a, y).backward();
     right = nn::hand::layers(x, y, layers, Loss::half_squared_error);

@@ -1,11 +1,7 @@
-// Set A of mistakes: nets of dense layers. The other graphs are in mistakes_a_structures.cpp and
-// mistakes_a_models.cpp.
-#include "mistakes_graph.hpp"
+// Set A of mistakes: nets of dense layers, and the order of all graphs.
+#include "mistakes_index.hpp"
 
 namespace xtape::test {
-void structures_a(Mistakes& list);
-void models_a(Mistakes& list);
-
 namespace {
 using namespace words;
 
@@ -406,8 +402,15 @@ std::vector<Mistake> mistakes_a() {
   logistic_regression(list);
   square_net(list);
   dropout_net(list);
-  structures_a(list);
-  models_a(list);
+  rnn(list);
+  batch_norm_net(list);
+  convolution_net(list);
+  embedding_bag(list);
+  tied_autoencoder(list);
+  causal_attention(list);
+  residual_net(list);
+  gaussian(list);
+  polynomial(list);
   return list;
 }
 

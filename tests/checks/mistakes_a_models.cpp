@@ -1,12 +1,62 @@
 // Set A of mistakes: models that are no plain nets.
-#include "mistakes_graph.hpp"
+#include "mistakes_index.hpp"
 
 namespace xtape::test {
-
-void models_a(Mistakes& list);
-
-namespace {
 using namespace words;
+
+/// An autoencoder whose decoder is its encoder's transpose: 4 numbers to 3 and back, five samples.
+void tied_autoencoder(Mistakes& list) {
+  random::seed(115);
+  const Matrix x = normal({5, 4}), W = weights({4, 3}), b = weights({3}), c = weights({4});
+  const auto loss = [=] {
+    const Matrix h = sigmoid(affine(x, W, b));
+    return nn::mse_loss(matmul(h, transpose(W)) + c, x);
+  };
+  const auto hand = [=](const std::string& wrong) {
+    const Matrix h = sigmoid(affine(x, W, b)), r = matmul(h, transpose(W)) + c;
+    Matrix d = (r - x) / 10;  // 2 / 20
+    if (wrong == "x - r") d = -d;
+    if (wrong == "no 2, N only") d = d * 2;
+    Matrix s = h * (1 - h);
+    if (wrong == "no slope") s = ones_like(s);
+    if (wrong == "slope twice") s = s * s;
+    const Matrix dh = matmul(d, W) * s;
+    const Matrix encoder = matmul(transpose(x), dh), decoder = matmul(transpose(d), h);
+    Matrix dW = encoder + decoder;
+    if (wrong == "encoder only") dW = encoder;
+    if (wrong == "decoder only") dW = decoder;
+    if (wrong == "mean of both uses") dW = dW / 2;
+    if (wrong == "difference of both uses") dW = encoder - decoder;
+    return Graph::Gradients{
+        {"W", dW}, {"b", sum(dh, 0)}, {"c", wrong == "mean for the bias" ? mean(d, 0) : sum(d, 0)}};
+  };
+  Graph g(list, "tied autoencoder", {{"W", W}, {"b", b}, {"c", c}}, loss, hand);
+  const Words one{"use",      "branch", "path", "encoder",   "decoder",
+                  "constant", "only",   "edge", "transpose", "one of"};
+  g.add_any("one use of a shared weight", "encoder only", "W",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"decoder", "transpose", "second", "last", "h w", "ᵀ"})},
+             {{"only"}, {"encoder", "first", "sigmoid", "x w", "input", "hidden", "affine"}}},
+            "the decoder's use of W is forgotten", {"mean of both", "' is", "encoder's use", "sigmoid'"});
+  g.add_any("one use of a shared weight", "decoder only", "W",
+            {{join(forgotten, {"cut", "constant", "dropped"}),
+              join(one_use, {"encoder", "first", "sigmoid", "x w", "input", "hidden", "affine"})},
+             {{"only"}, {"decoder", "transpose", "second", "last", "h w", "ᵀ"}}},
+            "the encoder's use of W is forgotten", {"mean of both", "sigmoid'", "decoder's use"});
+  g.add("factor", "mean of both uses", "W", {two},
+        "half of what it should be: the mean of both uses in place of their sum");
+  g.add("sign of a branch", "difference of both uses", "W", {sign, one},
+        "the decoder's part has the wrong sign");
+  g.add("derivative forgotten", "no slope", "W", {slope, forgotten},
+        "sigmoid' is forgotten in the encoder's part");
+  g.add("derivative twice", "slope twice", "b", {slope, twice}, "sigmoid' is applied twice");
+  g.add("sign", "x - r", "W", {sign}, "the sign is wrong: x − r in place of r − x", {"part", "decoder"});
+  g.add("reduction of a bias", "mean for the bias", "c", {join(averaged, batch("5"))},
+        "the mean over the samples in place of the sum");
+  g.add("factor", "no 2, N only", "b", {two}, "a factor 2: (r − x) / 5 in place of 2 (r − x) / 20",
+        {"sigmoid'"});
+  g.add_accumulated(3, "b", {{accumulated}}, "backward() ran three times without zero_grad()");
+}
 
 /// A Gaussian's log likelihood with log σ as a parameter: 3 features, 4 outputs, six samples.
 void gaussian(Mistakes& list) {
@@ -123,13 +173,6 @@ void polynomial(Mistakes& list) {
         {{"power", "off by one", "shift", "column", "x", "input"},
          {"power", "off by one", "shift", "column", "previous", "neighbour"}},
         "powers from −1 on, shifted by one");
-}
-
-}  // namespace
-
-void models_a(Mistakes& list) {
-  gaussian(list);
-  polynomial(list);
 }
 
 }  // namespace xtape::test

@@ -1,11 +1,7 @@
-// Set B of mistakes: nets of dense layers. The other graphs are in mistakes_b_structures.cpp and
-// mistakes_b_models.cpp.
-#include "mistakes_graph.hpp"
+// Set B of mistakes: nets of dense layers, and the order of all graphs.
+#include "mistakes_index.hpp"
 
 namespace xtape::test {
-void structures_b(Mistakes& list);
-void models_b(Mistakes& list);
-
 namespace {
 using namespace words;
 
@@ -421,8 +417,23 @@ std::vector<Mistake> mistakes_b() {
   multi_label(list);
   square_relu_net(list);
   two_dropouts(list);
-  structures_b(list);
-  models_b(list);
+  gru(list);
+  lstm(list);
+  layer_norm_net(list);
+  rms_norm_net(list);
+  fused_batch_norm(list);
+  strided_convolution(list);
+  embedded_attention(list);
+  skip_gram(list);
+  variational(list);
+  siamese(list);
+  highway(list);
+  mixture(list);
+  factorisation(list);
+  cosine(list);
+  bilinear(list);
+  huber(list);
+  oscillators(list);
   return list;
 }
 

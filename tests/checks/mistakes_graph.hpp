@@ -192,6 +192,9 @@ inline const Words positive_term{"y ln p",  "y log p",    "y · l", "y = 1", "po
 inline const Words of_mean{"mean", "average", "µ", "μ", "centr"};
 inline const Words of_variance{"var", "σ", "deviation", "sqrt", "√", "std", "square"};
 inline const Words of_moments{"moment", "statistic", "norm", "both", "mean and"};
+/// Of an index that occurs several times.
+inline const Words repeated{"repeat",     "duplicate", "several times", "occur",  "accumulat", "overwrit",
+                            "same index", "same row",  "same word",     "add up", "added up",  "summed"};
 inline const Words one_use{"one use", "one of", "a use", "its uses"};
 inline const Words two{
     "2 λ", "2λ",   "2 r", "factor 2", "factor of 2", "factor 0.5", "factor of 0.5", "2 ×",     "2×",  "× 2",

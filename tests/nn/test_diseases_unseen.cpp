@@ -1,5 +1,5 @@
 // A third set of runs, of what people ask about besides: written after the monitor was done.
-#include "healthy_training.hpp"
+#include "training_cases.hpp"
 
 using namespace xtape;
 using namespace xtape::test;
@@ -417,11 +417,3 @@ std::vector<TrainingCase> cases() {
 }  // namespace
 
 TEST_CASE("unseen") { check_cases(cases(), 0); }
-TEST_CASE("unseen, healthy") {
-  check_cases(healthy_cases(3), 0);
-  check_cases(healthy_cases(4), 0);
-  check_cases(healthy_cases(6), 0);
-  check_cases(healthy_cases(7), 0);
-  check_cases(healthy_cases(8), 0);
-  check_cases(healthy_cases(9), 0);
-}

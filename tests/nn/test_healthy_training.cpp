@@ -1,8 +1,10 @@
 // Runs that are as they should be, of many kinds: no verdict.
-#pragma once
 #include "training_cases.hpp"
 
-namespace xtape::test {
+using namespace xtape;
+using namespace xtape::test;
+
+namespace {
 
 template <class T>
 std::vector<nn::Verdict> train_images(std::uint64_t seed, bool small) {
@@ -64,7 +66,7 @@ std::vector<nn::Verdict> train_words(std::uint64_t seed) {
 }
 
 /// 18 kinds, in networks and with seeds that `variant` chooses.
-inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
+std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
   const std::uint64_t seed = 100 + variant;
   const bool odd = variant % 2 == 1;
   const std::size_t w = odd ? 24 : 16;
@@ -207,4 +209,21 @@ inline std::vector<TrainingCase> healthy_cases(std::uint64_t variant) {
   return all;
 }
 
-}  // namespace xtape::test
+}  // namespace
+
+TEST_CASE("healthy training of many kinds") {
+  check_cases(healthy_cases(0), 0);
+  check_cases(healthy_cases(1), 0);
+}
+TEST_CASE("held out: healthy training") {
+  check_cases(healthy_cases(2), 0);
+  check_cases(healthy_cases(5), 0);
+}
+TEST_CASE("unseen, healthy") {
+  check_cases(healthy_cases(3), 0);
+  check_cases(healthy_cases(4), 0);
+  check_cases(healthy_cases(6), 0);
+  check_cases(healthy_cases(7), 0);
+  check_cases(healthy_cases(8), 0);
+  check_cases(healthy_cases(9), 0);
+}

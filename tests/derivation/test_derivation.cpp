@@ -148,13 +148,17 @@ TEST_CASE("a residual block that is used twice: gradients of both uses are added
 TEST_CASE("a recurrent step: both products are one line") {
   const auto x1 = data({2, 2}), x2 = data({2, 2}), h0 = data({2, 3}), W = weights({3, 3}),
              U = weights({3, 2});
-  const auto h1 = tanh(linear(x1, U) + linear(h0, W)), h2 = tanh(linear(x2, U) + linear(h1, W));
+  const auto cell = [&](const Tensor<double>& x, const Tensor<double>& h) {
+    const auto from_input = linear(x, U), from_state = linear(h, W);
+    return tanh(from_input + from_state);
+  };
+  const auto h1 = cell(x1, h0), h2 = cell(x2, h1);
   const Derivation d =
       derivation(sum(h2), {{"x1", x1}, {"x2", x2}, {"h0", h0}, {"W", W}, {"U", U}, {"h1", h1}, {"h2", h2}});
   CHECK(formulas(d) ==
         "z1 = x1 Uᵀ + h0 Wᵀ\nh1 = tanh(z1)\nz2 = x2 Uᵀ + h1 Wᵀ\nh2 = tanh(z2)\nL = Σ h2\n"
         "dL/dh2 = 1\nδ2 = 1 − h2²\ndL/dh1 = δ2 W\nδ1 = dL/dh1 ⊙ (1 − h1²)\n"
-        "dL/dU = δ2ᵀ x2 + δ1ᵀ x1\ndL/dW = δ2ᵀ h1 + δ1ᵀ h0\n");
+        "dL/dW = δ2ᵀ h1 + δ1ᵀ h0\ndL/dU = δ2ᵀ x2 + δ1ᵀ x1\n");
 }
 
 TEST_CASE("attention: the transposed keys and the scale are no lines of their own") {
@@ -183,9 +187,9 @@ TEST_CASE("layer normalisation, by its operation and by hand") {
 
 TEST_CASE("slices, rows and penalties") {
   const auto E = weights({6, 3});
-  const Derivation rows =
-      derivation(sum(square(take(E, Indices({0, 2, 2}), 0))) + 0.1 * sum(square(E)), {{"E", E}});
-  CHECK(line_of(rows, "dL/dE").formula == "scatter_add(2 E[indices], indices) + 0.2 E");
+  const auto of_rows = sum(square(take(E, Indices({0, 2, 2}), 0))), penalty = 0.1 * sum(square(E));
+  const Derivation rows = derivation(of_rows + penalty, {{"E", E}});
+  CHECK(line_of(rows, "dL/dE").formula == "0.2 E + scatter_add(2 E[indices], indices)");
   CHECK(rows.text().find("scatter_add(g, indices) adds") != std::string::npos);
   const auto z = weights({4, 2});
   const auto mu = slice(z, xt::all(), xt::range(0, 1)), s = slice(z, xt::all(), xt::range(1, 2));

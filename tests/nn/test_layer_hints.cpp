@@ -305,7 +305,7 @@ TEST_CASE("a random wrong gradient gets no hint, with and without the layers, fo
   for (const std::size_t width : {1u, 2u, 4u}) {
     for (const Activation g : {Activation::sigmoid, Activation::tanh, Activation::relu}) {
       const Net net(g, width);
-      for (int trial = 0; trial < 20; ++trial) {
+      for (int trial = 0; trial < 4; ++trial) {  // many more: test_hints_of_mistakes.cpp
         auto pairs = net.pairs;
         for (auto& pair : pairs) pair.other = random::normal<double>(pair.gradient.shape());
         for (const auto& options : {net.options, CompareOptions<double>{.batch_size = 32}})

@@ -23,6 +23,7 @@
 #include "random.hpp"
 #include "reductions.hpp"
 #include "scan.hpp"
+#include "solvers.hpp"
 #include "tensor.hpp"
 #include "threads.hpp"
 #include "to_dot.hpp"

@@ -19,7 +19,7 @@ template <class T>
 struct SolveTriangular {
   bool lower, transpose, unit;
   static constexpr const char* name = "solve_triangular";
-  static constexpr bool broadcasts = true;  ///< all but the last two axes
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const SolveTriangular&) const = default;
   void write(Notation& to) const {
     const Term A = transpose ? transposed(to.x[0]) : to.x[0];
@@ -81,7 +81,7 @@ Tensor<T> half_lower(std::size_t n) {
 template <class T>
 struct Cholesky {
   static constexpr const char* name = "cholesky";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const Cholesky&) const = default;
 
   Shape shape(const Shape& a) const {

@@ -20,7 +20,7 @@ namespace {
 template <class T>
 struct Eigh {
   static constexpr const char* name = "eigh";
-  static constexpr bool broadcasts = true;  ///< all but the last two axes
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const Eigh&) const = default;
 
   Shape shape(const Shape& a) const {

@@ -90,7 +90,7 @@ class Exponential {
 template <class T>
 struct Expm {
   static constexpr const char* name = "expm";
-  static constexpr bool broadcasts = true;  ///< all but the last two axes
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const Expm&) const = default;
 
   Shape shape(const Shape& a) const {

@@ -16,7 +16,7 @@ namespace {
 template <class T>
 struct LuFactors {
   static constexpr const char* name = "lu";
-  static constexpr bool broadcasts = true;  ///< all but the last two axes
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   const char* used_by;
   bool may_be_singular;
   bool operator==(const LuFactors&) const = default;
@@ -51,7 +51,7 @@ Tensor<T> lu_factors(const char* used_by, const Tensor<T>& A, bool may_be_singul
 template <class T>
 struct LuSolve {
   static constexpr const char* name = "solve";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool transpose = false;
   bool operator==(const LuSolve&) const = default;
   void write(Notation& to) const {
@@ -129,7 +129,7 @@ struct Determinant {
 template <class T>
 struct DeterminantSign {
   static constexpr const char* name = "sign of det";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const DeterminantSign&) const = default;
   Shape shape(const Shape& f) const { return with_matrix(batch_of(f), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F) const {
@@ -142,7 +142,7 @@ struct DeterminantSign {
 template <class T>
 struct LogAbsDeterminant {
   static constexpr const char* name = "slogdet";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const LogAbsDeterminant&) const = default;
   Shape shape(const Shape&, const Shape& a) const { return with_matrix(batch_of(a), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {
@@ -169,7 +169,7 @@ struct LogAbsDeterminant {
 template <class T>
 struct Cofactors {
   static constexpr const char* name = "cofactors";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const Cofactors&) const = default;
   Shape shape(const Shape&, const Shape& a) const { return a; }
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {
@@ -234,7 +234,7 @@ struct Cofactors {
 template <class T>
 struct Det {
   static constexpr const char* name = "det";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const Det&) const = default;
   Shape shape(const Shape&, const Shape& a) const { return with_matrix(batch_of(a), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {

@@ -10,7 +10,7 @@ namespace {
 template <class T>
 struct Qr {
   static constexpr const char* name = "qr";
-  static constexpr bool broadcasts = true;  ///< all but the last two axes
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool operator==(const Qr&) const = default;
 
   Shape shape(const Shape& a) const {

@@ -12,7 +12,7 @@ namespace {
 /// U (…,m,k), below it s (…,1,k) and below that V (…,n,k), of A (…,m,n), k = min(m, n).
 template <class T>
 struct Svd {
-  static constexpr bool broadcasts = true;  ///< all but the last two axes
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   static constexpr const char* name = "svd";
   bool operator==(const Svd&) const = default;
 
@@ -91,7 +91,7 @@ struct Svd {
 template <class T>
 struct SvdFactors {
   static constexpr const char* name = "svd factors";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   T rcond;
   bool operator==(const SvdFactors&) const = default;
 
@@ -113,7 +113,7 @@ struct SvdFactors {
 template <class T>
 struct LeastSquares {
   static constexpr const char* name = "lstsq";
-  static constexpr bool broadcasts = true;
+  static constexpr bool broadcasts = true, mixes_matrices = true;
   bool transpose = false;
   bool operator==(const LeastSquares&) const = default;
 

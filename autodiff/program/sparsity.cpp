@@ -190,6 +190,8 @@ class Propagation {
         else if (step.operation->row_call)
           add_elementwise(y, program_.places[step.output].shape, x,
                           program_.places[step.inputs[i].place].shape);
+        else if (step.operation->mixes_matrices)
+          add_matrices(y, program_.places[step.output].shape, x, program_.places[step.inputs[i].place].shape);
         else
           add_probed(y, step, i);
       }
@@ -221,6 +223,24 @@ class Propagation {
       }
       y[o] = sets_.unite(y[o], x[element]);
     }
+  }
+
+  /// All of a matrix to all of another; batches broadcast.
+  void add_matrices(Sets& y, const Shape& shape, const Sets& x, const Shape& from) {
+    const auto batch = [](const Shape& of) {
+      Shape axes = of;
+      axes.resize(of.size() - 2);
+      return axes;
+    };
+    Sets of_x(element_count(batch(from), "sparse_jacobian")),
+        of_y(element_count(batch(shape), "sparse_jacobian"));
+    for (std::size_t i = 0; i < of_x.size(); ++i) {
+      const auto first = x.begin() + static_cast<std::ptrdiff_t>(i * (x.size() / of_x.size()));
+      Sets all(first, first + static_cast<std::ptrdiff_t>(x.size() / of_x.size()));
+      of_x[i] = sets_.unite(all);
+    }
+    add_elementwise(of_y, batch(shape), of_x, batch(from));
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = sets_.unite(y[i], of_y[i / (y.size() / of_y.size())]);
   }
 
   void add_probed(Sets& y, const Step& step, std::size_t input) {

@@ -128,6 +128,8 @@ struct Operation {
   bool sums = false;            ///< where the result is one number: Σ of the input, as add_sum() sums it
   bool gives_integers = false;  ///< the result is Indices
   bool is_random = false;       ///< draws from the generator
+  bool mixes_matrices =
+      false;  ///< each matrix of the result, its last two axes, depends on all of its operands'
 };
 
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs

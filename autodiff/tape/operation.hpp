@@ -133,6 +133,7 @@ constexpr Operation describe() {
     all.sums = requires { Op::sums; };
     all.gives_integers = requires { Op::gives_integers; };
     all.is_random = requires { Op::is_random; };
+    all.mixes_matrices = requires { Op::mixes_matrices; };
     if constexpr (requires(const Op& op) { op.row_call(); })
       all.row_call = [](const void* op) { return static_cast<const Op*>(op)->row_call(); };
   }

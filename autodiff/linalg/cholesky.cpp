@@ -77,6 +77,25 @@ Tensor<T> half_lower(std::size_t n) {
   return mask;
 }
 
+/// The gradient of A (…,n,n) from that of L, where it is not to be differentiated itself.
+template <class T>
+struct CholeskyGradient {
+  static constexpr const char* name = "cholesky_gradient";
+  static constexpr bool broadcasts = true, mixes_matrices = true;
+  bool operator==(const CholeskyGradient&) const = default;
+  Shape shape(const Shape& l, const Shape& g) const { return broadcast(l, g, name); }
+  void compute(Target<T> y, const Tensor<T>& L, const Tensor<T>& g) const {
+    const std::size_t n = rows_of(L.shape());
+    const auto one = [n](T* to, const T* l, const T* from) {
+      std::copy_n(from, n * n, to);
+      lapack::cholesky_gradient(n, l, to);
+      return 0;
+    };
+    each_matrix(
+        y.data, shape(L.shape(), g.shape()), n * n * n, one, [](int, const std::string&) {}, L, g);
+  }
+};
+
 /// L (…,n,n) of A = L Lᵀ (…,n,n)
 template <class T>
 struct Cholesky {
@@ -105,6 +124,7 @@ struct Cholesky {
   static constexpr unsigned keeps(unsigned) { return keep_output; }
   // Murray 2016, equation 9: with P = half_lower(Lᵀ g), dA is the symmetric part of L⁻ᵀ P L⁻¹.
   void backward(Gradients<T>& d) const {
+    if (!d.creates_graph()) return d.add(0, CholeskyGradient<T>{}, d.operand(1), d.adjoint);
     const Tensor<T> L = d.output();
     const Tensor<T> P = product_tn(L, tril(d.adjoint)) * half_lower<T>(rows_of(L.shape()));
     const SolveTriangular<T> above{true, true, false};  // L⁻ᵀ

@@ -11,6 +11,11 @@ namespace xtape::detail::lapack {
 template <class T>
 int cholesky(std::size_t n, T* a);
 
+/// The symmetric gradient of A = L Lᵀ over g, that of L, of which the lower triangle counts: Murray 2016,
+/// with a third of the multiplications that the formula takes as products of whole matrices.
+template <class T>
+void cholesky_gradient(std::size_t n, const T* l, T* g);
+
 /// The LU factors of Aᵀ over A, (n,n), and the rows that were exchanged, counted from 0, as numbers. The
 /// number, from 1, of the first pivot that is 0 is returned; the factors are complete all the same.
 template <class T>

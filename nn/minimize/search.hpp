@@ -1,0 +1,23 @@
+// Searches along a direction. Not for users' programs.
+#pragma once
+#include <cstddef>
+
+#include "../line_search.hpp"
+#include "run.hpp"
+
+namespace xtape::nn::detail {
+
+/// Where a search ended.
+template <class T>
+struct Found {
+  bool lower = false;  ///< a point that meets the conditions, or is lower at least
+  Point<T> point{};
+};
+
+/// Goes from `from` along d, where gᵀd is `slope` < 0; `first` is the α that is tried first. With bounds the
+/// path is projected, and α goes back from the first one.
+template <class T>
+Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::vector<T>& d, double slope,
+                double first);
+
+}  // namespace xtape::nn::detail

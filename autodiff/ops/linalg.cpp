@@ -9,6 +9,7 @@
 #include "../kernels/gemm.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
+#include "../linalg/matrix_stack.hpp"
 #include "../notation/term.hpp"
 #include "../tape/op.hpp"
 #include "reduction_ops.hpp"
@@ -133,6 +134,15 @@ struct Linear {
   }
 };
 
+}  // namespace
+
+template <class T>
+Tensor<T> product(const Tensor<T>& A, bool transpose_a, const Tensor<T>& B, bool transpose_b) {
+  return apply<T>(MatMul<T>{transpose_a, transpose_b}, A, B);
+}
+
+namespace {
+
 std::string shapes_text(const Shape& a, const Shape& b) {
   return "shapes " + to_string(a) + " and " + to_string(b);
 }
@@ -238,11 +248,12 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
   });
 }
 
-#define XTAPE_INSTANTIATE(T)                                                       \
-  template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&);                   \
-  template Tensor<T> dot(const Tensor<T>&, const Tensor<T>&);                      \
-  template Tensor<T> outer(const Tensor<T>&, const Tensor<T>&);                    \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&); \
+#define XTAPE_INSTANTIATE(T)                                                          \
+  template Tensor<T> detail::product(const Tensor<T>&, bool, const Tensor<T>&, bool); \
+  template Tensor<T> matmul(const Tensor<T>&, const Tensor<T>&);                      \
+  template Tensor<T> dot(const Tensor<T>&, const Tensor<T>&);                         \
+  template Tensor<T> outer(const Tensor<T>&, const Tensor<T>&);                       \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&);    \
   template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

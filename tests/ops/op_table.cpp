@@ -335,6 +335,7 @@ const std::vector<OpRow>& op_table() {
     add_elementwise(all);
     add_reductions(all);
     add_products(all);
+    add_linalg(all);
     add_normalization(all);
     add_convolution(all);
     add_layout(all);

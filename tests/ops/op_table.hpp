@@ -28,6 +28,8 @@ struct OpRow {
 };
 
 const std::vector<OpRow>& op_table();
+/// Adds the rows of linear algebra: op_table_linalg.cpp.
+void add_linalg(std::vector<OpRow>& rows);
 
 /// Inputs of a row for one of its shape sets, the same at every call.
 Tensors sample(const OpRow& row, std::size_t shape_set);

@@ -1,0 +1,176 @@
+#include "lapack.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include <cblas.h>
+
+#include "../base/pool_vector.hpp"
+#include "../error.hpp"
+
+// What is used of LAPACK, which is in OpenBLAS; of Fortran's lengths of strings, one letter each, it makes no
+// use.
+extern "C" {
+#define XTAPE_DECLARE(letter, T)                                                                             \
+  void letter##potrf_(const char* uplo, const int* n, T* a, const int* lda, int* info);                      \
+  void letter##getrf_(const int* m, const int* n, T* a, const int* lda, int* pivots, int* info);             \
+  void letter##gelqf_(const int* m, const int* n, T* a, const int* lda, T* tau, T* work, const int* length,  \
+                      int* info);                                                                            \
+  void letter##orglq_(const int* m, const int* n, const int* k, T* a, const int* lda, const T* tau, T* work, \
+                      const int* length, int* info);                                                         \
+  void letter##syevd_(const char* job, const char* uplo, const int* n, T* a, const int* lda, T* w, T* work,  \
+                      const int* length, int* integers, const int* integer_length, int* info);               \
+  void letter##gesdd_(const char* job, const int* m, const int* n, T* a, const int* lda, T* s, T* u,         \
+                      const int* ldu, T* vt, const int* ldvt, T* work, const int* length, int* integers,     \
+                      int* info);
+XTAPE_DECLARE(s, float)
+XTAPE_DECLARE(d, double)
+#undef XTAPE_DECLARE
+}
+
+namespace xtape::detail::lapack {
+namespace {
+
+/// The function of LAPACK or CBLAS for an element type.
+template <class T, class F, class D>
+auto of_type(F single, D both) {
+  if constexpr (std::is_same_v<T, float>)
+    return single;
+  else
+    return both;
+}
+
+int integer(std::size_t n) {
+  if (n > std::size_t(std::numeric_limits<int>::max()))
+    throw Error("linalg", "a dimension of " + std::to_string(n) + " is more than LAPACK counts");
+  return static_cast<int>(n);
+}
+/// The step between rows, which may not be 0.
+int stride(std::size_t n) { return integer(std::max<std::size_t>(n, 1)); }
+
+/// Runs call(work, length): first as a question, how much it needs.
+template <class T, class F>
+void with_work(const F& call) {
+  T best = 0;
+  int length = -1;
+  call(&best, &length);
+  length = std::max(1, static_cast<int>(best));
+  PoolVector<T> work(static_cast<std::size_t>(length));
+  call(work.data(), &length);
+}
+
+template <class T>
+void transpose_square(std::size_t n, T* a) {
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < i; ++j) std::swap(a[i * n + j], a[j * n + i]);
+}
+
+}  // namespace
+
+template <class T>
+int cholesky(std::size_t n, T* a) {
+  const int order = integer(n), lda = stride(n);
+  int info = 0;
+  of_type<T>(spotrf_, dpotrf_)("U", &order, a, &lda, &info);
+  for (std::size_t i = 0; i < n; ++i) std::fill(a + i * n + i + 1, a + (i + 1) * n, T(0));
+  return info;
+}
+
+template <class T>
+int lu(std::size_t n, T* a, T* pivots) {
+  const int order = integer(n), lda = stride(n);
+  PoolVector<int> rows(n);
+  int info = 0;
+  of_type<T>(sgetrf_, dgetrf_)(&order, &order, a, &lda, rows.data(), &info);
+  for (std::size_t i = 0; i < n; ++i) pivots[i] = static_cast<T>(rows[i] - 1);
+  return info;
+}
+
+template <class T>
+void lu_solve(bool transpose, std::size_t n, std::size_t k, const T* factors, const T* pivots, T* b) {
+  // Aᵀ = P L U, in memory Uᵀ below and Lᵀ above the diagonal: A = Uᵀ Lᵀ Pᵀ.
+  const auto exchange = [&](std::size_t i) {
+    const auto with = static_cast<std::size_t>(pivots[i]);
+    if (with != i) std::swap_ranges(b + i * k, b + (i + 1) * k, b + with * k);
+  };
+  if (transpose) {
+    for (std::size_t i = 0; i < n; ++i) exchange(i);
+    solve_triangular(false, true, true, n, k, factors, b);
+    solve_triangular(true, true, false, n, k, factors, b);
+  } else {
+    solve_triangular(true, false, false, n, k, factors, b);
+    solve_triangular(false, false, true, n, k, factors, b);
+    for (std::size_t i = n; i-- > 0;) exchange(i);
+  }
+}
+
+template <class T>
+void solve_triangular(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a, T* b) {
+  of_type<T>(cblas_strsm, cblas_dtrsm)(CblasRowMajor, CblasLeft, lower ? CblasLower : CblasUpper,
+                                       transpose ? CblasTrans : CblasNoTrans, unit ? CblasUnit : CblasNonUnit,
+                                       integer(n), integer(k), T(1), a, stride(n), b, stride(k));
+}
+
+template <class T>
+int qr(std::size_t m, std::size_t n, T* a, T* r) {
+  const int rows = integer(n), columns = integer(m), lda = stride(n);  // of Aᵀ = L Q
+  int info = 0;
+  PoolVector<T> tau(n);
+  with_work<T>([&](T* work, const int* length) {
+    of_type<T>(sgelqf_, dgelqf_)(&rows, &columns, a, &lda, tau.data(), work, length, &info);
+  });
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j) r[i * n + j] = j < i ? T(0) : a[i * n + j];
+  with_work<T>([&](T* work, const int* length) {
+    of_type<T>(sorglq_, dorglq_)(&rows, &columns, &rows, a, &lda, tau.data(), work, length, &info);
+  });
+  return info;
+}
+
+template <class T>
+int eigh(std::size_t n, T* v, T* w) {
+  const int order = integer(n), lda = stride(n);
+  int info = 0, integers = 0, ask = -1;
+  T best = 0;
+  const auto solve = of_type<T>(ssyevd_, dsyevd_);
+  solve("V", "U", &order, v, &lda, w, &best, &ask, &integers, &ask, &info);
+  const int length = std::max(1, static_cast<int>(best)), integer_length = std::max(1, integers);
+  PoolVector<T> work(static_cast<std::size_t>(length));
+  PoolVector<int> integer_work(static_cast<std::size_t>(integer_length));
+  solve("V", "U", &order, v, &lda, w, work.data(), &length, integer_work.data(), &integer_length, &info);
+  transpose_square(n, v);
+  return info;
+}
+
+template <class T>
+int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v) {
+  // Aᵀ = V S Uᵀ: their left vectors are V, and their right ones, transposed, are U in rows.
+  const std::size_t k = std::min(m, n);
+  const int rows = integer(n), columns = integer(m), lda = stride(n), ldu = stride(k);
+  int info = 0;
+  PoolVector<T> left(n * k);
+  PoolVector<int> integers(8 * std::max<std::size_t>(k, 1));
+  with_work<T>([&](T* work, const int* length) {
+    of_type<T>(sgesdd_, dgesdd_)("S", &rows, &columns, a, &lda, s, left.data(), &lda, u, &ldu, work, length,
+                                 integers.data(), &info);
+  });
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < k; ++j) v[i * k + j] = left[j * n + i];
+  return info;
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                \
+  template int cholesky(std::size_t, T*);                                                   \
+  template int lu(std::size_t, T*, T*);                                                     \
+  template void lu_solve(bool, std::size_t, std::size_t, const T*, const T*, T*);           \
+  template void solve_triangular(bool, bool, bool, std::size_t, std::size_t, const T*, T*); \
+  template int qr(std::size_t, std::size_t, T*, T*);                                        \
+  template int eigh(std::size_t, T*, T*);                                                   \
+  template int svd(std::size_t, std::size_t, T*, T*, T*, T*);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::detail::lapack

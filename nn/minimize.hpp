@@ -25,7 +25,9 @@ enum class Minimizer {
   /// products of the Hessian with vectors as hvp() gives them, and follow negative curvature to the edge of
   /// the region (Steihaug, 1983; Nocedal and Wright, Algorithms 4.1 and 7.2). Few steps, and the last digits.
   newton_cg,
-  /// Along −g, first by the step of Barzilai and Borwein (1988). Slow where the curvatures differ much.
+  /// Along −g, by the step of Barzilai and Borwein (1988), or back from it until f is below the largest of its
+  /// last ten values (Raydan, 1997; with bounds Birgin, Martínez and Raydan, 2000), so that f may rise on the
+  /// way. Slow where the curvatures differ much.
   gradient_descent
 };
 
@@ -92,7 +94,7 @@ template <class X = Tensor<double>>
 struct MinimizeOptions {
   Minimizer method = Minimizer::lbfgs;
   std::size_t history = 10;                           ///< pairs that lbfgs keeps
-  LineSearch line_search = LineSearch::strong_wolfe;  ///< of lbfgs and gradient_descent, without bounds
+  LineSearch line_search = LineSearch::strong_wolfe;  ///< of lbfgs without bounds, else backtracking or none
   double gradient_tolerance = nn::detail::tolerance<X>(1e-8, 1e-4);  ///< of the largest component
   double value_tolerance = 0;  ///< of the last change of f, relative to f
   double step_tolerance = 0;   ///< of the largest change of an unknown, relative to the largest, or to 1

@@ -1,6 +1,7 @@
 // Directions from the last gradients, and the loop over searches along them.
 #include "descend.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -70,15 +71,18 @@ Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) 
       first = barzilai;
     else if (pairs.empty() && how.line_search != LineSearch::none)
       first *= std::min(1.0, 1 / size);
-    Found<T> found = search(how.line_search, run, at, d, slope, first);
+    const std::vector<double>& values = run.outcome.history;
+    const auto last = values.end() - static_cast<std::ptrdiff_t>(std::min<std::size_t>(values.size(), 10));
+    const double reference = how.barzilai ? *std::max_element(last, values.end()) : at.value;
+    Found<T> found = search(how.line_search, run, at, d, slope, first, reference);
     if (!found.lower) {
-      if (!pairs.empty()) {
+      if (!pairs.empty() && !run.is_unbounded) {
         expected = -slope / 2;
         pairs.clear();
         has_failed = true;
         continue;
       }
-      if (how.barzilai && barzilai > 0 && !has_failed) {
+      if (how.barzilai && barzilai > 0 && !has_failed && !run.is_unbounded) {
         expected = -slope * barzilai / 2;
         barzilai = 0;
         has_failed = true;

@@ -38,7 +38,9 @@ class Pairs {
 struct Descent {
   LineSearch line_search = LineSearch::strong_wolfe;
   double rate = 1;       ///< the step that is tried first, along −H g
-  bool barzilai = false;  ///< gradient descent, whose first step is that of Barzilai and Borwein
+  /// Gradient descent, whose first step is that of Barzilai and Borwein, and needs f below the largest of its
+  /// last ten values alone.
+  bool barzilai = false;
 };
 
 /// From `at` on until the run ends, and returns the lowest point. `pairs` are those of before, and those that

@@ -26,7 +26,7 @@ class JacobianProducts : public LinearModel<T> {
 
   /// Steihaug's for |r + J p|², with Jᵀ(J p) in place of a Hessian: as LSQR in exact arithmetic, and as that
   /// with the residual itself carried on, which keeps the digits that JᵀJ would lose.
-  ModelStep step(double radius) override {
+  ModelStep step(double radius, double accuracy) override {
     const std::size_t n = at_.x.size();
     std::vector<T> residual(r_.begin(), r_.end());
     scale(residual, -1);
@@ -35,7 +35,7 @@ class JacobianProducts : public LinearModel<T> {
     bounds_.mask(at_, s);
     std::vector<T> p(n), d = s;
     double size = dot(s, s);
-    const double first = std::sqrt(size), enough = std::min(0.1, std::sqrt(first)) * first;
+    const double first = std::sqrt(size), enough = std::min(accuracy, std::sqrt(first)) * first;
     ModelStep result;
     for (std::size_t k = 0; k < std::min<std::size_t>(2 * n + 10, 1000) && size > 0; ++k) {
       const std::vector<T> q = product(d);

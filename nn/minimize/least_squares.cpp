@@ -86,6 +86,15 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
     here.point.gradient = made->gradient();
     return made;
   };
+  const auto slope_of = [&](const std::vector<double>& p) {
+    double slope = 0;
+    for (std::size_t i = 0; i < p.size(); ++i) slope += p[i] * static_cast<double>(at.point.gradient[i]);
+    return slope;
+  };
+  // The decrease of Σ r² that the model promises, relative to it.
+  const auto expected_of = [&](const ModelStep& step) {
+    return -(2 * slope_of(step.p) + model->square_of(step.p)) / at.square;
+  };
   at.point.gradient.resize(unknowns.size());
   if (at.point.is_finite()) model = linearised(at);  // else there is nothing to linearise
   double radius = 0, moved_by = 0;
@@ -94,11 +103,16 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
     double promised = 0;
     for (bool is_new = true; !ended && outcome.message.empty();) {
       if (radius == 0) {  // MINPACK's first
-        model->step(1);   // finds the scale
+        model->step(1, 1);  // finds the scale
         radius = 100 * scaled_length(at.point.x, scale);
         if (!(radius > 0)) radius = 100;
       }
-      ModelStep step = model->step(radius);
+      ModelStep step = model->step(radius, 0.01);
+      const double x_size = scaled_length(at.point.x, scale);
+      // A small step may be the fault of few conjugate gradients.
+      if (!whole && !step.at_the_edge &&
+          (step.size <= run.limits.step * x_size || expected_of(step) <= run.limits.value))
+        step = model->step(radius, Run<T>::rounding);
       const bool is_first = outcome.iterations == 0 && is_new;
       if (is_first) radius = std::min(radius, step.size);
       std::vector<T> x(at.point.x.size());
@@ -107,10 +121,7 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
       run.bounds.project(x);
       for (std::size_t i = 0; i < x.size(); ++i)
         if (x[i] != uncut[i]) step.p[i] = static_cast<double>(x[i]) - static_cast<double>(at.point.x[i]);
-      double slope = 0;
-      for (std::size_t i = 0; i < x.size(); ++i) slope += step.p[i] * static_cast<double>(at.point.gradient[i]);
-      // Of Σ r², relative to it.
-      const double expected = -(2 * slope + model->square_of(step.p)) / at.square;
+      const double slope = slope_of(step.p), expected = expected_of(step);
       if (std::exchange(is_new, false)) promised = step.at_the_edge ? -1 : expected;
       if (x == at.point.x || outcome.evaluations >= run.limits.evaluations) {
         run.no_decrease(at.point, promised < 0 ? -1 : promised * at.point.value,
@@ -129,14 +140,13 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
         radius = 2 * step.size;
       }
       const bool accepted = ratio >= 1e-4;
-      const double size = scaled_length(next.point.x, scale);
       if (std::abs(decrease) <= run.limits.value && std::abs(expected) <= run.limits.value && ratio <= 2)
         run.end(true, "the last step changed the sum of squares by " + rounded(std::abs(decrease)) +
                           " of its size, and was to change it by " + rounded(expected) + ", both below " +
                           rounded(run.limits.value));
-      else if (accepted && step.size <= run.limits.step * size)
+      else if (accepted && (whole || !step.at_the_edge) && step.size <= run.limits.step * x_size)
         run.end(true, "the last step is of the length " + rounded(step.size) + ", which is below " +
-                          rounded(run.limits.step) + " of that of x, " + rounded(size) + ", both scaled");
+                          rounded(run.limits.step) + " of that of x, " + rounded(x_size) + ", both scaled");
       if (!accepted) {
         ended = !outcome.message.empty();
         continue;

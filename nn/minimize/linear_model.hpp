@@ -20,8 +20,9 @@ class LinearModel {
   virtual ~LinearModel() = default;
   /// Jᵀ r.
   virtual std::vector<T> gradient() = 0;
-  /// The least |r + J p| with |D p| ≤ radius, of the unknowns that are not blocked.
-  virtual ModelStep step(double radius) = 0;
+  /// The least |r + J p| with |D p| ≤ radius, of the unknowns that are not blocked. Where that is iterated, it
+  /// ends when Jᵀ(r + J p) is `accuracy` of Jᵀr, or less near a minimum.
+  virtual ModelStep step(double radius, double accuracy) = 0;
   /// |J p|².
   virtual double square_of(const std::vector<double>& p) = 0;
   /// How many singular values of J count; 0 where that is not known.

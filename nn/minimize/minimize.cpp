@@ -83,7 +83,9 @@ Minimum<TensorList<T>> minimize(const TensorFunction<T>& f, const TensorList<T>&
   } else {
     const bool lbfgs = options.method == Minimizer::lbfgs;
     Pairs<T> pairs(lbfgs ? options.history : 0);
-    at = descend(run, std::move(at), {.line_search = options.line_search, .barzilai = !lbfgs}, pairs);
+    LineSearch search = options.line_search;
+    if (!lbfgs && search == LineSearch::strong_wolfe) search = LineSearch::backtracking;
+    at = descend(run, std::move(at), {.line_search = search, .barzilai = !lbfgs}, pairs);
   }
   Minimum<TensorList<T>> result;
   fill(result, run, unknowns, at, options.progress);

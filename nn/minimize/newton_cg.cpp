@@ -24,12 +24,13 @@ double to_the_edge(const std::vector<T>& p, const std::vector<T>& d, double radi
 }
 
 /// Minimises the model by conjugate gradients, up to the edge of the trust region, along a direction of
-/// negative curvature too: Nocedal and Wright, Algorithm 7.2.
+/// negative curvature too: Nocedal and Wright, Algorithm 7.2. Ends where the model's gradient is `accuracy` of
+/// that of f, or less near a minimum, so that the steps converge superlinearly.
 template <class T>
-RegionStep<T> steihaug(Run<T>& run, const Point<T>& at, double radius) {
+RegionStep<T> steihaug(Run<T>& run, const Point<T>& at, double radius, double accuracy) {
   std::vector<T> g = at.gradient;
   run.bounds.mask(at, g);
-  const double size = length(g), enough = std::min(0.5, std::sqrt(size)) * size;
+  const double size = length(g), enough = std::min(accuracy, std::sqrt(size)) * size;
   const std::size_t n = g.size();
   RegionStep<T> step{std::vector<T>(n), std::vector<T>(n)};
   std::vector<T> r = g, d = g;
@@ -69,7 +70,10 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
   double promised = -1;  // the decrease to the minimum of the model at this point, where that is known
   bool is_new = true;
   while (!is_new || !run.finished(at, moved_by)) {
-    RegionStep<T> step = steihaug(run, at, radius);
+    RegionStep<T> step = steihaug(run, at, radius, 0.5);
+    // What is lost in the rounding of f may be the fault of the few conjugate gradients.
+    if (!step.at_the_edge && run.is_rounding(dot(at.gradient, step.p) + dot(step.p, step.product) / 2, at.value))
+      step = steihaug(run, at, radius, Run<T>::rounding);
     const double size = length(step.p);
     const std::vector<T> uncut = moved(at.x, 1, step.p);
     std::vector<T> x = uncut;
@@ -83,7 +87,7 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
     const double expected = -(slope + dot(p, step.product) / 2);
     if (std::exchange(is_new, false)) promised = step.at_the_edge ? -1 : expected;
     if (x == at.x || run.outcome.evaluations >= run.limits.evaluations) {
-      run.no_decrease(at, promised, dot(at.gradient, step.p) / size);
+      run.no_decrease(at, promised, size > 0 ? dot(at.gradient, step.p) / size : -length(at.gradient));
       break;
     }
     if (!(expected > 0)) {  // only a step that was cut
@@ -91,6 +95,10 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
       continue;
     }
     Point<T> next = run.evaluate(std::move(x));
+    if (run.is_unbounded) {
+      run.no_decrease(at, -1, 0);
+      break;
+    }
     const bool usable = next.is_finite();
     const double decrease = at.value - next.value;
     bool accepted;

@@ -101,8 +101,12 @@ bool Run<T>::small_change(const Point<T>& before, const Point<T>& after) {
 
 template <class T>
 void Run<T>::no_decrease(const Point<T>& at, double expected, double slope) {
+  if (is_unbounded) {
+    end(false, "f has no minimum: from " + rounded(at.value) + " a step leads to -infinity");
+    return;
+  }
   const std::string norm = "the largest component of the gradient is " + rounded(outcome.gradient_norm);
-  if (expected >= 0 && is_rounding(expected, at.value)) {
+  if (expected > 0 && is_rounding(expected, at.value)) {
     end(true, "f has no digits left: a step would decrease it by " + rounded(expected) +
                   ", less than the rounding of its value " + rounded(at.value) + "; " + norm);
     return;

@@ -71,13 +71,16 @@ class Run {
   /// Sees each iteration, with the largest change of an unknown; false ends the run.
   std::function<bool(const Point<T>& at, double step)> observe{};
   Outcome outcome{};
-  /// Half the relative distance of numbers, where f is rounded.
+  /// The relative distance of numbers, to which f is rounded.
   static constexpr double rounding = std::numeric_limits<T>::epsilon();
 
   Point<T> evaluate(std::vector<T> x) {
     ++outcome.evaluations;
-    return function(std::move(x));
+    Point<T> point = function(std::move(x));
+    if (point.value == -std::numeric_limits<double>::infinity()) is_unbounded = true;
+    return point;
   }
+  bool is_unbounded = false;  ///< f has been −∞, and there is nothing to look for
   /// True where the start is no number: nothing can be done then.
   bool cannot_start(const Point<T>& at);
   /// At the beginning of each iteration: takes account of the point, which was reached by a step of this
@@ -85,7 +88,8 @@ class Run {
   bool finished(const Point<T>& at, double step);
   /// Whether the tolerances of value and step are met by a step.
   bool small_change(const Point<T>& before, const Point<T>& after);
-  /// Ends where nothing less than f was found. `expected` is the decrease that the model promised.
+  /// Ends where nothing less than f was found. `expected` is the decrease that the model promised; where none
+  /// is known, it is not positive. `slope` is that of f along the direction, of length 1.
   void no_decrease(const Point<T>& at, double expected, double slope);
   bool end(bool converged, std::string message) {
     outcome.converged = converged;

@@ -96,7 +96,7 @@ Found<T> wolfe(Run<T>& run, const Point<T>& from, const std::vector<T>& d, doubl
     if (x == from.x) break;
     Point<T> point = run.evaluate(std::move(x));
     if (!point.is_finite()) {
-      if (point.value == -std::numeric_limits<double>::infinity()) return {true, std::move(point)};
+      if (run.is_unbounded) return {false, from};
       cap = step;
       const double share = interval.best.step == 0 ? 0.1 : 0.5;
       step = interval.best.step + share * (step - interval.best.step);
@@ -147,7 +147,8 @@ Found<T> wolfe(Run<T>& run, const Point<T>& from, const std::vector<T>& d, doubl
 }
 
 template <class T>
-Found<T> backtrack(Run<T>& run, const Point<T>& from, const std::vector<T>& d, double slope, double first) {
+Found<T> backtrack(Run<T>& run, const Point<T>& from, const std::vector<T>& d, double slope, double first,
+                   double reference) {
   double step = first;
   for (std::size_t trial = 0; trial < 2 * most_trials && run.outcome.evaluations < run.limits.evaluations;
        ++trial) {
@@ -157,7 +158,8 @@ Found<T> backtrack(Run<T>& run, const Point<T>& from, const std::vector<T>& d, d
     if (x == from.x) break;
     if (along < 0) {
       Point<T> point = run.evaluate(std::move(x));
-      const bool is_lower = point.value <= from.value + c1 * along;
+      if (run.is_unbounded) break;
+      const bool is_lower = point.value <= reference + c1 * along;
       // Where f has no digits left, a smaller gradient tells.
       const bool is_flatter = run.is_rounding(point.value - from.value, from.value) &&
                               run.bounds.gradient_size(point) < run.bounds.gradient_size(from);
@@ -177,7 +179,7 @@ Found<T> backtrack(Run<T>& run, const Point<T>& from, const std::vector<T>& d, d
 
 template <class T>
 Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::vector<T>& d, double slope,
-                double first) {
+                double first, double reference) {
   if (kind == LineSearch::none) {
     std::vector<T> x = moved(from.x, first, d);
     run.bounds.project(x);
@@ -185,12 +187,14 @@ Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::v
     const bool usable = point.is_finite() && point.x != from.x;
     return {usable, usable ? std::move(point) : from};
   }
-  if (kind == LineSearch::backtracking || run.bounds.any()) return backtrack(run, from, d, slope, first);
+  if (kind == LineSearch::backtracking || run.bounds.any())
+    return backtrack(run, from, d, slope, first, reference);
   return wolfe(run, from, d, slope, first);
 }
 
-#define XTAPE_INSTANTIATE(T) \
-  template Found<T> search(LineSearch, Run<T>&, const Point<T>&, const std::vector<T>&, double, double);
+#define XTAPE_INSTANTIATE(T)                                                                              \
+  template Found<T> search(LineSearch, Run<T>&, const Point<T>&, const std::vector<T>&, double, double, \
+                           double);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

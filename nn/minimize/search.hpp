@@ -15,9 +15,10 @@ struct Found {
 };
 
 /// Goes from `from` along d, where gᵀd is `slope` < 0; `first` is the α that is tried first. With bounds the
-/// path is projected, and α goes back from the first one.
+/// path is projected, and α goes back from the first one. Going back, f is compared with `reference`, which
+/// is f at `from` or one of the values before it.
 template <class T>
 Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::vector<T>& d, double slope,
-                double first);
+                double first, double reference);
 
 }  // namespace xtape::nn::detail

@@ -38,7 +38,7 @@ class WholeJacobian : public LinearModel<T> {
 
   std::vector<T> gradient() override { return at_.gradient; }
 
-  ModelStep step(double radius) override {
+  ModelStep step(double radius, double) override {
     if (!s_.defined()) factorise();
     const std::size_t n = at_.x.size();
     const double damping = damping_for(radius);

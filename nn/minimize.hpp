@@ -25,7 +25,8 @@ enum class Minimizer {
   /// products of the Hessian with vectors as hvp() gives them, and follow negative curvature to the edge of
   /// the region (Steihaug, 1983; Nocedal and Wright, Algorithms 4.1 and 7.2). Few steps, and the last digits.
   newton_cg,
-  /// Along −g, by the step of Barzilai and Borwein (1988), or back from it until f is below the largest of its
+  /// Along −g, by the step of Barzilai and Borwein (1988), or back from it until f is below the largest of
+  /// its
   /// last ten values (Raydan, 1997; with bounds Birgin, Martínez and Raydan, 2000), so that f may rise on the
   /// way. Slow where the curvatures differ much.
   gradient_descent
@@ -111,7 +112,8 @@ struct MinimizeOptions {
 
 /// What least_squares() takes of the Jacobian J.
 enum class JacobianUse {
-  automatic,  ///< whole, unless it has more than 2e7 elements, or its factors would take more than 2e9 products
+  automatic,  ///< whole, unless it has more than 2e7 elements, or its factors would take more than 2e9
+              ///< products
   whole,      ///< jacobian(), and its singular values
   products    ///< J v by jvp() and Jᵀu by vjp(), for conjugate gradients
 };
@@ -136,10 +138,10 @@ struct LeastSquaresOptions {
 template <class X = Tensor<double>>
 struct Minimum {
   X x{};
-  double value = 0;            ///< f(x); of least_squares() ½ Σ r²
-  std::size_t iterations = 0;  ///< steps that were taken
-  bool converged = false;      ///< a tolerance is met, or f has no digits left that a step could decrease
-  std::string message{};       ///< why it ended, with the numbers
+  double value = 0;             ///< f(x); of least_squares() ½ Σ r²
+  std::size_t iterations = 0;   ///< steps that were taken
+  bool converged = false;       ///< a tolerance is met, or f has no digits left that a step could decrease
+  std::string message{};        ///< why it ended, with the numbers
   std::size_t evaluations = 0;  ///< of f with its gradient; in least_squares(), of the residuals
   std::size_t products = 0;     ///< of the Hessian, or of the Jacobian and its transpose, with vectors
   double gradient_norm = 0;     ///< the largest component of the gradient; with bounds, of P(x − g) − x
@@ -187,9 +189,16 @@ void copy_common(Options<TensorList<T>>& to, const Options<Tensor<T>>& from) {
 }
 template <class T>
 void copy_minimum(Minimum<Tensor<T>>& to, Minimum<TensorList<T>>&& from) {
-  to = {std::move(from.x.front()), from.value,       from.iterations, from.converged,
-        std::move(from.message),   from.evaluations, from.products,   from.gradient_norm,
-        std::move(from.gradient.front()), std::move(from.history)};
+  to = {std::move(from.x.front()),
+        from.value,
+        from.iterations,
+        from.converged,
+        std::move(from.message),
+        from.evaluations,
+        from.products,
+        from.gradient_norm,
+        std::move(from.gradient.front()),
+        std::move(from.history)};
 }
 
 }  // namespace detail
@@ -200,7 +209,7 @@ void copy_minimum(Minimum<Tensor<T>>& to, Minimum<TensorList<T>>&& from) {
 /// element, and gives the same for the same x. It is called on leaves with the values of x; the gradients of
 /// x0 itself stay as they are.
 ///
-///     const auto found = minimize([&](const auto& w) { return loss(w); }, w0, {.method = Minimizer::newton_cg});
+///     const auto found = minimize([&](const auto& w) { return loss(w); }, w0);
 ///     if (!found.converged) std::cerr << found.message << "\n";
 ///
 /// Where f is NaN or infinite a search goes back; where it is so at x0, that is the message. Errors: an x0
@@ -242,8 +251,8 @@ auto minimize(F&& f, std::initializer_list<Tensor<T>> x0,
 /// columns of J have had, so that the units of the unknowns do not matter (Moré, 1978; MINPACK's lmder). It
 /// is p = −D⁻¹ V (S² + λ)⁻¹ S Uᵀ r of the singular values J D⁻¹ = U S Vᵀ: J may have less rank than columns,
 /// and fewer rows; then the step without damping is the shortest. Where J is not formed, the step comes from
-/// conjugate gradients up to the edge of the region, with D = 1. `residuals` gives a tensor of any shape; else
-/// as for minimize().
+/// conjugate gradients up to the edge of the region, with D = 1. `residuals` gives a tensor of any shape;
+/// else as for minimize().
 template <class F, class T>
 LeastSquaresMinimum<Tensor<T>> least_squares(
     F&& residuals, const Tensor<T>& x0,

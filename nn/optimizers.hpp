@@ -232,9 +232,9 @@ class Adagrad : public Optimizer<T> {
 struct LBFGSOptions {
   double learning_rate = 1;  ///< the first step that a search tries along the direction, and its only one
                              ///< with LineSearch::none
-  std::size_t max_iterations = 20;   ///< of one step()
-  std::size_t max_evaluations = 0;   ///< of the closure in one step(); 0: no limit
-  std::size_t history = 10;          ///< changes of parameters and gradients that are remembered
+  std::size_t max_iterations = 20;  ///< of one step()
+  std::size_t max_evaluations = 0;  ///< of the closure in one step(); 0: no limit
+  std::size_t history = 10;         ///< changes of parameters and gradients that are remembered
   LineSearch line_search = LineSearch::strong_wolfe;
   double gradient_tolerance = 1e-8;  ///< a step() ends where no component of the gradient is larger …
   double value_tolerance = 0;        ///< … or an iteration changes the loss by less, relative to it …

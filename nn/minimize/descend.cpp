@@ -7,7 +7,7 @@
 
 #include "search.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 template <class T>
 bool Pairs<T>::push(Pair<T> pair) {
@@ -45,7 +45,7 @@ std::vector<T> Pairs<T>::direction(const Bounds<T>& bounds, const Point<T>& at) 
     alpha[k] = dot(pairs[k].s, d) / pairs[k].sy;
     add(d, -alpha[k], pairs[k].y);
   }
-  scale(d, pairs.empty() ? -1 : -pairs.back().sy / pairs.back().yy);
+  multiply(d, pairs.empty() ? -1 : -pairs.back().sy / pairs.back().yy);
   for (std::size_t k = 0; k < pairs.size(); ++k)
     add(d, -alpha[k] - dot(pairs[k].y, d) / pairs[k].sy, pairs[k].s);
   return d;
@@ -54,7 +54,7 @@ std::vector<T> Pairs<T>::direction(const Bounds<T>& bounds, const Point<T>& at) 
 template <class T>
 Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) {
   if (run.cannot_start(at)) return at;
-  double expected = -1;    // the decrease that the pairs promised when a search failed with them
+  double expected = -1;  // the decrease that the pairs promised when a search failed with them
   double step = 0, barzilai = 0;
   bool has_failed = false;  // at this point, with pairs that are gone
   while (has_failed || !run.finished(at, step)) {
@@ -114,4 +114,4 @@ XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

@@ -5,7 +5,7 @@
 #include "../line_search.hpp"
 #include "run.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 /// What L-BFGS knows of the curvature: by how much the gradient changed, y, when x moved by s.
 template <class T>
@@ -37,7 +37,7 @@ class Pairs {
 /// How descend() goes.
 struct Descent {
   LineSearch line_search = LineSearch::strong_wolfe;
-  double rate = 1;       ///< the step that is tried first, along −H g
+  double rate = 1;  ///< the step that is tried first, along −H g
   /// Gradient descent, whose first step is that of Barzilai and Borwein, and needs f below the largest of its
   /// last ten values alone.
   bool barzilai = false;
@@ -48,4 +48,4 @@ struct Descent {
 template <class T>
 Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs);
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

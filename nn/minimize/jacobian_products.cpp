@@ -6,7 +6,7 @@
 
 #include "linear_model.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 namespace {
 
 template <class T>
@@ -29,9 +29,9 @@ class JacobianProducts : public LinearModel<T> {
   ModelStep step(double radius, double accuracy) override {
     const std::size_t n = at_.x.size();
     std::vector<T> residual(r_.begin(), r_.end());
-    scale(residual, -1);
+    multiply(residual, -1);
     std::vector<T> s = at_.gradient;
-    scale(s, -1);
+    multiply(s, -1);
     bounds_.mask(at_, s);
     std::vector<T> p(n), d = s;
     double size = dot(s, s);
@@ -69,7 +69,8 @@ class JacobianProducts : public LinearModel<T> {
  private:
   std::vector<T> product(const std::vector<T>& v) {
     ++products_;
-    const Tensor<T> q = jvp([&](const TensorList<T>& x) { return residuals_(x); }, leaves_, unknowns_.tensors(v)).second;
+    const Tensor<T> q =
+        jvp([&](const TensorList<T>& x) { return residuals_(x); }, leaves_, unknowns_.tensors(v)).second;
     return {q.begin(), q.end()};
   }
   std::vector<T> transposed(const Tensor<T>& u) {
@@ -95,12 +96,11 @@ std::unique_ptr<LinearModel<T>> jacobian_products(const TensorFunction<T>& resid
   return std::make_unique<JacobianProducts<T>>(residuals, unknowns, bounds, x, products);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                               \
-  template std::unique_ptr<LinearModel<T>> jacobian_products(const TensorFunction<T>&, const Unknowns<T>&, \
-                                                             const Bounds<T>&, const std::vector<T>&,      \
-                                                             std::size_t&);
+#define XTAPE_INSTANTIATE(T)                                  \
+  template std::unique_ptr<LinearModel<T>> jacobian_products( \
+      const TensorFunction<T>&, const Unknowns<T>&, const Bounds<T>&, const std::vector<T>&, std::size_t&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

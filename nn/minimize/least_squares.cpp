@@ -6,7 +6,7 @@
 
 #include "linear_model.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 namespace {
 
 /// r(x), with the gradient left to its model.
@@ -32,7 +32,8 @@ Residuals<T> residuals_at(const TensorFunction<T>& f, const Unknowns<T>& unknown
   }();
   if (!r.defined()) throw Error("least_squares", "the function returns a tensor without a value");
   if (r.size() == 0)
-    throw Error("least_squares", "there are no residuals: the function returns the shape " + to_string(r.shape()));
+    throw Error("least_squares",
+                "there are no residuals: the function returns the shape " + to_string(r.shape()));
   if (is_first && !r.requires_grad())
     throw Error("least_squares",
                 "the residuals do not depend on x: the function must compute with the tensors that it is "
@@ -60,11 +61,9 @@ double scaled_length(const std::vector<T>& x, const std::vector<double>& scale) 
   return length(all);
 }
 
-}  // namespace
-
 template <class T>
-LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, const TensorList<T>& x0,
-                                                 const LeastSquaresOptions<TensorList<T>>& options) {
+LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>& f, const TensorList<T>& x0,
+                                                        const LeastSquaresOptions<TensorList<T>>& options) {
   const Unknowns<T> unknowns("least_squares", x0);
   Run<T> run;
   set_up(run, "least_squares", unknowns, options);
@@ -102,7 +101,7 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
   while (!ended && !run.finished(at.point, moved_by)) {
     double promised = 0;
     for (bool is_new = true; !ended && outcome.message.empty();) {
-      if (radius == 0) {  // MINPACK's first
+      if (radius == 0) {    // MINPACK's first
         model->step(1, 1);  // finds the scale
         radius = 100 * scaled_length(at.point.x, scale);
         if (!(radius > 0)) radius = 100;
@@ -116,7 +115,8 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
       const bool is_first = outcome.iterations == 0 && is_new;
       if (is_first) radius = std::min(radius, step.size);
       std::vector<T> x(at.point.x.size());
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(static_cast<double>(at.point.x[i]) + step.p[i]);
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = static_cast<T>(static_cast<double>(at.point.x[i]) + step.p[i]);
       const std::vector<T> uncut = x;
       run.bounds.project(x);
       for (std::size_t i = 0; i < x.size(); ++i)
@@ -140,7 +140,10 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
         radius = 2 * step.size;
       }
       const bool accepted = ratio >= 1e-4;
-      if (std::abs(decrease) <= run.limits.value && std::abs(expected) <= run.limits.value && ratio <= 2)
+      // That f does not fall along a short step says nothing of the minimum, but where the longest was short.
+      const bool tells = accepted || (promised > 0 && promised <= run.limits.value);
+      if (tells && std::abs(decrease) <= run.limits.value && std::abs(expected) <= run.limits.value &&
+          ratio <= 2)
         run.end(true, "the last step changed the sum of squares by " + rounded(std::abs(decrease)) +
                           " of its size, and was to change it by " + rounded(expected) + ", both below " +
                           rounded(run.limits.value));
@@ -164,15 +167,26 @@ LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& f, con
       break;
     }
   }
-  if (model) result.rank = model->rank();
+  if (at.point.is_finite()) result.rank = model->rank();
   result.residuals = at.r;
   fill(result, run, unknowns, at.point, options.progress);
   return result;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                    \
-  template LeastSquaresMinimum<TensorList<T>> least_squares(                                    \
-      const TensorFunction<T>&, const TensorList<T>&, const LeastSquaresOptions<TensorList<T>>&);
+}  // namespace
+}  // namespace xtape::nn::minimizing
+
+namespace xtape::nn::detail {
+
+template <class T>
+LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& residuals, const TensorList<T>& x0,
+                                                 const LeastSquaresOptions<TensorList<T>>& options) {
+  return minimizing::least_sum_of_squares(residuals, x0, options);
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                                \
+  template LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>&, const TensorList<T>&, \
+                                                            const LeastSquaresOptions<TensorList<T>>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -12,7 +12,7 @@
 #include "newton_cg.hpp"
 #include "problem.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 namespace {
 
 /// v → H v from the recorded gradient g: H v is the gradient of Σ gᵢ vᵢ. The same as hvp(), with f and its
@@ -41,9 +41,10 @@ Point<T> value_and_gradient(const TensorFunction<T>& f, const Unknowns<T>& unkno
   const Tensor<T> y = f(leaves);
   if (!y.defined()) throw Error("minimize", "f returns a tensor without a value");
   if (y.size() != 1)
-    throw Error("minimize", "f returns the shape " + to_string(y.shape()) +
-                                ", and a function to be minimised gives one element: take its sum() or mean(); "
-                                "for residuals there is least_squares()");
+    throw Error("minimize",
+                "f returns the shape " + to_string(y.shape()) +
+                    ", and a function to be minimised gives one element: take its sum() or mean(); "
+                    "for residuals there is least_squares()");
   Point<T> point;
   point.x = std::move(x);
   point.value = static_cast<double>(y.item());
@@ -62,11 +63,9 @@ Point<T> value_and_gradient(const TensorFunction<T>& f, const Unknowns<T>& unkno
   return point;
 }
 
-}  // namespace
-
 template <class T>
-Minimum<TensorList<T>> minimize(const TensorFunction<T>& f, const TensorList<T>& x0,
-                                const MinimizeOptions<TensorList<T>>& options) {
+Minimum<TensorList<T>> minimum(const TensorFunction<T>& f, const TensorList<T>& x0,
+                               const MinimizeOptions<TensorList<T>>& options) {
   const Unknowns<T> unknowns("minimize", x0);
   Run<T> run;
   set_up(run, "minimize", unknowns, options);
@@ -92,7 +91,18 @@ Minimum<TensorList<T>> minimize(const TensorFunction<T>& f, const TensorList<T>&
   return result;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                             \
+}  // namespace
+}  // namespace xtape::nn::minimizing
+
+namespace xtape::nn::detail {
+
+template <class T>
+Minimum<TensorList<T>> minimize(const TensorFunction<T>& f, const TensorList<T>& x0,
+                                const MinimizeOptions<TensorList<T>>& options) {
+  return minimizing::minimum(f, x0, options);
+}
+
+#define XTAPE_INSTANTIATE(T)                                                               \
   template Minimum<TensorList<T>> minimize(const TensorFunction<T>&, const TensorList<T>&, \
                                            const MinimizeOptions<TensorList<T>>&);
 XTAPE_INSTANTIATE(float)

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 namespace {
 
 /// A step p, and what the model gᵀp + pᵀHp / 2 says of it.
@@ -24,8 +24,8 @@ double to_the_edge(const std::vector<T>& p, const std::vector<T>& d, double radi
 }
 
 /// Minimises the model by conjugate gradients, up to the edge of the trust region, along a direction of
-/// negative curvature too: Nocedal and Wright, Algorithm 7.2. Ends where the model's gradient is `accuracy` of
-/// that of f, or less near a minimum, so that the steps converge superlinearly.
+/// negative curvature too: Nocedal and Wright, Algorithm 7.2. Ends where the model's gradient is `accuracy`
+/// of that of f, or less near a minimum, so that the steps converge superlinearly.
 template <class T>
 RegionStep<T> steihaug(Run<T>& run, const Point<T>& at, double radius, double accuracy) {
   std::vector<T> g = at.gradient;
@@ -34,7 +34,7 @@ RegionStep<T> steihaug(Run<T>& run, const Point<T>& at, double radius, double ac
   const std::size_t n = g.size();
   RegionStep<T> step{std::vector<T>(n), std::vector<T>(n)};
   std::vector<T> r = g, d = g;
-  scale(d, -1);
+  multiply(d, -1);
   double rr = dot(r, r);
   // Rounding makes conjugate gradients take more than n steps.
   for (std::size_t k = 0; k < std::min<std::size_t>(2 * n + 10, 1000); ++k) {
@@ -72,7 +72,8 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
   while (!is_new || !run.finished(at, moved_by)) {
     RegionStep<T> step = steihaug(run, at, radius, 0.5);
     // What is lost in the rounding of f may be the fault of the few conjugate gradients.
-    if (!step.at_the_edge && run.is_rounding(dot(at.gradient, step.p) + dot(step.p, step.product) / 2, at.value))
+    if (!step.at_the_edge &&
+        run.is_rounding(dot(at.gradient, step.p) + dot(step.p, step.product) / 2, at.value))
       step = steihaug(run, at, radius, Run<T>::rounding);
     const double size = length(step.p);
     const std::vector<T> uncut = moved(at.x, 1, step.p);
@@ -135,4 +136,4 @@ XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

@@ -2,10 +2,10 @@
 #pragma once
 #include "run.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 /// From `at` on until the run ends; its points have a hessian_product. Returns the lowest.
 template <class T>
 Point<T> newton_cg(Run<T>& run, Point<T> at);
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

@@ -8,7 +8,7 @@
 #include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 template <class T>
 Unknowns<T>::Unknowns(const char* op, const TensorList<T>& x0) {
@@ -16,7 +16,8 @@ Unknowns<T>::Unknowns(const char* op, const TensorList<T>& x0) {
   for (std::size_t k = 0; k < x0.size(); ++k) {
     const std::string which = x0.size() == 1 ? "x0" : "x0[" + std::to_string(k) + "]";
     if (!x0[k].defined()) throw Error(op, which + " is a tensor without a value");
-    if (x0[k].size() == 0) throw Error(op, which + " has no elements: its shape is " + to_string(x0[k].shape()));
+    if (x0[k].size() == 0)
+      throw Error(op, which + " has no elements: its shape is " + to_string(x0[k].shape()));
     for (std::size_t i = 0; i < x0[k].size(); ++i)
       if (const T x = x0[k].data()[i]; !std::isfinite(x))
         throw Error(op, which + " is not finite: element " + std::to_string(i) + " of the shape " +
@@ -69,7 +70,9 @@ template <class T>
 Bounds<T> Unknowns<T>::bounds(const char* op, const TensorList<T>& lower, const TensorList<T>& upper) const {
   constexpr T infinity = std::numeric_limits<T>::infinity();
   Bounds<T> result{limit(op, "lower", lower, -infinity), limit(op, "upper", upper, infinity)};
-  const auto at = [](const std::vector<T>& bound, std::size_t i, T none) { return bound.empty() ? none : bound[i]; };
+  const auto at = [](const std::vector<T>& bound, std::size_t i, T none) {
+    return bound.empty() ? none : bound[i];
+  };
   for (std::size_t i = 0; result.any() && i < size_; ++i) {
     const T low = at(result.lower, i, -infinity), high = at(result.upper, i, infinity);
     if (!(low <= high) || low == infinity || high == -infinity)
@@ -81,9 +84,9 @@ Bounds<T> Unknowns<T>::bounds(const char* op, const TensorList<T>& lower, const 
 }
 
 void require_tolerances(const char* op, const Limits& limits) {
-  for (const auto& [name, value] : {std::pair("gradient_tolerance", limits.gradient),
-                                    std::pair("value_tolerance", limits.value),
-                                    std::pair("step_tolerance", limits.step)})
+  for (const auto& [name, value] :
+       {std::pair("gradient_tolerance", limits.gradient), std::pair("value_tolerance", limits.value),
+        std::pair("step_tolerance", limits.step)})
     if (!(value >= 0)) throw Error(op, std::string(name) + " " + engine::number_text(value) + " is negative");
 }
 
@@ -112,11 +115,11 @@ void fill(Minimum<TensorList<T>>& result, Run<T>& run, const Unknowns<T>& unknow
   result.history = std::move(outcome.history);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                           \
-  template class Unknowns<T>;                                                                          \
+#define XTAPE_INSTANTIATE(T)  \
+  template class Unknowns<T>; \
   template void fill(Minimum<TensorList<T>>&, Run<T>&, const Unknowns<T>&, const Point<T>&, std::ostream*);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

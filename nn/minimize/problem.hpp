@@ -6,7 +6,10 @@
 #include "../minimize.hpp"
 #include "run.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
+
+using detail::TensorFunction;
+using detail::TensorList;
 
 /// The tensors that a list of numbers stands for.
 template <class T>
@@ -53,8 +56,9 @@ void set_up(Run<T>& run, const char* op, const Unknowns<T>& unknowns, const Opti
   if (options.callback || options.progress)
     run.observe = [&run, &unknowns, &options](const Point<T>& at, double step) {
       if (options.progress) print_progress(*options.progress, run.outcome, options.progress_every);
-      return !options.callback || options.callback({run.outcome.iterations, at.value, run.outcome.gradient_norm, step,
-                                                    run.outcome.evaluations, unknowns.tensors(at.x)});
+      return !options.callback ||
+             options.callback({run.outcome.iterations, at.value, run.outcome.gradient_norm, step,
+                               run.outcome.evaluations, unknowns.tensors(at.x)});
     };
 }
 
@@ -63,4 +67,4 @@ template <class T>
 void fill(Minimum<TensorList<T>>& result, Run<T>& run, const Unknowns<T>& unknowns, const Point<T>& at,
           std::ostream* progress);
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

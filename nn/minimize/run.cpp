@@ -4,11 +4,12 @@
 #include <array>
 #include <charconv>
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 std::string rounded(double number) {
   std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::general, 3);
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::general, 3);
   return std::string(text.data(), end.ptr);
 }
 
@@ -68,12 +69,12 @@ bool Run<T>::finished(const Point<T>& at, double step) {
   outcome.gradient_norm = bounds.gradient_size(at);
   outcome.history.push_back(at.value);
   const bool go_on = !observe || observe(at, step);
-  const std::string what = "the largest component of the " +
-                           std::string(bounds.any() ? "projected " : "") + "gradient, " +
-                           rounded(outcome.gradient_norm) + ", is ";
+  const std::string zero = std::string("the ") + (bounds.any() ? "projected " : "") + "gradient is 0";
+  const std::string what = "the largest component of the " + std::string(bounds.any() ? "projected " : "") +
+                           "gradient, " + rounded(outcome.gradient_norm) + ", is ";
   const std::string enough = rounded(limits.gradient);
   if (outcome.gradient_norm <= limits.gradient)
-    return end(true, outcome.gradient_norm == 0 ? "the gradient is 0" : what + "below " + enough);
+    return end(true, outcome.gradient_norm == 0 ? zero : what + "below " + enough);
   if (!outcome.message.empty()) return true;  // a small change has been noted
   if (!go_on) return end(false, "the callback ended it after " + counted(outcome.iterations, "iteration"));
   if (outcome.iterations >= limits.iterations)
@@ -94,8 +95,8 @@ bool Run<T>::small_change(const Point<T>& before, const Point<T>& after) {
                          rounded(limits.value) + " of its size, " + rounded(size));
   const double step = step_size(before, after), x = std::max(1.0, largest(after.x));
   if (limits.step > 0 && step <= limits.step * x)
-    return end(true, "the last step changed no unknown by more than " + rounded(step) +
-                         ", which is below " + rounded(limits.step) + " of their size, " + rounded(x));
+    return end(true, "the last step changed no unknown by more than " + rounded(step) + ", which is below " +
+                         rounded(limits.step) + " of their size, " + rounded(x));
   return false;
 }
 
@@ -123,11 +124,11 @@ void Run<T>::no_decrease(const Point<T>& at, double expected, double slope) {
                  norm);
 }
 
-#define XTAPE_INSTANTIATE(T)  \
+#define XTAPE_INSTANTIATE(T) \
   template struct Bounds<T>; \
   template class Run<T>;
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

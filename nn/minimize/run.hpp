@@ -8,7 +8,7 @@
 
 #include "vectors.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 /// A place where f has been computed, the unknowns one behind the other.
 template <class T>
@@ -111,4 +111,4 @@ double step_size(const Point<T>& before, const Point<T>& after) {
   return most;
 }
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 namespace {
 
 constexpr double c1 = 1e-4, c2 = 0.9;
@@ -106,17 +106,19 @@ Found<T> wolfe(Run<T>& run, const Point<T>& from, const std::vector<T>& d, doubl
     const Sample at{step, point.value, dot(point.gradient, d)};
     const double enough = start.value + c1 * step * slope;
     const bool is_lower = at.value <= enough;
-    const bool is_lower_by_slopes =
-        at.value <= start.value + noise && at.slope <= (2 * c1 - 1) * slope;
+    const bool is_lower_by_slopes = at.value <= start.value + noise && at.slope <= (2 * c1 - 1) * slope;
     const bool is_flat = std::abs(at.slope) <= -c2 * slope;
-    if (is_lower ? is_flat : is_lower_by_slopes && at.slope >= c2 * slope)
-      return {true, std::move(point)};
+    if (is_lower ? is_flat : is_lower_by_slopes && at.slope >= c2 * slope) return {true, std::move(point)};
     if (is_lower && at.value < found.point.value) found = {true, std::move(point)};
     if (early && is_lower && at.slope >= 0) early = false;
     if (early && at.value <= interval.best.value && !is_lower) {
       // In the first stage the interval is that of f less the decrease that is asked for.
-      const auto less = [&](Sample s) { return Sample{s.step, s.value - s.step * c1 * slope, s.slope - c1 * slope}; };
-      const auto more = [&](Sample s) { return Sample{s.step, s.value + s.step * c1 * slope, s.slope + c1 * slope}; };
+      const auto less = [&](Sample s) {
+        return Sample{s.step, s.value - s.step * c1 * slope, s.slope - c1 * slope};
+      };
+      const auto more = [&](Sample s) {
+        return Sample{s.step, s.value + s.step * c1 * slope, s.slope + c1 * slope};
+      };
       interval.best = less(interval.best);
       interval.other = less(interval.other);
       step = interval.next(less(at), least, most);
@@ -192,11 +194,11 @@ Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::v
   return wolfe(run, from, d, slope, first);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                              \
+#define XTAPE_INSTANTIATE(T)                                                                            \
   template Found<T> search(LineSearch, Run<T>&, const Point<T>&, const std::vector<T>&, double, double, \
                            double);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

@@ -5,7 +5,7 @@
 #include "../line_search.hpp"
 #include "run.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 /// Where a search ended.
 template <class T>
@@ -21,4 +21,4 @@ template <class T>
 Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::vector<T>& d, double slope,
                 double first, double reference);
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

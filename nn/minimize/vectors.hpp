@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 
 /// Σ aᵢ bᵢ in double, in an order that depends on the length alone.
 template <class T>
@@ -62,7 +62,7 @@ void add(std::vector<T>& y, double factor, const std::vector<T>& x) {
     y[i] = static_cast<T>(static_cast<double>(y[i]) + factor * static_cast<double>(x[i]));
 }
 template <class T>
-void scale(std::vector<T>& x, double factor) {
+void multiply(std::vector<T>& x, double factor) {
   for (T& one : x) one = static_cast<T>(static_cast<double>(one) * factor);
 }
 /// a − b.
@@ -75,4 +75,4 @@ bool all_finite(const std::vector<T>& a) {
   return std::ranges::all_of(a, [](T x) { return std::isfinite(x); });
 }
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

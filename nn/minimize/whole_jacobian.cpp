@@ -9,7 +9,7 @@
 
 #include "linear_model.hpp"
 
-namespace xtape::nn::detail {
+namespace xtape::nn::minimizing {
 namespace {
 
 template <class T>
@@ -83,7 +83,8 @@ class WholeJacobian : public LinearModel<T> {
     s_ = factors.s;
     Vh_ = factors.Vh;
     c_ = matmul(r_, factors.U);
-    const double least = s_.size() == 0 ? 0 : static_cast<double>(std::max(m, n)) * Run<double>::rounding * s_.data()[0];
+    const double least =
+        s_.size() == 0 ? 0 : static_cast<double>(std::max(m, n)) * Run<double>::rounding * s_.data()[0];
     rank_ = 0;
     while (rank_ < s_.size() && s_.data()[rank_] > least) ++rank_;
   }
@@ -124,18 +125,19 @@ class WholeJacobian : public LinearModel<T> {
 }  // namespace
 
 template <class T>
-std::unique_ptr<LinearModel<T>> whole_jacobian(const TensorFunction<T>& residuals, const Unknowns<T>& unknowns,
-                                               const Bounds<T>& bounds, const std::vector<T>& x,
-                                               const Tensor<T>& r, std::vector<double>& scale) {
+std::unique_ptr<LinearModel<T>> whole_jacobian(const TensorFunction<T>& residuals,
+                                               const Unknowns<T>& unknowns, const Bounds<T>& bounds,
+                                               const std::vector<T>& x, const Tensor<T>& r,
+                                               std::vector<double>& scale) {
   return std::make_unique<WholeJacobian<T>>(residuals, unknowns, bounds, x, r, scale);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                              \
-  template std::unique_ptr<LinearModel<T>> whole_jacobian(const TensorFunction<T>&, const Unknowns<T>&,   \
-                                                          const Bounds<T>&, const std::vector<T>&,        \
+#define XTAPE_INSTANTIATE(T)                                                                            \
+  template std::unique_ptr<LinearModel<T>> whole_jacobian(const TensorFunction<T>&, const Unknowns<T>&, \
+                                                          const Bounds<T>&, const std::vector<T>&,      \
                                                           const Tensor<T>&, std::vector<double>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE
 
-}  // namespace xtape::nn::detail
+}  // namespace xtape::nn::minimizing

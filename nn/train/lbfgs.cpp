@@ -30,7 +30,8 @@ std::vector<T> joined(const std::vector<Tensor<T>>& tensors) {
 template <class T>
 class Before {
  public:
-  explicit Before(const std::vector<Tensor<T>>& parameters) : parameters_(parameters), x_(joined(parameters)) {
+  explicit Before(const std::vector<Tensor<T>>& parameters)
+      : parameters_(parameters), x_(joined(parameters)) {
     for (const Tensor<T>& p : parameters_) gradients_.push_back(p.has_grad() ? p.grad() : Tensor<T>());
   }
   const std::vector<T>& x() const { return x_; }
@@ -60,17 +61,20 @@ class Before {
 template <class T>
 LBFGS<T>::LBFGS(std::vector<Tensor<T>> parameters, LBFGSOptions o)
     : Optimizer<T>(std::move(parameters), names_of_pairs(o.history)), options(o), most_pairs_(o.history) {
-  for (const auto& [what, value] :
-       {std::pair("the learning rate", o.learning_rate), std::pair("the gradient's tolerance", o.gradient_tolerance),
-        std::pair("the value's tolerance", o.value_tolerance), std::pair("the step's tolerance", o.step_tolerance)})
-    if (!(value >= 0)) throw Error("LBFGS", std::string(what) + " " + engine::number_text(value) + " is negative");
+  for (const auto& [what, value] : {std::pair("the learning rate", o.learning_rate),
+                                    std::pair("the gradient's tolerance", o.gradient_tolerance),
+                                    std::pair("the value's tolerance", o.value_tolerance),
+                                    std::pair("the step's tolerance", o.step_tolerance)})
+    if (!(value >= 0))
+      throw Error("LBFGS", std::string(what) + " " + engine::number_text(value) + " is negative");
 }
 
 template <class T>
 void LBFGS<T>::prepare(std::size_t) {
-  throw Error("LBFGS",
-              "a step computes the loss several times: call step(closure), where the closure computes and "
-              "returns the loss. Trainer and CompiledStep make one gradient for a step, and need another optimiser");
+  throw Error(
+      "LBFGS",
+      "a step computes the loss several times: call step(closure), where the closure computes and "
+      "returns the loss. Trainer and CompiledStep make one gradient for a step, and need another optimiser");
 }
 
 template <class T>
@@ -87,7 +91,7 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
     }
     return all;
   };
-  detail::Run<T> run;
+  minimizing::Run<T> run;
   run.limits = {.gradient = options.gradient_tolerance,
                 .value = options.value_tolerance,
                 .step = options.step_tolerance,
@@ -99,9 +103,10 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
     const EnableGrad recorded;
     const Tensor<T> loss = closure();
     if (!loss.defined() || loss.size() != 1)
-      throw Error("LBFGS", "the closure returns " +
-                               (loss.defined() ? "the shape " + to_string(loss.shape()) : "a tensor without a value") +
-                               ", and a loss has one element: take its sum() or mean()");
+      throw Error("LBFGS",
+                  "the closure returns " +
+                      (loss.defined() ? "the shape " + to_string(loss.shape()) : "a tensor without a value") +
+                      ", and a loss has one element: take its sum() or mean()");
     const auto has_gradient = [](const Tensor<T>& p) { return p.has_grad(); };
     const bool ran_backward = std::ranges::any_of(parameters, has_gradient);
     if (!ran_backward && loss.requires_grad()) loss.backward();
@@ -109,7 +114,7 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
       throw Error("LBFGS",
                   "the loss depends on none of the parameters: compute it from them in the closure, and make "
                   "the optimiser with those of this model");
-    detail::Point<T> point;
+    minimizing::Point<T> point;
     point.x = std::move(x);
     point.value = static_cast<double>(loss.item());
     for (const Tensor<T>& p : parameters) {
@@ -119,9 +124,9 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
     return point;
   };
 
-  detail::Pairs<T> pairs(std::min(options.history, most_pairs_));
+  minimizing::Pairs<T> pairs(std::min(options.history, most_pairs_));
   for (std::size_t k = 0; k < most_pairs_; ++k) {
-    detail::Pair<T> pair;
+    minimizing::Pair<T> pair;
     const auto append = [&](std::vector<T>& to, std::size_t which) {
       for (std::size_t i = 0; i < parameters.size(); ++i)
         if (const Tensor<T>& part = this->stored(which, i); part.defined())
@@ -134,18 +139,18 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
   }
 
   try {
-    detail::Point<T> at = run.evaluate(before.x());
+    minimizing::Point<T> at = run.evaluate(before.x());
     if (!std::isfinite(at.value))
       throw Error("LBFGS", "the loss is " + engine::number_text(at.value) + " at the start of a step");
     if (!at.is_finite())
       throw Error("LBFGS", "the gradient has NaN or infinities at the start of a step, and the loss is " +
                                engine::number_text(at.value));
     const auto first = static_cast<T>(at.value);
-    at = detail::descend(run, std::move(at), {.line_search = options.line_search, .rate = options.learning_rate},
-                         pairs);
+    at = minimizing::descend(run, std::move(at),
+                             {.line_search = options.line_search, .rate = options.learning_rate}, pairs);
     // All that may fail comes before the state changes.
     std::vector<std::vector<Tensor<T>>> kept;
-    for (const detail::Pair<T>& pair : pairs.all()) {
+    for (const minimizing::Pair<T>& pair : pairs.all()) {
       kept.push_back(split(pair.s));
       kept.push_back(split(pair.y));
     }
@@ -156,7 +161,7 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
     for (std::size_t which = 0; which < kept.size(); ++which)
       for (std::size_t i = 0; i < parameters.size(); ++i) this->stored(which, i) = std::move(kept[which][i]);
     this->count_step();
-    const detail::Outcome& outcome = run.outcome;
+    const minimizing::Outcome& outcome = run.outcome;
     last_ = {outcome.value,       outcome.gradient_norm, outcome.iterations,
              outcome.evaluations, outcome.converged,     outcome.message};
     return result;

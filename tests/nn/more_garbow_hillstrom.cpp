@@ -73,13 +73,15 @@ X bard(const X& x) {
 }
 
 X gaussian(const X& x) {
-  const X y{.0009, .0044, .0175, .0540, .1295, .2420, .3521, .3989, .3521, .2420, .1295, .0540, .0175, .0044, .0009};
+  const X y{.0009, .0044, .0175, .0540, .1295, .2420, .3521, .3989,
+            .3521, .2420, .1295, .0540, .0175, .0044, .0009};
   const X t = (8 - count(1, 15)) / 2;
   return at(x, 0) * exp(-at(x, 1) * square(t - at(x, 2)) / 2) - y;
 }
 
 X meyer(const X& x) {
-  const X y{34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744, 8261, 7030, 6005, 5147, 4427, 3820, 3307, 2872};
+  const X y{34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744,
+            8261,  7030,  6005,  5147,  4427,  3820,  3307,  2872};
   const X t = 45 + 5 * count(1, 16);
   return at(x, 0) * exp(at(x, 1) / (t + at(x, 2))) - y;
 }
@@ -96,8 +98,8 @@ X box(const X& x) {
 }
 
 X powell_singular(const X& x) {
-  return stack({at(x, 0) + 10 * at(x, 1), std::sqrt(5) * (at(x, 2) - at(x, 3)), square(at(x, 1) - 2 * at(x, 2)),
-                std::sqrt(10) * square(at(x, 0) - at(x, 3))});
+  return stack({at(x, 0) + 10 * at(x, 1), std::sqrt(5) * (at(x, 2) - at(x, 3)),
+                square(at(x, 1) - 2 * at(x, 2)), std::sqrt(10) * square(at(x, 0) - at(x, 3))});
 }
 
 X wood(const X& x) {
@@ -118,8 +120,9 @@ X brown_dennis(const X& x) {
 }
 
 X osborne_1(const X& x) {
-  const X y{.844, .908, .932, .936, .925, .908, .881, .850, .818, .784, .751, .718, .685, .658, .628, .603, .580,
-            .558, .538, .522, .506, .490, .478, .467, .457, .448, .438, .431, .424, .420, .414, .411, .406};
+  const X y{.844, .908, .932, .936, .925, .908, .881, .850, .818, .784, .751,
+            .718, .685, .658, .628, .603, .580, .558, .538, .522, .506, .490,
+            .478, .467, .457, .448, .438, .431, .424, .420, .414, .411, .406};
   const X t = 10 * (count(1, 33) - 1);
   return y - (at(x, 0) + at(x, 1) * exp(-t * at(x, 3)) + at(x, 2) * exp(-t * at(x, 4)));
 }
@@ -130,13 +133,15 @@ X biggs_exp6(const X& x) {
 }
 
 X osborne_2(const X& x) {
-  const X y{1.366, 1.191, 1.112, 1.013, .991, .885, .831, .847, .786, .725, .746, .679, .608, .655, .616, .606, .602,
-            .626,  .651,  .724,  .649,  .649, .694, .644, .624, .661, .612, .558, .533, .495, .500, .423, .395, .375,
-            .372,  .391,  .396,  .405,  .428, .429, .523, .562, .607, .653, .672, .708, .633, .668, .645, .632, .591,
-            .559,  .597,  .625,  .739,  .710, .729, .720, .636, .581, .428, .292, .162, .098, .054};
+  const X y{1.366, 1.191, 1.112, 1.013, .991, .885, .831, .847, .786, .725, .746, .679, .608,
+            .655,  .616,  .606,  .602,  .626, .651, .724, .649, .649, .694, .644, .624, .661,
+            .612,  .558,  .533,  .495,  .500, .423, .395, .375, .372, .391, .396, .405, .428,
+            .429,  .523,  .562,  .607,  .653, .672, .708, .633, .668, .645, .632, .591, .559,
+            .597,  .625,  .739,  .710,  .729, .720, .636, .581, .428, .292, .162, .098, .054};
   const X t = (count(1, 65) - 1) / 10;
   return y - (at(x, 0) * exp(-t * at(x, 4)) + at(x, 1) * exp(-square(t - at(x, 8)) * at(x, 5)) +
-              at(x, 2) * exp(-square(t - at(x, 9)) * at(x, 6)) + at(x, 3) * exp(-square(t - at(x, 10)) * at(x, 7)));
+              at(x, 2) * exp(-square(t - at(x, 9)) * at(x, 6)) +
+              at(x, 3) * exp(-square(t - at(x, 10)) * at(x, 7)));
 }
 
 X watson(const X& x) {
@@ -154,13 +159,10 @@ X extended_rosenbrock(const X& x) {
 
 X extended_powell_singular(const X& x) {
   const X a = every(x, 0, 4), b = every(x, 1, 4), c = every(x, 2, 4), d = every(x, 3, 4);
-  return concatenate(
-      {a + 10 * b, std::sqrt(5) * (c - d), square(b - 2 * c), std::sqrt(10) * square(a - d)});
+  return concatenate({a + 10 * b, std::sqrt(5) * (c - d), square(b - 2 * c), std::sqrt(10) * square(a - d)});
 }
 
-X penalty_1(const X& x) {
-  return concatenate({std::sqrt(1e-5) * (x - 1), one(sum(square(x)) - 0.25)});
-}
+X penalty_1(const X& x) { return concatenate({std::sqrt(1e-5) * (x - 1), one(sum(square(x)) - 0.25)}); }
 
 X penalty_2(const X& x) {
   const std::size_t n = x.size();
@@ -255,7 +257,9 @@ std::vector<double> boundary_start(std::size_t n) {
 }  // namespace
 
 std::vector<SumOfSquares> more_garbow_hillstrom() {
-  const auto equal_parts = [](std::size_t n) { return made(n, [&](double j) { return j / (number(n) + 1); }); };
+  const auto equal_parts = [](std::size_t n) {
+    return made(n, [&](double j) { return j / (number(n) + 1); });
+  };
   const auto all = [](std::size_t n, double x) { return repeated({x}, n); };
   return {
       {1, "Rosenbrock", {-1.2, 1}, {0}, rosenbrock},
@@ -286,7 +290,11 @@ std::vector<SumOfSquares> more_garbow_hillstrom() {
       {23, "Penalty I, 10", made(10, [](double j) { return j; }), {7.08765e-5}, penalty_1},
       {24, "Penalty II, 4", all(4, 0.5), {9.37629e-6}, penalty_2},
       {24, "Penalty II, 10", all(10, 0.5), {2.93660e-4}, penalty_2},
-      {25, "Variably dimensioned, 10", made(10, [](double j) { return 1 - j / 10; }), {0}, variably_dimensioned},
+      {25,
+       "Variably dimensioned, 10",
+       made(10, [](double j) { return 1 - j / 10; }),
+       {0},
+       variably_dimensioned},
       {26, "Trigonometric, 10", all(10, 0.1), {0, 2.79506e-5}, trigonometric},
       {27, "Brown almost-linear, 10", all(10, 0.5), {0, 1}, brown_almost_linear},
       {28, "Discrete boundary value, 10", boundary_start(10), {0}, discrete_boundary_value},
@@ -295,7 +303,11 @@ std::vector<SumOfSquares> more_garbow_hillstrom() {
       {31, "Broyden banded, 10", all(10, -1), {0}, broyden_banded},
       {32, "Linear, full rank, 10 of 20", all(10, 1), {10}, linear_full_rank},
       {33, "Linear, rank 1, 10 of 20", all(10, 1), {20 * 19 / 2.0 / 41}, linear_rank_1},
-      {34, "Linear, rank 1, zeros, 10 of 20", all(10, 1), {(400 + 60 - 6) / 2.0 / 37}, linear_rank_1_with_zeros},
+      {34,
+       "Linear, rank 1, zeros, 10 of 20",
+       all(10, 1),
+       {(400 + 60 - 6) / 2.0 / 37},
+       linear_rank_1_with_zeros},
       {35, "Chebyquad, 7", equal_parts(7), {0}, chebyquad},
       {35, "Chebyquad, 8", equal_parts(8), {3.51687e-3}, chebyquad},
       {35, "Chebyquad, 9", equal_parts(9), {0}, chebyquad},

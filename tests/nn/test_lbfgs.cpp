@@ -20,7 +20,8 @@ struct Logistic {
   std::vector<Tensor<T>> parameters() const { return {w, b}; }
   typename nn::Optimizer<T>::Named named() const { return {{"w", w}, {"b", b}}; }
   Tensor<T> loss() const {
-    return nn::binary_cross_entropy_with_logits(linear(x, w, b), y) + 0.01 * (squared_norm(w) + squared_norm(b));
+    return nn::binary_cross_entropy_with_logits(linear(x, w, b), y) +
+           0.01 * (squared_norm(w) + squared_norm(b));
   }
 };
 
@@ -172,22 +173,28 @@ TEST_CASE("errors, after which parameters and gradients are as they were") {
   refused([&] { return 2 * w; },
           "[LBFGS] the closure returns the shape (2,), and a loss has one element: take its sum() or mean()");
   refused([&] { return Tensor<double>(); },
-          "[LBFGS] the closure returns a tensor without a value, and a loss has one element: take its sum() or mean()");
-  refused([&] { return Tensor<double>(1.0); },
-          "[LBFGS] the loss depends on none of the parameters: compute it from them in the closure, and make the "
-          "optimiser with those of this model");
+          "[LBFGS] the closure returns a tensor without a value, and a loss has one element: take its sum() "
+          "or mean()");
+  refused(
+      [&] { return Tensor<double>(1.0); },
+      "[LBFGS] the loss depends on none of the parameters: compute it from them in the closure, and make the "
+      "optimiser with those of this model");
   refused([&] { return sum(log(w - 3)); }, "[LBFGS] the loss is nan at the start of a step");
   refused([&] { return sum(sqrt(w - w.detach())); },
           "[LBFGS] the gradient has NaN or infinities at the start of a step, and the loss is 0");
-  refused([&]() -> Tensor<double> {
-    if (++calls == 3) throw Error("mine", "the third call");
-    return squared_norm(w) + squared_norm(square(w));
-  }, "[mine] the third call");
-  CHECK_THROWS_WITH_AS(static_cast<nn::Optimizer<double>&>(lbfgs).step(),
-                       doctest::Contains("[LBFGS] a step computes the loss several times: call step(closure)"), Error);
-  CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w}, {.learning_rate = -1}), "[LBFGS] the learning rate -1 is negative", Error);
-  CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w}, {.step_tolerance = -1}), "[LBFGS] the step's tolerance -1 is negative",
-                       Error);
+  refused(
+      [&]() -> Tensor<double> {
+        if (++calls == 3) throw Error("mine", "the third call");
+        return squared_norm(w) + squared_norm(square(w));
+      },
+      "[mine] the third call");
+  CHECK_THROWS_WITH_AS(
+      static_cast<nn::Optimizer<double>&>(lbfgs).step(),
+      doctest::Contains("[LBFGS] a step computes the loss several times: call step(closure)"), Error);
+  CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w}, {.learning_rate = -1}),
+                       "[LBFGS] the learning rate -1 is negative", Error);
+  CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w}, {.step_tolerance = -1}),
+                       "[LBFGS] the step's tolerance -1 is negative", Error);
   CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w, w}),
                        "[optimizer] tensor 1 is tensor 0 again: each step would update it twice", Error);
   lbfgs.step([&] { return squared_norm(w); });

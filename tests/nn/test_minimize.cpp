@@ -23,7 +23,9 @@ Tensor<T> chained(const Tensor<T>& x) {
   return sum(100 * square(after - square(before)) + square(1 - before));
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -71,7 +73,8 @@ TEST_CASE("several tensors, as a list and one by one, of any shapes") {
   CHECK(minimize(f, x0).x[1].item() == doctest::Approx(3));
   CHECK(minimize(f, {x0[0], x0[1]}, {.history = 3}).x[1].item() == doctest::Approx(3));
   CHECK_THROWS_WITH_AS(minimize(f, {x0[0]}),
-                       "[minimize] f does not take 1 tensors: write it over const std::vector<Tensor<T>>&", Error);
+                       "[minimize] f does not take 1 tensors: write it over const std::vector<Tensor<T>>&",
+                       Error);
   // A compiled function, x0 a leaf with a gradient of its own, and a caller that does not record.
   auto w = parameter<double>({0.0, 0.0});
   sum(w).backward();
@@ -87,8 +90,8 @@ TEST_CASE("line searches, and steps without one") {
   const auto f = [](const auto& x) { return chained(x); };
   for (const Minimizer method : {Minimizer::lbfgs, Minimizer::gradient_descent})
     for (const LineSearch search : {LineSearch::strong_wolfe, LineSearch::backtracking}) {
-      const auto found =
-          minimize(f, Tensor<double>{-1.2, 1.0}, {.method = method, .line_search = search, .max_iterations = 50000});
+      const auto found = minimize(f, Tensor<double>{-1.2, 1.0},
+                                  {.method = method, .line_search = search, .max_iterations = 50000});
       CAPTURE(found.message);
       CHECK(found.converged);
       check_close(found.x, {1.0, 1.0}, 1e-6);
@@ -138,18 +141,20 @@ TEST_CASE("bounds: the minimum within, at edges and in corners") {
   const auto f = [](const auto& x) { return chained(x); };
   for (const Minimizer method : all_methods) {
     CAPTURE(static_cast<int>(method));
-    const auto edge = minimize(f, Tensor<double>{-1.2, 1.0}, {.method = method, .upper = Tensor<double>{0.5, infinity}});
+    const auto edge =
+        minimize(f, Tensor<double>{-1.2, 1.0}, {.method = method, .upper = Tensor<double>{0.5, infinity}});
     CAPTURE(edge.message);
     CHECK(edge.converged);
     check_close(edge.x, {0.5, 0.25}, 1e-7);
-    const auto inside =
-        minimize(f, Tensor<double>{-1.2, 1.0}, {.method = method, .lower = Tensor<double>(-2), .upper = Tensor<double>(2)});
+    const auto inside = minimize(f, Tensor<double>{-1.2, 1.0},
+                                 {.method = method, .lower = Tensor<double>(-2), .upper = Tensor<double>(2)});
     check_close(inside.x, {1.0, 1.0}, 1e-6);
     CHECK(contains(inside.message, "the largest component of the projected gradient, "));
     // x0 outside; a corner; a bound for one of two tensors, and one that leaves a single number.
     const auto g = [](const auto& a, const auto& b) { return sum(square(a + 3)) + sum(square(b - a)); };
-    const auto corner = minimize(g, {Tensor<double>{-9.0, 9.0}, Tensor<double>{5.0, 5.0}},
-                                 {.method = method, .lower = {Tensor<double>{0.0, 1.0}, {}}, .upper = {{2.0, 1.0}, {}}});
+    const auto corner =
+        minimize(g, {Tensor<double>{-9.0, 9.0}, Tensor<double>{5.0, 5.0}},
+                 {.method = method, .lower = {Tensor<double>{0.0, 1.0}, {}}, .upper = {{2.0, 1.0}, {}}});
     CAPTURE(corner.message);
     CHECK(corner.converged);
     check_close(corner.x[0], {0.0, 1.0}, 0);
@@ -158,7 +163,9 @@ TEST_CASE("bounds: the minimum within, at edges and in corners") {
   // Many unknowns, half of them at their bounds.
   const auto target = linspace<double>(-1, 1, 101);
   for (const Minimizer method : {Minimizer::lbfgs, Minimizer::newton_cg}) {
-    const auto h = [&](const auto& x) { return sum(square(x - target) * arange<double>(1, 102)) + square(sum(x)) / 100; };
+    const auto h = [&](const auto& x) {
+      return sum(square(x - target) * arange<double>(1, 102)) + square(sum(x)) / 100;
+    };
     const auto many = minimize(h, ones<double>({101}), {.method = method, .lower = Tensor<double>(0.0)});
     CAPTURE(many.message);
     CHECK(many.converged);
@@ -201,13 +208,16 @@ TEST_CASE("messages say why it ended") {
   const auto message = [&](const auto& g, const MinimizeOptions<Tensor<double>>& options) {
     return minimize(g, x0, options).message;
   };
-  CHECK(contains(message(f, {.max_iterations = 5}), "after 5 iterations, as many as max_iterations allows, "));
+  CHECK(
+      contains(message(f, {.max_iterations = 5}), "after 5 iterations, as many as max_iterations allows, "));
   CHECK(contains(message(f, {.max_iterations = 1}), "after 1 iteration, "));
   for (const Minimizer method : all_methods) {
-    CHECK(contains(message(f, {.method = method, .max_evaluations = 7}), "as many as max_evaluations allows, "));
+    CHECK(contains(message(f, {.method = method, .max_evaluations = 7}),
+                   "as many as max_evaluations allows, "));
     CHECK(minimize(f, x0, {.method = method, .max_evaluations = 7}).evaluations <= 7);
     CHECK(message([](const auto& x) { return sum(log(x)); }, {.method = method}) == "f is NaN at the start");
-    CHECK(message([](const auto& x) { return sum(x) / 0.0; }, {.method = method}) == "f is infinite at the start");
+    CHECK(message([](const auto& x) { return sum(x) / 0.0; }, {.method = method}) ==
+          "f is infinite at the start");
     CHECK(message([&](const auto& x) { return sum(sqrt(x - x0)); }, {.method = method}) ==
           "f is 0 at the start, and its gradient inf in element 0");
     CHECK(message([](const auto& x) { return sum(0.0 * x); }, {.method = method}) == "the gradient is 0");
@@ -231,7 +241,8 @@ TEST_CASE("messages say why it ended") {
     CHECK(contains(lost.message, "is the gradient right? check_gradients(f, x) tells"));
   }
   for (const Minimizer method : all_methods) {
-    const auto falling = minimize([](const auto& x) { return -exp(x); }, Tensor<double>(1.0), {.method = method});
+    const auto falling =
+        minimize([](const auto& x) { return -exp(x); }, Tensor<double>(1.0), {.method = method});
     CAPTURE(falling.message);
     CHECK(!falling.converged);
     if (method != Minimizer::newton_cg)  // stays where squares of the gradient overflow
@@ -242,7 +253,8 @@ TEST_CASE("messages say why it ended") {
 
 TEST_CASE("in float") {
   for (const Minimizer method : all_methods) {
-    const auto found = minimize([](const auto& x) { return chained(x); }, Tensor<float>{-1.2f, 1.0f}, {.method = method});
+    const auto found =
+        minimize([](const auto& x) { return chained(x); }, Tensor<float>{-1.2f, 1.0f}, {.method = method});
     CAPTURE(found.message);
     CHECK(found.converged);
     check_close(found.x, {1, 1}, 2e-3);
@@ -255,15 +267,20 @@ TEST_CASE("in float") {
 TEST_CASE("errors say what is wrong with f, x0 and the options") {
   const auto f = [](const auto& x) { return squared_norm(x); };
   const Tensor<double> x0{1.0, 2.0};
-  const auto refused = [&](const auto& g, const Tensor<double>& start, const MinimizeOptions<Tensor<double>>& options,
-                           const char* text) { CHECK_THROWS_WITH_AS(minimize(g, start, options), text, Error); };
+  const auto refused = [&](const auto& g, const Tensor<double>& start,
+                           const MinimizeOptions<Tensor<double>>& options, const char* text) {
+    CHECK_THROWS_WITH_AS(minimize(g, start, options), text, Error);
+  };
   refused([](const auto& x) { return 2 * x; }, x0, {},
-          "[minimize] f returns the shape (2,), and a function to be minimised gives one element: take its sum() or "
+          "[minimize] f returns the shape (2,), and a function to be minimised gives one element: take its "
+          "sum() or "
           "mean(); for residuals there is least_squares()");
   refused([](const auto&) { return Tensor<double>(3.0); }, x0, {},
-          "[minimize] f does not depend on x: it must compute with the tensors that it is given, outside of NoGrad, "
+          "[minimize] f does not depend on x: it must compute with the tensors that it is given, outside of "
+          "NoGrad, "
           "and without detach(), item() and data()");
-  refused([](const auto&) { return Tensor<double>(); }, x0, {}, "[minimize] f returns a tensor without a value");
+  refused([](const auto&) { return Tensor<double>(); }, x0, {},
+          "[minimize] f returns a tensor without a value");
   refused(f, Tensor<double>{1.0, std::nan("")}, {},
           "[minimize] x0 is not finite: element 1 of the shape (2,) is nan");
   refused(f, Tensor<double>(), {}, "[minimize] x0 is a tensor without a value");

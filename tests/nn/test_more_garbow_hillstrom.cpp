@@ -84,7 +84,8 @@ TEST_CASE("35 functions: a known minimum is reached, but for those that are name
 TEST_CASE("the residuals have the derivatives that the tape says") {
   for (const SumOfSquares& problem : more_garbow_hillstrom()) {
     CAPTURE(problem.name);
-    if (problem.name == "Meyer" || problem.name == "Helical valley") continue;  // 1e9, and a jump at the start
+    if (problem.name == "Meyer" || problem.name == "Helical valley")
+      continue;  // 1e9, and a jump at the start
     const auto report = check_gradients(problem.residuals, Tensor<double>(problem.start));
     CHECK_MESSAGE(report.passed, report);
   }

@@ -84,6 +84,8 @@ Minimum<TensorList<T>> minimum(const TensorFunction<T>& f, const TensorList<T>& 
     Pairs<T> pairs(lbfgs ? options.history : 0);
     LineSearch search = options.line_search;
     if (!lbfgs && search == LineSearch::strong_wolfe) search = LineSearch::backtracking;
+    // Without a search, and in steps of Barzilai and Borwein, f may rise for long.
+    if (!lbfgs || search == LineSearch::none) run.patience = 500;
     at = descend(run, std::move(at), {.line_search = search, .barzilai = !lbfgs}, pairs);
   }
   Minimum<TensorList<T>> result;

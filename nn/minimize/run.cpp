@@ -64,6 +64,16 @@ bool Run<T>::cannot_start(const Point<T>& at) {
 }
 
 template <class T>
+bool Run<T>::is_stalled() {
+  const bool falls = outcome.value < lowest_ && !is_rounding(lowest_ - outcome.value, outcome.value);
+  if (falls) lowest_ = outcome.value;
+  const bool flattens = outcome.gradient_norm <= smallest_ / 2;
+  if (flattens) smallest_ = outcome.gradient_norm;
+  if (falls || flattens) fell_ = outcome.iterations;
+  return outcome.iterations - fell_ >= patience;
+}
+
+template <class T>
 bool Run<T>::finished(const Point<T>& at, double step) {
   outcome.value = at.value;
   outcome.gradient_norm = bounds.gradient_size(at);
@@ -76,6 +86,11 @@ bool Run<T>::finished(const Point<T>& at, double step) {
   if (outcome.gradient_norm <= limits.gradient)
     return end(true, outcome.gradient_norm == 0 ? zero : what + "below " + enough);
   if (!outcome.message.empty()) return true;  // a small change has been noted
+  if (is_stalled())
+    return end(true, "f has no digits left: " + counted(outcome.iterations - fell_, "iteration") +
+                         " have not decreased it by more than the rounding of its value " +
+                         rounded(at.value) + "; the largest component of the gradient is " +
+                         rounded(outcome.gradient_norm));
   if (!go_on) return end(false, "the callback ended it after " + counted(outcome.iterations, "iteration"));
   if (outcome.iterations >= limits.iterations)
     return end(false, "after " + counted(outcome.iterations, "iteration") +
@@ -93,8 +108,9 @@ bool Run<T>::small_change(const Point<T>& before, const Point<T>& after) {
   if (limits.value > 0 && std::abs(change) <= limits.value * size)
     return end(true, "the last step changed f by " + rounded(change) + ", which is below " +
                          rounded(limits.value) + " of its size, " + rounded(size));
+  if (limits.step == 0) return false;
   const double step = step_size(before, after), x = std::max(1.0, largest(after.x));
-  if (limits.step > 0 && step <= limits.step * x)
+  if (step <= limits.step * x)
     return end(true, "the last step changed no unknown by more than " + rounded(step) + ", which is below " +
                          rounded(limits.step) + " of their size, " + rounded(x));
   return false;

@@ -70,6 +70,9 @@ class Run {
   Limits limits{};
   /// Sees each iteration, with the largest change of an unknown; false ends the run.
   std::function<bool(const Point<T>& at, double step)> observe{};
+  /// After so many iterations in which f has not fallen by more than its rounding, nor the gradient to a
+  /// half, there is nothing more to be had.
+  std::size_t patience = 20;
   Outcome outcome{};
   /// The relative distance of numbers, to which f is rounded.
   static constexpr double rounding = std::numeric_limits<T>::epsilon();
@@ -100,6 +103,13 @@ class Run {
   bool is_rounding(double change, double value) const {
     return std::abs(change) <= 10 * rounding * std::abs(value);
   }
+
+ private:
+  bool is_stalled();
+
+  double lowest_ = std::numeric_limits<double>::infinity();  ///< f when it last fell
+  double smallest_ = lowest_;                                ///< the gradient when it last fell to a half
+  std::size_t fell_ = 0;                                     ///< in this iteration
 };
 
 /// The largest change of an unknown.

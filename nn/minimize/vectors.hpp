@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <vector>
 
+#include <autodiff/engine.hpp>
+
 namespace xtape::nn::minimizing {
 
 /// Σ aᵢ bᵢ in double, in an order that depends on the length alone.
@@ -55,11 +57,10 @@ std::vector<T> moved(const std::vector<T>& y, double factor, const std::vector<T
     result[i] = static_cast<T>(static_cast<double>(y[i]) + factor * static_cast<double>(x[i]));
   return result;
 }
-/// y ← y + factor · x.
+/// y ← y + factor · x, as a step of gradient descent, for which there is a kernel.
 template <class T>
 void add(std::vector<T>& y, double factor, const std::vector<T>& x) {
-  for (std::size_t i = 0; i < y.size(); ++i)
-    y[i] = static_cast<T>(static_cast<double>(y[i]) + factor * static_cast<double>(x[i]));
+  engine::sgd_update<T>(y.data(), nullptr, x.data(), y.size(), {static_cast<T>(-factor), 0, 0, false});
 }
 template <class T>
 void multiply(std::vector<T>& x, double factor) {

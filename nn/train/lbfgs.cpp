@@ -97,6 +97,9 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
                 .step = options.step_tolerance,
                 .iterations = options.max_iterations};
   if (options.max_evaluations > 0) run.limits.evaluations = options.max_evaluations;
+  // A step() of few iterations is to find out, too; but where nothing is searched the loss may rise.
+  run.patience = std::clamp<std::size_t>(options.max_iterations, 5, run.patience);
+  if (options.line_search == LineSearch::none) run.patience = std::numeric_limits<std::size_t>::max();
   run.function = [&](std::vector<T> x) {
     before.assign(x);
     this->zero_grad();

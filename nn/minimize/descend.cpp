@@ -54,7 +54,7 @@ std::vector<T> Pairs<T>::direction(const Bounds<T>& bounds, const Point<T>& at) 
 template <class T>
 Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) {
   if (run.cannot_start(at)) return at;
-  double expected = -1;  // the decrease that the pairs promised when a search failed with them
+  Promise promise;  // of the pairs, or of the last step, when a search failed with them
   double step = 0, barzilai = 0;
   bool has_failed = false;  // at this point, with pairs that are gone
   while (has_failed || !run.finished(at, step)) {
@@ -76,23 +76,20 @@ Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) 
     const double reference = how.barzilai ? *std::max_element(last, values.end()) : at.value;
     Found<T> found = search(how.line_search, run, at, d, slope, first, reference);
     if (!found.lower) {
-      if (!pairs.empty() && !run.is_unbounded) {
-        expected = -slope / 2;
+      const bool may_go_on = !run.is_unbounded && run.outcome.evaluations < run.limits.evaluations;
+      if (!has_failed) promise.step = first * largest(d);
+      if (may_go_on && !has_failed && (!pairs.empty() || barzilai > 0)) {
+        promise.decrease = -slope * first / 2;
         pairs.clear();
-        has_failed = true;
-        continue;
-      }
-      if (how.barzilai && barzilai > 0 && !has_failed && !run.is_unbounded) {
-        expected = -slope * barzilai / 2;
         barzilai = 0;
         has_failed = true;
         continue;
       }
-      run.no_decrease(at, expected, slope / size);
+      run.no_decrease(at, promise, slope / size);
       break;
     }
     has_failed = false;
-    expected = -1;
+    promise = {};
     Pair<T> pair{.s = difference(found.point.x, at.x), .y = difference(found.point.gradient, at.gradient)};
     if (how.barzilai) {
       const double sy = dot(pair.s, pair.y), ss = dot(pair.s, pair.s);

@@ -99,7 +99,7 @@ LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>&
   double radius = 0, moved_by = 0;
   bool ended = run.cannot_start(at.point);
   while (!ended && !run.finished(at.point, moved_by)) {
-    double promised = 0;
+    Promise promise;
     for (bool is_new = true; !ended && outcome.message.empty();) {
       if (radius == 0) {    // MINPACK's first
         model->step(1, 1);  // finds the scale
@@ -122,10 +122,10 @@ LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>&
       for (std::size_t i = 0; i < x.size(); ++i)
         if (x[i] != uncut[i]) step.p[i] = static_cast<double>(x[i]) - static_cast<double>(at.point.x[i]);
       const double slope = slope_of(step.p), expected = expected_of(step);
-      if (std::exchange(is_new, false)) promised = step.at_the_edge ? -1 : expected;
+      if (std::exchange(is_new, false) && !step.at_the_edge)
+        promise = {.decrease = expected * at.point.value, .step = largest(step.p)};
       if (x == at.point.x || outcome.evaluations >= run.limits.evaluations) {
-        run.no_decrease(at.point, promised < 0 ? -1 : promised * at.point.value,
-                        step.size > 0 ? slope / step.size : 0);
+        run.no_decrease(at.point, promise, step.size > 0 ? slope / step.size : 0);
         ended = true;
         break;
       }
@@ -141,7 +141,8 @@ LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>&
       }
       const bool accepted = ratio >= 1e-4;
       // That f does not fall along a short step says nothing of the minimum, but where the longest was short.
-      const bool tells = accepted || (promised > 0 && promised <= run.limits.value);
+      const bool tells =
+          accepted || (promise.decrease > 0 && promise.decrease <= run.limits.value * at.point.value);
       if (tells && std::abs(decrease) <= run.limits.value && std::abs(expected) <= run.limits.value &&
           ratio <= 2)
         run.end(true, "the last step changed the sum of squares by " + rounded(std::abs(decrease)) +

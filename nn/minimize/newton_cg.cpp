@@ -67,7 +67,7 @@ template <class T>
 Point<T> newton_cg(Run<T>& run, Point<T> at) {
   if (run.cannot_start(at)) return at;
   double radius = std::max(1.0, length(at.x)), moved_by = 0;
-  double promised = -1;  // the decrease to the minimum of the model at this point, where that is known
+  Promise promise;  // of the first step from this point
   bool is_new = true;
   while (!is_new || !run.finished(at, moved_by)) {
     RegionStep<T> step = steihaug(run, at, radius, 0.5);
@@ -86,9 +86,10 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
       ++run.outcome.products;
     }
     const double expected = -(slope + dot(p, step.product) / 2);
-    if (std::exchange(is_new, false)) promised = step.at_the_edge ? -1 : expected;
+    if (std::exchange(is_new, false))
+      promise = step.at_the_edge ? Promise() : Promise{.decrease = expected, .step = largest(step.p)};
     if (x == at.x || run.outcome.evaluations >= run.limits.evaluations) {
-      run.no_decrease(at, promised, size > 0 ? dot(at.gradient, step.p) / size : -length(at.gradient));
+      run.no_decrease(at, promise, size > 0 ? dot(at.gradient, step.p) / size : -length(at.gradient));
       break;
     }
     if (!(expected > 0)) {  // only a step that was cut
@@ -97,7 +98,7 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
     }
     Point<T> next = run.evaluate(std::move(x));
     if (run.is_unbounded) {
-      run.no_decrease(at, -1, 0);
+      run.no_decrease(at, {}, 0);
       break;
     }
     const bool usable = next.is_finite();
@@ -107,7 +108,7 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
       // f has no digits left: the gradient tells. A step to the edge says nothing of what is beyond it.
       accepted = run.bounds.gradient_size(next) < run.bounds.gradient_size(at);
       if (!accepted) {
-        run.no_decrease(at, step.at_the_edge ? -1 : expected, dot(at.gradient, step.p) / size);
+        run.no_decrease(at, promise, dot(at.gradient, step.p) / size);
         break;
       }
       if (step.at_the_edge) radius = std::max(radius, 2.5 * size);

@@ -117,15 +117,20 @@ bool Run<T>::small_change(const Point<T>& before, const Point<T>& after) {
 }
 
 template <class T>
-void Run<T>::no_decrease(const Point<T>& at, double expected, double slope) {
+void Run<T>::no_decrease(const Point<T>& at, const Promise& promise, double slope) {
   if (is_unbounded) {
     end(false, "f has no minimum: from " + rounded(at.value) + " a step leads to -infinity");
     return;
   }
   const std::string norm = "the largest component of the gradient is " + rounded(outcome.gradient_norm);
-  if (expected > 0 && is_rounding(expected, at.value)) {
-    end(true, "f has no digits left: a step would decrease it by " + rounded(expected) +
+  if (promise.decrease > 0 && is_rounding(promise.decrease, at.value)) {
+    end(true, "f has no digits left: a step would decrease it by " + rounded(promise.decrease) +
                   ", less than the rounding of its value " + rounded(at.value) + "; " + norm);
+    return;
+  }
+  if (const double x = std::max(1.0, largest(at.x)); promise.step > 0 && promise.step <= 10 * rounding * x) {
+    end(true, "x has no digits left: a step would change it by " + rounded(promise.step) +
+                  ", no more than the rounding of its size, " + rounded(x) + "; " + norm);
     return;
   }
   if (outcome.evaluations >= limits.evaluations) {

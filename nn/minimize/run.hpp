@@ -56,6 +56,12 @@ struct Outcome {
   std::vector<double> history{};
 };
 
+/// What the model of f says of its minimum; negative where it is not known.
+struct Promise {
+  double decrease = -1;
+  double step = -1;  ///< the largest change of an unknown
+};
+
 /// What a message shows of a number: "3.1e-09".
 std::string rounded(double number);
 /// "1 iteration", "2 iterations".
@@ -91,9 +97,9 @@ class Run {
   bool finished(const Point<T>& at, double step);
   /// Whether the tolerances of value and step are met by a step.
   bool small_change(const Point<T>& before, const Point<T>& after);
-  /// Ends where nothing less than f was found. `expected` is the decrease that the model promised; where none
-  /// is known, it is not positive. `slope` is that of f along the direction, of length 1.
-  void no_decrease(const Point<T>& at, double expected, double slope);
+  /// Ends where nothing less than f was found, though the model promised that. `slope` is that of f along the
+  /// direction, of length 1.
+  void no_decrease(const Point<T>& at, const Promise& promise, double slope);
   bool end(bool converged, std::string message) {
     outcome.converged = converged;
     outcome.message = std::move(message);

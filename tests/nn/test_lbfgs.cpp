@@ -126,6 +126,28 @@ TEST_CASE("a saved state continues bit for bit, also through a file") {
   }
 }
 
+TEST_CASE("saved with its model, and with a compiled loss") {
+  const Tensor<double> x{{0, 0}, {0, 1}, {1, 0}, {1, 1}}, y{{0}, {1}, {1}, {0}};
+  struct Training {
+    nn::Sequential<double> model{nn::Linear<double>(2, 4), nn::Tanh<double>(), nn::Linear<double>(4, 1)};
+    nn::LBFGS<double> lbfgs{model.parameters(), {.max_iterations = 3}};
+  };
+  random::seed(7);
+  Training first, second;
+  const auto loss =
+      compile([&](const auto& in, const auto& out) { return nn::mse_loss(first.model(in), out); });
+  for (int i = 0; i < 3; ++i) first.lbfgs.step([&] { return loss(x, y); });
+  nn::save("lbfgs_model.safetensors", first.model, first.lbfgs);
+  nn::load("lbfgs_model.safetensors", second.model, second.lbfgs);
+  std::remove("lbfgs_model.safetensors");
+  for (int i = 0; i < 3; ++i) {
+    const auto a = first.lbfgs.step([&] { return loss.backward(x, y); });
+    CHECK(same_bits(a, second.lbfgs.step([&] { return nn::mse_loss(second.model(x), y); })));
+  }
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(same_bits(first.model.parameters()[i], second.model.parameters()[i]));
+}
+
 TEST_CASE("without a search, with a schedule, and with parameters that the loss does not read") {
   random::seed(5);
   const Logistic<double> task;
@@ -155,6 +177,16 @@ TEST_CASE("in float") {
   lbfgs.step([&] { return task.loss(); });
   CAPTURE(lbfgs.last().message);
   CHECK(lbfgs.last().converged);
+  // With the defaults it ends where float has no more digits, and then takes few evaluations to see that.
+  nn::LBFGS<float> to_the_end(task.parameters());
+  std::size_t steps = 0;
+  do to_the_end.step([&] { return task.loss(); });
+  while (!to_the_end.last().converged && ++steps < 10);
+  CHECK(to_the_end.last().converged);
+  CHECK(to_the_end.last().gradient_norm < 1e-5);
+  to_the_end.step([&] { return task.loss(); });
+  CHECK(to_the_end.last().converged);
+  CHECK(to_the_end.last().evaluations < 100);
 }
 
 TEST_CASE("errors, after which parameters and gradients are as they were") {

@@ -1,11 +1,14 @@
-// Optimisers: they change parameters, never gradients.
+// Optimisers: they change parameters, and, but for LBFGS, never gradients.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <autodiff/tensor.hpp>
+
+#include "line_search.hpp"
 
 namespace xtape::nn {
 
@@ -87,6 +90,12 @@ class Optimizer : public HasLearningRate {
   void set_rate(double& rate, double value);
   /// The array `which` of parameter i, of its size; at first all `initial`.
   T* memory(std::size_t which, std::size_t i, T initial = 0);
+  /// The array itself, undefined where there is none; a rule may put another in its place.
+  Tensor<T>& stored(std::size_t which, std::size_t i) { return state_.memories[which].second[i]; }
+  /// Counts an update of all parameters, for a rule with a step() of its own.
+  void count_step() {
+    for (std::size_t& steps : state_.steps) ++steps;
+  }
 
  private:
   std::vector<std::string> names_of_parameters(const Named& names) const;
@@ -217,6 +226,65 @@ class Adagrad : public Optimizer<T> {
  protected:
   void prepare(std::size_t i) override;
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
+};
+
+/// Settings of LBFGS.
+struct LBFGSOptions {
+  double learning_rate = 1;  ///< the first step that a search tries along the direction, and its only one
+                             ///< with LineSearch::none
+  std::size_t max_iterations = 20;  ///< of one step()
+  std::size_t max_evaluations = 0;  ///< of the closure in one step(); 0: no limit
+  std::size_t history = 10;         ///< changes of parameters and gradients that are remembered
+  LineSearch line_search = LineSearch::strong_wolfe;
+  double gradient_tolerance = 1e-8;  ///< a step() ends where no component of the gradient is larger …
+  double value_tolerance = 0;        ///< … or an iteration changes the loss by less, relative to it …
+  double step_tolerance = 0;         ///< … or no parameter by more, relative to the largest, or to 1
+};
+
+/// How a step() of LBFGS went.
+struct LBFGSReport {
+  double value = 0;          ///< the loss at the new parameters
+  double gradient_norm = 0;  ///< the largest component of its gradient
+  std::size_t iterations = 0, evaluations = 0;
+  bool converged = false;  ///< a tolerance is met, or the loss has no digits left that could be decreased
+  std::string message{};   ///< why it ended, with the numbers
+};
+
+/// L-BFGS (Liu and Nocedal, 1989; Nocedal and Wright, Algorithm 7.5): w ← w − α H g, where H is made of the
+/// last changes of w and g, and α comes from a line search. For losses of all data, or of one batch that
+/// stays; it ends where others begin to crawl.
+///
+///     nn::LBFGS<double> lbfgs(model.parameters());
+///     while (lbfgs.step([&] { return nn::mse_loss(model(x), y); }), !lbfgs.last().converged) {}
+///
+/// Its state, to be saved, are those changes: "move0.hidden.weight", "change0.hidden.weight", … from the
+/// oldest on, so that a file goes to an optimiser of as long a history. Training goes on with the same bits.
+template <class T>
+class LBFGS : public Optimizer<T> {
+ public:
+  explicit LBFGS(std::vector<Tensor<T>> parameters, LBFGSOptions options = {});
+  double learning_rate() const override { return options.learning_rate; }
+  void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
+
+  /// Up to max_iterations iterations. The closure computes the loss at the present parameters, one element,
+  /// the same each time, and is called several times; the gradients are set to zero before it, and backward()
+  /// is run after it unless it has done that itself, as closures for PyTorch do. Returns the loss before the
+  /// step, as PyTorch does; last() tells where it went. Then the gradients are those at the new parameters.
+  /// Errors: a loss of several elements, one that depends on none of the parameters, or is NaN or infinite
+  /// at the start, and what the closure throws; parameters and gradients are then as they were.
+  Tensor<T> step(const std::function<Tensor<T>()>& closure);
+  const LBFGSReport& last() const { return last_; }
+
+  LBFGSOptions options;  ///< may be changed between steps, but for a longer history
+
+ protected:
+  /// Error: what Optimizer::step() is given, one gradient, is not enough.
+  void prepare(std::size_t i) override;
+  void update(std::size_t, T*, const T*, std::size_t) override {}
+
+ private:
+  std::size_t most_pairs_;
+  LBFGSReport last_;
 };
 
 }  // namespace xtape::nn

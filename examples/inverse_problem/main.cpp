@@ -18,7 +18,7 @@ namespace linalg = xtape::linalg;
 /// of predators, p[3] predators fed.
 Tensor<double> change(double, const Tensor<double>& u, const Tensor<double>& p) {
   const Tensor<double> prey = slice(u, 0), predators = slice(u, 1), met = prey * predators;
-  return stack({slice(p, 0) * prey - slice(p, 1) * met, slice(p, 3) * met - slice(p, 2) * predators});
+  return xtape::stack({slice(p, 0) * prey - slice(p, 1) * met, slice(p, 3) * met - slice(p, 2) * predators});
 }
 
 /// The unknowns: the four rates and the two numbers at the beginning, as logarithms, so that they stay

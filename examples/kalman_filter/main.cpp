@@ -1,6 +1,7 @@
 // A Kalman filter follows a moving thing through noisy positions. How much the positions are off, and how
 // much the thing accelerates, is not known: both follow from the data, as the numbers that make them most
 // likely.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <numbers>
@@ -48,7 +49,7 @@ Belief at_first(const Tensor<double>& observed) {
 Tensor<double> step(const Model& m, Belief& belief, const Tensor<double>& z) {
   const Tensor<double> x = matmul(m.F, belief.x), P = matmul(matmul(m.F, belief.P), transpose(m.F)) + m.Q;
   const Tensor<double> HP = matmul(m.H, P), S = matmul(HP, transpose(m.H)) + m.R;  // of the innovation e
-  const Tensor<double> e = z - matmul(m.H, x), weighed = linalg::solve(S, concatenate({HP, e}, 1));
+  const Tensor<double> e = z - matmul(m.H, x), weighed = linalg::solve(S, xtape::concatenate({HP, e}, 1));
   const Tensor<double> gain = transpose(slice(weighed, xt::all(), xt::range(0, 4)));  // P Hᵀ S⁻¹
   belief = {x + matmul(gain, e), P - matmul(gain, HP)};
   return 0.5 * (sum(e * slice(weighed, xt::all(), xt::range(4, 5))) + linalg::slogdet(S).logabsdet) +
@@ -79,7 +80,7 @@ Track simulate(std::size_t n, double acceleration, double noise) {
     positions.push_back(flatten(matmul(m.H, x)));
     x = matmul(m.F, x) + matmul(of_one, xtape::random::normal<double>({2, 1}, 0, acceleration));
   }
-  const Tensor<double> all = stack(positions);
+  const Tensor<double> all = xtape::stack(positions);
   return {all, all + xtape::random::normal<double>(all.shape(), 0, noise)};
 }
 
@@ -91,14 +92,15 @@ Tensor<double> filtered(const Tensor<double>& observed, const Tensor<double>& lo
     step(m, belief, unsqueeze(slice(observed, static_cast<int>(t)), 1));
     positions.push_back(flatten(matmul(m.H, belief.x)));
   }
-  return stack(positions);
+  return xtape::stack(positions);
 }
 
 double root_mean_square(const Tensor<double>& x) { return std::sqrt(mean(square(x)).item()); }
 
 void draw(const Track& track, const Tensor<double>& estimate, const std::filesystem::path& path) {
+  // The first part alone, where observations are told apart.
   const auto column = [](const Tensor<double>& t, int j) {
-    const Tensor<double> c = slice(t, xt::all(), j);
+    const Tensor<double> c = slice(t, xt::range(0, std::min<std::size_t>(t.shape(0), 120)), j);
     return std::vector<double>(c.begin(), c.end());
   };
   examples::Plot plot(path, 760, 560);
@@ -107,7 +109,7 @@ void draw(const Track& track, const Tensor<double>& estimate, const std::filesys
   plot.data("observed", {column(track.observed, 0), column(track.observed, 1)});
   plot.command("set key top left\nset xlabel 'x in metres'\nset ylabel 'y in metres'");
   plot.command(
-      "plot $observed with points linetype 1 pointtype 7 pointsize 0.35 title 'observed', "
+      "plot $observed with points linetype 1 pointtype 7 pointsize 0.5 title 'observed', "
       "$truth with lines linetype 7 linewidth 1.5 title 'truth', "
       "$filter with lines linetype 2 linewidth 2.5 dashtype 2 title 'filter'");
   plot.write();

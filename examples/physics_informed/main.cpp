@@ -150,7 +150,7 @@ void run(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   examples::Program program("physics_informed", "A network that solves Burgers' equation.");
-  program.option("--hidden", o.hidden, "neurons of a layer", {.low = 1, .high = 1000});
+  program.option("--width", o.hidden, "neurons of a layer", {.low = 1, .high = 1000});
   program.option("--iterations", o.iterations, "of L-BFGS", {.low = 1, .high = 100000});
   program.option("--seed", o.seed, "of the first weights");
   program.out_option(o.out);

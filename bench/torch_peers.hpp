@@ -6,6 +6,7 @@
 #include "comparison.hpp"
 #include "gaussian_mixture.hpp"
 #include "hand_written.hpp"
+#include "linalg_data.hpp"
 
 namespace torch_peers {
 
@@ -25,5 +26,8 @@ bench::Side exp_sin(const hand_written::ExpSin& data);
 bench::Side hessian_vector(const hand_written::HessianVector& data);
 bench::Side log_sum_exp(const hand_written::LogSumExp& data);
 bench::Side gaussian_mixture(const bench::GaussianMixture& data);
+bench::Side process(const bench::ProcessData& data);
+bench::Side filter(const bench::FilterData& data);
+bench::Side batch(const bench::BatchData& data);
 
 }  // namespace torch_peers

@@ -158,17 +158,17 @@ void RowSearch<T>::try_samples() {
   for (std::size_t e = 0; e < graph_.edges().size(); ++e) {
     const auto& edge = graph_.edges()[e];
     const Tensor<T>& c = graph_.contribution(e);
-    if (!leads(e) || graph_.op_of(edge) != "sum" || !c.defined() || c.rank() == 0 || c.shape()[0] < 2)
-      continue;
+    if (!leads(e) || graph_.op_of(edge) != "sum" || !c.defined() || c.rank() == 0) continue;
+    const std::size_t axis = c.rank() == 2 && c.shape()[0] == 1 ? 1 : 0;  // samples may be columns
     const Shape& to = graph_.program().places[graph_.result_of(edge)].shape;
     if (element_count(to, "hint") != 1) continue;
-    const std::size_t n = c.shape()[0];
-    if (n > 64) continue;
+    const std::size_t n = c.shape()[axis];
+    if (n < 2 || n > 64) continue;
     const std::string count = std::to_string(n);
     std::vector<Tensor<T>> shares;
     for (std::size_t i = 0; i < n && !is_late(); ++i) {
       Shape column(c.rank(), 1);
-      column[0] = n;
+      column[axis] = n;
       const Tensor<T> mask = equal(reshape(arange<T>(static_cast<T>(n)), Dims(column)), static_cast<T>(i));
       shares.push_back(graph_.gain(leaf_, edge.from, c * mask));
     }

@@ -45,12 +45,15 @@ void Collector<T>::add_products() {
     if (!(op_ == "divide" && of_.input == 1)) {
       add("own", "the product rule takes the operand itself, and not the other factor",
           [shape, x = x_](const Tensor<T>& g, const Tensor<T>&) { return summed_to(g * x, shape); });
-      add("scale of mask",
-          "the scale of the dropout (of " + name +
-              ") is left out: the gradient is multiplied by 1 where it is not 0",
-          [shape, other](const Tensor<T>& g, const Tensor<T>&) {
-            return summed_to(g * (1 - equal(other, 0)), shape);
-          });
+      const std::uint32_t at = step_.inputs[other_input].place;
+      const bool is_given = graph_.maker(at) == GradientGraph<T>::none && !graph_.is_leaf(at);
+      if (is_given && (other.size() == 1 || max(equal(other, 0)).item() != 0))
+        add("scale of mask",
+            "the scale of the dropout (of " + name +
+                ") is left out: the gradient is multiplied by 1 where it is not 0",
+            [shape, other](const Tensor<T>& g, const Tensor<T>&) {
+              return summed_to(g * (1 - equal(other, 0)), shape);
+            });
       add("value", "the gradient is multiplied by the product itself",
           [shape, y = y_](const Tensor<T>& g, const Tensor<T>&) { return summed_to(g * y, shape); });
       add("one minus", "the gradient is multiplied by 1 − " + name + " in place of " + name,

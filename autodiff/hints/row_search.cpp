@@ -16,14 +16,12 @@ std::string RowSearch<T>::run() {
   if (!(own_.shape() == other_.shape())) return {};
   if (!tolerance_.same(trusted_, own_)) return of_trusted();
   const std::vector<void (RowSearch::*)()> stages{
-      &RowSearch::try_whole,      &RowSearch::try_function_of,
-      &RowSearch::try_uses,       &RowSearch::try_paths,
-      &RowSearch::try_mistakes,   &RowSearch::try_everywhere,
-      &RowSearch::try_samples,    &RowSearch::try_penalty,
-      &RowSearch::try_bias,       &RowSearch::try_factor_of_quotient,
-      &RowSearch::try_operands,   &RowSearch::try_other_adjoints,
-      &RowSearch::try_products,   &RowSearch::try_updated,
-      &RowSearch::try_other_data, &RowSearch::try_normalisation,
+      &RowSearch::try_whole,       &RowSearch::try_function_of,    &RowSearch::try_uses,
+      &RowSearch::try_paths,       &RowSearch::try_mistakes,       &RowSearch::try_everywhere,
+      &RowSearch::try_samples,     &RowSearch::try_penalty,        &RowSearch::try_bias,
+      &RowSearch::try_arrangement, &RowSearch::try_clipped,        &RowSearch::try_factor_of_quotient,
+      &RowSearch::try_operands,    &RowSearch::try_other_adjoints, &RowSearch::try_products,
+      &RowSearch::try_updated,     &RowSearch::try_other_data,     &RowSearch::try_normalisation,
       &RowSearch::try_recurrent};
   for (const auto& stage : stages) {
     (this->*stage)();

@@ -153,6 +153,10 @@ class RowSearch {
   void try_shifted(const std::vector<std::size_t>& uses);
   /// Constants with other numbers: labels of another sample, or off by one.
   void try_other_data();
+  /// Parts of the gradient in each other's places.
+  void try_arrangement();
+  /// Its elements cut off at a bound.
+  void try_clipped();
   static Tensor<T> roll(const Tensor<T>& x, std::ptrdiff_t by) {
     const auto n = static_cast<std::ptrdiff_t>(x.shape()[0]);
     std::vector<std::ptrdiff_t> index;

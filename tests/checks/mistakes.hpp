@@ -30,13 +30,16 @@ struct MistakeOf {
 };
 using Mistake = MistakeOf<double>;
 
-/// The two sets, of the same kinds on different graphs: A may be looked at, B is for judging.
+/// The sets, of the same kinds on different graphs: A may be looked at, B is for judging, and C was written
+/// without a look at the search, after questions that people asked.
 std::vector<Mistake> mistakes_a();
 std::vector<Mistake> mistakes_b();
+std::vector<Mistake> mistakes_c();
 std::vector<MistakeOf<float>> mistakes_float_a();
 std::vector<MistakeOf<float>> mistakes_float_b();
-/// Wrong gradients that no hint explains.
+/// Wrong gradients that no hint explains: of graphs of their own, and of set C's.
 std::vector<Mistake> nothing();
+std::vector<Mistake> nothing_c();
 
 /// Of ASCII letters; others stay.
 inline std::string lower_case(std::string text) {

@@ -219,6 +219,16 @@ inline Words factor(const std::string& n) {
 inline Words batch(const std::string& n) {
   return join({"batch", "samples", "1/n", "by n", " n ", "· n", "n ·", "the n", "× n"}, factor(n));
 }
+/// A factor of the number of samples, where the word samples alone would be too little.
+inline Words by_batch(const std::string& n) {
+  return join({"batch size", "size of the batch", "number of samples", "over the batch", "over the samples",
+               "1/n", "1 / n", "by n ", "by n,", "n = "},
+              factor(n));
+}
+/// A mean over so many samples in place of their sum.
+inline Words mean_over(const std::string& n) {
+  return join({"mean in place", "mean instead", "mean over", "mean of", "mean for", "averag"}, by_batch(n));
+}
 /// The number of outputs.
 inline Words outputs(const std::string& n) {
   return join({"output", "columns", "features", "width"}, factor(n));

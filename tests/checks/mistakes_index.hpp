@@ -1,5 +1,6 @@
-// The graphs of both sets, by the file they are in: each function adds the mistakes on its graph to the list.
-// Those of nets of dense layers are in mistakes_a.cpp and mistakes_b.cpp, which say the order.
+// The graphs of the sets, by the file they are in: each function adds the mistakes on its graph to the list.
+// Those of nets of dense layers are in mistakes_a.cpp, mistakes_b.cpp and mistakes_c.cpp, which say the
+// order.
 #pragma once
 #include "mistakes_graph.hpp"
 
@@ -54,5 +55,27 @@ void bilinear(Mistakes& list);
 void variational(Mistakes& list);
 void huber(Mistakes& list);
 void oscillators(Mistakes& list);
+
+// mistakes_c_recurrent.cpp
+void character_rnn(Mistakes& list);
+void joint_lstm(Mistakes& list);
+
+// mistakes_c_convolution.cpp
+void pooled_convolution(Mistakes& list);
+
+// mistakes_c_attention.cpp
+void two_heads(Mistakes& list);
+void cbow(Mistakes& list);
+
+// mistakes_c_norms.cpp
+void batch_norm_residual(Mistakes& list);
+
+// mistakes_c_models.cpp
+void denoising_autoencoder(Mistakes& list);
+void gaussian_head(Mistakes& list);
+void policy_gradient(Mistakes& list);
+
+// mistakes_c_pairs.cpp
+void contrastive(Mistakes& list);
 
 }  // namespace xtape::test

@@ -51,16 +51,25 @@ TEST_CASE("mistakes: set B") {
   CHECK(names.size() >= 100);
 }
 
+TEST_CASE("mistakes: set C") {
+  std::set<std::string> names;
+  check(mistakes_c(), names);
+  CHECK(names.size() >= 80);
+}
+
 TEST_CASE("mistakes: nothing to explain") {
   std::set<std::string> names;
-  const auto list = nothing();
+  const auto list = nothing(), list_c = nothing_c();
   check(list, names);
+  check(list_c, names);
   CHECK(list.size() >= 40);
+  CHECK(list_c.size() >= 8);
   for (const Mistake& mistake : list) CHECK(mistake.any_of.empty());
+  for (const Mistake& mistake : list_c) CHECK(mistake.any_of.empty());
 }
 
 TEST_CASE("mistakes: an explanation is right for its own mistake, and wrong for the others") {
-  for (const auto& list : {mistakes_a(), mistakes_b()})
+  for (const auto& list : {mistakes_a(), mistakes_b(), mistakes_c()})
     for (const Mistake& mistake : list) {
       const std::string graph = mistake.name.substr(0, mistake.name.find(':'));
       CAPTURE(mistake.name);
@@ -79,7 +88,7 @@ TEST_CASE("mistakes: an explanation is right for its own mistake, and wrong for 
 
 TEST_CASE("mistakes: each kind is on several graphs") {
   std::map<std::string, std::set<std::string>> graphs;
-  for (const auto& list : {mistakes_a(), mistakes_b()})
+  for (const auto& list : {mistakes_a(), mistakes_b(), mistakes_c()})
     for (const Mistake& mistake : list)
       graphs[mistake.kind].insert(mistake.name.substr(0, mistake.name.find(':')));
   for (const auto& kind : graphs) {

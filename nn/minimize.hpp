@@ -32,7 +32,9 @@ enum class Minimizer {
   gradient_descent
 };
 
-namespace nn {
+}  // namespace xtape
+
+namespace xtape::nn {
 namespace detail {
 
 template <class X>
@@ -76,7 +78,9 @@ Tensor<T> call_with(const char* op, F& f, const std::vector<Tensor<T>>& x) {
 }
 
 }  // namespace detail
-}  // namespace nn
+}  // namespace xtape::nn
+
+namespace xtape {
 
 /// What a callback sees of an iteration. X is Tensor<T>, or std::vector<Tensor<T>> for several.
 template <class X>
@@ -157,7 +161,9 @@ struct LeastSquaresMinimum : Minimum<X> {
   Tensor<typename nn::detail::ElementOfUnknowns<X>::type> residuals{};  ///< at x
 };
 
-namespace nn {
+}  // namespace xtape
+
+namespace xtape::nn {
 namespace detail {
 
 template <class T>
@@ -202,7 +208,9 @@ void copy_minimum(Minimum<Tensor<T>>& to, Minimum<TensorList<T>>&& from) {
 }
 
 }  // namespace detail
-}  // namespace nn
+}  // namespace xtape::nn
+
+namespace xtape {
 
 /// A minimum of f near x0: the point where it ends, the value, the counts and, in `message`, why it ended
 /// there. f takes what x0 is, a tensor or a list of them (or as many tensors as the list has), gives one

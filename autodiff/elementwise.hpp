@@ -261,6 +261,14 @@ X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
   return detail::elementwise(detail::OpNumber::Clamp, x, low, high);
 }
 
+/// clamp() by the name that NumPy gives it.
+template <class X, Scalar L, Scalar H>
+requires detail::Traceable<std::remove_cvref_t<X>>
+auto clip(X&& x, L&& low, H&& high) {
+  using T = typename std::remove_cvref_t<X>::value_type;
+  return clamp(x, static_cast<T>(low), static_cast<T>(high));
+}
+
 // ---- functions of several operands
 
 /// aᵇ. Derivatives b aᵇ⁻¹ (0 where b = 0) and aᵇ ln a (0 where a = 0).

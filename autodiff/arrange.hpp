@@ -90,11 +90,13 @@ template <class T>
 Tensor<T> roll(Tensor<T> x, std::ptrdiff_t shift);
 
 /// unsqueeze() by the name that NumPy gives it: a new axis of size 1, in [-rank - 1, rank]. No copy.
-template <class T>
-Tensor<T> expand_dims(Tensor<T> x, std::ptrdiff_t axis);
+template <class T, std::integral A>
+Tensor<T> expand_dims(Tensor<T> x, A axis) {
+  return unsqueeze(x, static_cast<std::ptrdiff_t>(axis));
+}
 template <class T>
 Tensor<T> expand_dims(Tensor<T> x, std::size_t axis) {
-  return expand_dims(std::move(x), static_cast<std::ptrdiff_t>(axis));
+  return unsqueeze(x, static_cast<std::ptrdiff_t>(axis));
 }
 /// x with two axes in each other's place.
 template <class T>

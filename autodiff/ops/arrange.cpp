@@ -198,11 +198,6 @@ Tensor<T> roll(Tensor<T> x, std::ptrdiff_t shift) {
 }
 
 template <class T>
-Tensor<T> expand_dims(Tensor<T> x, std::ptrdiff_t axis) {
-  return unsqueeze(x, axis);
-}
-
-template <class T>
 Tensor<T> swapaxes(Tensor<T> x, std::ptrdiff_t a, std::ptrdiff_t b) {
   Axes order;
   for (std::size_t i = 0; i < x.rank(); ++i) order.push_back(static_cast<std::ptrdiff_t>(i));
@@ -271,7 +266,6 @@ std::vector<Tensor<T>> meshgrid(const std::vector<Tensor<T>>& vectors, GridIndex
   template Tensor<T> tile(Tensor<T>, const Dims&);                                     \
   template Tensor<T> roll(Tensor<T>, const Axes&, const Axes&);                        \
   template Tensor<T> roll(Tensor<T>, std::ptrdiff_t);                                  \
-  template Tensor<T> expand_dims(Tensor<T>, std::ptrdiff_t);                           \
   template Tensor<T> swapaxes(Tensor<T>, std::ptrdiff_t, std::ptrdiff_t);              \
   template Tensor<T> moveaxis(Tensor<T>, const Axes&, const Axes&);                    \
   template Tensor<T> vstack(const std::vector<Tensor<T>>&);                            \

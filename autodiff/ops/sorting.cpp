@@ -69,20 +69,21 @@ struct SortedPositions {
   SortedPositions batched(const Shape&) const { return {name, axis + 1, count, descending}; }
   void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
   void code(Code& to) const {  // the place of an element is how many come before it
-    write_lines(to, axis, count,
-                std::string("    for (std::size_t j = 0; j < n; ++j) {\n"
-                            "      std::size_t place = 0;\n"
-                            "      const $T x = $0[(i * n + j) * inner + k];\n"
-                            "      for (std::size_t l = 0; l < n; ++l) {\n"
-                            "        const $T other = $0[(i * n + l) * inner + k];\n"
-                            "        const bool is_less = other < x || (other == other && x != x);\n"
-                            "        const bool is_greater = other > x || (other != other && x == x);\n"
-                            "        if (") +
-                    (descending ? "is_greater || (!is_less" : "is_less || (!is_greater") +
-                    " && l < j)) ++place;\n"
-                    "      }\n"
-                    "      if (place < m) $y[(i * m + place) * inner + k] = static_cast<std::ptrdiff_t>(j);\n"
-                    "    }\n");
+    write_lines(
+        to, axis, count,
+        std::string("    for (std::size_t j = 0; j < n; ++j) {\n"
+                    "      std::size_t place = 0;\n"
+                    "      const auto x = $0[(i * n + j) * inner + k];\n"
+                    "      for (std::size_t l = 0; l < n; ++l) {\n"
+                    "        const auto other = $0[(i * n + l) * inner + k];\n"
+                    "        const bool is_less = other < x || (std::isnan(x) && !std::isnan(other));\n"
+                    "        const bool is_greater = other > x || (std::isnan(other) && !std::isnan(x));\n"
+                    "        if (") +
+            (descending ? "is_greater || (!is_less" : "is_less || (!is_greater") +
+            " && l < j)) ++place;\n"
+            "      }\n"
+            "      if (place < m) $y[(i * m + place) * inner + k] = static_cast<std::ptrdiff_t>(j);\n"
+            "    }\n");
   }
 
   Shape shape(const Shape& x) const {
@@ -128,10 +129,10 @@ struct ExtremePosition {
         to, axis, 1,
         std::string("    std::size_t best = 0;\n"
                     "    for (std::size_t j = 1; j < n; ++j) {\n"
-                    "      const $T a = $0[(i * n + j) * inner + k], b = $0[(i * n + best) * inner + k];\n"
+                    "      const auto a = $0[(i * n + j) * inner + k], b = $0[(i * n + best) * inner + k];\n"
                     "      if (a ") +
             (largest ? ">" : "<") +
-            " b || (a != a && b == b)) best = j;\n"
+            " b || (std::isnan(a) && !std::isnan(b))) best = j;\n"
             "    }\n"
             "    $y[i * inner + k] = static_cast<std::ptrdiff_t>(best);\n");
   }
@@ -167,10 +168,10 @@ struct RunningPosition {
         to, axis, 1,
         std::string("    std::size_t best = 0;\n"
                     "    for (std::size_t j = 0; j < n; ++j) {\n"
-                    "      const $T a = $0[(i * n + j) * inner + k], b = $0[(i * n + best) * inner + k];\n"
+                    "      const auto a = $0[(i * n + j) * inner + k], b = $0[(i * n + best) * inner + k];\n"
                     "      if (a ") +
             (largest ? ">=" : "<=") +
-            " b || a != a) best = j;\n"
+            " b || std::isnan(a)) best = j;\n"
             "      $y[(i * n + j) * inner + k] = static_cast<std::ptrdiff_t>(best);\n"
             "    }\n");
   }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "../indexing.hpp"
-#include "layout_ops.hpp"
+#include "../layout.hpp"
 
 namespace xtape {
 namespace {
@@ -94,12 +94,6 @@ Tensor<T> pad(Tensor<T> x, const Indices& widths, std::type_identity_t<T> value)
   const Shape from = x.shape();
   Shape to;
   const std::vector<PadWidth> all = pad_widths(widths, from, to);
-  if (value == 0) {
-    const Dims strides = detail::row_major_strides(to);
-    std::ptrdiff_t offset = 0;
-    for (std::size_t i = 0; i < from.size() && x.size() != 0; ++i) offset += all[i].before * strides[i];
-    return detail::apply<T>(detail::ScatterStrided<T>{"pad", to, from, offset, strides}, x);
-  }
   for (std::size_t i = 0; i < from.size(); ++i) {
     const auto part = [&](std::ptrdiff_t width) {
       Shape shape = x.shape();

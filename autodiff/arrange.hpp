@@ -58,6 +58,10 @@ template <class T>
 Tensor<T> repeat(Tensor<T> x, const std::vector<std::size_t>& counts, std::size_t axis) {
   return repeat(std::move(x), Indices(counts), static_cast<std::ptrdiff_t>(axis));
 }
+template <class T>
+Tensor<T> repeat(Tensor<T> x, std::vector<std::size_t>&& counts, std::size_t axis) {
+  return repeat(std::move(x), Indices(counts), static_cast<std::ptrdiff_t>(axis));
+}
 
 /// NumPy's tile: x as a whole, repeated along each axis as `times` say. Where these are fewer than the axes,
 /// they are for the last ones; where they are more, x gets axes of size 1 in front. Derivative: adjoints of
@@ -67,6 +71,10 @@ Tensor<T> tile(Tensor<T> x, const Dims& times);
 template <class T, std::integral N>
 Tensor<T> tile(Tensor<T> x, N times) {
   return tile(std::move(x), Dims{times});
+}
+template <class T, std::integral N>
+Tensor<T> tile(Tensor<T> x, const std::vector<N>& times) {
+  return tile(std::move(x), Dims(times));
 }
 template <class T, std::integral N>
 Tensor<T> tile(Tensor<T> x, std::initializer_list<N> times) {

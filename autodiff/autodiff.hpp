@@ -26,6 +26,7 @@
 #include "reductions.hpp"
 #include "scan.hpp"
 #include "sorting.hpp"
+#include "special.hpp"
 #include "tensor.hpp"
 #include "threads.hpp"
 #include "to_dot.hpp"

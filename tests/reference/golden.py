@@ -60,7 +60,7 @@ def tensor(t):
 # ---- elementwise: the lines of the table, whose expressions call what C++ has in the namespace torch, and maps
 NAMES = {
     "torch": SimpleNamespace(**{**vars(torch._C._nn), **vars(torch)}),
-    "minimum": torch.minimum, "maximum": torch.maximum, "nothing": torch.ones(()),
+    "minimum": torch.minimum, "maximum": torch.maximum, "sin": torch.sin, "cos": torch.cos, "nothing": torch.ones(()),
 }
 
 

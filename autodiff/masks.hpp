@@ -4,6 +4,8 @@
 // where(). What is made here is 1 or 0, a constant without a gradient, as comparisons give. Operands
 // broadcast.
 #pragma once
+#include <limits>
+
 #include "elementwise.hpp"
 
 namespace xtape {

@@ -42,9 +42,12 @@ T derivative_of_digamma(int n, T x) {
   if (std::isnan(x) || x == -infinity<T>) return not_a_number<T>;
   if (x == infinity<T>) return n == 0 ? x : n % 2 == 0 ? T(-0.0) : T(0);
   if (is_pole(x)) return n % 2 == 1 ? infinity<T> : x == 0 ? std::copysign(infinity<T>, -x) : not_a_number<T>;
-  return n == 0   ? boost::math::digamma(x, Policy())
-         : n == 1 ? boost::math::trigamma(x, Policy())
-                  : boost::math::polygamma(n, x, Fast());
+  const T y = n == 0   ? boost::math::digamma(x, Policy())
+              : n == 1 ? boost::math::trigamma(x, Policy())
+                       : boost::math::polygamma(n, x, Fast());
+  if (!std::isinf(y)) return y;
+  // Boost's has lost the sign: that of −1/(x − pole)ⁿ⁺¹ for the next pole, which is 0 for all positive x.
+  return n % 2 == 1 ? infinity<T> : std::copysign(infinity<T>, x > 0 ? -x : std::nearbyint(x) - x);
 }
 
 template <class T>

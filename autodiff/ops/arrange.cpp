@@ -24,8 +24,14 @@ std::size_t elements_before(const Shape& shape, std::size_t end) {
   return n;
 }
 
-Error negative_count(const char* op, std::ptrdiff_t n) {
-  return Error(op, std::to_string(n) + " times is not possible");
+/// The shape with an axis n times as long. Error for a negative n and for more than there can be.
+Shape lengthened(const char* op, Shape shape, std::size_t axis, std::ptrdiff_t n) {
+  if (n < 0) throw Error(op, std::to_string(n) + " times is not possible");
+  const auto times = static_cast<std::size_t>(n);
+  if (times != 0 && shape[axis] > detail::max_elements / times) detail::throw_too_large(shape, op);
+  shape[axis] *= times;
+  detail::element_count(shape, op);
+  return shape;
 }
 
 struct PadWidth {
@@ -128,11 +134,8 @@ Tensor<T> pad(Tensor<T> x, const Indices& widths, PadMode mode) {
 template <class T>
 Tensor<T> detail::repeat(const Tensor<T>& x, std::ptrdiff_t n, std::ptrdiff_t signed_axis) {
   const std::size_t axis = normalize_axis(signed_axis, x.rank(), "repeat");
-  if (n < 0) throw negative_count("repeat", n);
-  const std::size_t count = static_cast<std::size_t>(n), outer = elements_before(x.shape(), axis + 1);
-  Shape shape = x.shape();
-  shape[axis] *= count;
-  return copies(x, outer, count, shape);
+  const Shape shape = lengthened("repeat", x.shape(), axis, n);
+  return copies(x, elements_before(x.shape(), axis + 1), static_cast<std::size_t>(n), shape);
 }
 
 template <class T>
@@ -145,8 +148,11 @@ Tensor<T> repeat(Tensor<T> x, const Indices& counts, std::ptrdiff_t signed_axis)
                               std::to_string(x.shape()[axis]) + " along axis " + std::to_string(axis) +
                               " of shape " + to_string(x.shape()));
   std::vector<std::size_t> places;
+  Shape shape = x.shape();
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] < 0) throw negative_count("repeat", counts[i]);
+    shape[axis] = 1;
+    shape[axis] = places.size() + lengthened("repeat", shape, axis, counts[i])[axis];
+    detail::element_count(shape, "repeat");
     places.insert(places.end(), static_cast<std::size_t>(counts[i]), i);
   }
   return take(x, Indices(places), static_cast<std::ptrdiff_t>(axis));
@@ -159,12 +165,9 @@ Tensor<T> tile(Tensor<T> x, const Dims& times) {
   x = reshape(x, shape);
   for (std::size_t k = 0; k < times.size(); ++k) {
     const std::size_t axis = x.rank() - times.size() + k;
-    if (times[k] < 0) throw negative_count("tile", times[k]);
     if (times[k] == 1) continue;
-    const auto n = static_cast<std::size_t>(times[k]);
-    Shape tiled = x.shape();
-    tiled[axis] *= n;
-    x = copies(x, elements_before(x.shape(), axis), n, tiled);
+    const Shape tiled = lengthened("tile", x.shape(), axis, times[k]);
+    x = copies(x, elements_before(x.shape(), axis), static_cast<std::size_t>(times[k]), tiled);
   }
   return x;
 }

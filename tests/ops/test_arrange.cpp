@@ -74,7 +74,10 @@ TEST_CASE("repeat and tile") {
       "[repeat] counts of shape (3,) are not one for each of the 2 along axis 0 of shape (2, 2)");
   check_error([&] { tile(x, {1, -2}); }, "[tile] -2 times is not possible");
   CHECK_THROWS_AS(repeat(x, 1, 2), Error);
-  CHECK_THROWS_AS(repeat(x, std::numeric_limits<std::ptrdiff_t>::max(), 0), Error);
+  constexpr std::ptrdiff_t most = std::numeric_limits<std::ptrdiff_t>::max();
+  CHECK_THROWS_AS(repeat(x, most, 0), Error);
+  CHECK_THROWS_AS(repeat(x, {most, most}, 0), Error);
+  CHECK_THROWS_AS(tile(zeros<double>({2, 0}), {most, 1}), Error);
 }
 
 TEST_CASE("roll: by any number of places, along one axis, several or all elements") {

@@ -145,7 +145,7 @@ def derived(type, f, x):
 def functions():
     """Those of UNARY, and those that mpmath has for other lines of the table."""
     yield from UNARY.items()
-    known = {name.split('(')[0] for name in UNARY}
+    known = {name.split('(')[0] for name in UNARY} | {'digamma'}  # is polygamma(0)
     for line in table.lines():
         if line.operands == 1 and line.name not in known and not line.is_variant() and hasattr(mp, line.name):
             yield line.name, getattr(mp, line.name)

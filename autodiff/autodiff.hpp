@@ -1,5 +1,6 @@
 // Reverse-mode automatic differentiation for xtensor: everything of namespace xtape.
 #pragma once
+#include "arrange.hpp"
 #include "audit.hpp"
 #include "check_gradients.hpp"
 #include "checkpoint.hpp"
@@ -16,6 +17,7 @@
 #include "layout.hpp"
 #include "linalg.hpp"
 #include "map.hpp"
+#include "masks.hpp"
 #include "memory.hpp"
 #include "normalization.hpp"
 #include "pooling.hpp"
@@ -24,6 +26,8 @@
 #include "reductions.hpp"
 #include "scan.hpp"
 #include "solvers.hpp"
+#include "sorting.hpp"
+#include "special.hpp"
 #include "tensor.hpp"
 #include "threads.hpp"
 #include "to_dot.hpp"

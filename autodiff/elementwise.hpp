@@ -198,6 +198,42 @@ X tanh(const X& x) {
   return detail::elementwise(detail::OpNumber::Tanh, x);
 }
 
+/// Inverse hyperbolic sine; derivative 1/√(x² + 1).
+template <detail::Traceable X>
+X asinh(const X& x) {
+  return detail::elementwise(detail::OpNumber::Asinh, x);
+}
+
+/// Inverse hyperbolic cosine; derivative 1/√(x² − 1). NaN below 1.
+template <detail::Traceable X>
+X acosh(const X& x) {
+  return detail::elementwise(detail::OpNumber::Acosh, x);
+}
+
+/// Inverse hyperbolic tangent; derivative 1/(1 − x²). NaN outside [−1, 1].
+template <detail::Traceable X>
+X atanh(const X& x) {
+  return detail::elementwise(detail::OpNumber::Atanh, x);
+}
+
+/// The largest whole number not above x; derivative 0.
+template <detail::Traceable X>
+X floor(const X& x) {
+  return detail::elementwise(detail::OpNumber::Floor, x);
+}
+
+/// The smallest whole number not below x; derivative 0.
+template <detail::Traceable X>
+X ceil(const X& x) {
+  return detail::elementwise(detail::OpNumber::Ceil, x);
+}
+
+/// The nearest whole number, the even one of two, as in NumPy; derivative 0.
+template <detail::Traceable X>
+X round(const X& x) {
+  return detail::elementwise(detail::OpNumber::Round, x);
+}
+
 /// Error function; derivative 2/√π e^(−x²).
 template <detail::Traceable X>
 X erf(const X& x) {
@@ -261,6 +297,14 @@ X clamp(const X& x, typename X::value_type low, typename X::value_type high) {
   return detail::elementwise(detail::OpNumber::Clamp, x, low, high);
 }
 
+/// clamp() by the name that NumPy gives it.
+template <class X, Scalar L, Scalar H>
+requires detail::Traceable<std::remove_cvref_t<X>>
+auto clip(X&& x, L&& low, H&& high) {
+  using T = typename std::remove_cvref_t<X>::value_type;
+  return clamp(x, static_cast<T>(low), static_cast<T>(high));
+}
+
 // ---- functions of several operands
 
 /// aᵇ. Derivatives b aᵇ⁻¹ (0 where b = 0) and aᵇ ln a (0 where a = 0).
@@ -273,6 +317,15 @@ auto pow(A&& a, B&& b) {
                                static_cast<typename X::value_type>(b));
   else
     return detail::elementwise(detail::OpNumber::Power, detail::as<X>(a), detail::as<X>(b));
+}
+
+/// What is left of a where b is taken away as often as it fits, with the sign of a, as C's fmod; derivatives
+/// 1 and minus how often that is. NaN for b = 0 and infinite a.
+template <class A, class B>
+requires detail::Mixed<A, B>
+auto fmod(A&& a, B&& b) {
+  using X = detail::Traced<A, B>;
+  return detail::elementwise(detail::OpNumber::Fmod, detail::as<X>(a), detail::as<X>(b));
 }
 
 /// The angle of the point (x, y) in radians; derivatives x/(x² + y²) and −y/(x² + y²).

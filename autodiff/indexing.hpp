@@ -1,4 +1,4 @@
-// Indexing: reading and adding by integer positions.
+// Indexing: reading and adding by integer positions, and positions that are made of numbers.
 #pragma once
 #include "indices.hpp"
 #include "tensor.hpp"
@@ -24,5 +24,24 @@ Tensor<T> gather(const Tensor<T>& x, const Indices& indices, std::ptrdiff_t axis
 template <class T>
 Tensor<T> scatter_add(const Tensor<T>& x, const Indices& indices, const Tensor<T>& updates,
                       std::ptrdiff_t axis);
+
+/// A 1 at each label, 0 elsewhere: (…, classes) for labels of shape (…). Error for a label that is not one of
+/// 0 … classes − 1.
+template <class T>
+Tensor<T> one_hot(const Indices& labels, std::size_t classes);
+
+/// Places in a matrix: row and column of each.
+struct MatrixIndices {
+  Indices rows, columns;
+};
+/// The places of the lower triangle of a matrix (n, m), up to diagonal k (k > 0: above the main one), row by
+/// row. take(x, rows * m + columns) reads them.
+MatrixIndices tril_indices(std::size_t n, std::ptrdiff_t k, std::size_t m);
+/// Of a square matrix (n, n).
+MatrixIndices tril_indices(std::size_t n, std::ptrdiff_t k = 0);
+/// The places of the upper triangle of a matrix (n, m), from diagonal k on, row by row.
+MatrixIndices triu_indices(std::size_t n, std::ptrdiff_t k, std::size_t m);
+/// Of a square matrix (n, n).
+MatrixIndices triu_indices(std::size_t n, std::ptrdiff_t k = 0);
 
 }  // namespace xtape

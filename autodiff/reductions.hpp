@@ -117,10 +117,32 @@ Tensor<T> cumsum(Tensor<T> x);
 template <class T>
 Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis);
 
+/// Products of the first 1, 2, … elements along an axis; of all elements, flattened, without one. Derivative
+/// the products of the others, also where elements are 0.
+template <class T>
+Tensor<T> cumprod(Tensor<T> x);
+template <class T>
+Tensor<T> cumprod(Tensor<T> x, std::ptrdiff_t axis);
+
+/// 1 where any element is not 0, else 0: a constant without a gradient, as comparisons give. 0 for no
+/// element.
+template <class T>
+Tensor<T> any(Tensor<T> x);
+template <class T>
+Tensor<T> any(Tensor<T> x, const Axes& axes, bool keepdims = false);
+
+/// 1 where no element is 0, else 0: a constant without a gradient, as comparisons give. 1 for no element.
+template <class T>
+Tensor<T> all(Tensor<T> x);
+template <class T>
+Tensor<T> all(Tensor<T> x, const Axes& axes, bool keepdims = false);
+
 XTAPE_ANY_AXES(sum, keepdims)
 XTAPE_ANY_AXES(mean, keepdims)
 XTAPE_ANY_AXES(prod, keepdims)
 XTAPE_ANY_AXES(max, keepdims)  // std::max and std::min would take lists in braces, too
 XTAPE_ANY_AXES(min, keepdims)
+XTAPE_ANY_AXES(any, keepdims)
+XTAPE_ANY_AXES(all, keepdims)
 
 }  // namespace xtape

@@ -171,18 +171,18 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape);
 #define XTAPE_ANY_AXES(f, ...)                                                                     \
   template <class T, detail::AxesLike A>                                                           \
   Tensor<T> f(Tensor<T> x, A&& axes __VA_OPT__(, bool __VA_ARGS__ = false)) {                      \
-    const Axes all(axes);                                                                          \
-    return f(std::move(x), all __VA_OPT__(, __VA_ARGS__));                                         \
+    const Axes list(axes);                                                                         \
+    return f(std::move(x), list __VA_OPT__(, __VA_ARGS__));                                        \
   }                                                                                                \
   template <class T, std::integral I>                                                              \
   Tensor<T> f(Tensor<T> x, std::initializer_list<I> axes __VA_OPT__(, bool __VA_ARGS__ = false)) { \
-    const Axes all(axes);                                                                          \
-    return f(std::move(x), all __VA_OPT__(, __VA_ARGS__));                                         \
+    const Axes list(axes);                                                                         \
+    return f(std::move(x), list __VA_OPT__(, __VA_ARGS__));                                        \
   }                                                                                                \
   template <class T>                                                                               \
   Tensor<T> f(Tensor<T> x, std::size_t axis __VA_OPT__(, bool __VA_ARGS__ = false)) {              \
-    const Axes all(axis);                                                                          \
-    return f(std::move(x), all __VA_OPT__(, __VA_ARGS__));                                         \
+    const Axes list(axis);                                                                         \
+    return f(std::move(x), list __VA_OPT__(, __VA_ARGS__));                                        \
   }
 
 namespace detail {

@@ -87,6 +87,46 @@ inline T silu(T x) {
   const T s = 1 / (1 + std::exp(-x));
   return s == 0 ? T(-0.0) : x * s;
 })"},
+    {"erfinv", R"(
+// Winitzki's approximation, and Newton's steps from there.
+template <class T>
+inline T erfinv(T x) {
+  const T infinity = std::numeric_limits<T>::infinity(), size = std::abs(x);
+  if (size == 1) return x * infinity;
+  if (!(size < 1)) return std::numeric_limits<T>::quiet_NaN();
+  const T half_log = std::log1p(-x * x) / 2, t = T(4.3307467508) + half_log;
+  T y = std::copysign(std::sqrt(std::sqrt(t * t - half_log / T(0.0735)) - t), x);
+  for (int i = 0; i < 5; ++i) {
+    const T beyond = x > T(0.5)    ? (1 - x) - std::erfc(y)
+                     : x < T(-0.5) ? std::erfc(-y) - (1 + x)
+                                   : std::erf(y) - x;
+    y -= beyond * T(0.88622692545275801365) * std::exp(y * y);
+  }
+  return y;
+})"},
+    {"polygamma", R"(
+// Where x is large, by the asymptotic series; from there by the recurrence. Not for x below -1e5.
+template <class T>
+inline T polygamma(T order, T x) {
+  const T bernoulli[] = {T(1) / 6, T(-1) / 30, T(1) / 42,      T(-1) / 30,
+                         T(5) / 66, T(-691) / 2730, T(7) / 6, T(-3617) / 510};
+  if (x < T(-1e5)) return std::numeric_limits<T>::quiet_NaN();
+  const T n = order, sign = std::fmod(n, T(2)) == 0 ? T(-1) : T(1), factorial = std::tgamma(n + 1);
+  T sum = 0;
+  for (; x < 15 + n; x += 1) sum += factorial / std::pow(x, n + 1);
+  if (n == 0)
+    sum -= std::log(x);
+  else
+    sum += factorial / n / std::pow(x, n);
+  sum += factorial / (2 * std::pow(x, n + 1));
+  T term = factorial * (n + 1) / (2 * std::pow(x, n + 2)), k = 2;
+  for (const T b : bernoulli) {
+    sum += b * term;
+    term *= (k + n) * (k + n + 1) / ((k + 1) * (k + 2) * x * x);
+    k += 2;
+  }
+  return sign * sum;
+})"},
     {"log_add_exp", R"(
 template <class T>
 inline T log_add_exp(T a, T b) {
@@ -161,8 +201,28 @@ std::string code_expression(OpNumber op, const std::string& p, const std::string
       return "std::cosh($0)";
     case OpNumber::Tanh:
       return "std::tanh($0)";
+    case OpNumber::Asinh:
+      return "std::asinh($0)";
+    case OpNumber::Acosh:
+      return "std::acosh($0)";
+    case OpNumber::Atanh:
+      return "std::atanh($0)";
     case OpNumber::Erf:
       return "std::erf($0)";
+    case OpNumber::Erfc:
+      return "std::erfc($0)";
+    case OpNumber::Erfinv:
+      return "erfinv($0)";
+    case OpNumber::LogGamma:
+      return "std::lgamma($0)";
+    case OpNumber::Polygamma:
+      return "polygamma(" + p + ", $0)";
+    case OpNumber::Floor:
+      return "std::floor($0)";
+    case OpNumber::Ceil:
+      return "std::ceil($0)";
+    case OpNumber::Round:
+      return "std::nearbyint($0)";
     case OpNumber::Sigmoid:
       return "sigmoid($0)";
     case OpNumber::LogSigmoid:
@@ -195,6 +255,8 @@ std::string code_expression(OpNumber op, const std::string& p, const std::string
       return "$0 / $1";
     case OpNumber::Power:
       return "std::pow($0, $1)";
+    case OpNumber::Fmod:
+      return "std::fmod($0, $1)";
     case OpNumber::Atan2:
       return "std::atan2($0, $1)";
     case OpNumber::Hypot:

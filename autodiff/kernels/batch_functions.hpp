@@ -11,6 +11,7 @@
 
 #include "batch.hpp"
 #include "batch_math.hpp"
+#include "special_functions.hpp"
 
 namespace xtape::detail {
 
@@ -219,6 +220,35 @@ xsimd::batch<T, A> pow(const xsimd::batch<T, A>& a, T b) {
   if (b == -1) return T(1) / a;
   if (b == 0) return T(1);
   return lanewise([b](T x) { return std::pow(x, b); }, a);
+}
+
+// Rare functions, for which xsimd has none, or one that was not measured.
+#define XTAPE_LANEWISE(library, f)                               \
+  template <std::floating_point T, class A>                      \
+  xsimd::batch<T, A> f(const xsimd::batch<T, A>& x) {            \
+    return lanewise([](T lane) { return library::f(lane); }, x); \
+  }
+XTAPE_LANEWISE(std, asinh)
+XTAPE_LANEWISE(std, acosh)
+XTAPE_LANEWISE(std, atanh)
+XTAPE_LANEWISE(std, erfc)
+XTAPE_LANEWISE(special, erfinv)
+XTAPE_LANEWISE(special, lgamma)
+#undef XTAPE_LANEWISE
+template <std::floating_point T, class A>
+xsimd::batch<T, A> polygamma(int n, const xsimd::batch<T, A>& x) {
+  return lanewise([n](T lane) { return special::polygamma(n, lane); }, x);
+}
+template <std::floating_point T, class A>
+xsimd::batch<T, A> fmod(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b) {
+  return lanewise([](T x, T y) { return std::fmod(x, y); }, a, b);
+}
+
+template <class T>
+struct Hypot;
+template <std::floating_point T, class A>
+xsimd::batch<T, A> hypot(const xsimd::batch<T, A>& a, T b) {
+  return Hypot<T>::value(a, xsimd::batch<T, A>(b));
 }
 
 }  // namespace ops

@@ -258,4 +258,22 @@ xsimd::batch<T, A> tan(const xsimd::batch<T, A>& x) {
       [](T lane) { return std::tan(lane); });
 }
 
+/// Half to even: numbers below 2^mantissa lose their fraction where one of that size is added.
+template <std::floating_point T, class A>
+xsimd::batch<T, A> round(const xsimd::batch<T, A>& x) {
+  using B = xsimd::batch<T, A>;
+  const B size = xsimd::abs(x), least(static_cast<T>(std::uint64_t(1) << Layout<T>::mantissa));
+  return xsimd::select(size < least, ((size + least) - least) | xsimd::bitofsign(x), x);
+}
+template <std::floating_point T, class A>
+xsimd::batch<T, A> floor(const xsimd::batch<T, A>& x) {
+  const xsimd::batch<T, A> near = round(x);
+  return xsimd::select(near > x, near - T(1), near);
+}
+template <std::floating_point T, class A>
+xsimd::batch<T, A> ceil(const xsimd::batch<T, A>& x) {
+  const xsimd::batch<T, A> near = round(x);
+  return xsimd::select(near < x, near + T(1), near) | xsimd::bitofsign(x);
+}
+
 }  // namespace xtape::detail::ops

@@ -1,7 +1,7 @@
 // The rules of elementwise operations: each has its value and, right under it, its derivative; here
-// arithmetic, powers, exponentials, logarithms and angles, in files beside this one activations, selection
-// and losses. The same text runs on batches of numbers (one fused pass) and on the symbols of map (a program,
-// so that gradients can be differentiated). No xtensor here.
+// arithmetic, powers, exponentials, logarithms and angles, in files beside this one activations, selection,
+// special functions and losses. The same text runs on batches of numbers (one fused pass) and on the symbols
+// of map (a program, so that gradients can be differentiated). No xtensor here.
 //
 // A unary operation gives `derivative(x)`, or `derivative_from_output(y)` where that needs less: what the
 // rule keeps follows from which one it is. Others give gradient<I>(g, x…, y), the adjoint of input I for the
@@ -14,11 +14,15 @@
 #include <numbers>
 #include <type_traits>
 
+#include "special_functions.hpp"
+
 namespace xtape::detail::ops {
 
-using std::abs, std::acos, std::asin, std::atan, std::atan2, std::cbrt, std::cos, std::cosh, std::erf,
-    std::exp, std::expm1, std::log, std::log10, std::log1p, std::log2, std::pow, std::sin, std::sinh,
-    std::sqrt, std::tan, std::tanh;
+using special::erfinv, special::lgamma, special::polygamma;
+using std::abs, std::acos, std::acosh, std::asin, std::asinh, std::atan, std::atan2, std::atanh, std::cbrt,
+    std::ceil, std::cos, std::cosh, std::erf, std::erfc, std::exp, std::expm1, std::floor, std::fmod,
+    std::hypot, std::log, std::log10, std::log1p, std::log2, std::pow, std::sin, std::sinh, std::sqrt,
+    std::tan, std::tanh;
 
 // What numbers lack of the vocabulary that tensors have.
 template <std::floating_point T>
@@ -52,6 +56,10 @@ T square(T x) {
 template <std::floating_point T>
 T reciprocal(T x) {
   return 1 / x;
+}
+template <std::floating_point T>
+T round(T x) {
+  return std::nearbyint(x);  // half to even, unless somebody changed how this thread rounds
 }
 
 /// The numbers that an operation carries, such as a slope or a limit.
@@ -362,10 +370,27 @@ struct Cosh {
 };
 
 template <class T>
-struct Erf {
-  static constexpr const char* name = "erf";
-  static auto value(auto x) { return erf(x); }
-  static auto derivative(auto x) { return T(2) * std::numbers::inv_sqrtpi_v<T> * exp(-square(x)); }
+struct Asinh {
+  static constexpr const char* name = "asinh";
+  static constexpr bool has_cheap_gradient = true;
+  static auto value(auto x) { return asinh(x); }
+  static auto derivative(auto x) { return reciprocal(hypot(x, T(1))); }
+};
+
+template <class T>
+struct Acosh {
+  static constexpr const char* name = "acosh";
+  static constexpr bool has_cheap_gradient = true;
+  static auto value(auto x) { return acosh(x); }
+  static auto derivative(auto x) { return reciprocal(sqrt(x - T(1)) * sqrt(x + T(1))); }
+};
+
+template <class T>
+struct Atanh {
+  static constexpr const char* name = "atanh";
+  static constexpr bool has_cheap_gradient = true;
+  static auto value(auto x) { return atanh(x); }
+  static auto derivative(auto x) { return reciprocal((T(1) - x) * (T(1) + x)); }
 };
 
 }  // namespace xtape::detail::ops

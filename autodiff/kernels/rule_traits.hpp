@@ -6,6 +6,7 @@
 #include "activation_rules.hpp"
 #include "loss_rules.hpp"
 #include "selection_rules.hpp"
+#include "special_rules.hpp"
 
 namespace xtape::detail {
 

@@ -1,4 +1,4 @@
-// Rules of sign, order, selection and comparison; see elementwise_rules.hpp.
+// Rules of sign, rounding, order, selection and comparison; see elementwise_rules.hpp.
 #pragma once
 #include "elementwise_rules.hpp"
 
@@ -22,6 +22,59 @@ struct Sign {
   template <int I>
   static auto gradient(auto g, auto, auto) {
     return T(0) * g;
+  }
+};
+
+template <class T>
+struct Floor {
+  static constexpr const char* name = "floor";
+  static constexpr bool is_cheap = true;
+  static constexpr std::array keeps{none};
+  static auto value(auto x) { return floor(x); }
+  template <int I>
+  static auto gradient(auto g, auto, auto) {
+    return T(0) * g;
+  }
+};
+
+template <class T>
+struct Ceil {
+  static constexpr const char* name = "ceil";
+  static constexpr bool is_cheap = true;
+  static constexpr std::array keeps{none};
+  static auto value(auto x) { return ceil(x); }
+  template <int I>
+  static auto gradient(auto g, auto, auto) {
+    return T(0) * g;
+  }
+};
+
+template <class T>
+struct Round {
+  static constexpr const char* name = "round";
+  static constexpr bool is_cheap = true;
+  static constexpr std::array keeps{none};
+  static auto value(auto x) { return round(x); }
+  template <int I>
+  static auto gradient(auto g, auto, auto) {
+    return T(0) * g;
+  }
+};
+
+template <class T>
+struct Fmod {
+  static constexpr const char* name = "fmod";
+  static constexpr bool has_cheap_gradient = true;
+  static constexpr std::array keeps{none, a_ | b_ | y_};
+  static constexpr std::array passes_adjoint{true, false};
+  static auto value(auto a, auto b) { return fmod(a, b); }
+  // y = a − n b with a whole n, the quotient without its fraction
+  template <int I>
+  static auto gradient(auto g, auto a, auto b, auto y) {
+    if constexpr (I == 0)
+      return g;
+    else
+      return -g * round((a - y) / b);
   }
 };
 

@@ -158,12 +158,13 @@ Term permuted(const Term& x, const Axes& permutation, const Shape& shape) {
                     {x}, shape);
 }
 
-Term cumulative(const Term& x, std::size_t axis, bool reverse) {
-  const std::string name = reverse ? "cumsum_from_end" : "cumsum";
-  const std::string latex = "\\operatorname{" + std::string(reverse ? "cumsum\\_from\\_end" : "cumsum") + "}";
-  return Term::call(WrittenAs{name, name + subscript(axis) + "(#0)",
-                              latex + "_{" + std::to_string(axis) + "}\\left(#0\\right)"},
-                    {x}, x.shape());
+Term cumulative(const std::string& name, const Term& x, std::size_t axis) {
+  std::string latex;
+  for (const char c : name) latex += (c == '_' ? "\\" : "") + std::string(1, c);
+  return Term::call(
+      WrittenAs{name, name + subscript(axis) + "(#0)",
+                "\\operatorname{" + latex + "}_{" + std::to_string(axis) + "}\\left(#0\\right)"},
+      {x}, x.shape());
 }
 
 Term scatter_term(const Term& x, const Term& indices, const Shape& shape) {

@@ -17,8 +17,8 @@ Term rows_of(const std::vector<Term>& parts, const Shape& shape);
 /// The same elements under another shape: not written where that differs in axes of size 1 alone.
 Term reshaped(const Term& x, const Shape& shape);
 Term permuted(const Term& x, const Axes& permutation, const Shape& shape);
-/// Sums up to each place along an axis, or from each place on.
-Term cumulative(const Term& x, std::size_t axis, bool reverse);
+/// function of the elements up to each place along an axis: cumsum₀(x).
+Term cumulative(const std::string& name, const Term& x, std::size_t axis);
 /// The rows of x that are named.
 Term rows_term(const char* name, const Term& x, const Term& indices, const Shape& shape);
 /// 0, with the rows of x added where they are named.

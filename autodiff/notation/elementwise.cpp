@@ -22,7 +22,17 @@ const WrittenAs* function_of(Op op) {
       sinh{"sinh", "sinh(#0)", "\\sinh\\left(#0\\right)"},
       cosh{"cosh", "cosh(#0)", "\\cosh\\left(#0\\right)"},
       tanh{"tanh", "tanh(#0)", "\\tanh\\left(#0\\right)"},
+      asinh{"asinh", "arsinh(#0)", "\\operatorname{arsinh}\\left(#0\\right)"},
+      acosh{"acosh", "arcosh(#0)", "\\operatorname{arcosh}\\left(#0\\right)"},
+      atanh{"atanh", "artanh(#0)", "\\operatorname{artanh}\\left(#0\\right)"},
       erf{"erf", "erf(#0)", "\\operatorname{erf}\\left(#0\\right)"},
+      erfc{"erfc", "erfc(#0)", "\\operatorname{erfc}\\left(#0\\right)"},
+      erfinv{"erfinv", "erfinv(#0)", "\\operatorname{erf}^{-1}\\left(#0\\right)"},
+      lgamma{"lgamma", "ln |Γ(#0)|", "\\ln\\left|\\Gamma\\left(#0\\right)\\right|"},
+      floor{"floor", "⌊#0⌋", "\\left\\lfloor #0\\right\\rfloor"},
+      ceil{"ceil", "⌈#0⌉", "\\left\\lceil #0\\right\\rceil"},
+      round{"round", "round(#0)", "\\operatorname{round}\\left(#0\\right)"},
+      fmod{"fmod", "fmod(#0, #1)", "\\operatorname{fmod}\\left(#0, #1\\right)"},
       sigmoid{"sigmoid", "σ(#0)", "\\sigma\\left(#0\\right)"},
       log_sigmoid{"log_sigmoid", "ln σ(#0)", "\\ln\\sigma\\left(#0\\right)"},
       softplus{"softplus", "softplus(#0)", "\\operatorname{softplus}\\left(#0\\right)"},
@@ -78,8 +88,28 @@ const WrittenAs* function_of(Op op) {
       return &cosh;
     case Op::Tanh:
       return &tanh;
+    case Op::Asinh:
+      return &asinh;
+    case Op::Acosh:
+      return &acosh;
+    case Op::Atanh:
+      return &atanh;
     case Op::Erf:
       return &erf;
+    case Op::Erfc:
+      return &erfc;
+    case Op::Erfinv:
+      return &erfinv;
+    case Op::LogGamma:
+      return &lgamma;
+    case Op::Floor:
+      return &floor;
+    case Op::Ceil:
+      return &ceil;
+    case Op::Round:
+      return &round;
+    case Op::Fmod:
+      return &fmod;
     case Op::Sigmoid:
       return &sigmoid;
     case Op::LogSigmoid:
@@ -179,6 +209,15 @@ Term where_term(const Term& mask, const Term& a, const Term& b, const Shape& sha
   return Term::call(where_function, {mask, a, b}, shape);
 }
 
+/// ψ, and ψ⁽¹⁾, ψ⁽²⁾ … for its derivatives.
+Term polygamma_term(int order, const Term& x, const Shape& shape) {
+  const std::string n = std::to_string(order);
+  return Term::call(order == 0 ? WrittenAs{"digamma", "ψ(#0)", "\\psi\\left(#0\\right)"}
+                               : WrittenAs{"polygamma" + n, "polygamma(" + n + ", #0)",
+                                           "\\psi^{(" + n + ")}\\left(#0\\right)"},
+                    {x}, shape);
+}
+
 }  // namespace
 
 Term elementwise_term(OpNumber op, double p, double q, const std::vector<Term>& x, const Shape& shape) {
@@ -201,6 +240,8 @@ Term elementwise_term(OpNumber op, double p, double q, const std::vector<Term>& 
       return one / x[0];
     case Op::PowerScalar:
       return power(x[0], p);
+    case Op::Polygamma:
+      return polygamma_term(static_cast<int>(p), x[0], shape);
     case Op::Square:
       return power(x[0], 2);
     case Op::SquaredDifference:

@@ -9,6 +9,7 @@
 #include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../engine.hpp"
+#include "../indexing.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../notation/term.hpp"
@@ -39,36 +40,6 @@ struct LogTotals {
   }
 };
 
-/// Rows of zeros with a one where the label is: (N, classes).
-template <class T>
-struct OneHot {
-  using Inputs = std::tuple<Indices>;
-  std::size_t classes;
-  static constexpr const char* name = "one_hot";
-  void code(Code& to) const {
-    to.text("for (std::size_t i = 0; i < size; ++i) $y[i * classes + static_cast<std::size_t>($0[i])] = 1;",
-            {{"size", element_count(to.shape(0), name)}, {"classes", classes}}, true);
-  }
-  bool operator==(const OneHot&) const = default;
-
-  Shape shape(const Shape& labels) const {
-    Shape all = labels;
-    all.push_back(classes);
-    return all;
-  }
-  void compute(Target<T> y, const Indices& labels) const {
-    std::fill_n(y.data, y.size, T(0));
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      y.data[i * classes + static_cast<std::size_t>(labels.data()[i])] = 1;
-  }
-};
-
-template <class T>
-Tensor<T> one_hot(const Indices& labels, const Tensor<T>& z) {
-  const OneHot<T> op{z.shape()[1]};
-  return perform_here<T>(op, std::array{&labels.handle()}, z.shape());
-}
-
 /// dz = g (softmax(z) − onehot(label)), row by row: g (N), z (N, C)
 template <class T>
 struct SoftmaxCrossEntropyGradient {
@@ -79,7 +50,7 @@ struct SoftmaxCrossEntropyGradient {
   Shape shape(const Shape&, const Shape& z, const Shape&, const Shape&) const { return z; }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>&,
                        const Indices& labels) const {
-    return (softmax(z, 1) - one_hot<T>(labels, z)) * unsqueeze(g, 1);
+    return (softmax(z, 1) - one_hot<T>(labels, z.shape()[1])) * unsqueeze(g, 1);
   }
   void compute(Target<T> dz, const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>& totals,
                const Indices& labels) const {
@@ -148,7 +119,7 @@ struct SoftmaxCrossEntropy {
 
   Shape shape(const Shape& z, const Shape&, const Shape&) const { return {z[0]}; }
   Tensor<T> decomposed(const Tensor<T>& z, const Tensor<T>&, const Indices& labels) const {
-    return logsumexp(z, 1) - sum(z * one_hot<T>(labels, z), 1);
+    return logsumexp(z, 1) - sum(z * one_hot<T>(labels, z.shape()[1]), 1);
   }
   void compute(Target<T> y, const Tensor<T>& z, const Tensor<T>& totals, const Indices& labels) const {
     const std::size_t N = z.shape()[0], C = z.shape()[1];

@@ -7,6 +7,7 @@
 
 #include "../elementwise.hpp"
 #include "../kernels/kernel_table.hpp"
+#include "../special.hpp"
 
 namespace xtape::detail {
 namespace {

@@ -1,4 +1,4 @@
-// take, gather and scatter_add: reading blocks at a list of offsets, and adding them there.
+// take, gather and scatter_add: reading blocks at a list of offsets, and adding them there; one_hot.
 #include "../indexing.hpp"
 
 #include <algorithm>
@@ -68,6 +68,11 @@ struct Blocks {
     }
   }
 
+  /// Of a batch in front: all samples have indices of their own where `aligned`, else the same ones.
+  Blocks batched(std::size_t samples) const {
+    return {name, with_batch({samples}, from), axis + 1, with_batch({samples}, to), aligned, from_0};
+  }
+
   /// Loops over the blocks, with `line` for each of their elements: BLOCK is where it is among the blocks,
   /// ROW where it is in the array, INDEX the number of its index.
   void code(Code& code, const std::string& line, bool filled) const {
@@ -106,6 +111,15 @@ struct Blocks {
   }
 };
 
+/// An operation on blocks for a batch: at once where what the samples share allows it.
+template <class T, class Op>
+Tensor<T> lifted_blocks(const Op& op, std::span<const Handle* const> in, const std::vector<char>& batched,
+                        const Shape& shape) {
+  if (!batched[0] || bool(batched[1]) != op.blocks.aligned) return lift_each<T>(op, in, batched, shape);
+  const Op whole{op.blocks.batched(shape[0])};
+  return perform_here<T>(whole, in, shape);
+}
+
 template <class T>
 struct ScatterBlocks;
 
@@ -116,6 +130,10 @@ struct GatherBlocks {
   using Inputs = std::tuple<Tensor<T>, Indices>;
   Blocks blocks;
   bool operator==(const GatherBlocks&) const = default;
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
+                   const Shape& shape) const {
+    return lifted_blocks<T>(*this, in, batched, shape);
+  }
 
   const char* name() const { return blocks.name; }
   void write(Notation& to) const { to.set(rows_term(blocks.name, to.x[0], to.x[1], to.shape)); }
@@ -142,6 +160,10 @@ struct ScatterBlocks {
   using Inputs = std::tuple<Tensor<T>, Indices>;
   Blocks blocks;
   bool operator==(const ScatterBlocks&) const = default;
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>& batched,
+                   const Shape& shape) const {
+    return lifted_blocks<T>(*this, in, batched, shape);
+  }
 
   const char* name() const { return blocks.name; }
   void write(Notation& to) const { to.set(scatter_term(to.x[0], to.x[1], to.shape)); }
@@ -193,6 +215,52 @@ Tensor<T> take(const char* name, const Tensor<T>& x, const Indices& indices, std
   for (std::size_t d : indices.shape()) to.push_back(d);
   for (std::size_t i = axis + 1; i < from.size(); ++i) to.push_back(from[i]);
   return apply<T>(GatherBlocks<T>{{name, from, axis, to, false, from_0}}, x, indices);
+}
+
+/// Rows of zeros with a one where the label is: (…, classes).
+template <class T>
+struct OneHot {
+  using Inputs = std::tuple<Indices>;
+  std::size_t classes;
+  static constexpr const char* name = "one_hot";
+  void code(Code& to) const {
+    to.text("for (std::size_t i = 0; i < size; ++i) $y[i * classes + static_cast<std::size_t>($0[i])] = 1;",
+            {{"size", element_count(to.shape(0), name)}, {"classes", classes}}, true);
+  }
+  bool operator==(const OneHot&) const = default;
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>&, const Shape& shape) const {
+    return perform_here<T>(*this, in, shape);
+  }
+
+  Shape shape(const Shape& labels) const {
+    Shape all = labels;
+    all.push_back(classes);
+    return all;
+  }
+  void compute(Target<T> y, const Indices& labels) const {
+    std::fill_n(y.data, y.size, T(0));
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const std::ptrdiff_t label = labels.data()[i];
+      if (label < 0 || label >= static_cast<std::ptrdiff_t>(classes))
+        throw Error(name, "label " + std::to_string(label) + " at " + std::to_string(i) +
+                              " is not one of the " + std::to_string(classes) + " classes from 0");
+      y.data[i * classes + static_cast<std::size_t>(label)] = 1;
+    }
+  }
+};
+
+/// The places of a matrix (n, m) where kept(column − row).
+template <class F>
+MatrixIndices matrix_indices(const char* op, std::size_t n, std::size_t m, const F& kept) {
+  element_count({n, m}, op);
+  std::vector<std::ptrdiff_t> rows, columns;
+  for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(n); ++i)
+    for (std::ptrdiff_t j = 0; j < static_cast<std::ptrdiff_t>(m); ++j)
+      if (kept(j - i)) {
+        rows.push_back(i);
+        columns.push_back(j);
+      }
+  return {Indices(rows), Indices(columns)};
 }
 
 /// The numbers of x, which are whole, as Indices.
@@ -266,12 +334,29 @@ Tensor<T> scatter_add(const Tensor<T>& x, const Indices& indices, const Tensor<T
   return x + detail::apply<T>(scatter, updates, indices);
 }
 
+template <class T>
+Tensor<T> one_hot(const Indices& labels, std::size_t classes) {
+  const detail::OneHot<T> op{classes};
+  return detail::perform_here<T>(op, std::array{&labels.handle()}, op.shape(labels.shape()));
+}
+
+MatrixIndices tril_indices(std::size_t n, std::ptrdiff_t k, std::size_t m) {
+  return detail::matrix_indices("tril_indices", n, m, [k](std::ptrdiff_t above) { return above <= k; });
+}
+MatrixIndices tril_indices(std::size_t n, std::ptrdiff_t k) { return tril_indices(n, k, n); }
+
+MatrixIndices triu_indices(std::size_t n, std::ptrdiff_t k, std::size_t m) {
+  return detail::matrix_indices("triu_indices", n, m, [k](std::ptrdiff_t above) { return above >= k; });
+}
+MatrixIndices triu_indices(std::size_t n, std::ptrdiff_t k) { return triu_indices(n, k, n); }
+
 #define XTAPE_INSTANTIATE(T)                                                           \
   template Tensor<T> engine::take_rows(const char*, const Tensor<T>&, const Indices&); \
   template Indices engine::whole_numbers(const char*, const Tensor<T>&);               \
   template Tensor<T> take(const Tensor<T>&, const Indices&, std::ptrdiff_t);           \
   template Tensor<T> take(const Tensor<T>&, const Indices&);                           \
   template Tensor<T> gather(const Tensor<T>&, const Indices&, std::ptrdiff_t);         \
+  template Tensor<T> one_hot(const Indices&, std::size_t);                             \
   template Tensor<T> scatter_add(const Tensor<T>&, const Indices&, const Tensor<T>&, std::ptrdiff_t);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

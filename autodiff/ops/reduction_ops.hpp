@@ -294,6 +294,30 @@ struct SquaredNorm {
   }
 };
 
+/// A loop over the elements along an axis, in their order or from the last one on; its line of text sees
+/// `at`, the place of the element, and `total`, what it made of those before.
+inline void write_cumulative(Code& to, std::size_t axis, bool reverse, const std::string& line,
+                             const std::string& start) {
+  std::size_t outer = 1, inner = 1;
+  const Shape& x = to.shape();
+  for (std::size_t i = 0; i < axis; ++i) outer *= x[i];
+  for (std::size_t i = axis + 1; i < x.size(); ++i) inner *= x[i];
+  to.text(
+      "for (std::size_t i = 0; i < outer; ++i)\n"
+      "  for (std::size_t j = 0; j < inner; ++j) {\n"
+      "    $T total = " +
+          start +
+          ";\n"
+          "    for (std::size_t k = 0; k < n; ++k) {\n"
+          "      const std::size_t at = (i * n + " +
+          (reverse ? "(last - k)" : "k") + ") * inner + j;\n      " + line +
+          "\n"
+          "      $y[at] = total;\n"
+          "    }\n"
+          "  }",
+      {{"outer", outer}, {"inner", inner}, {"n", x[axis]}, {"last", x[axis] - 1}});
+}
+
 template <class T>
 struct CumulativeSum {
   static constexpr bool accumulates = true;
@@ -302,7 +326,7 @@ struct CumulativeSum {
   static constexpr const char* name = "cumsum";
   bool operator==(const CumulativeSum&) const = default;
   CumulativeSum batched(const Shape&) const { return {axis + 1, reverse}; }
-  void write(Notation& to) const { to.set(cumulative(to.x[0], axis, reverse)); }
+  void write(Notation& to) const { to.set(cumulative(reverse ? "cumsum_from_end" : name, to.x[0], axis)); }
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
@@ -317,23 +341,7 @@ struct CumulativeSum {
       }
     });
   }
-  void code(Code& to) const {
-    std::size_t outer = 1, inner = 1;
-    for (std::size_t i = 0; i < axis; ++i) outer *= to.shape()[i];
-    for (std::size_t i = axis + 1; i < to.shape().size(); ++i) inner *= to.shape()[i];
-    to.text(std::string("for (std::size_t i = 0; i < outer; ++i)\n"
-                        "  for (std::size_t j = 0; j < inner; ++j) {\n"
-                        "    $T total = 0;\n"
-                        "    for (std::size_t k = 0; k < n; ++k) {\n"
-                        "      const std::size_t at = (i * n + ") +
-                (reverse ? "(last - k)" : "k") +
-                ") * inner + j;\n"
-                "      total += $0[at];\n"
-                "      $y[at] = total;\n"
-                "    }\n"
-                "  }",
-            {{"outer", outer}, {"inner", inner}, {"n", to.shape()[axis]}, {"last", to.shape()[axis] - 1}});
-  }
+  void code(Code& to) const { write_cumulative(to, axis, reverse, "total += $0[at];", "0"); }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, CumulativeSum{axis, !reverse}, d.adjoint); }
 };

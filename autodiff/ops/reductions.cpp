@@ -89,6 +89,16 @@ Tensor<T> var(const Tensor<T>& all, unsigned axes, bool keep, std::size_t ddof) 
 }
 
 template <class T>
+Tensor<T> any(const Tensor<T>& x, unsigned mask, bool keepdims) {
+  return apply<T>(detail::Sum<T>{mask, keepdims}, equal(equal(x, 0), 0)) > 0;
+}
+
+template <class T>
+Tensor<T> all(const Tensor<T>& x, unsigned mask, bool keepdims) {
+  return equal(apply<T>(detail::Sum<T>{mask, keepdims}, equal(x, 0)), 0);
+}
+
+template <class T>
 Tensor<T> logsumexp(const Tensor<T>& x, unsigned mask, bool keepdims) {
   Tensor<T> y = reshape(x, Dims(x.shape()));  // x itself, but for NoGrad: then a constant
   for (std::size_t end = x.rank(); end > 0; --end) {
@@ -213,6 +223,24 @@ Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis) {
   return apply<T>(detail::CumulativeSum<T>{detail::normalize_axis(axis, x.rank(), "cumsum"), false}, x);
 }
 
+template <class T>
+Tensor<T> any(Tensor<T> x) {
+  return any(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> any(Tensor<T> x, const Axes& axes, bool keepdims) {
+  return any(x, detail::axis_mask(axes, x.rank(), "any"), keepdims);
+}
+
+template <class T>
+Tensor<T> all(Tensor<T> x) {
+  return all(x, all_axes(x), false);
+}
+template <class T>
+Tensor<T> all(Tensor<T> x, const Axes& axes, bool keepdims) {
+  return all(x, detail::axis_mask(axes, x.rank(), "all"), keepdims);
+}
+
 #define XTAPE_INSTANTIATE_AXES(T, f) \
   template Tensor<T> f(Tensor<T>);   \
   template Tensor<T> f(Tensor<T>, const Axes&, bool);
@@ -222,6 +250,8 @@ Tensor<T> cumsum(Tensor<T> x, std::ptrdiff_t axis) {
   XTAPE_INSTANTIATE_AXES(T, prod)                                       \
   XTAPE_INSTANTIATE_AXES(T, max)                                        \
   XTAPE_INSTANTIATE_AXES(T, min)                                        \
+  XTAPE_INSTANTIATE_AXES(T, any)                                        \
+  XTAPE_INSTANTIATE_AXES(T, all)                                        \
   XTAPE_INSTANTIATE_AXES(T, norm)                                       \
   template Tensor<T> squared_norm(const Tensor<T>&);                    \
   template Tensor<T> squared_norm(const Tensor<T>&, const Axes&, bool); \

@@ -105,15 +105,28 @@ template <class T, class Op>
   return perform_here<T>(op, pointers, shape);
 }
 
+/// An operation for one sample of a batch after the other.
+template <class T, class Op>
+[[gnu::cold]] Tensor<T> lift_each(const Op& op, std::span<const Handle* const> inputs,
+                                  const std::vector<char>& batched, const Shape& shape) {
+  std::vector<Tensor<T>> results;
+  Shape each = shape;
+  each.erase(0);
+  for (std::size_t b = 0; b < shape[0]; ++b) {
+    std::vector<Handle> all;
+    std::vector<const Handle*> pointers;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      all.push_back(batched[i] ? row_of(*inputs[i], b) : *inputs[i]);
+    for (const Handle& one : all) pointers.push_back(&one);
+    results.push_back(perform_here<T>(op, pointers, each));
+  }
+  return results.empty() ? zeros<T>(shape) : stack_rows<T>(results);
+}
+
 template <class T, class Op>
 [[gnu::cold]] Handle lift(const void* erased, std::span<const Handle* const> inputs,
                           const std::vector<char>& batched, const Shape& shape) {
   const Op& op = *static_cast<const Op*>(erased);
-  std::vector<Handle> all;
-  std::vector<const Handle*> pointers;
-  const auto point = [&] {
-    for (const Handle& one : all) pointers.push_back(&one);
-  };
   if constexpr (requires { op.lifted(inputs, batched, shape); }) {
     return op.lifted(inputs, batched, shape).release();
   } else if constexpr (
@@ -126,25 +139,15 @@ template <class T, class Op>
     return perform_again<T, Op>(erased, inputs, shape);
   } else if constexpr (requires { op.batched(shape); }) {
     using In = InputType<T, Op, 0>;
+    std::vector<Handle> all;
+    std::vector<const Handle*> pointers;
     for (std::size_t i = 0; i < inputs.size(); ++i)
       all.push_back(batched[i] ? *inputs[i] : repeated(In(Handle(*inputs[i])), shape[0]).release());
-    point();
+    for (const Handle& one : all) pointers.push_back(&one);
     const Shape from = all.front().value->shape;
     return perform_here<T>(op.batched(from), pointers, shape).release();
-  } else {  // one by one
-    std::vector<Tensor<T>> results;
-    Shape each = shape;
-    each.erase(0);
-    for (std::size_t b = 0; b < shape[0]; ++b) {
-      all.clear();
-      pointers.clear();
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        all.push_back(batched[i] ? row_of(*inputs[i], b) : *inputs[i]);
-      point();
-      results.push_back(perform_here<T>(op, pointers, each));
-    }
-    if (results.empty()) return zeros<T>(shape).release();
-    return stack_rows<T>(results).release();
+  } else {
+    return lift_each<T>(op, inputs, batched, shape).release();
   }
 }
 

@@ -8,7 +8,6 @@
 namespace xtape::test {
 namespace {
 
-using Sets = std::vector<std::vector<Shape>>;
 using Tensor = xtape::Tensor<double>;
 
 /// Ranks 0 to 4, size 1, empty.
@@ -21,11 +20,6 @@ const Sets broadcasting{
     {{0}, {1}},    {{2, 0}, {1, 1}}};
 
 const Sets matrices{{{1, 1}}, {{2, 3}}, {{3, 2}}, {{3, 3}}, {{0, 2}}, {{2, 0}}};
-
-OpRow row(const char* op, const char* variant, std::function<Tensor(const Tensors&)> f, Sets shapes,
-          std::vector<Range> ranges = {{}}, int order = 2) {
-  return {op, variant, std::move(f), std::move(shapes), std::move(ranges), order};
-}
 
 /// The lines of elementwise.inc, and what is called in another way.
 void add_elementwise(std::vector<OpRow>& rows) {
@@ -124,6 +118,18 @@ void add_reductions(std::vector<OpRow>& rows) {
       "cumsum", "", [](const Tensors& x) { return cumsum(x[0]) * cumsum(x[0]); }, any_shape));
   rows.push_back(row(
       "cumsum", "axis", [](const Tensors& x) { return cumsum(x[0], 0) * x[0]; }, rank_1_up));
+  rows.push_back(row(
+      "cumprod", "", [](const Tensors& x) { return cumprod(x[0]); }, any_shape));
+  rows.push_back(row(
+      "cumprod", "axis", [](const Tensors& x) { return cumprod(x[0], 0) * x[0]; }, rank_1_up));
+  rows.push_back(row(
+      "any", "", [](const Tensors& x) { return any(x[0] > 1) * x[0] * x[0]; }, any_shape));
+  rows.push_back(row(
+      "any", "axes", [](const Tensors& x) { return any(x[0] > 1, -1, true) * square(x[0]); }, rank_1_up));
+  rows.push_back(row(
+      "all", "", [](const Tensors& x) { return square(x[0]) + all(x[0] > -3) * x[0]; }, any_shape));
+  rows.push_back(row(
+      "all", "axes", [](const Tensors& x) { return all(x[0] > -1, 0, true) * square(x[0]); }, rank_1_up));
 }
 
 void add_products(std::vector<OpRow>& rows) {
@@ -340,6 +346,7 @@ const std::vector<OpRow>& op_table() {
     add_convolution(all);
     add_layout(all);
     add_indexing(all);
+    add_sorting_and_arranging(all);
     return all;
   }();
   return rows;

@@ -27,6 +27,16 @@ struct OpRow {
   std::string id() const { return variant.empty() ? op : op + "/" + variant; }
 };
 
+using Sets = std::vector<std::vector<Shape>>;
+
+inline OpRow row(const char* op, const char* variant, std::function<Tensor<double>(const Tensors&)> f,
+                 Sets shapes, std::vector<Range> ranges = {{}}, int order = 2) {
+  return {op, variant, std::move(f), std::move(shapes), std::move(ranges), order};
+}
+
+/// The rows of sorting.hpp, masks.hpp and arrange.hpp, and what makes indices.
+void add_sorting_and_arranging(std::vector<OpRow>& rows);
+
 const std::vector<OpRow>& op_table();
 /// Adds the rows of linear algebra: op_table_linalg.cpp.
 void add_linalg(std::vector<OpRow>& rows);

@@ -167,7 +167,7 @@ std::map<std::string, Function<T>> list_operations() {
   using X = const Inputs<T>&;
   using N = const std::array<T, 2>&;
   std::map<std::string, Function<T>> all;
-#define XTAPE_CALL(name, ...) all[#name] = [](X x, N) { return name(x[0] __VA_OPT__(, ) __VA_ARGS__); }
+#define XTAPE_CALL(name, ...) all[#name] = [](X x, N) { return xtape::name(x[0] __VA_OPT__(, ) __VA_ARGS__); }
   XTAPE_CALL(sum);
   XTAPE_CALL(mean);
   XTAPE_CALL(prod);
@@ -181,6 +181,9 @@ std::map<std::string, Function<T>> list_operations() {
   XTAPE_CALL(softmax);
   XTAPE_CALL(log_softmax);
   XTAPE_CALL(cumsum);
+  XTAPE_CALL(cumprod);
+  XTAPE_CALL(any);
+  XTAPE_CALL(all);
   all["cross_entropy"] = [](X x, N) { return nn::cross_entropy(x[0], {0}); };
   XTAPE_CALL(matmul, x[1]);
   XTAPE_CALL(dot, x[1]);
@@ -212,6 +215,38 @@ std::map<std::string, Function<T>> list_operations() {
   all["concatenate"] = [](X x, N) { return concatenate({x[0], x[1]}, 0); };
   all["stack"] = [](X x, N) { return stack({x[0], x[1]}, 0); };
   all["scatter_add"] = [](X x, N) { return scatter_add(x[0], xt::xarray<int>{0, 1, 1}, x[1], 0); };
+  XTAPE_CALL(sort);
+  XTAPE_CALL(cummax, 0);
+  XTAPE_CALL(cummin, 0);
+  all["argsort"] = [](X x, N) { return gather(x[0], argsort(x[0], 0, true), 0); };
+  all["topk"] = [](X x, N) { return topk(x[0], 2).values; };
+  all["argmax"] = [](X x, N) { return take(x[0], argmax(x[0])); };
+  all["argmin"] = [](X x, N) { return take(x[0], argmin(x[0])); };
+  const auto triangle = [](X x, const MatrixIndices& at) {
+    std::vector<std::ptrdiff_t> places;
+    for (std::size_t i = 0; i < at.rows.size(); ++i) places.push_back(at.rows[i] * 2 + at.columns[i]);
+    return take(x[0], places);
+  };
+  all["tril_indices"] = [triangle](X x, N) { return triangle(x, tril_indices(2)); };
+  all["triu_indices"] = [triangle](X x, N) { return triangle(x, triu_indices(2)); };
+  all["one_hot"] = [](X x, N) { return where(one_hot<T>(3, 4), x[0], 0); };
+  XTAPE_CALL(clip, -1, 1);
+  XTAPE_CALL(isnan);
+  XTAPE_CALL(isfinite);
+  XTAPE_CALL(logical_not);
+  XTAPE_CALL(logical_and, x[0]);
+  XTAPE_CALL(logical_or, x[0]);
+  XTAPE_CALL(masked_fill, isnan(x[0]), 7);
+  XTAPE_CALL(pad, 1);
+  XTAPE_CALL(repeat, 2);
+  XTAPE_CALL(tile, 2);
+  XTAPE_CALL(roll, 1);
+  XTAPE_CALL(expand_dims, 0);
+  XTAPE_CALL(swapaxes, 0, 1);
+  XTAPE_CALL(moveaxis, 0, 1);
+  all["vstack"] = [](X x, N) { return vstack({x[0], x[1]}); };
+  all["hstack"] = [](X x, N) { return hstack({x[0], x[1]}); };
+  all["meshgrid"] = [](X x, N) { return meshgrid({x[0], x[1]})[0]; };
 #undef XTAPE_CALL
   return all;
 }
@@ -236,6 +271,9 @@ std::map<std::string, Function<T>> column_operations() {
   XTAPE_COLUMNS(softmax);
   XTAPE_COLUMNS(log_softmax);
   XTAPE_COLUMNS(cumsum);
+  XTAPE_COLUMNS(cumprod);
+  XTAPE_COLUMNS(any);
+  XTAPE_COLUMNS(all);
 #undef XTAPE_COLUMNS
   return all;
 }
@@ -314,9 +352,10 @@ TEST_CASE("no operation is left out") {
   const auto elementwise = elementwise_operations<float>();
   const auto lists = list_operations<float>();
   for (const OpRow& row : op_table()) {
-    // operators are elementwise, and a map is of elementwise operations
-    const bool known = row.op.starts_with("operator") || row.op == "map" || elementwise.contains(row.op) ||
-                       elementwise.contains(row.op + "(") || lists.contains(row.op);
+    // operators are elementwise, a map is of elementwise operations, and digamma is polygamma(0)
+    const bool known = row.op.starts_with("operator") || row.op == "map" || row.op == "digamma" ||
+                       elementwise.contains(row.op) || elementwise.contains(row.op + "(") ||
+                       lists.contains(row.op);
     CHECK_MESSAGE(known, row.op << " has no row in extremes.csv");
   }
   for (const Row& row : table()) {

@@ -90,7 +90,13 @@ def log_of_sum(type, a, b, value, derivatives):
         return value, [0, 0], 'Where both are −∞, no small step changes that: 0 by convention.'
 
 
+def remainder(type, a, b, value, d):
+    return (value, [1, NAN], OUTSIDE) if value.nan else None
+
+
 RULES = {
+    'atanh': lambda type, x, value, d: (value, [1 / ((1 - x) * (1 + x))], OUTSIDE) if abs(x.v) > 1 else None,
+    'fmod': remainder,
     'logaddexp': log_of_sum,
     'log': logarithm(1),
     'log2': logarithm(mp.log(2)),

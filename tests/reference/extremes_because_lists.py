@@ -103,7 +103,12 @@ def normalized(type, x, gamma, beta, value, d):
         return value, [d[0], [E(mp.nan)] * len(gamma), d[2]], ZEROS.replace('A product of matrices', 'The sum over a batch')
 
 
+def cumprod(type, x, value, d):
+    return value, [[x[1] * 0 + 1, x[0] * 0]], ZEROS.replace('A product of matrices', 'The recurrence of its derivative')
+
+
 LISTS = {
+    'cumprod': cumprod,
     'mean': mean,
     'avg_pool2d': average,
     'var': spread(False),

@@ -46,6 +46,16 @@ def derivative_of_pow(p):
     return (lambda x: mp.mpf(0)) if p == 0 else (lambda x: p * real_pow(p - 1)(x))
 
 
+def whole(f):
+    """A rounding, with the sign of x where it gives 0."""
+    return lambda x: E(f(x), x < 0)
+
+
+def poles(type, value, derivative):
+    """Where the gamma function has poles, among the numbers of the line."""
+    return {-x: (value, derivative) for x in [1, 1000, type.max]}
+
+
 nan, inf = 'nan', 'inf'
 # What mpmath has no function of this name for: another function, or, where the limits need thought, value and derivative at
 # finite x ≠ 0, then (value, derivative) at −∞, −0, 0, ∞ and other places.
@@ -66,6 +76,18 @@ UNARY = {
                          (0, 0.25), (inf, 1)),
     'elu(2)': (lambda x: x if x > 0 else 2 * mp.expm1(clip(x)), lambda x: 1 if x > 0 else 2 * e(x), (-2, 0), ('-0', 2),
                (0, 2), (inf, 1)),
+    'floor': (whole(mp.floor), lambda x: 0, ('-inf', 0), ('-0', 0), (0, 0), (inf, 0), {nan: (nan, 0)}),
+    'ceil': (whole(mp.ceil), lambda x: 0, ('-inf', 0), ('-0', 0), (0, 0), (inf, 0), {nan: (nan, 0)}),
+    'round': (whole(mp.nint), lambda x: 0, ('-inf', 0), ('-0', 0), (0, 0), (inf, 0), {nan: (nan, 0)}),
+    'erfc': (lambda x: mp.erfc(max(min(x, 9000), -9000)), lambda x: -2 / mp.sqrt(PI) * e(-x * x), (2, 0),
+             (1, -2 / mp.sqrt(PI)), (1, -2 / mp.sqrt(PI)), (0, 0)),
+    'erfinv': (mp.erfinv, lambda x: mp.sqrt(PI) / 2 * mp.exp(mp.erfinv(x)**2), (nan, nan), ('-0', mp.sqrt(PI) / 2),
+               (0, mp.sqrt(PI) / 2), (nan, nan), {1: (inf, inf), -1: ('-inf', inf)}),
+    # At poles the derivative is the limit, where both sides have the same.
+    'lgamma': (lambda x: mp.re(mp.loggamma(x)), mp.digamma, (inf, nan), (inf, inf), (inf, '-inf'), (inf, inf)),
+    'polygamma(0)': (mp.digamma, lambda x: mp.psi(1, x), (nan, nan), (inf, inf), ('-inf', inf), (inf, 0)),
+    'polygamma(1)': (lambda x: mp.psi(1, x), lambda x: mp.psi(2, x), (nan, nan), (inf, inf), (inf, '-inf'), (0, 0)),
+    'polygamma(2)': (lambda x: mp.psi(2, x), lambda x: mp.psi(3, x), (nan, nan), (inf, inf), ('-inf', inf), ('-0', 0)),
     'gelu': (lambda x: x * cdf(x), lambda x: cdf(x) + x * density(x), ('-0', 0), ('-0', 0.5), (0, 0.5), (inf, 1)),
     'silu': (lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * sigmoid(-x)), ('-0', 0), ('-0', 0.5), (0, 0.5),
              (inf, 1)),
@@ -123,7 +145,7 @@ def derived(type, f, x):
 def functions():
     """Those of UNARY, and those that mpmath has for other lines of the table."""
     yield from UNARY.items()
-    known = {name.split('(')[0] for name in UNARY}
+    known = {name.split('(')[0] for name in UNARY} | {'digamma'}  # is polygamma(0)
     for line in table.lines():
         if line.operands == 1 and line.name not in known and not line.is_variant() and hasattr(mp, line.name):
             yield line.name, getattr(mp, line.name)
@@ -142,12 +164,16 @@ def unary(type):
         f, derivative, *limits = rule
         places = dict(zip([-mp.inf, '-0', mp.mpf(0), mp.inf], limits))
         places |= {nan: (nan, nan)} | (limits[4] if len(limits) > 4 else {})
+        if name == 'erfinv':
+            places |= {sign * x: (nan, nan) for x in [1000, type.max] for sign in [1, -1]}
+        if name == 'lgamma' or name.startswith('polygamma'):
+            places |= poles(type, *((inf, nan) if name in ['lgamma', 'polygamma(1)'] else (nan, inf)))
         for x in [*line, nan]:
             if x in places:
                 value, d = places[x]
                 yield name, [number(x)], number(value), [number(d)], value == '±0'
             else:
-                yield name, [E(x)], E(f(x)), [E(derivative(x))], False
+                yield name, [E(x)], E.of(f(x)), [E(derivative(x))], False
 
 
 def choice(better):
@@ -172,6 +198,14 @@ def power(a, b):
     da = E(0) if b.v == 0 else product(b, pow(a, b - 1), E(0))
     db = product(pow(a, b), log(abs(a) if a.v == 0 else a), E(0))
     return pow(a, b), [da, db]
+
+
+def remainder(a, b):
+    """a − n b; the sign of a is that of the remainder, and n has no sign of its own where it is 0."""
+    if a.nan or b.nan or mp.isinf(a.v) or b.v == 0:
+        return NAN, [NAN, NAN]
+    n = mp.mpf(0) if mp.isinf(b.v) else mp.sign(a.v / b.v) * mp.floor(abs(a.v / b.v))
+    return E(a.v if n == 0 else a.v - n * b.v, a.negative), [1, -n]
 
 
 def angle(a, b):
@@ -245,6 +279,7 @@ BINARY = {
     'divide': lambda a, b: (a / b, [1 / b, -(a / (b * b))]),
     'squared_difference': lambda a, b: ((a - b) * (a - b), [2 * (a - b), 2 * (b - a)]),
     'pow': power,
+    'fmod': remainder,
     'atan2': angle,
     'hypot': length,
     'logaddexp': log_of_sum,

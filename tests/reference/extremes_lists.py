@@ -110,6 +110,31 @@ def rearrangements(type):
     yield moved('diag', square, [a, d])
     yield moved('take', flat, [d, b, b], 3)
     yield moved('gather', flat, [d, b, b], 3)
+    yield moved('sort', flat, [a, b, d, c])
+    yield moved('argsort', flat, [c, d, b, a], 2)  # descending, gathered
+    yield moved('topk', flat, [c, d], 2)
+    yield moved('argmax', flat, c, 2)  # gathered
+    yield moved('argmin', flat, c, 2)
+    yield moved('cummax', flat, [a, b, c, c])
+    yield moved('cummin', flat, [a, a, c, c])
+    yield moved('tril_indices', square, [a, c, d])  # gathered
+    yield moved('triu_indices', square, [a, b, d])
+    yield moved('masked_fill', flat, [a, b, E(7), d])
+    yield moved('repeat', flat, [a, a, b, b, c, c, d, d])
+    yield moved('tile', flat, [a, b, c, d] * 2)
+    yield moved('roll', flat, [d, a, b, c], 3)
+    yield moved('expand_dims', flat, [flat])
+    yield moved('swapaxes', square, [[a, c], [b, d]])
+    yield moved('moveaxis', square, [[a, c], [b, d]])
+    yield 'vstack', [[a, b], [c, d]], square, [first([a, b]), zeros([c, d])], False
+    yield 'hstack', [[a, b], [c, d]], flat, [first([a, b]), zeros([c, d])], False
+    yield 'meshgrid', [[a, b], [c, d]], [[a, b], [a, b]], [first([a, b]), zeros([c, d])], False
+    one, none = E(1), E(0)
+    for name, value in (  # whose first element has no slope
+            ('pad', [none, *flat, none]), ('one_hot', [none, none, none, d]), ('clip', [-one, b, c, d]),
+            ('isnan', [none, none, one, none]), ('isfinite', [none, one, none, one]), ('logical_not', [none, one, none, none]),
+            ('logical_and', [one, none, one, one]), ('logical_or', [one, none, one, one])):
+        yield name, [flat], value, [zeros(flat)], False
     yield 'concatenate', [[a, b], [c, d]], flat, [first([a, b]), zeros([c, d])], False
     yield 'stack', [[a, b], [c, d]], square, [first([a, b]), zeros([c, d])], False
     yield 'trace', [[[INF, c], [c, E(1)]]], INF, [[[E(1), E(0)], [E(0), E(1)]]], False
@@ -135,6 +160,9 @@ def lists(type):
         loss = -z[0]
         yield 'cross_entropy', [[x]], loss, [[[p - E(i == 0) for i, p in enumerate(y)]]], True
         yield 'cumsum', [x], [x[0], x[0] + x[1]], [[1, 0]], True
+        yield 'cumprod', [x], [x[0], x[0] * x[1]], [[1, 0]], True
+        for name, holds in ('any', any), ('all', all):
+            yield name, [x], E(holds(y.nan or y.v != 0 for y in x)), [zeros(x)], True
     for a, b in (([[INF, one], [one, E(0)]], [[one, E(0)], [E(0), one]]), ([[one, M], [NAN, one]], [[M, d], [one, one]])):
         yield 'matmul', [a, b], *matmul(a, b), True
         # y = x Wᵀ + b

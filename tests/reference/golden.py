@@ -60,7 +60,7 @@ def tensor(t):
 # ---- elementwise: the lines of the table, whose expressions call what C++ has in the namespace torch, and maps
 NAMES = {
     "torch": SimpleNamespace(**{**vars(torch._C._nn), **vars(torch)}),
-    "minimum": torch.minimum, "maximum": torch.maximum, "none": torch.ones(()),
+    "minimum": torch.minimum, "maximum": torch.maximum, "sin": torch.sin, "cos": torch.cos, "nothing": torch.ones(()),
 }
 
 
@@ -196,6 +196,82 @@ case("squared_norm/axis", lambda x: x.square().sum(1), AXIS1)
 case("squared_norm/negative axis", lambda x: x.square().sum(-1), LAST)
 case("squared_norm/axes", lambda x: x.square().sum((0, 2), keepdim=True) * x, AXES)
 case("var/axes apart", lambda x: x.var((0, 2), unbiased=False, keepdim=True) * x, [[(2, 3, 2)], [(3, 1, 2)]])
+
+# ---- sorting, masks and arranging, by functions of the same names where PyTorch has them
+ROWS, SQUARES = [[(4,)], [(2, 3)], [(2, 1, 3)]], [[(2, 3)], [(3, 2)], [(2, 1, 2, 2)]]
+PAIRS = [[(), (3,)], [(2, 3), (2, 3)], [(2, 1), (3,)]]
+case("cumprod", lambda x: x.reshape(-1).cumprod(0), ANY)
+case("cumprod/axis", lambda x: x.cumprod(0) * x, ROWS)
+case("any", lambda x: (x > 1).any() * x * x, ANY)
+case("any/axes", lambda x: (x > 1).any(-1, keepdim=True) * x ** 2, ROWS)
+case("all", lambda x: x ** 2 + (x > -3).all() * x, ANY)
+case("all/axes", lambda x: (x > -1).all(0, keepdim=True) * x ** 2, ROWS)
+case("sort", lambda x: x.sort(-1).values * x, ROWS)
+case("sort/descending", lambda x: x.sort(0, descending=True).values * x, ROWS)
+case("argsort", lambda x: x.gather(-1, x.argsort(-1)) ** 2, ROWS)
+case("argsort/descending", lambda x: x.gather(0, x.argsort(0, descending=True)) ** 2, ROWS)
+case("topk", lambda x: x.topk(2).values * (x * x).gather(-1, x.topk(2).indices), [[(3,)], [(2, 4)], [(2, 2, 2)]])
+case("topk/smallest", lambda x: x.topk(1, 0, largest=False).values ** 2, [[(3,)], [(2, 4)], [(2, 2, 2)]])
+case("argmax", lambda x: x.reshape(-1)[x.argmax()] * x, ROWS)
+case("argmax/axis", lambda x: x.gather(0, x.argmax(0, keepdim=True)) ** 2, ROWS)
+case("argmin", lambda x: x.reshape(-1)[x.argmin()] * x, ROWS)
+case("argmin/axis", lambda x: x.index_select(-1, x.argmin(-1).reshape(-1)).reshape(x.shape[:-1] + x.shape[:-1]) * x.sum(), ROWS)
+case("cummax", lambda x: x.cummax(-1).values * x, ROWS)
+case("cummin", lambda x: x.cummin(0).values * x, ROWS)
+case("one_hot", lambda x: F.one_hot(torch.tensor([[2, 0], [1, 1]]), 3) * x ** 2, [[()], [(3,)], [(2, 2, 3)]])
+case("one_hot/argmax", lambda x: F.one_hot(x.argmax(-1), x.shape[-1]) * x * x, ROWS)
+case("tril_indices", lambda x: x[tuple(torch.tril_indices(2, 2))] ** 2, [[(2, 2)]])
+case("triu_indices", lambda x: x[tuple(torch.triu_indices(2, 3, 1))] ** 2, [[(2, 3)]])
+case("isnan", lambda x: x * x * (1 + x.isnan().double()), ANY)
+case("isfinite", lambda x: x * x * x.isfinite(), ANY)
+for name in "logical_not", "operator!":
+    sign = 1 if name == "operator!" else 0
+    case(name, lambda x, s=sign: x * x * (1 - s) * (x > 0).logical_not() + s * (x * x + (x > 0).logical_not()), ANY)
+for name, f in [("and", torch.logical_and), ("or", torch.logical_or)]:
+    for op in "logical_" + name, "operator" + {"and": "&&", "or": "||"}[name]:
+        case(op, lambda a, b, f=f: (a + b) ** 2 * (2 + f(a > 0, b > -1).double()), PAIRS)
+case("masked_fill", lambda a, b: torch.where(b > 0, torch.tensor(1.5), a) ** 2 + b, PAIRS)
+
+
+def padded(x, before, after, mode):
+    """Along each axis, by places in a line that is reflected or repeated."""
+    for axis, n in enumerate(x.shape):
+        places = range(-before, n + after)
+        place = {"edge": lambda p, n=n: min(max(p, 0), n - 1), "wrap": lambda p, n=n: p % n,
+                 "reflect": lambda p, n=n: min(p % (2 * n - 2), (-p) % (2 * n - 2)),
+                 "symmetric": lambda p, n=n: min(p % (2 * n), (-1 - p) % (2 * n))}[mode]
+        x = x.index_select(axis, torch.tensor([place(p) for p in places]))
+    return x
+
+
+case("pad", lambda x: (F.pad(x, (1, 1) * x.dim()) if x.dim() else x) ** 2, ANY)
+case("pad/pairs", lambda x: F.pad(x, (0, 2, 1, 0), value=0.5) ** 2, [[(2, 3)], [(1, 1)]])
+for mode in "edge", "reflect", "symmetric", "wrap":
+    case("pad/" + mode, lambda x, mode=mode: padded(x, 1, 2, mode) ** 2, [[(3,)], [(3, 4)]])
+case("repeat", lambda x: x.repeat_interleave(2) ** 2, ANY)
+case("repeat/axis", lambda x: x.repeat_interleave(3, -1) ** 2, ROWS)
+case("repeat/counts", lambda x: x.repeat_interleave(torch.tensor([2, 0, 1]), 0) ** 2, [[(3,)], [(3, 2)]])
+case("tile", lambda x: x.tile(2) ** 2, ANY)
+case("tile/axes", lambda x: x.tile(2, 1, 3) ** 2, ANY)
+case("roll", lambda x: x.roll(1) * x if x.dim() else x * x, ANY)
+case("roll/axis", lambda x: x.roll(-1, 0) * x, ROWS)
+case("roll/axes", lambda x: x.roll((1, -2), (0, -1)) * x, SQUARES)
+case("expand_dims", lambda x: x.unsqueeze(-1) ** 2, ANY)
+case("swapaxes", lambda x: x.swapaxes(0, -1) ** 2, SQUARES)
+case("moveaxis", lambda x: x.moveaxis(0, -1) ** 2, SQUARES)
+case("moveaxis/axes", lambda x: x.moveaxis((0, 2), (-1, 0)) ** 2, [[(2, 1, 3)], [(2, 1, 2, 2)]])
+case("vstack", lambda a, b: torch.vstack([a, b, a]) ** 2, [[(), (1,)], [(3,), (2, 3)], [(1, 2), (2, 2)], [(2, 1, 2), (1, 1, 2)]])
+case("hstack", lambda a, b: torch.hstack([a, b, a]) ** 2, [[(), (1,)], [(3,), (2,)], [(2, 1), (2, 2)], [(2, 1, 2), (2, 2, 2)]])
+case("meshgrid", lambda a, b: math.prod(m ** (k + 1) for k, m in enumerate(torch.meshgrid(a, b, indexing="xy"))),
+     [[(2,), (3,)], [(), (2,)]])
+
+
+def grid_of_three(a, b):
+    x, y, z = torch.meshgrid(a, b, a, indexing="ij")
+    return x * y ** 2 + z
+
+
+case("meshgrid/ij", grid_of_three, [[(2,), (3,)], [(1,), (2,)]])
 
 # ---- 20 steps of a 2-layer network, for each optimiser
 def curve(make_optimizer):

@@ -11,6 +11,7 @@
 #include <xtensor/xmasked_view.hpp>
 #include <xtensor/xmath.hpp>
 #include <xtensor/xnorm.hpp>
+#include <xtensor/xpad.hpp>
 #include <xtensor/xrandom.hpp>
 #include <xtensor/xrepeat.hpp>
 #include <xtensor/xset_operation.hpp>
@@ -97,6 +98,29 @@ TEST_CASE("elementwise functions of both namespaces") {
   EACH(cosh(FORWARDED));
   EACH(tanh(FORWARDED));
   EACH(erf(FORWARDED));
+  EACH(erfc(FORWARDED));
+  EACH(erfinv(FORWARDED));
+  EACH(lgamma(FORWARDED));
+  EACH(digamma(FORWARDED));
+  EACH(polygamma(1, FORWARDED));
+  EACH(asinh(FORWARDED));
+  EACH(acosh(FORWARDED));
+  EACH(atanh(FORWARDED));
+  EACH(floor(FORWARDED));
+  EACH(ceil(FORWARDED));
+  EACH(round(FORWARDED));
+  EACH(isnan(FORWARDED));
+  EACH(isfinite(FORWARDED));
+  EACH(!FORWARDED);
+  EACH(logical_not(FORWARDED));
+  EACH(masked_fill(FORWARDED, x > 0.3, 1));
+  EACH(clip(FORWARDED, 0, 0.5));
+  EACH(clip(FORWARDED, 0.1, 0.5));
+  EACH_PAIR(fmod(A_AND_B));
+  EACH_PAIR(logical_and(A_AND_B));
+  EACH_PAIR(logical_or(A_AND_B));
+  EACH_PAIR(std::forward<decltype(a)>(a) && std::forward<decltype(b)>(b));
+  EACH_PAIR(std::forward<decltype(a)>(a) || std::forward<decltype(b)>(b));
   EACH(sigmoid(FORWARDED));
   EACH(relu(FORWARDED));
   EACH(clamp(FORWARDED, 0.1, 0.2));
@@ -131,6 +155,12 @@ TEST_CASE("reductions of both namespaces") {
   REDUCED(stddev);
   REDUCED(norm);
   REDUCED(logsumexp);
+  REDUCED(any);
+  REDUCED(all);
+  EACH(cumprod(FORWARDED));
+  EACH(cumprod(FORWARDED, 0));
+  EACH(cummax(FORWARDED, 0));
+  EACH(cummin(FORWARDED, -1));
   EACH(cumsum(FORWARDED));
   EACH(cumsum(FORWARDED, 0));
   EACH(cumsum(FORWARDED, -1));
@@ -187,6 +217,47 @@ TEST_CASE("functions of layout of both namespaces") {
   EACH(diag(FORWARDED, 1));
   EACH(trace(FORWARDED));
   EACH(trace(FORWARDED, 1));
+  EACH(pad(FORWARDED, 1));
+  EACH(pad(FORWARDED, std::size_t(1)));
+  EACH(pad(FORWARDED, {1, 2}, 0.5));
+  EACH(pad(FORWARDED, {{1, 0}, {0, 2}}));
+  EACH(pad(FORWARDED, {{1, 0}, {0, 2}}, 3));
+  EACH(pad(FORWARDED, 1, PadMode::edge));
+  EACH(repeat(FORWARDED, 2));
+  EACH(repeat(FORWARDED, 2, 0));
+  EACH(repeat(FORWARDED, std::size_t(2), std::size_t(1)));
+  EACH(repeat(FORWARDED, std::ptrdiff_t(2), 1));
+  EACH(repeat(FORWARDED, {1, 2}, 0));
+  EACH(repeat(FORWARDED, std::vector<std::size_t>{1, 2}, 1));
+  EACH(tile(FORWARDED, 2));
+  EACH(tile(FORWARDED, std::size_t(2)));
+  EACH(tile(FORWARDED, {2, 1}));
+  EACH(tile(FORWARDED, std::vector<int>{2, 1}));
+  EACH(roll(FORWARDED, 1));
+  EACH(roll(FORWARDED, std::ptrdiff_t(1)));
+  EACH(roll(FORWARDED, 1, 0));
+  EACH(roll(FORWARDED, std::ptrdiff_t(1), std::ptrdiff_t(0)));
+  EACH(roll(FORWARDED, {1, 1}, {0, 1}));
+  EACH(expand_dims(FORWARDED, 0));
+  EACH(expand_dims(FORWARDED, std::size_t(1)));
+  EACH(expand_dims(FORWARDED, -1));
+  EACH(swapaxes(FORWARDED, 0, 1));
+  EACH(swapaxes(FORWARDED, std::ptrdiff_t(0), std::size_t(1)));
+  EACH(moveaxis(FORWARDED, 0, 1));
+  EACH(moveaxis(FORWARDED, std::size_t(0), std::ptrdiff_t(-1)));
+  EACH(moveaxis(FORWARDED, {0, 1}, {1, 0}));
+  EACH(vstack({FORWARDED, X{{1.0, 2.0}}}));
+  EACH(hstack(Parts{FORWARDED}));
+  each<Parts>([](auto&& x) { return meshgrid({slice(FORWARDED, 0), slice(x, 1)}); });
+  EACH(sort(FORWARDED));
+  EACH(sort(FORWARDED, 0));
+  EACH(sort(FORWARDED, -1, true));
+  EACH(topk(FORWARDED, 1).values);
+  each<Indices>([](auto&& x) { return argsort(FORWARDED); });
+  each<Indices>([](auto&& x) { return argsort(FORWARDED, std::ptrdiff_t(0)); });
+  each<Indices>([](auto&& x) { return argmax(FORWARDED); });
+  each<Indices>([](auto&& x) { return argmax(FORWARDED, 0); });
+  each<Indices>([](auto&& x) { return argmin(FORWARDED, std::ptrdiff_t(-1), true); });
   EACH(take(FORWARDED, {0, 1}, 0));
   EACH(gather(FORWARDED, {{0, 1}}, 0));
   EACH(matmul(FORWARDED, FORWARDED));

@@ -55,6 +55,7 @@ template <class T>
 Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) {
   if (run.cannot_start(at)) return at;
   Promise promise;  // of the pairs, or of the last step, when a search failed with them
+  Pairs<T> failed(pairs.most());
   double step = 0, barzilai = 0;
   bool has_failed = false;  // at this point, with pairs that are gone
   while (has_failed || !run.finished(at, step)) {
@@ -77,23 +78,25 @@ Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) 
     Found<T> found = search(how.line_search, run, at, d, slope, first, reference);
     if (!found.lower) {
       const bool may_go_on = !run.is_unbounded && run.outcome.evaluations < run.limits.evaluations;
-      if (!has_failed) promise.step = first * largest(d);
+      if (!has_failed && (!pairs.empty() || barzilai > 0))  // else the length of d says nothing
+        promise = {.decrease = -slope * first / 2, .step = first * largest(d)};
       if (may_go_on && !has_failed && (!pairs.empty() || barzilai > 0)) {
-        promise.decrease = -slope * first / 2;
-        pairs.clear();
+        failed = std::exchange(pairs, Pairs<T>(pairs.most()));
         barzilai = 0;
         has_failed = true;
         continue;
       }
+      if (!failed.empty()) pairs = std::move(failed);
       run.no_decrease(at, promise, slope / size);
       break;
     }
     has_failed = false;
     promise = {};
+    failed.clear();
     Pair<T> pair{.s = difference(found.point.x, at.x), .y = difference(found.point.gradient, at.gradient)};
     if (how.barzilai) {
       const double sy = dot(pair.s, pair.y), ss = dot(pair.s, pair.s);
-      barzilai = sy > 0 ? ss / sy : 2 * barzilai;
+      barzilai = sy > 0 ? ss / sy : 2 * std::sqrt(ss) / size;
     }
     if (all_finite(pair.y)) pairs.push(std::move(pair));
     step = step_size(at, found.point);

@@ -21,6 +21,7 @@ class Pairs {
   explicit Pairs(std::size_t most) : most_(most) {}
   const std::deque<Pair<T>>& all() const { return all_; }
   bool empty() const { return all_.empty(); }
+  std::size_t most() const { return most_; }
   void clear() { all_.clear(); }
   /// Takes a pair in the place of the oldest. False, and nothing, where f has no positive curvature along it.
   bool push(Pair<T> pair);

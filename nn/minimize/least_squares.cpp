@@ -73,7 +73,7 @@ LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>&
     return residuals_at(f, unknowns, std::move(x), outcome.evaluations++ == 0);
   };
   std::vector<T> start = unknowns.flat(x0);
-  run.bounds.project(start);
+  run.bounds.project(start, start);
   Residuals<T> at = evaluate(std::move(start));
   const bool whole = takes_whole(options.jacobian, at.r.size(), unknowns.size());
   std::vector<double> scale;
@@ -118,7 +118,7 @@ LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>&
       for (std::size_t i = 0; i < x.size(); ++i)
         x[i] = static_cast<T>(static_cast<double>(at.point.x[i]) + step.p[i]);
       const std::vector<T> uncut = x;
-      run.bounds.project(x);
+      run.bounds.project(x, at.point.x);
       for (std::size_t i = 0; i < x.size(); ++i)
         if (x[i] != uncut[i]) step.p[i] = static_cast<double>(x[i]) - static_cast<double>(at.point.x[i]);
       const double slope = slope_of(step.p), expected = expected_of(step);

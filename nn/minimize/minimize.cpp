@@ -75,7 +75,7 @@ Minimum<TensorList<T>> minimum(const TensorFunction<T>& f, const TensorList<T>& 
     return value_and_gradient(f, unknowns, std::move(x), newton, std::exchange(is_first, false));
   };
   std::vector<T> start = unknowns.flat(x0);
-  run.bounds.project(start);
+  run.bounds.project(start, start);
   Point<T> at = run.evaluate(std::move(start));
   if (newton) {
     at = newton_cg(run, std::move(at));

@@ -41,6 +41,9 @@ RegionStep<T> steihaug(Run<T>& run, const Point<T>& at, double radius, double ac
     std::vector<T> hd = at.hessian_product(d);
     ++run.outcome.products;
     run.bounds.mask(at, hd);
+    // Where f has no second derivative, its gradient alone is the model.
+    if (!all_finite(hd) && k > 0) return step;
+    if (!all_finite(hd)) std::ranges::fill(hd, T(0));
     const double curvature = dot(d, hd);
     const double alpha = rr / curvature;
     const bool goes_out = !(curvature > 0) || length(moved(step.p, alpha, d)) >= radius;
@@ -78,7 +81,7 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
     const double size = length(step.p);
     const std::vector<T> uncut = moved(at.x, 1, step.p);
     std::vector<T> x = uncut;
-    run.bounds.project(x);
+    run.bounds.project(x, at.x);
     const std::vector<T> p = difference(x, at.x);
     const double slope = dot(at.gradient, p);
     if (x != uncut) {  // the model at another place

@@ -18,9 +18,15 @@ std::string counted(std::size_t n, const char* what) {
 }
 
 template <class T>
-void Bounds<T>::project(std::vector<T>& x) const {
-  for (std::size_t i = 0; i < lower.size(); ++i) x[i] = std::max(x[i], lower[i]);
-  for (std::size_t i = 0; i < upper.size(); ++i) x[i] = std::min(x[i], upper[i]);
+void Bounds<T>::project(std::vector<T>& x, const std::vector<T>& from) const {
+  constexpr T rounding = 4 * std::numeric_limits<T>::epsilon();
+  const auto near = [&](std::size_t i, T bound) {
+    return rounding * std::max(std::abs(from[i]), std::isfinite(bound) ? std::abs(bound) : T(0));
+  };
+  for (std::size_t i = 0; i < lower.size(); ++i)
+    if (x[i] <= lower[i] + near(i, lower[i])) x[i] = lower[i];
+  for (std::size_t i = 0; i < upper.size(); ++i)
+    if (x[i] >= upper[i] - near(i, upper[i])) x[i] = upper[i];
 }
 
 template <class T>
@@ -40,7 +46,7 @@ template <class T>
 double Bounds<T>::gradient_size(const Point<T>& at) const {
   if (!any()) return largest(at.gradient);
   std::vector<T> moves = difference(at.x, at.gradient);
-  project(moves);
+  project(moves, at.x);
   // Where x is large, x − g − x loses digits of g: what is not cut is g itself.
   for (std::size_t i = 0; i < moves.size(); ++i) {
     const bool is_cut = (!lower.empty() && moves[i] == lower[i]) || (!upper.empty() && moves[i] == upper[i]);
@@ -120,6 +126,11 @@ template <class T>
 void Run<T>::no_decrease(const Point<T>& at, const Promise& promise, double slope) {
   if (is_unbounded) {
     end(false, "f has no minimum: from " + rounded(at.value) + " a step leads to -infinity");
+    return;
+  }
+  if (const double first = outcome.history.front(); at.value < -std::max(1.0, std::abs(first)) / rounding) {
+    end(false,
+        "f seems to have no minimum: it has fallen from " + rounded(first) + " to " + rounded(at.value));
     return;
   }
   const std::string norm = "the largest component of the gradient is " + rounded(outcome.gradient_norm);

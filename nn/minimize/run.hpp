@@ -27,8 +27,8 @@ struct Bounds {
   std::vector<T> lower, upper;
 
   bool any() const { return !lower.empty() || !upper.empty(); }
-  /// Moves x to the nearest point within.
-  void project(std::vector<T>& x) const;
+  /// Moves x to the nearest point within; and to a bound that it missed by the rounding of a step.
+  void project(std::vector<T>& x, const std::vector<T>& from) const;
   /// Whether unknown i is at a bound and −g points out of it.
   bool blocks(const std::vector<T>& x, const std::vector<T>& gradient, std::size_t i) const;
   /// Sets to 0 what belongs to blocked unknowns.

@@ -155,7 +155,7 @@ Found<T> backtrack(Run<T>& run, const Point<T>& from, const std::vector<T>& d, d
   for (std::size_t trial = 0; trial < 2 * most_trials && run.outcome.evaluations < run.limits.evaluations;
        ++trial) {
     std::vector<T> x = moved(from.x, step, d);
-    run.bounds.project(x);
+    run.bounds.project(x, from.x);
     const double along = dot(from.gradient, difference(x, from.x));
     if (x == from.x) break;
     if (along < 0) {
@@ -184,7 +184,7 @@ Found<T> search(LineSearch kind, Run<T>& run, const Point<T>& from, const std::v
                 double first, double reference) {
   if (kind == LineSearch::none) {
     std::vector<T> x = moved(from.x, first, d);
-    run.bounds.project(x);
+    run.bounds.project(x, from.x);
     Point<T> point = run.evaluate(std::move(x));
     const bool usable = point.is_finite() && point.x != from.x;
     return {usable, usable ? std::move(point) : from};

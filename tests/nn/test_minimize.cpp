@@ -176,6 +176,34 @@ TEST_CASE("bounds: the minimum within, at edges and in corners") {
   }
 }
 
+TEST_CASE("random problems with bounds: all methods find the same minimum") {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    CAPTURE(seed);
+    random::seed(seed);
+    const std::size_t n = 20;
+    const auto A = random::normal<double>({n, n}), y = random::normal<double>({n});
+    const Tensor<double> low = -0.3 * abs(random::normal<double>({n})),
+                         high = 0.3 * abs(random::normal<double>({n}));
+    const auto residuals = [&](const auto& x) { return matmul(A, sin(x)) + 0.3 * matmul(A, x) - y; };
+    const auto f = [&](const auto& x) { return squared_norm(residuals(x)) / 2; };
+    const auto first = minimize(f, zeros<double>({n}), {.lower = low, .upper = high});
+    CHECK(first.converged);
+    for (const Minimizer method : {Minimizer::newton_cg, Minimizer::gradient_descent}) {
+      const auto other = minimize(f, zeros<double>({n}), {.method = method, .lower = low, .upper = high});
+      CAPTURE(other.message);
+      CHECK(other.converged);
+      CHECK(other.value == doctest::Approx(first.value).epsilon(1e-9));
+    }
+    for (const JacobianUse use : {JacobianUse::whole, JacobianUse::products}) {
+      const auto other =
+          least_squares(residuals, zeros<double>({n}), {.jacobian = use, .lower = low, .upper = high});
+      CAPTURE(other.message);
+      CHECK(other.converged);
+      CHECK(other.value == doctest::Approx(first.value).epsilon(1e-7));
+    }
+  }
+}
+
 TEST_CASE("a callback sees each iteration and may end it; progress is a line each") {
   const auto f = [](const auto& x) { return chained(x); };
   for (const Minimizer method : all_methods) {
@@ -241,6 +269,10 @@ TEST_CASE("messages say why it ended") {
     CHECK(contains(lost.message, "is the gradient right? check_gradients(f, x) tells"));
   }
   for (const Minimizer method : all_methods) {
+    const auto straight = minimize([](const auto& x) { return sum(x); }, x0, {.method = method});
+    CAPTURE(straight.message);
+    CHECK(!straight.converged);
+    CHECK(contains(straight.message, "no minimum"));
     const auto falling =
         minimize([](const auto& x) { return -exp(x); }, Tensor<double>(1.0), {.method = method});
     CAPTURE(falling.message);

@@ -1,6 +1,8 @@
 // C++ that is written from a derivation compiles without a warning, and gives the tape's loss and gradients.
 #include <nn/nn.hpp>
 
+#include <set>
+
 #include <autodiff/derivation/derived.hpp>
 #include "../check_close.hpp"
 #include "../ops/op_table.hpp"
@@ -36,6 +38,15 @@ void check(WrittenCpp& written, double tolerance) {
 TEST_CASE("every operation of the table") {
   if (no_compiler()) return;
   WrittenCpp written;
+  // Factorisations are LAPACK's.
+  const std::set<std::string> refused{"cholesky",  "solve_triangular",
+                                      "cho_solve", "solve",
+                                      "inv",       "det",
+                                      "slogdet",   "expm",
+                                      "qr",        "svd",
+                                      "svdvals",   "pinv",
+                                      "eigh",      "eigvalsh",
+                                      "lstsq",     "matrix_power/negative"};
   for (const OpRow& row : op_table())
     for (std::size_t set = 0; set < row.shapes.size() && set < 4; ++set) {
       if (row.op == "custom") continue;
@@ -55,6 +66,14 @@ TEST_CASE("every operation of the table") {
       const Tensors expected = grad(loss, x, {.retain_tape = true});
       const Derivation derivation = set % 2 == 0 && row.op != "checkpoint" ? xtape::derivation(loss, names)
                                                                            : xtape::derivation(f, names);
+      if (refused.contains(row.op) || refused.contains(row.id())) {
+        std::string error;
+        try {
+          (void)derivation.cpp("f");
+        } catch (const Error& e) { error = e.what(); }
+        CHECK_MESSAGE(error.find("cannot be written as C++") != std::string::npos, error);
+        continue;
+      }
       written.add<double>(row.id() + " of set " + std::to_string(set), derivation, names, loss.detach(),
                           expected);
     }

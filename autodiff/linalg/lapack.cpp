@@ -35,11 +35,11 @@ namespace {
 
 // Up to so many multiplications loops solve a triangle. Measured on one core of an EPYC with AVX2, in ns for
 // n = 8 and k = 1, 8: loops LOOPS_1, LOOPS_8, CBLAS CBLAS_1, CBLAS_8.
-constexpr std::size_t plain_work = 2048;
+constexpr std::size_t plain_solve_work = 2048;
 
 /// The function of LAPACK or CBLAS for an element type.
 template <class T, class F, class D>
-auto of_type(F single, D both) {
+auto function_for(F single, D both) {
   if constexpr (std::is_same_v<T, float>)
     return single;
   else
@@ -97,7 +97,7 @@ template <class T>
 int cholesky(std::size_t n, T* a) {
   const int order = integer(n), lda = stride(n);
   int info = 0;
-  of_type<T>(spotrf_, dpotrf_)("U", &order, a, &lda, &info);
+  function_for<T>(spotrf_, dpotrf_)("U", &order, a, &lda, &info);
   for (std::size_t i = 0; i < n; ++i) std::fill(a + i * n + i + 1, a + (i + 1) * n, T(0));
   return info;
 }
@@ -107,8 +107,8 @@ void cholesky_gradient(std::size_t n, const T* l, T* g) {
   // Murray 2016, figure 5: blocks of columns from the last to the first; R is left of the diagonal block D, B
   // below R, C below D. All of g above the diagonal stays what it is.
   constexpr std::size_t block = 64;
-  const auto multiply = of_type<T>(cblas_sgemm, cblas_dgemm);
-  const auto solve_right = of_type<T>(cblas_strsm, cblas_dtrsm);
+  const auto multiply = function_for<T>(cblas_sgemm, cblas_dgemm);
+  const auto solve_right = function_for<T>(cblas_strsm, cblas_dtrsm);
   const int ld = stride(n);
   PoolVector<T> both(block * block), inner(block * block);
   for (std::size_t end = n; end > 0;) {
@@ -130,8 +130,8 @@ void cholesky_gradient(std::size_t n, const T* l, T* g) {
     // Of the block itself: with P = half_lower(Dᵀ gD), S = D⁻ᵀ P D⁻¹, both halves of S + Sᵀ in the lower one.
     for (std::size_t i = 0; i < size; ++i)
       for (std::size_t j = 0; j < size; ++j) inner[i * size + j] = j <= i ? gD[i * n + j] : T(0);
-    of_type<T>(cblas_strmm, cblas_dtrmm)(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, b, b,
-                                         T(1), D, ld, inner.data(), b);
+    function_for<T>(cblas_strmm, cblas_dtrmm)(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit,
+                                              b, b, T(1), D, ld, inner.data(), b);
     for (std::size_t i = 0; i < size; ++i) {
       inner[i * size + i] /= 2;
       for (std::size_t j = i + 1; j < size; ++j) inner[i * size + j] = 0;
@@ -160,7 +160,7 @@ int lu(std::size_t n, T* a, T* pivots) {
   const int order = integer(n), lda = stride(n);
   PoolVector<int> rows(n);
   int info = 0;
-  of_type<T>(sgetrf_, dgetrf_)(&order, &order, a, &lda, rows.data(), &info);
+  function_for<T>(sgetrf_, dgetrf_)(&order, &order, a, &lda, rows.data(), &info);
   for (std::size_t i = 0; i < n; ++i) pivots[i] = static_cast<T>(rows[i] - 1);
   return info;
 }
@@ -185,10 +185,10 @@ void lu_solve(bool transpose, std::size_t n, std::size_t k, const T* factors, co
 
 template <class T>
 void solve_triangular(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a, T* b) {
-  if (n * n * k <= plain_work) return substitute(lower, transpose, unit, n, k, a, b);
-  of_type<T>(cblas_strsm, cblas_dtrsm)(CblasRowMajor, CblasLeft, lower ? CblasLower : CblasUpper,
-                                       transpose ? CblasTrans : CblasNoTrans, unit ? CblasUnit : CblasNonUnit,
-                                       integer(n), integer(k), T(1), a, stride(n), b, stride(k));
+  if (n * n * k <= plain_solve_work) return substitute(lower, transpose, unit, n, k, a, b);
+  function_for<T>(cblas_strsm, cblas_dtrsm)(
+      CblasRowMajor, CblasLeft, lower ? CblasLower : CblasUpper, transpose ? CblasTrans : CblasNoTrans,
+      unit ? CblasUnit : CblasNonUnit, integer(n), integer(k), T(1), a, stride(n), b, stride(k));
 }
 
 template <class T>
@@ -197,12 +197,12 @@ int qr(std::size_t m, std::size_t n, T* a, T* r) {
   int info = 0;
   PoolVector<T> tau(n);
   with_work<T>([&](T* work, const int* length) {
-    of_type<T>(sgelqf_, dgelqf_)(&rows, &columns, a, &lda, tau.data(), work, length, &info);
+    function_for<T>(sgelqf_, dgelqf_)(&rows, &columns, a, &lda, tau.data(), work, length, &info);
   });
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = 0; j < n; ++j) r[i * n + j] = j < i ? T(0) : a[i * n + j];
   with_work<T>([&](T* work, const int* length) {
-    of_type<T>(sorglq_, dorglq_)(&rows, &columns, &rows, a, &lda, tau.data(), work, length, &info);
+    function_for<T>(sorglq_, dorglq_)(&rows, &columns, &rows, a, &lda, tau.data(), work, length, &info);
   });
   return info;
 }
@@ -212,7 +212,7 @@ int eigh(std::size_t n, T* v, T* w) {
   const int order = integer(n), lda = stride(n);
   int info = 0, integers = 0, ask = -1;
   T best = 0;
-  const auto solve = of_type<T>(ssyevd_, dsyevd_);
+  const auto solve = function_for<T>(ssyevd_, dsyevd_);
   solve("V", "U", &order, v, &lda, w, &best, &ask, &integers, &ask, &info);
   const int length = std::max(1, static_cast<int>(best)), integer_length = std::max(1, integers);
   PoolVector<T> work(static_cast<std::size_t>(length));
@@ -231,8 +231,8 @@ int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v) {
   PoolVector<T> left(n * k);
   PoolVector<int> integers(8 * std::max<std::size_t>(k, 1));
   with_work<T>([&](T* work, const int* length) {
-    of_type<T>(sgesdd_, dgesdd_)("S", &rows, &columns, a, &lda, s, left.data(), &lda, u, &ldu, work, length,
-                                 integers.data(), &info);
+    function_for<T>(sgesdd_, dgesdd_)("S", &rows, &columns, a, &lda, s, left.data(), &lda, u, &ldu, work,
+                                      length, integers.data(), &info);
   });
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = 0; j < k; ++j) v[i * k + j] = left[j * n + i];

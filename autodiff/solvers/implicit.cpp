@@ -14,7 +14,7 @@ namespace xtape::detail {
 namespace {
 
 template <class T>
-std::vector<Tensor<T>> detached(const std::vector<Tensor<T>>& list) {
+std::vector<Tensor<T>> values_of(const std::vector<Tensor<T>>& list) {
   std::vector<Tensor<T>> values;
   for (const Tensor<T>& x : list) values.push_back(x.detach());
   return values;
@@ -26,7 +26,7 @@ class Derivative {
  public:
   Derivative(const char* used_by, Equation<T> F, const Tensor<T>& z, const std::vector<Tensor<T>>& theta,
              const SolverOptions& options)
-      : used_by_(used_by), F_(std::move(F)), z_(z.detach()), theta_(detached(theta)), options_(options) {}
+      : used_by_(used_by), F_(std::move(F)), z_(z.detach()), theta_(values_of(theta)), options_(options) {}
 
   /// op(∂F/∂z)⁻¹ b
   Tensor<T> solve(const Tensor<T>& b, bool transpose) const {

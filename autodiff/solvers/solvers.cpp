@@ -15,7 +15,7 @@ namespace xtape::detail {
 namespace {
 
 template <class T>
-double largest(const Tensor<T>& x) {
+double largest_of(const Tensor<T>& x) {
   return x.size() == 0 ? 0 : static_cast<double>(max(abs(x)).item());
 }
 template <class T>
@@ -106,7 +106,7 @@ Tensor<T> iterate(const Search<T>& search, Tensor<T> z, const SolverOptions& opt
   Tensor<T> residual = search.first_value(z);
   std::deque<Tensor<T>> residuals, values;
   for (std::size_t i = 0;; ++i) {
-    const double size = largest(residual);
+    const double size = largest_of(residual);
     if (size <= search.tolerance()) return z;
     if (!std::isfinite(size)) search.give_up(i, size, ": it runs away; is f a contraction near z0?");
     if (i == options.iterations) search.give_up(i, size, "; is f a contraction near z0? root() needs none");
@@ -136,7 +136,7 @@ template <class T>
 Tensor<T> find_root(const Search<T>& search, Tensor<T> z, const SolverOptions& options) {
   Tensor<T> value = search.first_value(z);
   for (std::size_t i = 0;; ++i) {
-    const double size = largest(value);
+    const double size = largest_of(value);
     if (size <= search.tolerance()) return z;
     if (!std::isfinite(size)) search.give_up(i, size, ": F is not finite at z0");
     if (i == options.iterations) search.give_up(i, size, "; begin nearer");
@@ -163,7 +163,7 @@ Tensor<T> find_minimum(const Search<T>& search, const Search<T>& value_of, Tenso
   Tensor<T> gradient = search.first_value(z);
   double value = static_cast<double>(value_of.at(z).item());
   for (std::size_t i = 0;; ++i) {
-    const double size = largest(gradient);
+    const double size = largest_of(gradient);
     if (size <= search.tolerance()) return z;
     if (!std::isfinite(size) || !std::isfinite(value))
       search.give_up(i, size, ": the loss is not finite at z0");
@@ -177,7 +177,7 @@ Tensor<T> find_minimum(const Search<T>& search, const Search<T>& value_of, Tenso
         return conjugate_gradients<T>(product, gradient, std::min(0.1, std::sqrt(size)), 2 * n);
       }
       const Tensor<T> J = reshape(jacobian(f, z), Dims{n, n}).detach(), H = (J + transpose(J)) / 2;
-      const double scale = std::max(largest(H), 1e-8);
+      const double scale = std::max(largest_of(H), 1e-8);
       for (double shift = 0;; shift = std::max(10 * shift, 1e-3 * scale)) try {
           const Tensor<T> L = linalg::cholesky(H + eye<T>(n) * static_cast<T>(shift));
           return reshape(linalg::cho_solve(L, reshape(gradient, Dims{n, 1})), Dims(z.shape()));
@@ -194,7 +194,8 @@ Tensor<T> find_minimum(const Search<T>& search, const Search<T>& value_of, Tenso
       const Tensor<T> slope = search.at(next).detach();
       // Near the minimum the loss no longer tells; a gradient that shrinks does.
       const bool is_flat = std::abs(there - value) <= 1e-12 * std::abs(value) + 1e-300;
-      if (there <= value - 1e-4 * static_cast<double>(part) * along || (is_flat && largest(slope) < size)) {
+      if (there <= value - 1e-4 * static_cast<double>(part) * along ||
+          (is_flat && largest_of(slope) < size)) {
         z = next;
         value = there;
         gradient = slope;

@@ -10,6 +10,12 @@
 namespace xtape {
 namespace {
 
+/// x itself, but for NoGrad: then a constant. For what may have nothing to do.
+template <class T>
+Tensor<T> itself(const Tensor<T>& x) {
+  return reshape(x, Dims(x.shape()));
+}
+
 /// n copies of x (outer, rest) as a whole along a new axis between them, as `shape`.
 template <class T>
 Tensor<T> copies(const Tensor<T>& x, std::size_t outer, std::size_t n, const Shape& shape) {
@@ -100,6 +106,7 @@ Tensor<T> pad(Tensor<T> x, const Indices& widths, std::type_identity_t<T> value)
   const Shape from = x.shape();
   Shape to;
   const std::vector<PadWidth> all = pad_widths(widths, from, to);
+  x = itself(x);
   for (std::size_t i = 0; i < from.size(); ++i) {
     const auto part = [&](std::ptrdiff_t width) {
       Shape shape = x.shape();
@@ -117,6 +124,7 @@ Tensor<T> pad(Tensor<T> x, const Indices& widths, PadMode mode) {
   const Shape from = x.shape();
   Shape to;
   const std::vector<PadWidth> all = pad_widths(widths, from, to);
+  x = itself(x);
   for (std::size_t i = 0; i < from.size(); ++i) {
     const auto n = static_cast<std::ptrdiff_t>(from[i]);
     const auto [before, after] = all[i];
@@ -177,6 +185,7 @@ Tensor<T> roll(Tensor<T> x, const Axes& shift, const Axes& axes) {
   if (shift.size() != axes.size())
     throw Error("roll", std::to_string(shift.size()) + " shifts do not belong to " +
                             std::to_string(axes.size()) + " axes");
+  x = itself(x);
   for (std::size_t k = 0; k < axes.size(); ++k) {
     const std::size_t axis = detail::normalize_axis(axes[k], x.rank(), "roll");
     const auto n = static_cast<std::ptrdiff_t>(x.shape()[axis]);

@@ -102,6 +102,20 @@ TEST_CASE("axes by NumPy's names") {
   CHECK_THROWS_AS(swapaxes(x, 0, 3), Error);
 }
 
+TEST_CASE("what has nothing to do gives the tensor, but a constant under NoGrad") {
+  const auto x = parameter<double>({1.0, 2.0});
+  const auto all = [&] {
+    return std::vector<X>{pad(x, 0),  pad(x, 0, PadMode::edge), roll(x, 0), roll(x, 2, 0),
+                          tile(x, 1), repeat(x, 1, 0)};
+  };
+  for (const X& y : all()) {
+    CHECK(y.requires_grad());
+    check_close(y, x, 0);
+  }
+  const NoGrad no_grad;
+  for (const X& y : all()) CHECK_FALSE(y.requires_grad());
+}
+
 TEST_CASE("vstack, hstack and meshgrid") {
   check_close(vstack({X{1.0, 2.0}, X{3.0, 4.0}}), {{1.0, 2.0}, {3.0, 4.0}}, 0);
   check_close(vstack({X(1.0), X{{2.0}, {3.0}}}), {{1.0}, {2.0}, {3.0}}, 0);

@@ -9,23 +9,25 @@ using T = double;
 
 int main() {
   const auto v0 = parameter<T>({1.6484375, 1.8359375, 0.9296875});
-  const auto v1 = silu(v0);
-  const auto v2 = reciprocal(v1);
-  const auto v13 = checkpoint([=](auto v3, auto v4) {
-    const auto v10 = [&] {
+  const auto v1 = repeat(v0, 2, 0);
+  const auto v2 = mean(v1, {0}, true);
+  const auto v3 = v0 * v2 + equal(v0, v2);
+  const auto v4 = log_sigmoid(v3);
+  const auto v15 = checkpoint([=](auto v5, auto v6) {
+    const auto v12 = [&] {
       const NoGrad no_grad;
-      const auto v9 = map([](auto v5, auto v6) {
-        const auto v7 = abs(v6);
-        const auto v8 = log1p(v7);
-        return v8;
-      }, v4, v2);
-      return v9;
+      const auto v11 = map([](auto v7, auto v8) {
+        const auto v9 = v8 * 1;
+        const auto v10 = clamp(v9, -1, 1.5);
+        return v10;
+      }, v6, v4);
+      return v11;
     }();
-    const auto v11 = abs(v0);
-    const auto v12 = min(v11);
-    return v12;
-  }, v1, v2);
-  const auto loss = sum(sin(v13));
+    const auto v13 = log2(v0);
+    const auto v14 = sin(v13);
+    return v14;
+  }, v3, v4);
+  const auto loss = sum(sin(v15));
   std::cout.precision(17);
   std::cout << loss.item() << "\n";
   if (!loss.requires_grad()) return 0;

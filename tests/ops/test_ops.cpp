@@ -113,9 +113,9 @@ TEST_CASE("every function of the public headers has a row") {
   const std::regex declaration(
       R"(^(?:auto|X|Tensor<T>|std::vector<Tensor<T>>|Indices|MatrixIndices|TopK<T>) (\w+|operator\S+)\()");
   std::size_t found = 0;
-  for (const char* header :
-       {"elementwise.hpp", "reductions.hpp", "linalg.hpp", "layout.hpp", "indexing.hpp", "map.hpp",
-        "normalization.hpp", "convolution.hpp", "pooling.hpp", "arrange.hpp", "masks.hpp", "sorting.hpp", "special.hpp"}) {
+  for (const char* header : {"elementwise.hpp", "reductions.hpp", "linalg.hpp", "layout.hpp", "indexing.hpp",
+                             "map.hpp", "normalization.hpp", "convolution.hpp", "pooling.hpp", "arrange.hpp",
+                             "masks.hpp", "sorting.hpp", "special.hpp"}) {
     std::ifstream file(std::string(XTAPE_SOURCE_DIR) + "/autodiff/" + header);
     REQUIRE(file.good());
     bool is_public = true;

@@ -44,8 +44,9 @@ void each_line(const Tensor<T>& x, std::size_t axis, std::size_t m, const F& f) 
   });
 }
 
-/// Loops over lines in the C++ of a derivation, for lines of text with `j` along the axis.
-void write_lines(Code& to, std::size_t axis, std::size_t m, const std::string& lines) {
+/// Loops over lines in the C++ of a derivation, for lines of text with `j` along the axis; the result is 0
+/// before where it is `filled`.
+void write_lines(Code& to, std::size_t axis, std::size_t m, const std::string& lines, bool filled = false) {
   std::size_t outer = 1, inner = 1;
   const Shape& x = to.shape(0);
   for (std::size_t i = 0; i < axis; ++i) outer *= x[i];
@@ -54,7 +55,7 @@ void write_lines(Code& to, std::size_t axis, std::size_t m, const std::string& l
       "for (std::size_t i = 0; i < outer; ++i)\n"
       "  for (std::size_t k = 0; k < inner; ++k) {\n" +
           lines + "  }",
-      {{"outer", outer}, {"inner", inner}, {"n", x[axis]}, {"m", m}});
+      {{"outer", outer}, {"inner", inner}, {"n", x[axis]}, {"m", m}}, filled);
 }
 
 /// y = the positions of the first `count` elements in order along an axis. It has the size of y's axis.
@@ -83,7 +84,8 @@ struct SortedPositions {
             " && l < j)) ++place;\n"
             "      }\n"
             "      if (place < m) $y[(i * m + place) * inner + k] = static_cast<std::ptrdiff_t>(j);\n"
-            "    }\n");
+            "    }\n",
+        true);  // compilers do not see that all places are written
   }
 
   Shape shape(const Shape& x) const {

@@ -14,8 +14,8 @@ namespace {
 
 /// Operations that are tried on (0.05, 0.95), where they are defined or well conditioned; others on (−3, 3).
 const std::set<std::string> on_unit_interval = {
-    "acos", "asin", "binary_cross_entropy", "divide", "log", "log10", "log1p",
-    "log2", "pow",  "reciprocal",           "sqrt",   "cbrt"};
+    "acos",  "asin", "atanh", "binary_cross_entropy", "divide", "erfinv", "log", "log10",
+    "log1p", "log2", "pow",   "reciprocal",           "sqrt",   "cbrt"};
 
 /// What rounding may do to f(x) computed in T: some units of the last place of the result, and twice what a
 /// unit in each operand does to it, which is much where terms cancel each other.
@@ -234,6 +234,14 @@ TEST_CASE("functions are within 4 units of the last place, and right at the extr
     XTAPE_ACCURATE(Cosh, cosh, -most, most)
     XTAPE_ACCURATE(Tanh, tanh, -10, 10)
     XTAPE_ACCURATE(Erf, erf, -6, 6)
+    XTAPE_ACCURATE(Erfc, erfc, -6, 9)
+    XTAPE_ACCURATE(Asinh, asinh, -10, 10)
+    XTAPE_ACCURATE(Acosh, acosh, 1, 100)
+    XTAPE_ACCURATE(Atanh, atanh, -1, 1)
+    XTAPE_ACCURATE(LogGamma, lgamma, 0, 30)
+    XTAPE_ACCURATE(Floor, floor, -3, 3)
+    XTAPE_ACCURATE(Ceil, ceil, -3, 3)
+    XTAPE_ACCURATE(Round, nearbyint, -1e6, 1e6)
 #undef XTAPE_ACCURATE
   });
 }

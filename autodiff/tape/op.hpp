@@ -12,8 +12,8 @@
 //     bool operator==(const Op&) const = default;                  // where it holds anything
 //   };
 //
-// broadcasts: inputs have leading axes that broadcast; mixes_matrices: each last two axes of the result depend on
-// all of the inputs' (a factorisation, which cannot be run on any numbers to see what it reads).
+// broadcasts: inputs have leading axes that broadcast; mixes_matrices: each last two axes of the result
+// depend on all of the inputs' (a factorisation, which cannot be run on any numbers to see what it reads).
 // Without backward() the result is a constant. With compute(y, std::span<const Tensor<T>> x) it takes any
 // number of inputs.
 #pragma once

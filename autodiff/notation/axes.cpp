@@ -92,10 +92,10 @@ bool is_slice(const std::string& name) { return name == "slice" || name == "conc
 
 }  // namespace
 
-Term put_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides,
-              const Shape& shape) {
+Term put_term(const std::string& name, const Term& x, const Shape& from, std::ptrdiff_t offset,
+              const Dims& strides, const Shape& shape) {
   if (x.is_number(0)) return x.broadcast(shape);
-  const std::string index = is_slice(name) ? index_text(shape, offset, strides, x.shape()) : "";
+  const std::string index = is_slice(name) ? index_text(shape, offset, strides, from) : "";
   if (index.empty()) return Term::call(name, {x}, shape);
   return Term::call(
       WrittenAs{"put", "put(#0, [" + index + "])", "\\operatorname{put}\\left(#0, [" + index + "]\\right)"},

@@ -9,9 +9,9 @@ Term over_axes(const char* name, const Term& x, unsigned mask, const Shape& shap
 /// x[1:3, 0]: the elements from `offset` on, `strides` apart, of an array of the shape of x.
 Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides,
                 const Shape& shape);
-/// 0, but x at [1:3, 0]: the transpose of slice_term().
-Term put_term(const std::string& name, const Term& x, std::ptrdiff_t offset, const Dims& strides,
-              const Shape& shape);
+/// 0, but x, of the shape `from`, at [1:3, 0]: the transpose of slice_term().
+Term put_term(const std::string& name, const Term& x, const Shape& from, std::ptrdiff_t offset,
+              const Dims& strides, const Shape& shape);
 /// [a; b]: one below the other.
 Term rows_of(const std::vector<Term>& parts, const Shape& shape);
 /// The same elements under another shape: not written where that differs in axes of size 1 alone.

@@ -60,7 +60,7 @@ struct ScatterStrided {
     const Shape all = with_batch(x, to);
     return {name, all, with_batch(x, from), offset, with_stride(row_major_strides(all)[0], strides)};
   }
-  void write(Notation& n) const { n.set(put_term(name, n.x[0], offset, strides, to)); }
+  void write(Notation& n) const { n.set(put_term(name, n.x[0], from, offset, strides, to)); }
   void code(Code& code) const { code.write(0, offset, strides); }
 
   Shape shape(const Shape&) const { return to; }

@@ -37,7 +37,7 @@ Tensor full(const Tensor& a) {
 void add_linalg(std::vector<OpRow>& rows) {
   const auto add = [&](const char* op, const char* variant, std::function<Tensor(const Tensors&)> f,
                        Sets shapes) {
-    rows.push_back({op, variant, std::move(f), std::move(shapes), {{}}, 2});
+    rows.push_back({op, variant, std::move(f), std::move(shapes), {{}}, 2, {}, true});
   };
   const Sets systems{
       {{1, 1}, {1, 1}}, {{3, 3}, {3, 2}}, {{2, 3, 3}, {3, 1}}, {{2, 2}, {3, 2, 1}}, {{2, 2}, {2, 0}}};

@@ -9,12 +9,12 @@
 namespace xtape::detail {
 namespace {
 
-struct Function {
+struct HelperFunction {
   const char *name, *text;
 };
 
 // Each after those that it calls.
-constexpr Function functions[] = {
+constexpr HelperFunction functions[] = {
     {"row", R"(
 // A negative index counts from the end.
 inline std::size_t row(std::ptrdiff_t index, std::ptrdiff_t n) {
@@ -289,7 +289,7 @@ std::string code_expression(OpNumber op, const std::string& p, const std::string
 
 std::string code_functions(const std::string& text) {
   std::string all;
-  for (const Function& one : functions)
+  for (const HelperFunction& one : functions)
     if (calls(text, one.name)) all += one.text + std::string("\n");
   return all;
 }

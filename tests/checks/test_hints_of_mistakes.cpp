@@ -83,7 +83,7 @@ TEST_CASE("random wrong gradients of every size and noise get no hint") {
   random::seed(20);
   const char* const given = std::getenv("XTAPE_HINT_TRIALS");
   const std::size_t trials = given ? std::strtoul(given, nullptr, 10) : 2;
-  for (const std::size_t size : {1, 2, 3, 5, 10, 30, 100, 500})
+  for (const std::size_t size : std::initializer_list<std::size_t>{1, 2, 3, 5, 10, 30, 100, 500})
     for (const double noise : {1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0}) {
       CAPTURE(size);
       CAPTURE(noise);

@@ -107,7 +107,7 @@ void add_arranging(std::vector<OpRow>& rows) {
                                    {"symmetric", PadMode::symmetric},
                                    {"wrap", PadMode::wrap}})
     rows.push_back(row("pad", name,
-                       [mode](const Tensors& x) {
+                       [mode = mode](const Tensors& x) {
                          return square(pad(x[0], {1, 2}, mode));
                        },
                        {{{3}}, {{3, 4}}}));

@@ -46,7 +46,7 @@ bool has_nan_or_infinity(const Matrix& a) {
 
 TEST_CASE("factors multiply to the matrix, solutions solve, at sizes of every path") {
   random::seed(1);
-  for (const std::size_t n : {1, 2, 3, 5, 8, 13, 33, 70})
+  for (const std::size_t n : std::initializer_list<std::size_t>{1, 2, 3, 5, 8, 13, 33, 70})
     for (const Shape& batch : {Shape{}, Shape{3}, Shape{2, 2}}) {
       CAPTURE(n);
       const auto of = [&](std::size_t rows, std::size_t columns) {
@@ -109,7 +109,7 @@ TEST_CASE("known numbers") {
 
 TEST_CASE("the gradient of the factor by blocks is that of the formula") {
   random::seed(3);
-  for (const std::size_t n : {1, 7, 64, 65, 150}) {
+  for (const std::size_t n : std::initializer_list<std::size_t>{1, 7, 64, 65, 150}) {
     const Matrix S = positive({n, n}) + 3 * eye<double>(n), seed = normal({n, n});
     const auto x = parameter(S);
     const Matrix L = linalg::cholesky(x);

@@ -58,7 +58,7 @@ TEST_CASE("values and gradients are LibTorch's") {
   xtape::random::seed(11);
   const auto normal = [](const Shape& shape) { return xtape::random::normal<double>(shape); };
   for (const Shape& batch : {Shape{}, Shape{3}, Shape{2, 2}})
-    for (const std::size_t n : {1, 2, 4, 7}) {
+    for (const std::size_t n : std::initializer_list<std::size_t>{1, 2, 4, 7}) {
       CAPTURE(n);
       const auto matrix = [&](std::size_t rows, std::size_t columns) {
         Shape shape = batch;
@@ -97,7 +97,7 @@ TEST_CASE("values and gradients are LibTorch's") {
       compare(
           "expm", {0.5 * A}, [](const Owns& x) { return linalg::expm(x[0]); },
           [](const Peers& x) { return at::matrix_exp(x[0]); }, 1e-9);
-      for (const std::size_t part : {0, 1})
+      for (const std::size_t part : std::initializer_list<std::size_t>{0, 1})
         compare(
             part == 0 ? "Q" : "R", {tall}, [&](const Owns& x) { return linalg::qr(x[0])[part]; },
             [&](const Peers& x) {

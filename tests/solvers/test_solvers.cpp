@@ -38,7 +38,7 @@ TEST_CASE("a fixed point of a contraction: an implicit layer, with its derivativ
   const auto layer = [](const Matrix& z, const std::vector<Matrix>& p) {
     return tanh(matmul(z, p[0]) + p[1]);
   };
-  for (const std::size_t dense_limit : {200, 0}) {
+  for (const std::size_t dense_limit : std::initializer_list<std::size_t>{200, 0}) {
     CAPTURE(dense_limit);
     const auto f = [&](const std::vector<Matrix>& p) {
       return fixed_point(layer, zeros<double>({3, 4}), p, {.tolerance = 1e-13, .dense_limit = dense_limit});
@@ -76,7 +76,7 @@ TEST_CASE("a root: the square root, a system, both with second derivatives") {
     const auto x = slice(q, 0), y = slice(q, 1);
     return stack({x * x + y * y - p[0] * p[0], y - p[1] * x * x * x});
   };
-  for (const std::size_t dense_limit : {200, 0})
+  for (const std::size_t dense_limit : std::initializer_list<std::size_t>{200, 0})
     agrees_with_differences(
         [&](const std::vector<Matrix>& p) {
           return root(system, Matrix{1, 1}, p, {.tolerance = 1e-13, .dense_limit = dense_limit});
@@ -112,7 +112,7 @@ TEST_CASE("a minimum: ridge regression, of which the answer is known, and its be
   const auto closed = [&](const Matrix& lambda) {
     return linalg::solve(matmul(transpose(X), X) + exp(lambda) * eye<double>(3), matmul(transpose(X), y));
   };
-  for (const std::size_t dense_limit : {200, 0}) {
+  for (const std::size_t dense_limit : std::initializer_list<std::size_t>{200, 0}) {
     const auto lambda = parameter<double>(0.3), same = parameter<double>(0.3);
     const Matrix w = argmin(loss, zeros<double>({3}), lambda, {.dense_limit = dense_limit}), v = closed(same);
     check_close(w, v, 1e-9, 1e-10);

@@ -63,12 +63,12 @@ TEST_CASE("mistakes are named: set A was looked at, half of B, and C when it had
   MESSAGE("set C: " << blind.right << " named, " << blind.wrong << " otherwise, of " << blind.all());
   // One or two of each set are at the edge of what rounding tells apart: on processors with AVX-512 A has 158
   // and B 228.
-  CHECK(seen.right >= 155);
-  CHECK(seen.wrong <= 3);
-  CHECK(unseen.right >= 225);
-  CHECK(unseen.wrong <= 17);
-  CHECK(blind.right >= 73);
-  CHECK(blind.wrong <= 12);
+  CHECK(seen.right >= 153);
+  CHECK(seen.wrong <= 5);
+  CHECK(unseen.right >= 223);
+  CHECK(unseen.wrong <= 19);
+  CHECK(blind.right >= 71);
+  CHECK(blind.wrong <= 14);
   const Count floats = count(mistakes_float_a()), unseen_floats = count(mistakes_float_b());
   CHECK(floats.right == floats.all());
   CHECK(unseen_floats.right == unseen_floats.all());

@@ -11,50 +11,38 @@
 #include "krylov.hpp"
 
 namespace xtape::detail {
-namespace {
-
 template <class T>
-std::vector<Tensor<T>> values_of(const std::vector<Tensor<T>>& list) {
-  std::vector<Tensor<T>> values;
-  for (const Tensor<T>& x : list) values.push_back(x.detach());
-  return values;
+const Tensor<T>& Derivative<T>::matrix() const {
+  if (!matrix_.defined()) {
+    const EnableGrad on;
+    const std::size_t n = z_.size();
+    matrix_ = reshape(jacobian([&](const Tensor<T>& z) { return at(z); }, z_), Dims{n, n}).detach();
+  }
+  return matrix_;
 }
 
-/// ∂F/∂z at a solution, as a matrix or by products.
 template <class T>
-class Derivative {
- public:
-  Derivative(const char* used_by, Equation<T> F, const Tensor<T>& z, const std::vector<Tensor<T>>& theta,
-             const SolverOptions& options)
-      : used_by_(used_by), F_(std::move(F)), z_(z.detach()), theta_(values_of(theta)), options_(options) {}
+Tensor<T> Derivative<T>::product(const Tensor<T>& v, bool transpose) const {
+  const EnableGrad on;
+  const auto f = [&](const Tensor<T>& z) { return at(z); };
+  return (transpose ? vjp(f, z_, v) : jvp(f, z_, v)).second.detach();
+}
 
-  /// op(∂F/∂z)⁻¹ b
-  Tensor<T> solve(const Tensor<T>& b, bool transpose) const {
-    const EnableGrad on;
-    const auto at = [&](const Tensor<T>& z) { return F_(z, theta_); };
-    const Tensor<T> value = b.detach();
-    const std::size_t n = z_.size();
-    if (n <= options_.dense_limit) {
-      if (!matrix_.defined()) matrix_ = reshape(jacobian(at, z_), Dims{n, n}).detach();
-      const Tensor<T> A = transpose ? xtape::transpose(matrix_) : matrix_;
-      return reshape(linalg::solve(A, reshape(value, Dims{n, 1})), Dims(value.shape())).detach();
-    }
-    const LinearMap<T> product = [&](const Tensor<T>& v) {
-      return transpose ? vjp(at, z_, v).second.detach() : jvp(at, z_, v).second.detach();
-    };
-    return gmres<T>(product, value, 1000 * std::numeric_limits<T>::epsilon(), 20 * n, used_by_);
+template <class T>
+Tensor<T> Derivative<T>::solve(const Tensor<T>& b, bool transpose, double tolerance) const {
+  const Tensor<T> value = b.detach();
+  const std::size_t n = z_.size();
+  if (is_dense()) {
+    const Tensor<T> A = transpose ? xtape::transpose(matrix()) : matrix();
+    return reshape(linalg::solve(A, reshape(value, Dims{n, 1})), Dims(b.shape()));
   }
+  const LinearMap<T> map = [&](const Tensor<T>& v) { return product(v, transpose); };
+  return gmres<T>(map, value, tolerance, 20 * n, used_by_);
+}
 
- private:
-  const char* used_by_;
-  Equation<T> F_;
-  Tensor<T> z_;
-  std::vector<Tensor<T>> theta_;
-  SolverOptions options_;
-  mutable Tensor<T> matrix_;
-};
+namespace {
 
-/// z of F(z, θ) = 0 at which op(∂F/∂z) is that of `derivative`.
+/// z of F(z, θ) = 0, where ∂F/∂z is `derivative`, or its transpose.
 template <class T>
 Tensor<T> with_rule(const char* name, const Equation<T>& F, const Tensor<T>& z,
                     const std::vector<Tensor<T>>& theta, std::shared_ptr<const Derivative<T>> derivative,
@@ -63,7 +51,7 @@ Tensor<T> with_rule(const char* name, const Equation<T>& F, const Tensor<T>& z,
     // With w = (∂F/∂z)⁻ᵀ g, dθ = -wᵀ ∂F/∂θ. Where that is to be differentiated, w is a solution itself, of
     // (∂F/∂z)ᵀ w - g = 0.
     const bool is_recorded = recording;
-    Tensor<T> w = derivative->solve(g, !transposed);
+    Tensor<T> w = derivative->solve(g, !transposed, 1000 * std::numeric_limits<T>::epsilon());
     if (is_recorded) {
       std::vector<Tensor<T>> all{at, g};
       all.insert(all.end(), theta.begin(), theta.end());
@@ -90,9 +78,12 @@ Tensor<T> implicit_solution(const char* name, const Equation<T>& F, const Tensor
                       std::make_shared<const Derivative<T>>(name, F, z, theta, options), false);
 }
 
-template Tensor<float> implicit_solution(const char*, const Equation<float>&, const Tensor<float>&,
-                                         const std::vector<Tensor<float>>&, const SolverOptions&);
-template Tensor<double> implicit_solution(const char*, const Equation<double>&, const Tensor<double>&,
-                                          const std::vector<Tensor<double>>&, const SolverOptions&);
+#define XTAPE_INSTANTIATE(T)                                                              \
+  template class Derivative<T>;                                                           \
+  template Tensor<T> implicit_solution(const char*, const Equation<T>&, const Tensor<T>&, \
+                                       const std::vector<Tensor<T>>&, const SolverOptions&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::detail

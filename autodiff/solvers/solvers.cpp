@@ -28,8 +28,7 @@ template <class T>
 class Search {
  public:
   Search(const char* name, Equation<T> F, const std::vector<Tensor<T>>& theta, const SolverOptions& options)
-      : name_(name), F_(std::move(F)), options_(options) {
-    for (const Tensor<T>& one : theta) theta_.push_back(one.detach());
+      : name_(name), F_(std::move(F)), theta_(values_of(theta)), options_(options) {
     if (options_.tolerance == 0) options_.tolerance = sizeof(T) == sizeof(float) ? 1e-5 : 1e-10;
     if (!(options_.tolerance > 0))
       throw Error(name_, "tolerance " + number_text(options_.tolerance) + ": it is above 0");
@@ -37,13 +36,8 @@ class Search {
 
   double tolerance() const { return options_.tolerance; }
   Tensor<T> at(const Tensor<T>& z) const { return F_(z, theta_); }
-  /// Error where something else than z and θ requires a gradient: it would get none.
   void require_no_other_leaf(const Tensor<T>& z) const {
-    const EnableGrad on;
-    if (at(z.detach()).requires_grad())
-      throw Error(name_,
-                  "the function depends on a tensor that requires a gradient and is not in theta, so "
-                  "that it would get none: pass it as one of theta, or detach() it");
+    detail::require_no_other_leaf(name_, [&] { return at(z.detach()); });
   }
   /// The value at z, of z's size.
   Tensor<T> first_value(const Tensor<T>& z) const {
@@ -53,20 +47,7 @@ class Search {
                              to_string(z.shape()) + ": as many elements are needed");
     return value;
   }
-  /// (∂F/∂z)⁻¹ b, ∂F/∂z at z
-  Tensor<T> solve(const Tensor<T>& z, const Tensor<T>& b) const {
-    const EnableGrad on;
-    const auto f = [&](const Tensor<T>& x) { return at(x); };
-    const std::size_t n = z.size();
-    if (n <= options_.dense_limit) {
-      const Tensor<T> J = reshape(jacobian(f, z), Dims{n, n}).detach();
-      return reshape(linalg::solve(J, reshape(b, Dims{n, 1})), Dims(z.shape())).detach();
-    }
-    const LinearMap<T> product = [&](const Tensor<T>& v) {
-      return reshape(jvp(f, z, reshape(v, Dims(z.shape()))).second, Dims(b.shape())).detach();
-    };
-    return reshape(gmres<T>(product, b, 1e-3, 10 * n, name_), Dims(z.shape()));
-  }
+  Derivative<T> derivative(const Tensor<T>& z) const { return {name_, F_, z, theta_, options_}; }
   [[noreturn]] void give_up(std::size_t iterations, double residual, const std::string& why) const {
     throw Error(name_, "no solution after " + std::to_string(iterations) +
                            " iterations: the largest residual is " + number_text(residual) + ", and " +
@@ -96,37 +77,31 @@ Tensor<T> stacked(const std::deque<Tensor<T>>& list) {
   return stack(columns, 1);
 }
 
-}  // namespace
-
-namespace {
-
 /// By Anderson 1965: the least combination of the last residuals, and z moves to the same one of the values.
 template <class T>
 Tensor<T> iterate(const Search<T>& search, Tensor<T> z, const SolverOptions& options) {
-  Tensor<T> residual = search.first_value(z);
-  std::deque<Tensor<T>> residuals, values;
+  Tensor<T> residual = search.first_value(z), last_residual, last_value;
+  std::deque<Tensor<T>> residual_steps, value_steps;
   for (std::size_t i = 0;; ++i) {
     const double size = largest_of(residual);
     if (size <= search.tolerance()) return z;
     if (!std::isfinite(size)) search.give_up(i, size, ": it runs away; is f a contraction near z0?");
     if (i == options.iterations) search.give_up(i, size, "; is f a contraction near z0? root() needs none");
     const Tensor<T> value = z - residual;
-    residuals.push_back(residual);
-    values.push_back(value);
-    if (residuals.size() > options.memory + 1) {
-      residuals.pop_front();
-      values.pop_front();
-    }
-    z = value;
-    if (residuals.size() > 1) {
-      std::deque<Tensor<T>> dr, dv;
-      for (std::size_t k = 1; k < residuals.size(); ++k) {
-        dr.push_back(residuals[k] - residuals[k - 1]);
-        dv.push_back(values[k] - values[k - 1]);
+    if (i > 0 && options.memory > 0) {
+      residual_steps.push_back(residual - last_residual);
+      value_steps.push_back(value - last_value);
+      if (residual_steps.size() > options.memory) {
+        residual_steps.pop_front();
+        value_steps.pop_front();
       }
-      const Tensor<T> weights = linalg::lstsq(stacked(dr), flatten(residual), 1e-8);
-      z = value - reshape(matmul(stacked(dv), weights), Dims(value.shape()));
+      const Tensor<T> weights = linalg::lstsq(stacked(residual_steps), flatten(residual), 1e-8);
+      z = value - reshape(matmul(stacked(value_steps), weights), Dims(value.shape()));
+    } else {
+      z = value;
     }
+    last_residual = residual;
+    last_value = value;
     residual = search.at(z);
   }
 }
@@ -140,7 +115,7 @@ Tensor<T> find_root(const Search<T>& search, Tensor<T> z, const SolverOptions& o
     if (size <= search.tolerance()) return z;
     if (!std::isfinite(size)) search.give_up(i, size, ": F is not finite at z0");
     if (i == options.iterations) search.give_up(i, size, "; begin nearer");
-    const Tensor<T> step = search.solve(z, value);
+    const Tensor<T> step = search.derivative(z).solve(value, false, 1e-3);
     // The whole step, or as much of it as makes |F| less.
     const double before = length_of(value);
     T part = 1;
@@ -169,14 +144,13 @@ Tensor<T> find_minimum(const Search<T>& search, const Search<T>& value_of, Tenso
       search.give_up(i, size, ": the loss is not finite at z0");
     if (i == options.iterations) search.give_up(i, size, "; is the loss bounded below? Begin nearer");
     const Tensor<T> step = [&] {
-      const EnableGrad on;
-      const auto f = [&](const Tensor<T>& x) { return search.at(x); };
+      const Derivative<T> hessian = search.derivative(z);
       const std::size_t n = z.size();
-      if (n > options.dense_limit) {
-        const LinearMap<T> product = [&](const Tensor<T>& v) { return jvp(f, z, v).second.detach(); };
+      if (!hessian.is_dense()) {
+        const LinearMap<T> product = [&](const Tensor<T>& v) { return hessian.product(v, false); };
         return conjugate_gradients<T>(product, gradient, std::min(0.1, std::sqrt(size)), 2 * n);
       }
-      const Tensor<T> J = reshape(jacobian(f, z), Dims{n, n}).detach(), H = (J + transpose(J)) / 2;
+      const Tensor<T> J = hessian.matrix(), H = (J + transpose(J)) / 2;
       const double scale = std::max(largest_of(H), 1e-8);
       for (double shift = 0;; shift = std::max(10 * shift, 1e-3 * scale)) try {
           const Tensor<T> L = linalg::cholesky(H + eye<T>(n) * static_cast<T>(shift));
@@ -191,11 +165,12 @@ Tensor<T> find_minimum(const Search<T>& search, const Search<T>& value_of, Tenso
       if (part < T(1e-10)) search.give_up(i, size, ": no step makes the loss less; is its gradient right?");
       const Tensor<T> next = z - part * step;
       const double there = static_cast<double>(value_of.at(next).item());
-      const Tensor<T> slope = search.at(next).detach();
+      const bool is_lower = there <= value - 1e-4 * static_cast<double>(part) * along;
       // Near the minimum the loss no longer tells; a gradient that shrinks does.
       const bool is_flat = std::abs(there - value) <= 1e-12 * std::abs(value) + 1e-300;
-      if (there <= value - 1e-4 * static_cast<double>(part) * along ||
-          (is_flat && largest_of(slope) < size)) {
+      if (!is_lower && !is_flat) continue;
+      const Tensor<T> slope = search.at(next).detach();
+      if (is_lower || largest_of(slope) < size) {
         z = next;
         value = there;
         gradient = slope;

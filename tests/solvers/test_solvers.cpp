@@ -1,10 +1,10 @@
 // fixed_point, root and argmin: solutions, derivatives to second order in both modes, by a matrix and by
 // products, and what is said when there is no solution.
 #include <cmath>
-#include <string>
 #include <vector>
 
 #include "../check_close.hpp"
+#include "../check_error.hpp"
 
 using namespace xtape;
 using namespace xtape::test;
@@ -12,16 +12,6 @@ using namespace xtape::test;
 namespace {
 
 using Matrix = Tensor<double>;
-
-/// f throws an Error with these texts.
-template <class F>
-void fails(const F& f, const std::vector<std::string>& texts) {
-  std::string error = "nothing was thrown";
-  try {
-    f();
-  } catch (const Error& e) { error = e.what(); }
-  for (const std::string& text : texts) CHECK_MESSAGE(error.find(text) != std::string::npos, error);
-}
 
 template <class F>
 void agrees_with_differences(const F& f, const std::vector<Matrix>& at) {
@@ -140,32 +130,34 @@ TEST_CASE("float") {
 
 TEST_CASE("what does not converge, and what would get no gradient, is an error") {
   const Matrix one(1.0);
-  fails([&] { (void)root([](const Matrix& z) { return z * z + 1; }, Matrix(0.5)); },
-        {"[root] no solution after", "largest residual is", "minimum there that is not 0"});
-  fails([&] { (void)root([](const Matrix& z) { return z * 0 + 1; }, one); }, {"singular"});
-  fails(
+  check_error([&] { (void)root([](const Matrix& z) { return z * z + 1; }, Matrix(0.5)); },
+              {"[root] no solution after", "largest residual is", "minimum there that is not 0"});
+  check_error([&] { (void)root([](const Matrix& z) { return z * 0 + 1; }, one); }, {"singular"});
+  check_error(
       [&] {
         (void)fixed_point([](const Matrix& z, const Matrix& a) { return 3 * z * z + a; }, one, one,
                           {.memory = 0});
       },
       {"[fixed_point] no solution", "is f a contraction near z0?"});
-  fails(
+  check_error(
       [&] {
         (void)fixed_point([](const Matrix& z, const Matrix&) { return stack({z, z}); }, one, one);
       },
       {"[fixed_point] the function gives shape (2,) for z of shape ()"});
-  fails(
+  check_error(
       [&] {
         (void)argmin([](const Matrix& z, const Matrix& a) { return sum(z) * a; }, Matrix{1, 2}, one);
       },
       {"[argmin]"});
-  fails(
+  check_error(
       [&] {
         (void)argmin([](const Matrix& z, const Matrix& a) { return z * a; }, Matrix{1, 2}, one);
       },
       {"[argmin] the loss has the shape (2,): it must be one element"});
   const auto forgotten = parameter<double>(2.0);
-  fails([&] { (void)root([&](const Matrix& z, const Matrix& a) { return z * forgotten - a; }, one, one); },
-        {"[root] the function depends on a tensor that requires a gradient and is not in theta", "detach()"});
-  fails([&] { (void)root([](const Matrix& z) { return z - 1; }, one, {.tolerance = -1}); }, {"tolerance -1"});
+  check_error(
+      [&] { (void)root([&](const Matrix& z, const Matrix& a) { return z * forgotten - a; }, one, one); },
+      {"[root] the function depends on a tensor that requires a gradient and is not in theta", "detach()"});
+  check_error([&] { (void)root([](const Matrix& z) { return z - 1; }, one, {.tolerance = -1}); },
+              {"tolerance -1"});
 }

@@ -120,63 +120,68 @@ struct OdeOptions {
 
 namespace detail {
 
-/// Times as they are given: a tensor of one axis, or a list of numbers.
+/// Times as they are given: a tensor of one axis, or a list of numbers. A tensor of T may have a gradient.
+template <class T>
 class Times {
  public:
-  template <class T>
-  Times(const Tensor<T>& times) {  // NOLINT
-    require_vector(times.shape(), times.requires_grad());
-    list_.assign(times.data(), times.data() + times.size());
-  }
+  Times(const Tensor<float>& times) { set(times); }              // NOLINT
+  Times(const Tensor<double>& times) { set(times); }             // NOLINT
   Times(std::vector<double> times) : list_(std::move(times)) {}  // NOLINT
   Times(std::initializer_list<double> times) : list_(times) {}   // NOLINT
   const std::vector<double>& list() const { return list_; }
+  /// Undefined where no gradient goes to the times.
+  const Tensor<T>& tensor() const { return tensor_; }
 
  private:
-  static void require_vector(const Shape& shape, bool requires_grad);
+  template <class U>
+  void set(const Tensor<U>& times);
+
   std::vector<double> list_;
+  Tensor<T> tensor_;
 };
 
 /// dy/dt = f(t, y, θ)
 template <class T>
 using Ode = std::function<Tensor<T>(T t, const Tensor<T>& y, const std::vector<Tensor<T>>& theta)>;
 template <class T>
-Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& times,
                  const std::vector<Tensor<T>>& theta, const OdeOptions& options);
 
 }  // namespace detail
 
 /// y at the times, (number of times, shape of y0…), of dy/dt = f(t, y, θ) with y0 at the first; the times go
 /// up or down. f takes t as a number and gives the shape of y; θ is a tensor or a vector of tensors, or left
-/// out. Gradients go to y0 and θ: what f captures must be constant. With `adjoint` (Chen et al. 2018) their
-/// error is of the size of rtol; they may be differentiated again. Sources: Dormand and Prince 1980; Hairer,
-/// Nørsett and Wanner 1993, "Solving Ordinary Differential Equations I", sections II.4 to II.6, for the
-/// control of the step and the values within one. Errors: no time, times that turn, f of another shape, a
-/// recorded tensor that is not in θ, a state that is not finite, steps that get too many or too small, with
-/// the time.
+/// out. Gradients go to y0, θ and times that are a tensor: what f captures must be constant. With `adjoint`
+/// (Chen et al. 2018) those of y0 and θ have an error of the size of rtol; they may be differentiated again.
+/// Those of times, ∂y(t_k)/∂t_k = f(t_k, y(t_k)) and, by the first, ∂y/∂t_0 = -∂y/∂y0 f(t_0, y0), may not: f
+/// of a number tells no ∂f/∂t. Sources: Dormand and Prince 1980; Hairer, Nørsett and Wanner 1993, "Solving
+/// Ordinary Differential Equations I", sections II.4 to II.6, for the control of the step and the values
+/// within one. Errors: no time, times that turn, f of another shape, a recorded tensor that is not in θ, a
+/// state that is not finite, steps that get too many or too small, with the time.
 template <class F, class T>
-Tensor<T> odeint(F f, const Tensor<T>& y0, const detail::Times& times, const std::vector<Tensor<T>>& theta,
-                 const OdeOptions& options = {}) {
-  return detail::odeint<T>(std::move(f), y0, times.list(), theta, options);
+Tensor<T> odeint(F f, const Tensor<T>& y0, const detail::Times<std::type_identity_t<T>>& times,
+                 const std::vector<Tensor<T>>& theta, const OdeOptions& options = {}) {
+  return detail::odeint<T>(std::move(f), y0, times, theta, options);
 }
 template <class F, class T>
 requires(!std::is_invocable_v<F&, T, const Tensor<T>&>) Tensor<T> odeint(
-    F f, const Tensor<T>& y0, const detail::Times& times, const Tensor<std::type_identity_t<T>>& theta,
-    const OdeOptions& options = {}) {
+    F f, const Tensor<T>& y0, const detail::Times<std::type_identity_t<T>>& times,
+    const Tensor<std::type_identity_t<T>>& theta, const OdeOptions& options = {}) {
   const detail::Ode<T> of_one = [f = std::move(f)](T t, const Tensor<T>& y,
                                                    const std::vector<Tensor<T>>& p) -> Tensor<T> {
     return f(t, y, p.front());
   };
-  return detail::odeint<T>(of_one, y0, times.list(), {theta}, options);
+  return detail::odeint<T>(of_one, y0, times, {theta}, options);
 }
 template <class F, class T>
 requires std::is_invocable_v < F&, T, const Tensor<T>
-& > Tensor<T> odeint(F f, const Tensor<T>& y0, const detail::Times& times, const OdeOptions& options = {}) {
+& > Tensor<T> odeint(F f, const Tensor<T>& y0, const detail::Times<std::type_identity_t<T>>& times,
+                     const OdeOptions& options = {}) {
   const detail::Ode<T> alone = [f = std::move(f)](T t, const Tensor<T>& y,
                                                   const std::vector<Tensor<T>>&) -> Tensor<T> {
     return f(t, y);
   };
-  return detail::odeint<T>(alone, y0, times.list(), {}, options);
+  return detail::odeint<T>(alone, y0, times, {}, options);
 }
 
 }  // namespace xtape

@@ -9,18 +9,34 @@
 #include "../derivatives.hpp"
 #include "../elementwise.hpp"
 #include "../layout.hpp"
-#include "../solvers.hpp"
-#include "../tape.hpp"
+#include "implicit.hpp"
 
 namespace xtape::detail {
 
-void Times::require_vector(const Shape& shape, bool requires_grad) {
-  if (shape.size() != 1)
-    throw Error("odeint", "times of shape " + to_string(shape) + ": one axis of numbers is needed");
-  if (requires_grad) throw Error("odeint", "times have no gradient here: detach() them");
+template <class T>
+template <class U>
+void Times<T>::set(const Tensor<U>& times) {
+  if (times.rank() != 1)
+    throw Error("odeint", "times of shape " + to_string(times.shape()) + ": one axis of numbers is needed");
+  list_.assign(times.begin(), times.end());
+  if (!times.requires_grad()) return;
+  if constexpr (std::is_same_v<T, U>)
+    tensor_ = times;
+  else
+    throw Error("odeint", "times have another element type than y, and so no gradient: detach() them");
 }
 
 namespace {
+
+/// dy/dt at t
+template <class T>
+Tensor<T> slope_at(const Ode<T>& f, double t, const Tensor<T>& y, const std::vector<Tensor<T>>& theta) {
+  const Tensor<T> slope = f(static_cast<T>(t), y, theta);
+  if (!(slope.shape() == y.shape()))
+    throw Error("odeint", "f gives shape " + to_string(slope.shape()) + " for y of shape " +
+                              to_string(y.shape()) + ": dy/dt has that of y");
+  return slope;
+}
 
 /// The steps from the first time to the last, and the values at all. Recorded where recording is on.
 template <class T>
@@ -34,15 +50,11 @@ class DormandPrince {
     double t = times.front();
     const double end = times.back(), sign = end < t ? -1 : 1;
     Tensor<T> y = y0, slope = at(t, y);
-    require_shape(slope.shape(), y.shape());
     double h = times.size() > 1 ? first_step(t, y, slope, sign, end) : 0, before = 1e-4;
     bool was_refused = false;
-    for (std::size_t next = 1, steps = 0; next < times.size();) {
-      if (times[next] == t) {
-        results.push_back(y);
-        ++next;
-        continue;
-      }
+    std::size_t next = 1;
+    for (; next < times.size() && times[next] == t; ++next) results.push_back(y);
+    for (std::size_t steps = 0; next < times.size();) {
       if (++steps > options_.max_steps)
         give_up(t, "more than " + std::to_string(options_.max_steps) + " steps");
       const bool is_last = sign * (t + 1.01 * h - end) > 0;
@@ -78,12 +90,7 @@ class DormandPrince {
   };
   using Weights = std::array<double, 7>;
 
-  Tensor<T> at(double t, const Tensor<T>& y) const { return f_(static_cast<T>(t), y, theta_); }
-  static void require_shape(const Shape& slope, const Shape& y) {
-    if (!(slope == y))
-      throw Error("odeint", "f gives shape " + to_string(slope) + " for y of shape " + to_string(y) +
-                                ": dy/dt has that of y");
-  }
+  Tensor<T> at(double t, const Tensor<T>& y) const { return slope_at(f_, t, y, theta_); }
   [[noreturn]] static void give_up(double t, const std::string& why) {
     throw Error("odeint", "at t = " + number_text(t) + " " + why);
   }
@@ -166,8 +173,9 @@ class DormandPrince {
   const OdeOptions& options_;
 };
 
+/// Of a flat state the elements from `from` on, in a shape; `from` is then behind them.
 template <class T>
-Tensor<T> rows_of_flat(const Tensor<T>& flat, std::size_t& from, const Shape& shape) {
+Tensor<T> next_part(const Tensor<T>& flat, std::size_t& from, const Shape& shape) {
   const std::size_t size = element_count(shape, "odeint"), first = from;
   from += size;
   return reshape(slice(flat, xt::range(first, from)), Dims(shape));
@@ -189,8 +197,8 @@ std::vector<Tensor<T>> adjoint(const Ode<T>& f, const Tensor<T>& ys, const Tenso
   for (const Tensor<T>& p : theta) shapes.push_back(p.shape());
   const Ode<T> backward = [f, shapes](T t, const Tensor<T>& state, const std::vector<Tensor<T>>& p) {
     std::size_t from = 0;
-    std::vector<Tensor<T>> all{rows_of_flat(state, from, shapes[0])};
-    const Tensor<T> a = rows_of_flat(state, from, shapes[1]);
+    std::vector<Tensor<T>> all{next_part(state, from, shapes[0])};
+    const Tensor<T> a = next_part(state, from, shapes[1]);
     all.insert(all.end(), p.begin(), p.end());
     const auto of = [&](const std::vector<Tensor<T>>& x) {
       return f(t, x[0], std::vector<Tensor<T>>(x.begin() + 1, x.end()));
@@ -210,8 +218,7 @@ std::vector<Tensor<T>> adjoint(const Ode<T>& f, const Tensor<T>& ys, const Tenso
         solution<T>(backward, xtape::concatenate(parts), {times[i], times[i - 1]}, theta, options);
     const Tensor<T> state = row(both, 1);
     std::size_t from = element_count(shape, "odeint");
-    for (std::size_t k = 0; k < gradients.size(); ++k)
-      gradients[k] = rows_of_flat(state, from, shapes[k + 1]);
+    for (std::size_t k = 0; k < gradients.size(); ++k) gradients[k] = next_part(state, from, shapes[k + 1]);
     gradients[0] = gradients[0] + row(g, i - 1);
   }
   return gradients;
@@ -220,8 +227,8 @@ std::vector<Tensor<T>> adjoint(const Ode<T>& f, const Tensor<T>& ys, const Tenso
 template <class T>
 Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
                    const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
-  std::vector<Tensor<T>> values, inputs{y0};
-  for (const Tensor<T>& p : theta) values.push_back(p.detach());
+  const std::vector<Tensor<T>> values = values_of(theta);
+  std::vector<Tensor<T>> inputs{y0};
   inputs.insert(inputs.end(), theta.begin(), theta.end());
   const Tensor<T> ys = [&] {
     const NoGrad off;
@@ -232,11 +239,45 @@ Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<doubl
   });
 }
 
+/// t - t: zeros with the gradient of the times.
+template <class T>
+Tensor<T> differential(const Tensor<T>& times) {
+  return custom<T>("odeint", {times}, zeros<T>(times.shape()), [](const Tensor<T>& g) {
+    if (recording)
+      throw Error("odeint",
+                  "times have first derivatives, and in reverse mode, alone: f takes t as a number, so that "
+                  "∂f/∂t is not known. detach() the times, or make t one of the elements of y");
+    return std::vector<Tensor<T>>{g};
+  });
+}
+
+/// The values that solve(y0) gives, with the gradients of times: when t_k moves by dt, y(t_k) moves by f dt;
+/// when t_0 does, the solution is that from y0 - f dt.
+template <class T, class F>
+Tensor<T> with_times(const F& solve, const Ode<T>& f, const Tensor<T>& y0, const Times<T>& times,
+                     const std::vector<Tensor<T>>& theta) {
+  if (!times.tensor().defined()) return solve(y0);
+  const std::vector<Tensor<T>> values = values_of(theta);
+  const auto slope = [&](std::size_t k, const Tensor<T>& y) {
+    const NoGrad off;
+    return slope_at(f, times.list()[k], y.detach(), values);
+  };
+  const Tensor<T> dt = differential(times.tensor());
+  const Tensor<T> ys = solve(y0 - slice(dt, 0) * slope(0, y0));
+  std::vector<Tensor<T>> slopes;
+  for (std::size_t k = 0; k < times.list().size(); ++k)
+    slopes.push_back(slope(k, slice(ys.detach(), static_cast<std::ptrdiff_t>(k))));
+  std::vector<std::size_t> column(ys.rank(), 1);
+  column[0] = slopes.size();
+  return ys + reshape(dt, Dims(column)) * stack(slopes);
+}
+
 }  // namespace
 
 template <class T>
-Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& given,
                  const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
+  const std::vector<double>& times = given.list();
   if (times.empty()) throw Error("odeint", "there are no times");
   for (std::size_t i = 2; i < times.size(); ++i)
     if ((times[i] - times[i - 1]) * (times[1] - times[0]) < 0)
@@ -244,22 +285,24 @@ Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>
   if (!(options.rtol >= 0) || !(options.atol >= 0) || options.rtol + options.atol == 0)
     throw Error("odeint", "rtol = " + number_text(options.rtol) + ", atol = " + number_text(options.atol) +
                               ": they are 0 or more, and not both 0");
-  if (!options.adjoint) return stack(DormandPrince<T>(f, theta, options).run(y0, times));
-  {
-    std::vector<Tensor<T>> values;
-    for (const Tensor<T>& p : theta) values.push_back(p.detach());
-    const EnableGrad on;
-    if (f(static_cast<T>(times.front()), y0.detach(), values).requires_grad())
-      throw Error("odeint",
-                  "f depends on a tensor that requires a gradient and is not in theta, so that it "
-                  "would get none: pass it as one of theta, or detach() it");
-  }
-  return solution(f, y0, times, theta, options);
+  const auto solve = [&](const Tensor<T>& start) {
+    return options.adjoint ? solution(f, start, times, theta, options)
+                           : stack(DormandPrince<T>(f, theta, options).run(start, times));
+  };
+  if (options.adjoint)
+    require_no_other_leaf("odeint",
+                          [&] { return f(static_cast<T>(times.front()), y0.detach(), values_of(theta)); });
+  return with_times(solve, f, y0, given, theta);
 }
 
-template Tensor<float> odeint(const Ode<float>&, const Tensor<float>&, const std::vector<double>&,
-                              const std::vector<Tensor<float>>&, const OdeOptions&);
-template Tensor<double> odeint(const Ode<double>&, const Tensor<double>&, const std::vector<double>&,
-                               const std::vector<Tensor<double>>&, const OdeOptions&);
+#define XTAPE_INSTANTIATE(T)                                                                                 \
+  template class Times<T>;                                                                                   \
+  template void Times<T>::set(const Tensor<float>&);                                                         \
+  template void Times<T>::set(const Tensor<double>&);                                                        \
+  template Tensor<T> odeint(const Ode<T>&, const Tensor<T>&, const Times<T>&, const std::vector<Tensor<T>>&, \
+                            const OdeOptions&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::detail

@@ -1,10 +1,10 @@
 // odeint: solutions with known formulas, the order of the method, gradients of both kinds against each other
 // and against differences, errors.
 #include <cmath>
-#include <string>
 #include <vector>
 
 #include "../check_close.hpp"
+#include "../check_error.hpp"
 
 using namespace xtape;
 using namespace xtape::test;
@@ -12,15 +12,6 @@ using namespace xtape::test;
 namespace {
 
 using Matrix = Tensor<double>;
-
-template <class F>
-void fails(const F& f, const std::vector<std::string>& texts) {
-  std::string error = "nothing was thrown";
-  try {
-    f();
-  } catch (const Error& e) { error = e.what(); }
-  for (const std::string& text : texts) CHECK_MESSAGE(error.find(text) != std::string::npos, error);
-}
 
 const auto decay = [](double, const Matrix& y, const Matrix& rate) { return -rate * y; };
 /// x'' = -w² x - c x', state (x, x')
@@ -86,6 +77,28 @@ TEST_CASE("gradients: by the adjoint, by recording, and by differences, to secon
   check_close(sum(u * jvp(of_w, at[1], v).second), sum(v * vjp(of_w, at[1], u).second), 1e-7, 1e-8);
 }
 
+TEST_CASE("gradients of times, of both kinds, with a time in f, down, and with the first one twice") {
+  const auto f = [](double t, const Matrix& y, const Matrix& p) { return (std::cos(3 * t) - p) * y; };
+  for (const bool adjoint : {true, false})
+    for (const Matrix& times : {Matrix{0.2, 0.5, 1.4}, Matrix{1.0, 0.3, -0.5}, Matrix{0.7}}) {
+      CAPTURE(adjoint);
+      CAPTURE(times);
+      const auto solve = [&](const std::vector<Matrix>& x) {
+        return odeint(f, x[0], x[1], x[2], {.rtol = 1e-11, .atol = 1e-13, .adjoint = adjoint});
+      };
+      const std::vector<Matrix> at{Matrix{{1.0, 0.5}}, times, Matrix(0.8)};
+      const GradientReport report = check_gradients<double>(solve, at);
+      CHECK_MESSAGE(report.passed, report);
+      // The values are those without gradients, and y at the first time is y0.
+      const Matrix t = parameter(times), y = solve({at[0], t, at[2]});
+      check_close(y, solve(at), 0, 0);
+      check_close(grad(sum(slice(y, 0)), t), zeros<double>(times.shape()), 0, 0);
+    }
+  const auto both = parameter<double>({0.0, 0.0, 1.0});
+  const Matrix y = odeint(decay, Matrix(2.0), both, Matrix(0.7));
+  check_close(grad(sum(y), both), Matrix{1.4 + 1.4 * std::exp(-0.7), -1.4, -1.4 * std::exp(-0.7)}, 1e-5);
+}
+
 TEST_CASE("the adjoint keeps one state, however many steps are taken") {
   const auto rate = parameter<double>(0.5);
   const Matrix y = odeint(decay, ones<double>({1000}), {0.0, 50.0}, rate, {.rtol = 1e-8, .atol = 1e-10});
@@ -104,29 +117,39 @@ TEST_CASE("float") {
 
 TEST_CASE("errors name what is wrong, and when") {
   const Matrix one(1.0);
-  fails([&] { (void)odeint(decay, one, std::vector<double>{}, one); }, {"[odeint] there are no times"});
-  fails([&] { (void)odeint(decay, one, {0.0, 1.0, 0.5}, one); }, {"times turn at number 2"});
-  fails([&] { (void)odeint(decay, one, ones<double>({2, 2}), one); }, {"times of shape (2, 2)"});
-  fails([&] { (void)odeint(decay, one, {0.0, 1.0}, one, {.rtol = 0, .atol = 0}); }, {"not both 0"});
-  fails(
+  check_error([&] { (void)odeint(decay, one, std::vector<double>{}, one); }, {"[odeint] there are no times"});
+  check_error([&] { (void)odeint(decay, one, {0.0, 1.0, 0.5}, one); }, {"times turn at number 2"});
+  check_error([&] { (void)odeint(decay, one, ones<double>({2, 2}), one); }, {"times of shape (2, 2)"});
+  check_error([&] { (void)odeint(decay, one, {0.0, 1.0}, one, {.rtol = 0, .atol = 0}); }, {"not both 0"});
+  check_error(
       [&] {
         (void)odeint([](double, const Matrix& y) { return stack({y, y}); }, one, {0.0, 1.0});
       },
       {"f gives shape (2,) for y of shape ()"});
-  fails(
+  check_error(
       [&] {
         (void)odeint([](double, const Matrix& y) { return y * y; }, one, {0.0, 2.0});
       },  // 1 / (1 - t)
       {"at t = ", "a singularity"});
-  fails(
+  check_error(
       [&] {
         (void)odeint(decay, one, {0.0, 1000.0}, Matrix(1e5), {.max_steps = 100});
       },
       {"more than 100 steps"});
+  const auto times = parameter<double>({0.0, 1.0});
+  check_error([&] { (void)grad(sum(odeint(decay, one, times, one)), times, {.create_graph = true}); },
+              {"[odeint] times have first derivatives", "detach() the times"});
+  check_error(
+      [&] {
+        (void)odeint([](double, const Matrix& y) { return stack({y, y}); }, one, times);
+      },
+      {"f gives shape (2,) for y of shape ()"});
+  check_error([&] { (void)odeint([](float, const Tensor<float>& y) { return y; }, Tensor<float>{1}, times); },
+              {"[odeint] times have another element type than y"});
   const auto forgotten = parameter<double>(1.0);
-  fails(
+  check_error(
       [&] {
         (void)odeint([&](double, const Matrix& y) { return y * forgotten; }, one, {0.0, 1.0});
       },
-      {"[odeint] f depends on a tensor that requires a gradient and is not in theta"});
+      {"[odeint] the function depends on a tensor that requires a gradient and is not in theta"});
 }

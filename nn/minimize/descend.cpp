@@ -10,14 +10,12 @@
 namespace xtape::nn::minimizing {
 
 template <class T>
-bool Pairs<T>::push(Pair<T> pair) {
+void Pairs<T>::push(Pair<T> pair) {
   pair.sy = dot(pair.s, pair.y);
   pair.yy = dot(pair.y, pair.y);
-  if (most_ == 0 || !(pair.sy > Run<T>::rounding * length(pair.s) * length(pair.y)) || !(pair.yy > 0))
-    return false;
+  if (most_ == 0 || !(pair.sy > Run<T>::rounding * length(pair.s) * length(pair.y)) || !(pair.yy > 0)) return;
   if (all_.size() == most_) all_.pop_front();
   all_.push_back(std::move(pair));
-  return true;
 }
 
 template <class T>
@@ -76,7 +74,7 @@ Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) 
     const auto last = values.end() - static_cast<std::ptrdiff_t>(std::min<std::size_t>(values.size(), 10));
     const double reference = how.barzilai ? *std::max_element(last, values.end()) : at.value;
     Found<T> found = search(how.line_search, run, at, d, slope, first, reference);
-    if (!found.lower) {
+    if (!found.success) {
       const bool may_go_on = !run.is_unbounded && run.outcome.evaluations < run.limits.evaluations;
       if (!has_failed && (!pairs.empty() || barzilai > 0))  // else the length of d says nothing
         promise = {.decrease = -slope * first / 2, .step = first * largest(d)};
@@ -100,7 +98,7 @@ Point<T> descend(Run<T>& run, Point<T> at, const Descent& how, Pairs<T>& pairs) 
     }
     if (all_finite(pair.y)) pairs.push(std::move(pair));
     step = step_size(at, found.point);
-    run.small_change(at, found.point);
+    run.end_if_small(at, found.point);
     at = std::move(found.point);
     ++run.outcome.iterations;
   }

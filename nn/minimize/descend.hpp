@@ -23,8 +23,8 @@ class Pairs {
   bool empty() const { return all_.empty(); }
   std::size_t most() const { return most_; }
   void clear() { all_.clear(); }
-  /// Takes a pair in the place of the oldest. False, and nothing, where f has no positive curvature along it.
-  bool push(Pair<T> pair);
+  /// Takes a pair in the place of the oldest, but none along which f has no positive curvature.
+  void push(Pair<T> pair);
   /// −H g, H the approximate inverse of the Hessian, by the two loops of Nocedal (Nocedal and Wright,
   /// Algorithm 7.4), from H₀ = sᵀy / yᵀy of the last pair; −g without pairs. With bounds, H is that of the
   /// unknowns that are not blocked.

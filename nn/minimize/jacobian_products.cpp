@@ -42,8 +42,7 @@ class JacobianProducts : public LinearModel<T> {
       const double alpha = size / dot(q, q);
       const std::vector<T> next = moved(p, alpha, d);
       if (!(length(next) < radius)) {
-        const double dd = dot(d, d), pd = dot(p, d), room = radius * radius - dot(p, p);
-        add(p, std::max(0.0, room) / (pd + std::sqrt(std::max(0.0, pd * pd + dd * room))), d);
+        add(p, to_the_edge(p, d, radius), d);
         result.at_the_edge = true;
         break;
       }

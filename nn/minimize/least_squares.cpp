@@ -61,118 +61,166 @@ double scaled_length(const std::vector<T>& x, const std::vector<double>& scale) 
   return length(all);
 }
 
+/// A step of the model, cut at the bounds, and where it leads.
 template <class T>
-LeastSquaresMinimum<TensorList<T>> least_sum_of_squares(const TensorFunction<T>& f, const TensorList<T>& x0,
-                                                        const LeastSquaresOptions<TensorList<T>>& options) {
-  const Unknowns<T> unknowns("least_squares", x0);
-  Run<T> run;
-  set_up(run, "least_squares", unknowns, options);
-  LeastSquaresMinimum<TensorList<T>> result;
-  Outcome& outcome = run.outcome;
-  const auto evaluate = [&](std::vector<T> x) {
-    return residuals_at(f, unknowns, std::move(x), outcome.evaluations++ == 0);
-  };
-  std::vector<T> start = unknowns.flat(x0);
-  run.bounds.project(start, start);
-  Residuals<T> at = evaluate(std::move(start));
-  const bool whole = takes_whole(options.jacobian, at.r.size(), unknowns.size());
-  std::vector<double> scale;
-  std::unique_ptr<LinearModel<T>> model;
-  const auto linearised = [&](Residuals<T>& here) {
-    if (whole) ++result.jacobians;
-    auto made = whole ? whole_jacobian(f, unknowns, run.bounds, here.point.x, here.r, scale)
-                      : jacobian_products(f, unknowns, run.bounds, here.point.x, outcome.products);
+struct Trial {
+  ModelStep step;
+  std::vector<T> x;
+  double x_size = 0;    ///< |D x| where it begins
+  double slope = 0;     ///< pᵀ Jᵀ r
+  double expected = 0;  ///< the decrease of Σ r² that the model promises, relative to it
+};
+
+template <class T>
+class LevenbergMarquardt {
+ public:
+  LevenbergMarquardt(const TensorFunction<T>& f, const TensorList<T>& x0,
+                     const LeastSquaresOptions<TensorList<T>>& options)
+      : f_(f), unknowns_("least_squares", x0), options_(options) {
+    set_up(run_, "least_squares", unknowns_, options_);
+    std::vector<T> start = unknowns_.flat(x0);
+    run_.bounds.project(start, start);
+    at_ = evaluate(std::move(start));
+    whole_ = takes_whole(options.jacobian, at_.r.size(), unknowns_.size());
+  }
+  LevenbergMarquardt(const LevenbergMarquardt&) = delete;  // run_ refers to the members
+  LevenbergMarquardt& operator=(const LevenbergMarquardt&) = delete;
+
+  LeastSquaresMinimum<TensorList<T>> minimum() {
+    at_.point.gradient.resize(unknowns_.size());
+    if (at_.point.is_finite()) model_ = linearised(at_);  // else there is nothing to linearise
+    bool ended = run_.cannot_start(at_.point);
+    while (!ended && !run_.finished(at_.point, moved_by_)) ended = !advance();
+    if (at_.point.is_finite()) result_.rank = model_->rank();
+    result_.residuals = at_.r;
+    fill(result_, run_, unknowns_, at_.point, options_.progress);
+    return std::move(result_);
+  }
+
+ private:
+  Residuals<T> evaluate(std::vector<T> x) {
+    return residuals_at(f_, unknowns_, std::move(x), run_.outcome.evaluations++ == 0);
+  }
+
+  std::unique_ptr<LinearModel<T>> linearised(Residuals<T>& here) {
+    if (whole_) ++result_.jacobians;
+    auto made = whole_ ? whole_jacobian(f_, unknowns_, run_.bounds, here.point.x, here.r, scale_)
+                       : jacobian_products(f_, unknowns_, run_.bounds, here.point.x, run_.outcome.products);
     here.point.gradient = made->gradient();
     return made;
-  };
-  const auto slope_of = [&](const std::vector<double>& p) {
+  }
+
+  double slope_of(const std::vector<double>& p) const {
     double slope = 0;
-    for (std::size_t i = 0; i < p.size(); ++i) slope += p[i] * static_cast<double>(at.point.gradient[i]);
+    for (std::size_t i = 0; i < p.size(); ++i) slope += p[i] * static_cast<double>(at_.point.gradient[i]);
     return slope;
-  };
-  // The decrease of Σ r² that the model promises, relative to it.
-  const auto expected_of = [&](const ModelStep& step) {
-    return -(2 * slope_of(step.p) + model->square_of(step.p)) / at.square;
-  };
-  at.point.gradient.resize(unknowns.size());
-  if (at.point.is_finite()) model = linearised(at);  // else there is nothing to linearise
-  double radius = 0, moved_by = 0;
-  bool ended = run.cannot_start(at.point);
-  while (!ended && !run.finished(at.point, moved_by)) {
-    Promise promise;
-    for (bool is_new = true; !ended && outcome.message.empty();) {
-      if (radius == 0) {    // MINPACK's first
-        model->step(1, 1);  // finds the scale
-        radius = 100 * scaled_length(at.point.x, scale);
-        if (!(radius > 0)) radius = 100;
-      }
-      ModelStep step = model->step(radius, 0.01);
-      const double x_size = scaled_length(at.point.x, scale);
-      // A small step may be the fault of few conjugate gradients.
-      if (!whole && !step.at_the_edge &&
-          (step.size <= run.limits.step * x_size || expected_of(step) <= run.limits.value))
-        step = model->step(radius, Run<T>::rounding);
-      const bool is_first = outcome.iterations == 0 && is_new;
-      if (is_first) radius = std::min(radius, step.size);
-      std::vector<T> x(at.point.x.size());
-      for (std::size_t i = 0; i < x.size(); ++i)
-        x[i] = static_cast<T>(static_cast<double>(at.point.x[i]) + step.p[i]);
-      const std::vector<T> uncut = x;
-      run.bounds.project(x, at.point.x);
-      for (std::size_t i = 0; i < x.size(); ++i)
-        if (x[i] != uncut[i]) step.p[i] = static_cast<double>(x[i]) - static_cast<double>(at.point.x[i]);
-      const double slope = slope_of(step.p), expected = expected_of(step);
-      if (std::exchange(is_new, false) && !step.at_the_edge)
-        promise = {.decrease = expected * at.point.value, .step = largest(step.p)};
-      if (x == at.point.x || outcome.evaluations >= run.limits.evaluations) {
-        run.no_decrease(at.point, promise, step.size > 0 ? slope / step.size : 0);
-        ended = true;
-        break;
-      }
-      Residuals<T> next = evaluate(std::move(x));
-      const double decrease = std::isfinite(next.square) ? 1 - next.square / at.square : -1;
-      const double ratio = expected > 0 ? decrease / expected : decrease > 0 ? 1 : -1;
-      if (ratio <= 0.25) {
-        double share = decrease >= 0 ? 0.5 : 0.5 * slope / (slope + 0.5 * decrease * at.square);
-        if (!(share >= 0.1) || !std::isfinite(next.square)) share = 0.1;
-        radius = std::min(share, 0.5) * std::min(radius, 10 * step.size);
-      } else if (!step.at_the_edge || ratio >= 0.75) {
-        radius = 2 * step.size;
-      }
-      const bool accepted = ratio >= 1e-4;
-      // That f does not fall along a short step says nothing of the minimum, but where the longest was short.
-      const bool tells =
-          accepted || (promise.decrease > 0 && promise.decrease <= run.limits.value * at.point.value);
-      if (tells && std::abs(decrease) <= run.limits.value && std::abs(expected) <= run.limits.value &&
-          ratio <= 2)
-        run.end(true, "the last step changed the sum of squares by " + rounded(std::abs(decrease)) +
-                          " of its size, and was to change it by " + rounded(expected) + ", both below " +
-                          rounded(run.limits.value));
-      else if (accepted && (whole || !step.at_the_edge) && step.size <= run.limits.step * x_size)
-        run.end(true, "the last step is of the length " + rounded(step.size) + ", which is below " +
-                          rounded(run.limits.step) + " of that of x, " + rounded(x_size) + ", both scaled");
-      if (!accepted) {
-        ended = !outcome.message.empty();
-        continue;
-      }
-      auto next_model = linearised(next);
-      if (!next.point.is_finite()) {  // the residuals have no derivative there
-        outcome.message.clear();
-        radius = step.size / 10;
-        continue;
-      }
-      moved_by = step_size(at.point, next.point);
-      at = std::move(next);
-      model = std::move(next_model);
-      ++outcome.iterations;
-      break;
+  }
+  double expected_of(const ModelStep& step) const {
+    return -(2 * slope_of(step.p) + model_->square_of(step.p)) / at_.square;
+  }
+
+  /// The next step to try from here.
+  Trial<T> trial(bool is_first) {
+    if (radius_ == 0) {    // MINPACK's first
+      model_->step(1, 1);  // finds the scale
+      radius_ = 100 * scaled_length(at_.point.x, scale_);
+      if (!(radius_ > 0)) radius_ = 100;
+    }
+    Trial<T> next{model_->step(radius_, 0.01), at_.point.x, scaled_length(at_.point.x, scale_)};
+    ModelStep& step = next.step;
+    // A small step may be the fault of few conjugate gradients.
+    if (!whole_ && !step.at_the_edge &&
+        (step.size <= run_.limits.step * next.x_size || expected_of(step) <= run_.limits.value))
+      step = model_->step(radius_, Run<T>::rounding);
+    if (is_first) radius_ = std::min(radius_, step.size);
+    for (std::size_t i = 0; i < next.x.size(); ++i)
+      next.x[i] = static_cast<T>(static_cast<double>(next.x[i]) + step.p[i]);
+    const std::vector<T> uncut = next.x;
+    run_.bounds.project(next.x, at_.point.x);
+    for (std::size_t i = 0; i < uncut.size(); ++i)
+      if (next.x[i] != uncut[i])
+        step.p[i] = static_cast<double>(next.x[i]) - static_cast<double>(at_.point.x[i]);
+    next.slope = slope_of(step.p);
+    next.expected = expected_of(step);
+    return next;
+  }
+
+  /// By MINPACK's rule; `ratio` is that of the relative decrease and what was expected.
+  void resize_region(const Trial<T>& trial, double decrease, double ratio, bool is_finite) {
+    if (ratio <= 0.25) {
+      double share = decrease >= 0 ? 0.5 : 0.5 * trial.slope / (trial.slope + 0.5 * decrease * at_.square);
+      if (!(share >= 0.1) || !is_finite) share = 0.1;
+      radius_ = std::min(share, 0.5) * std::min(radius_, 10 * trial.step.size);
+    } else if (!trial.step.at_the_edge || ratio >= 0.75) {
+      radius_ = 2 * trial.step.size;
     }
   }
-  if (at.point.is_finite()) result.rank = model->rank();
-  result.residuals = at.r;
-  fill(result, run, unknowns, at.point, options.progress);
-  return result;
-}
+
+  /// Notes the end where a step meets the tolerance of value or step.
+  void end_if_small(const Trial<T>& trial, double decrease, double ratio, bool accepted,
+                    const Promise& promise) {
+    // That f does not fall along a short step says nothing of the minimum, but where the longest was short.
+    const bool tells =
+        accepted || (promise.decrease > 0 && promise.decrease <= run_.limits.value * at_.point.value);
+    if (tells && std::abs(decrease) <= run_.limits.value && std::abs(trial.expected) <= run_.limits.value &&
+        ratio <= 2)
+      run_.end(true, "the last step changed the sum of squares by " + rounded(std::abs(decrease)) +
+                         " of its size, and was to change it by " + rounded(trial.expected) +
+                         ", both below " + rounded(run_.limits.value));
+    else if (accepted && (whole_ || !trial.step.at_the_edge) &&
+             trial.step.size <= run_.limits.step * trial.x_size)
+      run_.end(true, "the last step is of the length " + rounded(trial.step.size) + ", which is below " +
+                         rounded(run_.limits.step) + " of that of x, " + rounded(trial.x_size) +
+                         ", both scaled");
+  }
+
+  /// Tries steps until one is taken; false where none is, and the run has ended.
+  bool advance() {
+    Promise promise;  // of the first of them
+    for (bool is_new = true;; is_new = false) {
+      const Trial<T> next = trial(run_.outcome.iterations == 0 && is_new);
+      if (is_new && !next.step.at_the_edge)
+        promise = {.decrease = next.expected * at_.point.value, .step = largest(next.step.p)};
+      if (next.x == at_.point.x || run_.outcome.evaluations >= run_.limits.evaluations) {
+        run_.no_decrease(at_.point, promise, next.step.size > 0 ? next.slope / next.step.size : 0);
+        return false;
+      }
+      Residuals<T> there = evaluate(next.x);
+      const bool is_finite = std::isfinite(there.square);
+      const double decrease = is_finite ? 1 - there.square / at_.square : -1;
+      const double ratio = next.expected > 0 ? decrease / next.expected : decrease > 0 ? 1 : -1;
+      resize_region(next, decrease, ratio, is_finite);
+      const bool accepted = ratio >= 1e-4;
+      end_if_small(next, decrease, ratio, accepted, promise);
+      if (!accepted) {
+        if (!run_.outcome.message.empty()) return false;
+        continue;
+      }
+      auto next_model = linearised(there);
+      if (!there.point.is_finite()) {  // the residuals have no derivative there
+        run_.outcome.message.clear();
+        radius_ = next.step.size / 10;
+        continue;
+      }
+      moved_by_ = step_size(at_.point, there.point);
+      at_ = std::move(there);
+      model_ = std::move(next_model);
+      ++run_.outcome.iterations;
+      return true;
+    }
+  }
+
+  const TensorFunction<T>& f_;
+  const Unknowns<T> unknowns_;
+  const LeastSquaresOptions<TensorList<T>>& options_;
+  Run<T> run_;
+  LeastSquaresMinimum<TensorList<T>> result_;
+  Residuals<T> at_;
+  bool whole_ = false;
+  std::vector<double> scale_;
+  std::unique_ptr<LinearModel<T>> model_;  ///< at at_
+  double radius_ = 0, moved_by_ = 0;       ///< of the trust region; the largest change of an unknown
+};
 
 }  // namespace
 }  // namespace xtape::nn::minimizing
@@ -182,7 +230,7 @@ namespace xtape::nn::detail {
 template <class T>
 LeastSquaresMinimum<TensorList<T>> least_squares(const TensorFunction<T>& residuals, const TensorList<T>& x0,
                                                  const LeastSquaresOptions<TensorList<T>>& options) {
-  return minimizing::least_sum_of_squares(residuals, x0, options);
+  return minimizing::LevenbergMarquardt<T>(residuals, x0, options).minimum();
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                                \

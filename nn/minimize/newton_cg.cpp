@@ -15,14 +15,6 @@ struct RegionStep {
   bool at_the_edge = false;
 };
 
-/// The τ ≥ 0 with |p + τ d| = radius.
-template <class T>
-double to_the_edge(const std::vector<T>& p, const std::vector<T>& d, double radius) {
-  const double dd = dot(d, d), pd = dot(p, d), pp = dot(p, p);
-  const double root = std::sqrt(std::max(0.0, pd * pd + dd * (radius * radius - pp)));
-  return pd > 0 ? std::max(0.0, radius * radius - pp) / (pd + root) : (root - pd) / dd;
-}
-
 /// Minimises the model by conjugate gradients, up to the edge of the trust region, along a direction of
 /// negative curvature too: Nocedal and Wright, Algorithm 7.2. Ends where the model's gradient is `accuracy`
 /// of that of f, or less near a minimum, so that the steps converge superlinearly.
@@ -127,7 +119,7 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
     }
     if (!accepted) continue;
     moved_by = step_size(at, next);
-    run.small_change(at, next);
+    run.end_if_small(at, next);
     at = std::move(next);
     is_new = true;
     ++run.outcome.iterations;

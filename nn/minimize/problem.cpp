@@ -5,13 +5,20 @@
 #include <cstdio>
 #include <ostream>
 
-#include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 
 namespace xtape::nn::minimizing {
 
 template <class T>
-Unknowns<T>::Unknowns(const char* op, const TensorList<T>& x0) {
+Unknowns<T>::Unknowns(const TensorList<T>& tensors) {
+  for (const Tensor<T>& x : tensors) {
+    shapes_.push_back(x.shape());
+    size_ += x.size();
+  }
+}
+
+template <class T>
+const TensorList<T>& Unknowns<T>::checked(const char* op, const TensorList<T>& x0) {
   if (x0.empty()) throw Error(op, "there are no unknowns: x0 is an empty list");
   for (std::size_t k = 0; k < x0.size(); ++k) {
     const std::string which = x0.size() == 1 ? "x0" : "x0[" + std::to_string(k) + "]";
@@ -22,9 +29,8 @@ Unknowns<T>::Unknowns(const char* op, const TensorList<T>& x0) {
       if (const T x = x0[k].data()[i]; !std::isfinite(x))
         throw Error(op, which + " is not finite: element " + std::to_string(i) + " of the shape " +
                             to_string(x0[k].shape()) + " is " + engine::number_text(static_cast<double>(x)));
-    shapes_.push_back(x0[k].shape());
-    size_ += x0[k].size();
   }
+  return x0;
 }
 
 template <class T>
@@ -81,13 +87,6 @@ Bounds<T> Unknowns<T>::bounds(const char* op, const TensorList<T>& lower, const 
                           engine::number_text(static_cast<double>(high)));
   }
   return result;
-}
-
-void require_tolerances(const char* op, const Limits& limits) {
-  for (const auto& [name, value] :
-       {std::pair("gradient_tolerance", limits.gradient), std::pair("value_tolerance", limits.value),
-        std::pair("step_tolerance", limits.step)})
-    if (!(value >= 0)) throw Error(op, std::string(name) + " " + engine::number_text(value) + " is negative");
 }
 
 void print_progress(std::ostream& out, const Outcome& outcome, std::size_t every) {

@@ -108,18 +108,16 @@ bool Run<T>::finished(const Point<T>& at, double step) {
 }
 
 template <class T>
-bool Run<T>::small_change(const Point<T>& before, const Point<T>& after) {
+void Run<T>::end_if_small(const Point<T>& before, const Point<T>& after) {
   const double change = before.value - after.value;
   const double size = std::max(std::abs(before.value), std::abs(after.value));
-  if (limits.value > 0 && std::abs(change) <= limits.value * size)
-    return end(true, "the last step changed f by " + rounded(change) + ", which is below " +
-                         rounded(limits.value) + " of its size, " + rounded(size));
-  if (limits.step == 0) return false;
   const double step = step_size(before, after), x = std::max(1.0, largest(after.x));
-  if (step <= limits.step * x)
-    return end(true, "the last step changed no unknown by more than " + rounded(step) + ", which is below " +
-                         rounded(limits.step) + " of their size, " + rounded(x));
-  return false;
+  if (limits.value > 0 && std::abs(change) <= limits.value * size)
+    end(true, "the last step changed f by " + rounded(change) + ", which is below " + rounded(limits.value) +
+                  " of its size, " + rounded(size));
+  else if (limits.step > 0 && step <= limits.step * x)
+    end(true, "the last step changed no unknown by more than " + rounded(step) + ", which is below " +
+                  rounded(limits.step) + " of their size, " + rounded(x));
 }
 
 template <class T>

@@ -95,8 +95,8 @@ class Run {
   /// At the beginning of each iteration: takes account of the point, which was reached by a step of this
   /// size, and tells whether it is the last.
   bool finished(const Point<T>& at, double step);
-  /// Whether the tolerances of value and step are met by a step.
-  bool small_change(const Point<T>& before, const Point<T>& after);
+  /// Notes the end where a step meets the tolerance of value or step.
+  void end_if_small(const Point<T>& before, const Point<T>& after);
   /// Ends where nothing less than f was found, though the model promised that. `slope` is that of f along the
   /// direction, of length 1.
   void no_decrease(const Point<T>& at, const Promise& promise, double slope);

@@ -10,7 +10,7 @@ namespace xtape::nn::minimizing {
 /// Where a search ended.
 template <class T>
 struct Found {
-  bool lower = false;  ///< a point that meets the conditions, or is lower at least
+  bool success = false;  ///< a point that meets the conditions, or is lower at least
   Point<T> point{};
 };
 

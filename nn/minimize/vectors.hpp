@@ -71,6 +71,14 @@ template <class T>
 std::vector<T> difference(const std::vector<T>& a, const std::vector<T>& b) {
   return moved(a, -1, b);
 }
+/// The τ ≥ 0 with |p + τ d| = radius.
+template <class T>
+double to_the_edge(const std::vector<T>& p, const std::vector<T>& d, double radius) {
+  const double dd = dot(d, d), pd = dot(p, d), pp = dot(p, p);
+  const double root = std::sqrt(std::max(0.0, pd * pd + dd * (radius * radius - pp)));
+  return pd > 0 ? std::max(0.0, radius * radius - pp) / (pd + root) : (root - pd) / dd;
+}
+
 template <class T>
 bool all_finite(const std::vector<T>& a) {
   return std::ranges::all_of(a, [](T x) { return std::isfinite(x); });

@@ -4,6 +4,7 @@
 #include <autodiff/tape.hpp>
 
 #include "../minimize/descend.hpp"
+#include "../minimize/problem.hpp"
 #include "../optimizers.hpp"
 
 namespace xtape::nn {
@@ -18,20 +19,12 @@ std::vector<std::string> names_of_pairs(std::size_t history) {
   return names;
 }
 
-/// The elements of all tensors, one behind the other.
-template <class T>
-std::vector<T> joined(const std::vector<Tensor<T>>& tensors) {
-  std::vector<T> all;
-  for (const Tensor<T>& x : tensors) all.insert(all.end(), x.begin(), x.end());
-  return all;
-}
-
 /// Parameters and gradients as they are, to be put back.
 template <class T>
 class Before {
  public:
-  explicit Before(const std::vector<Tensor<T>>& parameters)
-      : parameters_(parameters), x_(joined(parameters)) {
+  Before(const std::vector<Tensor<T>>& parameters, const minimizing::Unknowns<T>& unknowns)
+      : parameters_(parameters), x_(unknowns.flat(parameters)) {
     for (const Tensor<T>& p : parameters_) gradients_.push_back(p.has_grad() ? p.grad() : Tensor<T>());
   }
   const std::vector<T>& x() const { return x_; }
@@ -61,12 +54,9 @@ class Before {
 template <class T>
 LBFGS<T>::LBFGS(std::vector<Tensor<T>> parameters, LBFGSOptions o)
     : Optimizer<T>(std::move(parameters), names_of_pairs(o.history)), options(o), most_pairs_(o.history) {
-  for (const auto& [what, value] : {std::pair("the learning rate", o.learning_rate),
-                                    std::pair("the gradient's tolerance", o.gradient_tolerance),
-                                    std::pair("the value's tolerance", o.value_tolerance),
-                                    std::pair("the step's tolerance", o.step_tolerance)})
-    if (!(value >= 0))
-      throw Error("LBFGS", std::string(what) + " " + engine::number_text(value) + " is negative");
+  if (!(o.learning_rate >= 0))
+    throw Error("LBFGS", "the learning rate " + engine::number_text(o.learning_rate) + " is negative");
+  (void)minimizing::limits_of("LBFGS", o);
 }
 
 template <class T>
@@ -81,22 +71,10 @@ template <class T>
 Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
   if (!closure) throw Error("LBFGS", "the closure is no function");
   const std::vector<Tensor<T>>& parameters = this->parameters();
-  Before<T> before(parameters);
-  const auto split = [&](const std::vector<T>& x) {
-    std::vector<Tensor<T>> all;
-    std::size_t start = 0;
-    for (const Tensor<T>& p : parameters) {
-      all.push_back(Tensor<T>::from_data(std::span<const T>(x).subspan(start, p.size()), p.shape()));
-      start += p.size();
-    }
-    return all;
-  };
+  const minimizing::Unknowns<T> unknowns(parameters);
+  Before<T> before(parameters, unknowns);
   minimizing::Run<T> run;
-  run.limits = {.gradient = options.gradient_tolerance,
-                .value = options.value_tolerance,
-                .step = options.step_tolerance,
-                .iterations = options.max_iterations};
-  if (options.max_evaluations > 0) run.limits.evaluations = options.max_evaluations;
+  run.limits = minimizing::limits_of("LBFGS", options);
   // A step() of few iterations is to find out, too; but where nothing is searched the loss may rise.
   run.patience = std::clamp<std::size_t>(options.max_iterations, 5, run.patience);
   if (options.line_search == LineSearch::none) run.patience = std::numeric_limits<std::size_t>::max();
@@ -154,11 +132,11 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
     // All that may fail comes before the state changes.
     std::vector<std::vector<Tensor<T>>> kept;
     for (const minimizing::Pair<T>& pair : pairs.all()) {
-      kept.push_back(split(pair.s));
-      kept.push_back(split(pair.y));
+      kept.push_back(unknowns.tensors(pair.s));
+      kept.push_back(unknowns.tensors(pair.y));
     }
     kept.resize(2 * most_pairs_, std::vector<Tensor<T>>(parameters.size()));
-    const std::vector<Tensor<T>> gradients = split(at.gradient);
+    const std::vector<Tensor<T>> gradients = unknowns.tensors(at.gradient);
     Tensor<T> result(first);
     before.put(at.x, gradients);
     for (std::size_t which = 0; which < kept.size(); ++which)

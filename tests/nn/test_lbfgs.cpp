@@ -226,7 +226,7 @@ TEST_CASE("errors, after which parameters and gradients are as they were") {
   CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w}, {.learning_rate = -1}),
                        "[LBFGS] the learning rate -1 is negative", Error);
   CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w}, {.step_tolerance = -1}),
-                       "[LBFGS] the step's tolerance -1 is negative", Error);
+                       "[LBFGS] step_tolerance -1 is negative", Error);
   CHECK_THROWS_WITH_AS(nn::LBFGS<double>({w, w}),
                        "[optimizer] tensor 1 is tensor 0 again: each step would update it twice", Error);
   lbfgs.step([&] { return squared_norm(w); });

@@ -98,15 +98,14 @@ Point<T> newton_cg(Run<T>& run, Point<T> at) {
     }
     const bool usable = next.is_finite();
     const double decrease = at.value - next.value;
-    bool accepted;
-    if (usable && run.is_rounding(decrease, at.value) && run.is_rounding(expected, at.value)) {
-      // f has no digits left: the gradient tells. A step to the edge says nothing of what is beyond it.
-      accepted = run.bounds.gradient_size(next) < run.bounds.gradient_size(at);
-      if (!accepted) {
-        run.no_decrease(at, promise, dot(at.gradient, step.p) / size);
-        break;
-      }
+    // Where the noise of f hides the decrease, the gradient tells.
+    bool accepted = usable && run.is_noise(decrease, at.value) && run.is_noise(expected, at.value) &&
+                    run.bounds.gradient_size(next) < run.bounds.gradient_size(at);
+    if (accepted) {  // a step to the edge says nothing of what is beyond it
       if (step.at_the_edge) radius = std::max(radius, 2.5 * size);
+    } else if (usable && run.is_rounding(decrease, at.value) && run.is_rounding(expected, at.value)) {
+      run.no_decrease(at, promise, dot(at.gradient, step.p) / size);
+      break;
     } else {
       const double ratio = usable ? decrease / expected : -1;
       accepted = ratio > 1e-4;

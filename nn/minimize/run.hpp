@@ -109,6 +109,10 @@ class Run {
   bool is_rounding(double change, double value) const {
     return std::abs(change) <= 10 * rounding * std::abs(value);
   }
+  /// Whether it may be, where f is computed with some loss of digits.
+  bool is_noise(double change, double value) const {
+    return std::abs(change) <= 1e3 * rounding * std::abs(value);
+  }
 
  private:
   bool is_stalled();

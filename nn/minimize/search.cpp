@@ -85,7 +85,6 @@ Found<T> wolfe(Run<T>& run, const Point<T>& from, const std::vector<T>& d, doubl
   const Sample start{0, from.value, slope};
   Found<T> found{false, from};
   Interval interval{start, start};
-  const double noise = 1e3 * Run<T>::rounding * std::abs(from.value);
   double step = first, width = std::numeric_limits<double>::max(), width_before = width;
   double cap = std::numeric_limits<double>::max();  // f is no number from there on
   bool early = true;                                // stage 1: no sufficient decrease with a rising slope yet
@@ -106,7 +105,8 @@ Found<T> wolfe(Run<T>& run, const Point<T>& from, const std::vector<T>& d, doubl
     const Sample at{step, point.value, dot(point.gradient, d)};
     const double enough = start.value + c1 * step * slope;
     const bool is_lower = at.value <= enough;
-    const bool is_lower_by_slopes = at.value <= start.value + noise && at.slope <= (2 * c1 - 1) * slope;
+    const bool is_not_higher = at.value <= start.value || run.is_noise(at.value - start.value, start.value);
+    const bool is_lower_by_slopes = is_not_higher && at.slope <= (2 * c1 - 1) * slope;
     const bool is_flat = std::abs(at.slope) <= -c2 * slope;
     if (is_lower ? is_flat : is_lower_by_slopes && at.slope >= c2 * slope) return {true, std::move(point)};
     if (is_lower && at.value < found.point.value) found = {true, std::move(point)};

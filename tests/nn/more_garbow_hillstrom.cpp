@@ -2,6 +2,7 @@
 #include "more_garbow_hillstrom.hpp"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <autodiff/autodiff.hpp>
@@ -255,6 +256,13 @@ std::vector<double> boundary_start(std::size_t n) {
 }
 
 }  // namespace
+
+double SumOfSquares::distance(double value) const {
+  double least = std::numeric_limits<double>::infinity();
+  for (const double minimum : minima)
+    least = std::min(least, std::abs(value - minimum) / (minimum == 0 ? 1e-3 : minimum));
+  return least;
+}
 
 std::vector<SumOfSquares> more_garbow_hillstrom() {
   const auto equal_parts = [](std::size_t n) {

@@ -15,15 +15,6 @@ using namespace xtape::test;
 
 namespace {
 
-/// How far a value is from the nearest known minimum: relative to it, or for 0 in units of 1e-3, so that 1e-5
-/// is the five digits that the paper gives, or 1e-8.
-double distance(double value, const SumOfSquares& problem) {
-  double least = std::numeric_limits<double>::infinity();
-  for (const double minimum : problem.minima)
-    least = std::min(least, std::abs(value - minimum) / (minimum == 0 ? 1e-3 : minimum));
-  return least;
-}
-
 struct Cell {
   std::size_t iterations, evaluations;
   double error;
@@ -33,7 +24,7 @@ struct Cell {
 
 template <class M>
 Cell cell(const M& found, double value, const SumOfSquares& problem) {
-  return {found.iterations, found.evaluations, distance(value, problem), found.converged, found.message};
+  return {found.iterations, found.evaluations, problem.distance(value), found.converged, found.message};
 }
 
 using Row = std::map<std::string, Cell>;
@@ -73,12 +64,33 @@ TEST_CASE("35 functions: a known minimum is reached, but for those that are name
         WARN(c.error > 1e-5);  // else it need not be named
       } else {
         CHECK(c.error <= 1e-5);
-        CHECK(c.converged);
+        // Where f has lost more digits than a minimiser expects, which differs between compilers, it may end
+        // because f no longer falls; but not because it has gone on for too long.
+        const bool is_at_the_noise = c.message.starts_with("no step along the direction decreases f");
+        CHECK((c.converged || is_at_the_noise));
       }
     }
     std::printf("\n");
   }
   CHECK(numbers.size() == 35);
+}
+
+TEST_CASE("Newton-CG goes on by the gradient where f is rounded more coarsely than its last digit") {
+  // At the minimum of Osborne's first function the exponentials leave f some 100 times its last digit. From
+  // starts that differ in the last digits, one in seven once ended there with a gradient above the tolerance.
+  for (const SumOfSquares& problem : more_garbow_hillstrom()) {
+    if (problem.name != "Osborne 1") continue;
+    const auto f = [&](const auto& x) { return squared_norm(problem.residuals(x)); };
+    std::size_t converged = 0;
+    for (int k = 0; k < 60; ++k) {
+      const Tensor<double> x0(problem.start);
+      const auto start = x0 * (1 + 1e-13 * k * sin(1.0 + 7.0 * k + arange<double>(5)));
+      const auto found = minimize(f, start, {.method = Minimizer::newton_cg});
+      CHECK(problem.distance(found.value) <= 1e-5);
+      converged += found.converged;
+    }
+    CHECK(converged >= 57);
+  }
 }
 
 TEST_CASE("the residuals have the derivatives that the tape says") {

@@ -26,8 +26,8 @@ enum class Minimizer {
   /// the region (Steihaug, 1983; Nocedal and Wright, Algorithms 4.1 and 7.2). Few steps, and the last digits.
   newton_cg,
   /// Along −g, by the step of Barzilai and Borwein (1988), or back from it until f is below the largest of
-  /// its
-  /// last ten values (Raydan, 1997; with bounds Birgin, Martínez and Raydan, 2000), so that f may rise on the
+  /// its last ten values (Raydan, 1997; with bounds Birgin, Martínez and Raydan, 2000), so that f may rise on
+  /// the
   /// way. Slow where the curvatures differ much.
   gradient_descent
 };
@@ -118,7 +118,7 @@ struct MinimizeOptions {
 enum class JacobianUse {
   automatic,  ///< whole, unless it has more than 2e7 elements, or its factors would take more than 2e9
               ///< products
-  whole,      ///< jacobian(), and its singular values
+  whole,      ///< jacobian(), by its rows or its columns, whichever are fewer, and its singular values
   products    ///< J v by jvp() and Jᵀu by vjp(), for conjugate gradients
 };
 

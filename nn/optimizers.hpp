@@ -236,9 +236,11 @@ struct LBFGSOptions {
   std::size_t max_evaluations = 0;  ///< of the closure in one step(); 0: no limit
   std::size_t history = 10;         ///< changes of parameters and gradients that are remembered
   LineSearch line_search = LineSearch::strong_wolfe;
-  double gradient_tolerance = 1e-8;  ///< a step() ends where no component of the gradient is larger …
-  double value_tolerance = 0;        ///< … or an iteration changes the loss by less, relative to it …
-  double step_tolerance = 0;         ///< … or no parameter by more, relative to the largest, or to 1
+  /// A step() ends where no component of the gradient is larger, in float as in double: mean losses have
+  /// small gradients, and where the loss has no digits left it ends anyway …
+  double gradient_tolerance = 1e-8;
+  double value_tolerance = 0;  ///< … or an iteration changes the loss by less, relative to it …
+  double step_tolerance = 0;   ///< … or no parameter by more, relative to the largest, or to 1
 };
 
 /// How a step() of LBFGS went.

@@ -51,6 +51,25 @@ TEST_CASE("a fit: the parameters, the residuals, and the same with the Jacobian 
   check_close(least_squares(decay, Tensor<double>{1.0, 1.0, 1.0}).x, {2.0, 0.7, 0.5}, 0.02);
 }
 
+TEST_CASE("a tall Jacobian is made by its columns, a wide one by its rows: few calls in either case") {
+  for (const auto& shape : {Shape{1000, 10}, Shape{10, 1000}}) {
+    random::seed(1);
+    const std::size_t columns = shape[1];
+    const auto A = random::normal<double>(shape) / std::sqrt(static_cast<double>(columns));
+    const auto y = random::normal<double>({shape[0]});
+    std::size_t calls = 0;
+    const auto fit = least_squares(
+        [&](const auto& x) {
+          ++calls;
+          return tanh(matmul(A, x)) + 0.1 * matmul(A, x) - y;
+        },
+        zeros<double>({columns}));
+    CHECK(fit.converged);
+    // Forward mode runs the function again, on all columns at once.
+    CHECK(calls == fit.evaluations + (columns == 10 ? 2 : 1) * fit.jacobians);
+  }
+}
+
 TEST_CASE("the units of the unknowns do not matter") {
   const Decay decay;
   const Tensor<double> units{1e6, 1e-5, 1.0};

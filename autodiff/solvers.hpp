@@ -151,13 +151,14 @@ Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& times,
 
 /// y at the times, (number of times, shape of y0…), of dy/dt = f(t, y, θ) with y0 at the first; the times go
 /// up or down. f takes t as a number and gives the shape of y; θ is a tensor or a vector of tensors, or left
-/// out. Gradients go to y0, θ and times that are a tensor: what f captures must be constant. With `adjoint`
-/// (Chen et al. 2018) those of y0 and θ have an error of the size of rtol; they may be differentiated again.
-/// Those of times, ∂y(t_k)/∂t_k = f(t_k, y(t_k)) and, by the first, ∂y/∂t_0 = -∂y/∂y0 f(t_0, y0), may not: f
-/// of a number tells no ∂f/∂t. Sources: Dormand and Prince 1980; Hairer, Nørsett and Wanner 1993, "Solving
+/// out. Gradients go to y0, θ and, by ∂y(t_k)/∂t_k = f(t_k, y(t_k)) and ∂y/∂t_0 = -∂y/∂y0 f(t_0, y0), to
+/// times that are a tensor: what f captures must be constant. With `adjoint` (Chen et al. 2018) they have an
+/// error of the size of rtol. They may be differentiated again, but where times require a gradient: f of a
+/// number tells no ∂f/∂t. Sources: Dormand and Prince 1980; Hairer, Nørsett and Wanner 1993, "Solving
 /// Ordinary Differential Equations I", sections II.4 to II.6, for the control of the step and the values
-/// within one. Errors: no time, times that turn, f of another shape, a recorded tensor that is not in θ, a
-/// state that is not finite, steps that get too many or too small, with the time.
+/// within one. Errors: no time, times that turn, or require a gradient and are not of the type of y, f of
+/// another shape, a recorded tensor that is not in θ, a state that is not finite, steps that get too many or
+/// too small, with the time.
 template <class F, class T>
 Tensor<T> odeint(F f, const Tensor<T>& y0, const detail::Times<std::type_identity_t<T>>& times,
                  const std::vector<Tensor<T>>& theta, const OdeOptions& options = {}) {

@@ -239,14 +239,14 @@ Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<doubl
   });
 }
 
-/// t - t: zeros with the gradient of the times.
+/// y, with first derivatives in reverse mode alone.
 template <class T>
-Tensor<T> differential(const Tensor<T>& times) {
-  return custom<T>("odeint", {times}, zeros<T>(times.shape()), [](const Tensor<T>& g) {
+Tensor<T> differentiable_once(const Tensor<T>& y) {
+  return custom<T>("odeint", {y}, y.detach(), [](const Tensor<T>& g) {
     if (recording)
       throw Error("odeint",
-                  "times have first derivatives, and in reverse mode, alone: f takes t as a number, so that "
-                  "∂f/∂t is not known. detach() the times, or make t one of the elements of y");
+                  "with times that require a gradient there are first derivatives, in reverse mode, alone: f "
+                  "takes t as a number, so that ∂f/∂t is not known. detach() the times");
     return std::vector<Tensor<T>>{g};
   });
 }
@@ -262,14 +262,14 @@ Tensor<T> with_times(const F& solve, const Ode<T>& f, const Tensor<T>& y0, const
     const NoGrad off;
     return slope_at(f, times.list()[k], y.detach(), values);
   };
-  const Tensor<T> dt = differential(times.tensor());
+  const Tensor<T> dt = times.tensor() - times.tensor().detach();
   const Tensor<T> ys = solve(y0 - slice(dt, 0) * slope(0, y0));
   std::vector<Tensor<T>> slopes;
   for (std::size_t k = 0; k < times.list().size(); ++k)
     slopes.push_back(slope(k, slice(ys.detach(), static_cast<std::ptrdiff_t>(k))));
   std::vector<std::size_t> column(ys.rank(), 1);
   column[0] = slopes.size();
-  return ys + reshape(dt, Dims(column)) * stack(slopes);
+  return differentiable_once(ys + reshape(dt, Dims(column)) * stack(slopes));
 }
 
 }  // namespace

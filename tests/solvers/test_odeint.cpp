@@ -137,8 +137,12 @@ TEST_CASE("errors name what is wrong, and when") {
       },
       {"more than 100 steps"});
   const auto times = parameter<double>({0.0, 1.0});
-  check_error([&] { (void)grad(sum(odeint(decay, one, times, one)), times, {.create_graph = true}); },
-              {"[odeint] times have first derivatives", "detach() the times"});
+  const auto rate = parameter(one);
+  for (const Matrix& x : {times, rate})  // that of the rate depends on the times, too
+    check_error([&] { (void)grad(sum(odeint(decay, one, times, rate)), x, {.create_graph = true}); },
+                {"[odeint] with times that require a gradient there are first derivatives", "detach()"});
+  check_error([&] { (void)jvp([&](const Matrix& t) { return odeint(decay, one, t, one); }, times, times); },
+              {"in reverse mode, alone"});
   check_error(
       [&] {
         (void)odeint([](double, const Matrix& y) { return stack({y, y}); }, one, times);

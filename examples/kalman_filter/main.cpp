@@ -22,49 +22,45 @@ constexpr double interval = 0.1;  ///< seconds between observations
 /// The model: a state (position, velocity) of each of two axes, (4,1), moves with constant velocity but for
 /// random accelerations; the positions are observed, (2,1), with noise.
 struct Model {
-  Tensor<double> F, H, Q, R;  ///< (4,4), (2,4), (4,4), (2,2)
+  Tensor<double> F, G, H, Q, R;  ///< (4,4), (4,2) from accelerations to the state, (2,4), (4,4), (2,2)
   /// The logarithms of the deviation of an acceleration and of an observation.
   Model(const Tensor<double>& acceleration, const Tensor<double>& noise) {
     const double h = interval;
     F = {{1, h, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, h}, {0, 0, 0, 1}};
+    G = {{h * h / 2, 0}, {h, 0}, {0, h * h / 2}, {0, h}};
     H = {{1, 0, 0, 0}, {0, 0, 1, 0}};
-    const Tensor<double> of_one{
-        {h * h / 2, 0}, {h, 0}, {0, h * h / 2}, {0, h}};  // how an acceleration moves a state
-    Q = exp(2 * acceleration) * matmul(of_one, transpose(of_one));
+    Q = exp(2 * acceleration) * matmul(G, transpose(G));
     R = exp(2 * noise) * xtape::eye<double>(2);
   }
 };
 
-/// What is believed: the state and its covariance.
-struct Belief {
-  Tensor<double> x, P;  ///< (4,1), (4,4)
+/// The filter, from the first of the observations (n,2) on, given the two logarithms.
+struct Filter {
+  Model m;
+  Tensor<double> x, P;  ///< what is believed: the state and its covariance, (4,1), (4,4)
+  Tensor<double> negative_log_likelihood{0.0};  ///< −log p of what was pushed
+
+  Filter(const Tensor<double>& observed, const Tensor<double>& logarithms)
+      : m(slice(logarithms, 0), slice(logarithms, 1)),
+        x(matmul(transpose(m.H), unsqueeze(slice(observed, 0), 1))),
+        P(diag(Tensor<double>{1, 10, 1, 10})) {}
+
+  /// Observation t.
+  void push(const Tensor<double>& observed, std::size_t t) {
+    const Tensor<double> z = unsqueeze(slice(observed, static_cast<int>(t)), 1);
+    x = matmul(m.F, x);
+    P = matmul(matmul(m.F, P), transpose(m.F)) + m.Q;
+    const Tensor<double> HP = matmul(m.H, P), S = matmul(HP, transpose(m.H)) + m.R;  // of the innovation e
+    const Tensor<double> e = z - matmul(m.H, x), weighed = linalg::solve(S, xtape::concatenate({HP, e}, 1));
+    const Tensor<double> gain = transpose(slice(weighed, xt::all(), xt::range(0, 4)));  // P Hᵀ S⁻¹
+    x = x + matmul(gain, e);
+    P = P - matmul(gain, HP);
+    negative_log_likelihood =
+        negative_log_likelihood +
+        (0.5 * (sum(e * slice(weighed, xt::all(), xt::range(4, 5))) + linalg::slogdet(S).logabsdet) +
+         std::log(2 * std::numbers::pi));
+  }
 };
-
-Belief at_first(const Tensor<double>& observed) {
-  const Tensor<double> z = unsqueeze(slice(observed, 0), 1);
-  return {matmul(Tensor<double>{{1, 0}, {0, 0}, {0, 1}, {0, 0}}, z), diag(Tensor<double>{1, 10, 1, 10})};
-}
-
-/// One observation z (2,1): what it adds to −log p, and what is believed then.
-Tensor<double> step(const Model& m, Belief& belief, const Tensor<double>& z) {
-  const Tensor<double> x = matmul(m.F, belief.x), P = matmul(matmul(m.F, belief.P), transpose(m.F)) + m.Q;
-  const Tensor<double> HP = matmul(m.H, P), S = matmul(HP, transpose(m.H)) + m.R;  // of the innovation e
-  const Tensor<double> e = z - matmul(m.H, x), weighed = linalg::solve(S, xtape::concatenate({HP, e}, 1));
-  const Tensor<double> gain = transpose(slice(weighed, xt::all(), xt::range(0, 4)));  // P Hᵀ S⁻¹
-  belief = {x + matmul(gain, e), P - matmul(gain, HP)};
-  return 0.5 * (sum(e * slice(weighed, xt::all(), xt::range(4, 5))) + linalg::slogdet(S).logabsdet) +
-         std::log(2 * std::numbers::pi);
-}
-
-/// −log p of all observations (n,2), given the two logarithms.
-Tensor<double> negative_log_likelihood(const Tensor<double>& observed, const Tensor<double>& logarithms) {
-  const Model m(slice(logarithms, 0), slice(logarithms, 1));
-  Belief belief = at_first(observed);
-  Tensor<double> total(0.0);
-  for (std::size_t t = 1; t < observed.shape(0); ++t)
-    total = total + step(m, belief, unsqueeze(slice(observed, static_cast<int>(t)), 1));
-  return total;
-}
 
 struct Track {
   Tensor<double> positions, observed;  ///< (n,2)
@@ -72,25 +68,29 @@ struct Track {
 
 Track simulate(std::size_t n, double acceleration, double noise) {
   const Model m(Tensor<double>(std::log(acceleration)), Tensor<double>(std::log(noise)));
-  const double h = interval;
-  const Tensor<double> of_one{{h * h / 2, 0}, {h, 0}, {0, h * h / 2}, {0, h}};
   Tensor<double> x{{0}, {1}, {0}, {0.5}};
   std::vector<Tensor<double>> positions;
   for (std::size_t t = 0; t < n; ++t) {
     positions.push_back(flatten(matmul(m.H, x)));
-    x = matmul(m.F, x) + matmul(of_one, xtape::random::normal<double>({2, 1}, 0, acceleration));
+    x = matmul(m.F, x) + matmul(m.G, xtape::random::normal<double>({2, 1}, 0, acceleration));
   }
   const Tensor<double> all = xtape::stack(positions);
   return {all, all + xtape::random::normal<double>(all.shape(), 0, noise)};
 }
 
+Tensor<double> negative_log_likelihood(const Tensor<double>& observed, const Tensor<double>& logarithms) {
+  Filter filter(observed, logarithms);
+  for (std::size_t t = 1; t < observed.shape(0); ++t) filter.push(observed, t);
+  return filter.negative_log_likelihood;
+}
+
+/// The positions that the filter believes, (n,2).
 Tensor<double> filtered(const Tensor<double>& observed, const Tensor<double>& logarithms) {
-  const Model m(slice(logarithms, 0), slice(logarithms, 1));
-  Belief belief = at_first(observed);
+  Filter filter(observed, logarithms);
   std::vector<Tensor<double>> positions{slice(observed, 0)};
   for (std::size_t t = 1; t < observed.shape(0); ++t) {
-    step(m, belief, unsqueeze(slice(observed, static_cast<int>(t)), 1));
-    positions.push_back(flatten(matmul(m.H, belief.x)));
+    filter.push(observed, t);
+    positions.push_back(flatten(matmul(filter.m.H, filter.x)));
   }
   return xtape::stack(positions);
 }

@@ -26,12 +26,12 @@ void embedding_bag(Mistakes& list) {
         const auto word = static_cast<std::size_t>(words[n * 3 + k]);
         const bool is_new = seen[word]++ == 0;
         for (std::size_t j = 0; j < 3; ++j) {
-          double& target = rows.mutable_data()[word * 3 + j];
+          double& entry = rows.mutable_data()[word * 3 + j];
           const double update = to_bag.data()[n * 3 + j] / (wrong == "mean's 3" ? 1 : 3);
           if (wrong == "overwritten")
-            target = update;
+            entry = update;
           else if (wrong != "first occurrence only" || is_new)
-            target += update;
+            entry += update;
         }
       }
     if (wrong == "mean of occurrences")

@@ -58,8 +58,8 @@ void embedded_attention(Mistakes& list) {
     Matrix dE = zeros_like(E);
     for (std::size_t i = 0; i < 6; ++i)
       for (std::size_t j = 0; j < 4; ++j) {
-        double& target = dE.mutable_data()[static_cast<std::size_t>(places[i]) * 4 + j];
-        target = dx.data()[i * 4 + j] + (wrong == "overwritten" ? 0 : target);
+        double& entry = dE.mutable_data()[static_cast<std::size_t>(places[i]) * 4 + j];
+        entry = dx.data()[i * 4 + j] + (wrong == "overwritten" ? 0 : entry);
       }
     Matrix dA = matmul(transpose(x), matmul(ds, x));
     if (wrong == "dA transposed") dA = transpose(dA);

@@ -146,19 +146,19 @@ void factorisation(Mistakes& list) {
 /// 1 − cosine of a layer's output and a target: 5 numbers to 4, six samples.
 void cosine(Mistakes& list) {
   random::seed(227);
-  const Matrix x = normal({6, 5}), target = normal({6, 4}), W = weights({5, 4}), b = weights({4});
+  const Matrix x = normal({6, 5}), y = normal({6, 4}), W = weights({5, 4}), b = weights({4});
   const auto loss = [=] {
     const Matrix a = affine(x, W, b);
-    return mean(1 - sum(a * target, 1) / (norm(a, 1) * norm(target, 1)));
+    return mean(1 - sum(a * y, 1) / (norm(a, 1) * norm(y, 1)));
   };
   const auto hand = [=](const std::string& wrong) {
-    const Matrix a = affine(x, W, b), length = norm(a, 1, true), other = norm(target, 1, true),
-                 product = sum(a * target, 1, true), c = product / (length * other);
-    Matrix direct = target / (length * other), through = c * a / square(length);
+    const Matrix a = affine(x, W, b), length = norm(a, 1, true), other = norm(y, 1, true),
+                 product = sum(a * y, 1, true), c = product / (length * other);
+    Matrix direct = y / (length * other), through = c * a / square(length);
     if (wrong == "norm constant") through = 0 * through;
     if (wrong == "norm's sign") through = -through;
     if (wrong == "norm not squared") through = through * length;
-    if (wrong == "a's norm forgotten") direct = target / other, through = 0 * through;
+    if (wrong == "a's norm forgotten") direct = y / other, through = 0 * through;
     if (wrong == "product constant") direct = 0 * direct;
     Matrix d = -(direct - through);
     if (wrong == "minus forgotten") d = -d;

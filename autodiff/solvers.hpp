@@ -104,9 +104,11 @@ Tensor<T> argmin(F loss, const Tensor<T>& z0, const Tensor<std::type_identity_t<
   return detail::argmin<T>(detail::equation_of_one<T>(std::move(loss)), z0, {theta}, options);
 }
 
-/// Methods of odeint(): Dormand and Prince's of order 5, whose step follows from an estimate of its error by
-/// order 4.
-enum class Method { dopri5 };
+/// Methods of odeint(). dopri5: Dormand and Prince's of order 5, whose step follows from an estimate of its
+/// error by order 4. bdf: formulas of backward differentiation, of order 1 to 5, for stiff equations, whose
+/// slowest part takes many times as long as the fastest; by CVODES, where xtape was built with SUNDIALS. Its
+/// steps solve with ∂f/∂y, a matrix up to 200 unknowns, else by GMRES.
+enum class Method { dopri5, bdf };
 
 struct OdeOptions {
   Method method = Method::dopri5;

@@ -8,8 +8,8 @@
 #include "../custom.hpp"
 #include "../derivatives.hpp"
 #include "../elementwise.hpp"
-#include "../layout.hpp"
 #include "implicit.hpp"
+#include "ode.hpp"
 
 namespace xtape::detail {
 
@@ -27,16 +27,6 @@ void Times<T>::set(const Tensor<U>& times) {
 }
 
 namespace {
-
-/// dy/dt at t
-template <class T>
-Tensor<T> slope_at(const Ode<T>& f, double t, const Tensor<T>& y, const std::vector<Tensor<T>>& theta) {
-  const Tensor<T> slope = f(static_cast<T>(t), y, theta);
-  if (!(slope.shape() == y.shape()))
-    throw Error("odeint", "f gives shape " + to_string(slope.shape()) + " for y of shape " +
-                              to_string(y.shape()) + ": dy/dt has that of y");
-  return slope;
-}
 
 /// The steps from the first time to the last, and the values at all. Recorded where recording is on.
 template <class T>
@@ -60,7 +50,8 @@ class DormandPrince {
       const bool is_last = sign * (t + 1.01 * h - end) > 0;
       if (is_last) h = end - t;
       if (std::abs(h) < 16 * std::numeric_limits<double>::epsilon() * std::abs(t) || !(std::abs(h) > 0))
-        give_up(t, "the step has shrunk to " + number_text(h) + ": a singularity, or a stiff equation");
+        give_up(t, "the step has shrunk to " + number_text(h) +
+                       ": a singularity, or a stiff equation, for which there is Method::bdf");
       const Step step = advance(t, y, slope, h);
       const double error = error_of(step, y, h);
       if (!(error <= 1)) {  // also of NaN
@@ -173,14 +164,6 @@ class DormandPrince {
   const OdeOptions& options_;
 };
 
-/// Of a flat state the elements from `from` on, in a shape; `from` is then behind them.
-template <class T>
-Tensor<T> next_part(const Tensor<T>& flat, std::size_t& from, const Shape& shape) {
-  const std::size_t size = element_count(shape, "odeint"), first = from;
-  from += size;
-  return reshape(slice(flat, xt::range(first, from)), Dims(shape));
-}
-
 /// With gradients by the adjoint equation.
 template <class T>
 Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
@@ -192,33 +175,26 @@ template <class T>
 std::vector<Tensor<T>> adjoint(const Ode<T>& f, const Tensor<T>& ys, const Tensor<T>& g,
                                const std::vector<double>& times, const std::vector<Tensor<T>>& theta,
                                const OdeOptions& options) {
-  const Shape shape = slice(ys.detach(), 0).shape();
-  std::vector<Shape> shapes{shape, shape};
-  for (const Tensor<T>& p : theta) shapes.push_back(p.shape());
-  const Ode<T> backward = [f, shapes](T t, const Tensor<T>& state, const std::vector<Tensor<T>>& p) {
-    std::size_t from = 0;
-    std::vector<Tensor<T>> all{next_part(state, from, shapes[0])};
-    const Tensor<T> a = next_part(state, from, shapes[1]);
-    all.insert(all.end(), p.begin(), p.end());
-    const auto of = [&](const std::vector<Tensor<T>>& x) {
-      return f(t, x[0], std::vector<Tensor<T>>(x.begin() + 1, x.end()));
-    };
-    const auto [slope, products] = detail::vjp<T>(of, all, -a, {.create_graph = recording});
-    std::vector<Tensor<T>> parts{flatten(slope)};
-    for (const Tensor<T>& one : products) parts.push_back(flatten(one));
-    return xtape::concatenate(parts);
-  };
   const auto row = [](const Tensor<T>& x, std::size_t i) { return slice(x, static_cast<std::ptrdiff_t>(i)); };
   std::vector<Tensor<T>> gradients{row(g, times.size() - 1)};
   for (const Tensor<T>& p : theta) gradients.push_back(zeros<T>(p.shape()));
+  std::vector<Tensor<T>> like = values_of(gradients);
+  like.insert(like.begin(), like.front());
+  const Ode<T> backward = [f, like](T t, const Tensor<T>& state, const std::vector<Tensor<T>>& p) {
+    const std::vector<Tensor<T>> parts = unpacked(state, like);
+    std::vector<Tensor<T>> x{parts[0]};
+    x.insert(x.end(), p.begin(), p.end());
+    const auto of = [&](const std::vector<Tensor<T>>& list) { return slope_of_list<T>(f, t, list); };
+    auto [slope, products] = detail::vjp<T>(of, x, -parts[1], {.create_graph = recording});
+    products.insert(products.begin(), slope);
+    return packed(products);
+  };
   for (std::size_t i = times.size() - 1; i > 0; --i) {
-    std::vector<Tensor<T>> parts{flatten(row(ys, i))};
-    for (const Tensor<T>& one : gradients) parts.push_back(flatten(one));
-    const Tensor<T> both =
-        solution<T>(backward, xtape::concatenate(parts), {times[i], times[i - 1]}, theta, options);
-    const Tensor<T> state = row(both, 1);
-    std::size_t from = element_count(shape, "odeint");
-    for (std::size_t k = 0; k < gradients.size(); ++k) gradients[k] = next_part(state, from, shapes[k + 1]);
+    std::vector<Tensor<T>> state{row(ys, i)};
+    state.insert(state.end(), gradients.begin(), gradients.end());
+    const Tensor<T> both = solution<T>(backward, packed(state), {times[i], times[i - 1]}, theta, options);
+    state = unpacked(row(both, 1), like);
+    gradients.assign(state.begin() + 1, state.end());
     gradients[0] = gradients[0] + row(g, i - 1);
   }
   return gradients;
@@ -237,6 +213,19 @@ Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<doubl
   return custom<T>("odeint", inputs, ys, [f, times, theta, options](const Tensor<T>& g, const Tensor<T>& y) {
     return adjoint(f, y, g, times, theta, options);
   });
+}
+
+template <class T>
+Tensor<T> stiff([[maybe_unused]] const Ode<T>& f, [[maybe_unused]] const Tensor<T>& y0,
+                [[maybe_unused]] const std::vector<double>& times,
+                [[maybe_unused]] const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
+  if (!options.adjoint)
+    throw Error("odeint", "Method::bdf has gradients by the adjoint: leave adjoint = true");
+#ifdef XTAPE_SUNDIALS
+  return bdf_solution(f, y0, times, theta, options);
+#else
+  throw Error("odeint", "Method::bdf is not in this library: build it where SUNDIALS is (libsundials-dev)");
+#endif
 }
 
 /// y, with first derivatives in reverse mode alone.
@@ -286,6 +275,7 @@ Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& given,
     throw Error("odeint", "rtol = " + number_text(options.rtol) + ", atol = " + number_text(options.atol) +
                               ": they are 0 or more, and not both 0");
   const auto solve = [&](const Tensor<T>& start) {
+    if (options.method == Method::bdf) return stiff(f, start, times, theta, options);
     return options.adjoint ? solution(f, start, times, theta, options)
                            : stack(DormandPrince<T>(f, theta, options).run(start, times));
   };

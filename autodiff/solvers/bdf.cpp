@@ -1,0 +1,355 @@
+// Stiff equations by CVODES of SUNDIALS: Hindmarsh et al. 2005, "SUNDIALS: Suite of nonlinear and
+// differential/algebraic equation solvers"; Serban and Hindmarsh 2005 for the adjoint.
+#include <cvodes/cvodes.h>
+#include <nvector/nvector_serial.h>
+#include <sunlinsol/sunlinsol_dense.h>
+#include <sunlinsol/sunlinsol_spgmr.h>
+#include <sunmatrix/sunmatrix_dense.h>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+
+#include "../base/text.hpp"
+#include "../custom.hpp"
+#include "../derivatives.hpp"
+#include "../tape.hpp"
+#include "implicit.hpp"
+#include "ode.hpp"
+
+namespace xtape::detail {
+namespace {
+
+template <class Object, void (*destroy)(Object)>
+struct Destroy {
+  using pointer = Object;
+  void operator()(Object object) const { destroy(object); }
+};
+inline void free_context(SUNContext context) { SUNContext_Free(&context); }
+inline void free_solver(SUNLinearSolver solver) { SUNLinSolFree(solver); }
+using Context = std::unique_ptr<void, Destroy<SUNContext, free_context>>;
+using Vector = std::unique_ptr<void, Destroy<N_Vector, N_VDestroy>>;
+using Matrix = std::unique_ptr<void, Destroy<SUNMatrix, SUNMatDestroy>>;
+using LinearSolver = std::unique_ptr<void, Destroy<SUNLinearSolver, free_solver>>;
+
+/// Up to so many unknowns the matrix ∂f/∂y is formed; beyond that products with it serve GMRES.
+constexpr std::size_t largest_matrix = 200;
+
+/// One problem: f at values of θ, and CVODES's account of it.
+template <class T>
+class Stiff {
+ public:
+  Stiff(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+        const std::vector<Tensor<T>>& theta, const OdeOptions& options)
+      : f_(f), theta_(theta), times_(times), options_(options), y0_(y0), n_(y0.size()) {
+    SUNContext context = nullptr;
+    if (SUNContext_Create(nullptr, &context) != 0) throw std::bad_alloc();
+    context_.reset(context);
+    y_ = vector(y0_);
+  }
+  ~Stiff() {
+    if (memory_) CVodeFree(&memory_);
+  }
+  Stiff(const Stiff&) = delete;
+  Stiff& operator=(const Stiff&) = delete;
+
+  /// y at all times.
+  Tensor<T> forward() {
+    begin();
+    std::vector<Tensor<T>> results{y0_};
+    for (std::size_t i = 1; i < times_.size(); ++i) results.push_back(next(i, results.back()));
+    return stack(results);
+  }
+
+  /// The adjoints of y0 and of each θ, from g, that of the results.
+  std::vector<Tensor<T>> backward(const Tensor<T>& g) {
+    begin();
+    check(CVodeAdjInit(memory_, 100, CV_HERMITE), times_.front());  // a checkpoint every 100 steps
+    keeps_checkpoints_ = true;
+    for (std::size_t i = 1; i < times_.size(); ++i) next(i, y0_);
+    const auto row = [&](std::size_t i) { return slice(g, static_cast<std::ptrdiff_t>(i)); };
+    std::size_t parameters = 0;
+    for (const Tensor<T>& p : theta_) parameters += p.size();
+    Tensor<T> a = row(times_.size() - 1);
+    const Vector adjoint = vector(a), sums = vector(zeros<T>({std::max<std::size_t>(parameters, 1)}));
+    N_VConst(0, get(sums));
+    double t = times_.back();
+    bool is_ready = false;
+    for (std::size_t i = times_.size() - 1; i-- > 0;) {
+      if (times_[i] != t) {
+        write(a, get(adjoint));
+        if (!std::exchange(is_ready, true))
+          begin_backward(t, get(adjoint), parameters > 0 ? get(sums) : nullptr);
+        else {
+          check(CVodeReInitB(memory_, which_, t, get(adjoint)), t);
+          if (parameters > 0) check(CVodeQuadReInitB(memory_, which_, get(sums)), t);
+        }
+        check(CVodeB(memory_, times_[i], CV_NORMAL), t);
+        check(CVodeGetB(memory_, which_, &t, get(adjoint)), t);
+        if (parameters > 0) check(CVodeGetQuadB(memory_, which_, &t, get(sums)), t);
+        t = times_[i];
+        a = read(get(adjoint));
+      }
+      a = a + row(i);
+    }
+    std::vector<Tensor<T>> gradients{a};
+    const double* from = N_VGetArrayPointer(get(sums));
+    for (const Tensor<T>& p : theta_) {
+      Tensor<T> one = zeros<T>(p.shape());
+      std::transform(from, from + p.size(), one.mutable_data(), [](double x) { return static_cast<T>(x); });
+      from += p.size();
+      gradients.push_back(one);
+    }
+    return gradients;
+  }
+
+ private:
+  template <class Owner>
+  static auto get(const Owner& owner) {
+    return owner.get();
+  }
+  Vector vector(const Tensor<T>& x) const {
+    Vector made(N_VNew_Serial(static_cast<sunindextype>(x.size()), get(context_)));
+    if (!made) throw std::bad_alloc();
+    write(x, get(made));
+    return made;
+  }
+  static void write(const Tensor<T>& x, N_Vector to) {
+    std::copy_n(x.data(), x.size(), N_VGetArrayPointer(to));
+  }
+  Tensor<T> read(N_Vector from) const {
+    Tensor<T> x = zeros<T>(y0_.shape());
+    std::transform(N_VGetArrayPointer(from), N_VGetArrayPointer(from) + n_, x.mutable_data(),
+                   [](double v) { return static_cast<T>(v); });
+    return x;
+  }
+  Tensor<T> at(double t, const Tensor<T>& y) const { return slope_at(f_, t, y, theta_); }
+  /// ∂f/∂y, of the state forward, or -(∂f/∂y)ᵀ, of the adjoint. J, (n, n), lies by columns.
+  void write_derivative(double t, N_Vector y, SUNMatrix J, bool of_adjoint = false) const {
+    const Tensor<T> d = jacobian<T>([&](const Tensor<T>& x) { return at(t, x); }, read(y), {});
+    for (std::size_t j = 0; j < n_; ++j) {
+      double* column = SUNDenseMatrix_Column(J, static_cast<sunindextype>(j));
+      for (std::size_t i = 0; i < n_; ++i)
+        column[i] = of_adjoint ? -d.data()[j * n_ + i] : d.data()[i * n_ + j];
+    }
+  }
+
+  /// A call of the user's function from within CVODES, which is C: what it throws is thrown again when CVODES
+  /// has returned.
+  template <class F>
+  static int guarded(void* problem, const F& call) {
+    auto& self = *static_cast<Stiff*>(problem);
+    try {
+      call(self);
+      return 0;
+    } catch (...) {
+      self.thrown_ = std::current_exception();
+      return -1;
+    }
+  }
+  void check(int flag, double t) {
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    if (flag >= 0) return;
+    if (flag == CV_MEM_FAIL) throw std::bad_alloc();
+    const std::string why = flag == CV_TOO_MUCH_WORK
+                                ? "more than " + std::to_string(options_.max_steps) + " steps"
+                                : "CVODES: " + said_;
+    throw Error("odeint", "after t = " + number_text(t) + " " + why);
+  }
+
+  void begin() {
+    memory_ = CVodeCreate(CV_BDF, get(context_));
+    if (!memory_) throw std::bad_alloc();
+    CVodeSetErrHandlerFn(memory_, remember, this);
+    const auto rhs = [](sunrealtype t, N_Vector y, N_Vector slope, void* problem) {
+      return guarded(problem, [&](Stiff& self) { write(self.at(t, self.read(y)), slope); });
+    };
+    check(CVodeInit(memory_, rhs, times_.front(), get(y_)), times_.front());
+    check(CVodeSetUserData(memory_, this), times_.front());
+    check(CVodeSStolerances(memory_, options_.rtol, options_.atol), times_.front());
+    check(CVodeSetMaxNumSteps(memory_, static_cast<long>(options_.max_steps)), times_.front());
+    make_solver(matrix_, solver_);
+    check(CVodeSetLinearSolver(memory_, get(solver_), get(matrix_)), times_.front());
+    if (matrix_)
+      check(CVodeSetJacFn(memory_,
+                          [](sunrealtype t, N_Vector y, N_Vector, SUNMatrix J, void* problem, N_Vector,
+                             N_Vector, N_Vector) {
+                            return guarded(problem, [&](Stiff& self) { self.write_derivative(t, y, J); });
+                          }),
+            times_.front());
+    else
+      check(CVodeSetJacTimes(
+                memory_, nullptr,
+                [](N_Vector v, N_Vector Jv, sunrealtype t, N_Vector y, N_Vector, void* problem, N_Vector) {
+                  return guarded(problem, [&](Stiff& self) {
+                    const auto f = [&](const std::vector<Tensor<T>>& x) { return self.at(t, x[0]); };
+                    write(jvp<T>(f, {self.read(y)}, {self.read(v)}, {}).second, Jv);
+                  });
+                }),
+            times_.front());
+  }
+
+  /// y at time i, which was `before` at the one before.
+  Tensor<T> next(std::size_t i, const Tensor<T>& before) {
+    if (times_[i] == times_[i - 1]) return before;
+    double reached = times_[i - 1];
+    int checkpoints = 0;
+    const int flag = keeps_checkpoints_
+                         ? CVodeF(memory_, times_[i], get(y_), &reached, CV_NORMAL, &checkpoints)
+                         : CVode(memory_, times_[i], get(y_), &reached, CV_NORMAL);
+    check(flag, reached);
+    return read(get(y_));
+  }
+
+  /// da/dt = -aᵀ ∂f/∂y from t, and dθ̄/dt = -aᵀ ∂f/∂θ as a sum on the side.
+  void begin_backward(double t, N_Vector a, N_Vector sums) {
+    check(CVodeCreateB(memory_, CV_BDF, &which_), t);
+    CVodeSetErrHandlerFn(CVodeGetAdjCVodeBmem(memory_, which_), remember, this);
+    const auto rhs = [](sunrealtype time, N_Vector y, N_Vector adjoint, N_Vector slope, void* problem) {
+      return guarded(problem, [&](Stiff& self) {
+        const auto f = [&](const std::vector<Tensor<T>>& x) { return self.at(time, x[0]); };
+        write(vjp<T>(f, {self.read(y)}, -self.read(adjoint), {}).second[0], slope);
+      });
+    };
+    check(CVodeInitB(memory_, which_, rhs, t, a), t);
+    check(CVodeSetUserDataB(memory_, which_, this), t);
+    check(CVodeSStolerancesB(memory_, which_, options_.rtol, options_.atol), t);
+    check(CVodeSetMaxNumStepsB(memory_, which_, static_cast<long>(options_.max_steps)), t);
+    make_solver(matrix_b_, solver_b_);
+    check(CVodeSetLinearSolverB(memory_, which_, get(solver_b_), get(matrix_b_)), t);
+    if (matrix_b_)
+      check(CVodeSetJacFnB(memory_, which_,
+                           [](sunrealtype time, N_Vector y, N_Vector, N_Vector, SUNMatrix J, void* problem,
+                              N_Vector, N_Vector, N_Vector) {
+                             return guarded(problem,
+                                            [&](Stiff& self) { self.write_derivative(time, y, J, true); });
+                           }),
+            t);
+    else
+      check(CVodeSetJacTimesB(memory_, which_, nullptr,
+                              [](N_Vector v, N_Vector Jv, sunrealtype time, N_Vector y, N_Vector, N_Vector,
+                                 void* problem, N_Vector) {
+                                return guarded(problem, [&](Stiff& self) {
+                                  const auto f = [&](const std::vector<Tensor<T>>& x) {
+                                    return self.at(time, x[0]);
+                                  };
+                                  write(vjp<T>(f, {self.read(y)}, -self.read(v), {}).second[0], Jv);
+                                });
+                              }),
+            t);
+    if (!sums) return;
+    const auto of_theta = [](sunrealtype time, N_Vector y, N_Vector adjoint, N_Vector slope, void* problem) {
+      return guarded(problem, [&](Stiff& self) {
+        const auto f = [&, at = self.read(y)](const std::vector<Tensor<T>>& p) {
+          return slope_at(self.f_, time, at, p);
+        };
+        double* to = N_VGetArrayPointer(slope);
+        for (const Tensor<T>& one : vjp<T>(f, self.theta_, -self.read(adjoint), {}).second)
+          to = std::copy_n(one.data(), one.size(), to);
+      });
+    };
+    check(CVodeQuadInitB(memory_, which_, of_theta, sums), t);
+    check(CVodeSetQuadErrConB(memory_, which_, SUNTRUE), t);
+    check(CVodeQuadSStolerancesB(memory_, which_, options_.rtol, options_.atol), t);
+  }
+
+  void make_solver(Matrix& matrix, LinearSolver& solver) const {
+    if (n_ <= largest_matrix) {
+      matrix.reset(
+          SUNDenseMatrix(static_cast<sunindextype>(n_), static_cast<sunindextype>(n_), get(context_)));
+      if (matrix) solver.reset(SUNLinSol_Dense(get(y_), get(matrix), get(context_)));
+    } else {
+      solver.reset(SUNLinSol_SPGMR(get(y_), SUN_PREC_NONE, 0, get(context_)));
+    }
+    if (!solver) throw std::bad_alloc();
+  }
+  static void remember(int, const char*, const char*, char* message, void* problem) {
+    static_cast<Stiff*>(problem)->said_ = message;
+  }
+
+  const Ode<T>& f_;
+  const std::vector<Tensor<T>>& theta_;
+  const std::vector<double>& times_;
+  const OdeOptions& options_;
+  const Tensor<T> y0_;
+  const std::size_t n_;
+  Context context_;  // the rest is destroyed before it
+  Vector y_;
+  Matrix matrix_, matrix_b_;
+  LinearSolver solver_, solver_b_;
+  void* memory_ = nullptr;
+  int which_ = 0;  ///< the number of the problem backward
+  bool keeps_checkpoints_ = false;
+  std::exception_ptr thrown_;
+  std::string said_;
+};
+
+/// How y at the times changes with the inputs, along `directions` of their shapes: the state is y, and below
+/// it its tangent.
+template <class T>
+Tensor<T> tangents(const Ode<T>& f, const std::vector<Tensor<T>>& inputs,
+                   const std::vector<Tensor<T>>& directions, const std::vector<double>& times,
+                   const OdeOptions& options) {
+  const auto parameters = static_cast<std::ptrdiff_t>(inputs.size()) - 1;
+  const Ode<T> both = [f, parameters](T t, const Tensor<T>& state, const std::vector<Tensor<T>>& p) {
+    std::vector<Tensor<T>> x{slice(state, 0)}, dx{slice(state, 1)};
+    x.insert(x.end(), p.begin(), p.begin() + parameters);
+    dx.insert(dx.end(), p.begin() + parameters, p.end());
+    const auto of = [&](const std::vector<Tensor<T>>& list) { return slope_of_list(f, t, list); };
+    const auto [slope, tangent] = jvp<T>(of, x, dx, {.create_graph = recording});
+    return stack({slope, tangent});
+  };
+  std::vector<Tensor<T>> theta(inputs.begin() + 1, inputs.end());
+  theta.insert(theta.end(), directions.begin() + 1, directions.end());
+  const Tensor<T> y = bdf_solution<T>(both, stack({inputs[0], directions[0]}), times, theta, options);
+  return slice(y, xt::all(), 1);
+}
+
+/// The adjoints of y0 and θ, packed so that they are one node, from g, that of y at the times. <h,
+/// adjoint(g)> is <g, tangents(h)>: so the rule.
+template <class T>
+Tensor<T> bdf_adjoint(const Ode<T>& f, const std::vector<Tensor<T>>& inputs, const Tensor<T>& g,
+                      const std::vector<double>& times, const OdeOptions& options) {
+  const Tensor<T> value = [&] {
+    const NoGrad off;
+    const std::vector<Tensor<T>> x = values_of(inputs);
+    const std::vector<Tensor<T>> theta(x.begin() + 1, x.end());
+    return packed(Stiff<T>(f, x.front(), times, theta, options).backward(g.detach()));
+  }();
+  std::vector<Tensor<T>> all{g};
+  all.insert(all.end(), inputs.begin(), inputs.end());
+  return custom<T>("odeint", all, value, [f, inputs, g, times, options](const Tensor<T>& h) {
+    const std::vector<Tensor<T>> directions = unpacked(h, inputs);
+    const auto of = [&](const std::vector<Tensor<T>>& x) {
+      return tangents(f, x, directions, times, options);
+    };
+    auto [gradient, gradients] = vjp<T>(of, inputs, g, {.create_graph = recording});
+    gradients.insert(gradients.begin(), gradient);
+    return gradients;
+  });
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> bdf_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+                       const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
+  std::vector<Tensor<T>> inputs{y0};
+  inputs.insert(inputs.end(), theta.begin(), theta.end());
+  const Tensor<T> y = [&] {
+    const NoGrad off;
+    return Stiff<T>(f, y0.detach(), times, values_of(theta), options).forward();
+  }();
+  return custom<T>("odeint", inputs, y, [f, inputs, times, options](const Tensor<T>& g) {
+    return unpacked(bdf_adjoint(f, inputs, g, times, options), inputs);
+  });
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                   \
+  template Tensor<T> bdf_solution(const Ode<T>&, const Tensor<T>&, const std::vector<double>&, \
+                                  const std::vector<Tensor<T>>&, const OdeOptions&);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
+
+}  // namespace xtape::detail

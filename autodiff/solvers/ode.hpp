@@ -1,0 +1,53 @@
+// What the methods of odeint() share.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "../layout.hpp"
+#include "../solvers.hpp"
+
+namespace xtape::detail {
+
+/// dy/dt at t
+template <class T>
+Tensor<T> slope_at(const Ode<T>& f, double t, const Tensor<T>& y, const std::vector<Tensor<T>>& theta) {
+  const Tensor<T> slope = f(static_cast<T>(t), y, theta);
+  if (!(slope.shape() == y.shape()))
+    throw Error("odeint", "f gives shape " + to_string(slope.shape()) + " for y of shape " +
+                              to_string(y.shape()) + ": dy/dt has that of y");
+  return slope;
+}
+
+/// f of a list, y in front of θ.
+template <class T>
+Tensor<T> slope_of_list(const Ode<T>& f, double t, const std::vector<Tensor<T>>& x) {
+  return slope_at(f, t, x.front(), std::vector<Tensor<T>>(x.begin() + 1, x.end()));
+}
+
+/// One behind the other, as one row.
+template <class T>
+Tensor<T> packed(const std::vector<Tensor<T>>& parts) {
+  std::vector<Tensor<T>> rows;
+  for (const Tensor<T>& part : parts) rows.push_back(flatten(part));
+  return xtape::concatenate(rows);
+}
+/// The parts of such a row, in the shapes of `like`.
+template <class T>
+std::vector<Tensor<T>> unpacked(const Tensor<T>& row, const std::vector<Tensor<T>>& like) {
+  std::vector<Tensor<T>> parts;
+  std::size_t from = 0;
+  for (const Tensor<T>& one : like) {
+    parts.push_back(reshape(slice(row, xt::range(from, from + one.size())), Dims(one.shape())));
+    from += one.size();
+  }
+  return parts;
+}
+
+/// y at the times, by formulas of backward differentiation, with gradients by CVODES's own adjoint: between
+/// its checkpoints y is computed forward again, since backward in time what decays would grow without limit.
+/// A derivative of that is again such a solution: of the tangents, which run forward with y.
+template <class T>
+Tensor<T> bdf_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+                       const std::vector<Tensor<T>>& theta, const OdeOptions& options);
+
+}  // namespace xtape::detail

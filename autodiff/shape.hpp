@@ -237,5 +237,12 @@ Dims broadcast_strides(const Shape& from, const Shape& to);
 /// The shape with the masked axes set to 1 (keepdims) or taken out.
 Shape reduced_shape(const Shape& shape, unsigned mask, bool keepdims);
 
+/// The product of the axes first <= i < last: how many elements lie along them together.
+inline std::size_t axes_size(const Shape& shape, std::size_t first, std::size_t last) {
+  std::size_t n = 1;
+  for (std::size_t i = first; i < last; ++i) n *= shape[i];
+  return n;
+}
+
 }  // namespace detail
 }  // namespace xtape

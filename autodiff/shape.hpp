@@ -244,5 +244,12 @@ inline std::size_t axes_size(const Shape& shape, std::size_t first, std::size_t 
   return n;
 }
 
+/// The axes before those of the matrix, which are the last two: one matrix for each of their indices.
+inline Shape batch_of(const Shape& matrices) {
+  Shape batch = matrices;
+  batch.resize(matrices.size() - 2);
+  return batch;
+}
+
 }  // namespace detail
 }  // namespace xtape

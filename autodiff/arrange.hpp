@@ -106,7 +106,7 @@ template <class T>
 Tensor<T> expand_dims(Tensor<T> x, std::size_t axis) {
   return unsqueeze(x, static_cast<std::ptrdiff_t>(axis));
 }
-/// x with two axes in each other's place.
+/// x with two axes in each other's place. Error for an axis outside of [-rank, rank).
 template <class T>
 Tensor<T> swapaxes(Tensor<T> x, std::ptrdiff_t a, std::ptrdiff_t b);
 /// x with the axes `from` in the places `to`; the others stay in their order. Error unless there are as many
@@ -114,14 +114,16 @@ Tensor<T> swapaxes(Tensor<T> x, std::ptrdiff_t a, std::ptrdiff_t b);
 template <class T>
 Tensor<T> moveaxis(Tensor<T> x, const Axes& from, const Axes& to);
 
-/// The tensors one below the other: scalars and vectors are rows, others are joined along axis 0.
+/// The tensors one below the other: scalars and vectors are rows, others are joined along axis 0. Error for
+/// none, and for shapes that differ elsewhere than in axis 0.
 template <class T>
 Tensor<T> vstack(const std::vector<Tensor<T>>& tensors);
 template <class T>
 Tensor<T> vstack(std::initializer_list<Tensor<T>> tensors) {
   return vstack(std::vector<Tensor<T>>(tensors));
 }
-/// The tensors side by side: scalars and vectors along axis 0, others along axis 1.
+/// The tensors side by side: scalars and vectors along axis 0, others along axis 1. Error for none, and for
+/// shapes that differ elsewhere than in that axis.
 template <class T>
 Tensor<T> hstack(const std::vector<Tensor<T>>& tensors);
 template <class T>

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/text.hpp"
+#include "checkpoint.hpp"
 #include "detect_anomaly.hpp"
 #include "indices.hpp"
 #include "kernels/optimizer_steps.hpp"
@@ -21,6 +22,10 @@ inline std::string exact_text(double number) { return detail::exact_text(number)
 inline std::size_t element_count(const Shape& shape, const char* op) {
   return detail::element_count(shape, op);
 }
+
+/// call<T>(op, f, x) is f of the tensors x, which it takes as a list or one by one, at most eight. Error,
+/// naming `op`, when it takes another number of them.
+using detail::call;
 
 /// A loss of each element a and its target b.
 enum class ElementwiseLoss {

@@ -237,5 +237,19 @@ Dims broadcast_strides(const Shape& from, const Shape& to);
 /// The shape with the masked axes set to 1 (keepdims) or taken out.
 Shape reduced_shape(const Shape& shape, unsigned mask, bool keepdims);
 
+/// The product of the axes first <= i < last: how many elements lie along them together.
+inline std::size_t axes_size(const Shape& shape, std::size_t first, std::size_t last) {
+  std::size_t n = 1;
+  for (std::size_t i = first; i < last; ++i) n *= shape[i];
+  return n;
+}
+
+/// The axes before those of the matrix, which are the last two: one matrix for each of their indices.
+inline Shape batch_of(const Shape& matrices) {
+  Shape batch = matrices;
+  batch.resize(matrices.size() - 2);
+  return batch;
+}
+
 }  // namespace detail
 }  // namespace xtape

@@ -27,10 +27,12 @@ X lgamma(const X& x) {
 }
 
 /// The derivative of order n of digamma(x); its own derivative is that of order n + 1. At 0, −1, −2 … it is ∞
-/// for odd n, and for even n NaN, but ∓∞ at ±0. Error for a negative n.
+/// for odd n, and for even n NaN, but ∓∞ at ±0. Error for a negative n, and for one above 1e6.
 template <std::integral N, detail::Traceable X>
 X polygamma(N n, const X& x) {
   if (std::cmp_less(n, 0)) throw Error("polygamma", "the order " + std::to_string(n) + " is negative");
+  if (std::cmp_greater(n, 1000000))
+    throw Error("polygamma", "the order " + std::to_string(n) + " is above 1000000");
   return detail::elementwise(detail::OpNumber::Polygamma, x, static_cast<typename X::value_type>(n));
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <autodiff/engine.hpp>
 #include <autodiff/tensor.hpp>
 
 #include "line_search.hpp"
@@ -55,27 +56,6 @@ constexpr double tolerance(double fine, double coarse) {
 
 template <class T>
 using TensorFunction = std::function<Tensor<T>(const std::vector<Tensor<T>>&)>;
-
-/// f of the list, or of as many tensors as there are.
-template <class T, std::size_t N = 2, class F>
-Tensor<T> call_with(const char* op, F& f, const std::vector<Tensor<T>>& x) {
-  if constexpr (std::is_invocable_v<F&, const std::vector<Tensor<T>>&>) {
-    return f(x);
-  } else if constexpr (N > 8) {
-    throw Error(op, "f does not take " + std::to_string(x.size()) +
-                        " tensors: write it over const std::vector<Tensor<T>>&");
-  } else {
-    constexpr auto takes = []<std::size_t... I>(std::index_sequence<I...>) {
-      return std::is_invocable_v<F&, std::conditional_t<I == N, void, const Tensor<T>&>...>;
-    };
-    if constexpr (takes(std::make_index_sequence<N>()))
-      if (x.size() == N) return [&]<std::size_t... I>(std::index_sequence<I...>)->Tensor<T> {
-          return f(x[I]...);
-        }
-    (std::make_index_sequence<N>());
-    return call_with<T, N + 1>(op, f, x);
-  }
-}
 
 }  // namespace detail
 }  // namespace xtape::nn
@@ -243,10 +223,8 @@ Minimum<std::vector<Tensor<T>>> minimize(
     F&& f, const std::vector<Tensor<T>>& x0,
     const std::type_identity_t<MinimizeOptions<std::vector<Tensor<T>>>>& options = {}) {
   return nn::detail::minimize<T>(
-      [&](const std::vector<Tensor<T>>& x) -> Tensor<T> {
-        return nn::detail::call_with<T>("minimize", f, x);
-      },
-      x0, options);
+      [&](const std::vector<Tensor<T>>& x) -> Tensor<T> { return engine::call<T>("minimize", f, x); }, x0,
+      options);
 }
 template <class F, class T>
 auto minimize(F&& f, std::initializer_list<Tensor<T>> x0,
@@ -284,7 +262,7 @@ LeastSquaresMinimum<std::vector<Tensor<T>>> least_squares(
     const std::type_identity_t<LeastSquaresOptions<std::vector<Tensor<T>>>>& options = {}) {
   return nn::detail::least_squares<T>(
       [&](const std::vector<Tensor<T>>& x) -> Tensor<T> {
-        return nn::detail::call_with<T>("least_squares", residuals, x);
+        return engine::call<T>("least_squares", residuals, x);
       },
       x0, options);
 }

@@ -43,6 +43,12 @@ ValueRef make_view(const ValueRef& value, const Shape& shape) {
   return ValueRef(view);
 }
 
+double element(const Value& value, std::size_t i) {
+  if (value.integers) return static_cast<double>(value.elements<std::ptrdiff_t>()[i]);
+  return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
+                                          : value.elements<double>()[i];
+}
+
 static_assert(std::is_trivially_destructible_v<Value>);
 
 void drop_reference(Value* value) noexcept {

@@ -36,6 +36,9 @@ struct Value {
   }
 };
 
+/// Element i, a number or an index.
+double element(const Value& value, std::size_t i);
+
 /// Drops a reference; with the last one the value is freed.
 void drop_reference(Value* value) noexcept;
 

@@ -36,9 +36,8 @@ std::size_t first_bad(const Value& x, bool infinity) {
                                       : first_bad(x.elements<double>(), x.size, infinity);
 }
 
-double element_at(const Value& x, std::size_t i) {
-  const double value =
-      x.item_size == sizeof(float) ? static_cast<double>(x.elements<float>()[i]) : x.elements<double>()[i];
+double shown_element(const Value& x, std::size_t i) {
+  const double value = element(x, i);
   return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;  // without the sign of a NaN
 }
 
@@ -46,7 +45,7 @@ double element_at(const Value& x, std::size_t i) {
 std::string describe_bad(const std::string& what, const Value& x) {
   const std::size_t i = first_bad(x, true);
   if (i == x.size) return {};
-  return what + " was " + number_text(element_at(x, i)) + " at " + index_text(i, x.shape);
+  return what + " was " + number_text(shown_element(x, i)) + " at " + index_text(i, x.shape);
 }
 
 Anomaly describe(const char* op, const Value& x, std::size_t i) {
@@ -54,7 +53,7 @@ Anomaly describe(const char* op, const Value& x, std::size_t i) {
   anomaly.op = op;
   anomaly.shape = x.shape;
   anomaly.index = index_of(i, x.shape);
-  anomaly.value = element_at(x, i);
+  anomaly.value = shown_element(x, i);
   return anomaly;
 }
 

@@ -85,10 +85,8 @@ std::string elements(const CodeArray& array) {
   std::string out, line;
   for (std::size_t i = 0; i < value.size; ++i) {
     const std::string one = array.type == CodeType::index
-                                ? std::to_string(reinterpret_cast<const std::ptrdiff_t*>(value.data)[i])
-                            : array.type == CodeType::real32
-                                ? code_number(static_cast<double>(value.elements<float>()[i]), array.type)
-                                : code_number(value.elements<double>()[i], array.type);
+                                ? std::to_string(value.elements<std::ptrdiff_t>()[i])
+                                : code_number(element(value, i), array.type);
     if (line.size() + one.size() > 100) out += line + "\n   ", line.clear();
     line += (line.empty() && out.empty() ? "" : " ") + one + (i + 1 == value.size ? "" : ",");
   }

@@ -41,8 +41,6 @@ Source traced_source(const std::function<Handle()>& f, const NamedHandles& names
 /// Makes arguments without names of those constants that are not one number, so that nothing is computed from
 /// them in advance.
 void give_constants(Source& source);
-/// Element i of a tensor, or of indices.
-double element(const Value& value, std::size_t i);
 /// The number that all elements are, to the bit.
 std::optional<double> uniform(const Place& constant);
 

@@ -118,12 +118,6 @@ void require_one_element(const Value* value) {
 
 }  // namespace
 
-double element(const Value& value, std::size_t i) {
-  if (value.integers) return static_cast<double>(reinterpret_cast<const std::ptrdiff_t*>(value.data)[i]);
-  return value.item_size == sizeof(float) ? static_cast<double>(value.elements<float>()[i])
-                                          : value.elements<double>()[i];
-}
-
 std::optional<double> uniform(const Place& place) {
   const Value& value = *place.tensor.value.get();
   if (place.integers || value.size == 0) return {};

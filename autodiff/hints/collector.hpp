@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../arrange.hpp"
 #include "../elementwise.hpp"
 #include "../indexing.hpp"
 #include "../layout.hpp"
@@ -23,15 +24,6 @@ inline bool is_one_of(std::initializer_list<std::string_view> names, std::string
 template <class T>
 Tensor<T> summed_to(const Tensor<T>& g, const Shape& shape) {
   return g.shape() == shape ? g : sum_to_shape(g, shape);
-}
-
-/// The last two axes swapped.
-template <class T>
-Tensor<T> transposed_last(const Tensor<T>& x) {
-  Axes axes{};
-  for (std::size_t i = 0; i < x.rank(); ++i) axes.push_back(static_cast<std::ptrdiff_t>(i));
-  std::swap(axes[x.rank() - 1], axes[x.rank() - 2]);
-  return transpose(x, axes);
 }
 
 template <class T>

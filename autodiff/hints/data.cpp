@@ -27,7 +27,7 @@ void RowSearch<T>::try_other_data() {
       }
     };
     if (handle.value->integers) {
-      const auto* const index = reinterpret_cast<const std::ptrdiff_t*>(handle.value->data);
+      const auto* const index = handle.value->elements<std::ptrdiff_t>();
       const std::size_t n = handle.value->size;
       const auto with = [&](const std::string& text, auto f) {
         std::vector<std::ptrdiff_t> list;

@@ -149,7 +149,7 @@ void Collector<T>::add_cross_entropy() {
   const Handle& labels = graph_.handle(step_.inputs[2].place);
   const Tensor<T> z = x_, p = softmax(z, 1);
   const std::size_t N = z.shape()[0], C = z.shape()[1];
-  const auto* const label = reinterpret_cast<const std::ptrdiff_t*>(labels.value->data);
+  const auto* const label = labels.value->elements<std::ptrdiff_t>();
   const auto one_hot = [&](std::ptrdiff_t by, std::ptrdiff_t rows, bool wraps = false) {
     Tensor<T> y = zeros<T>({N, C});
     const auto n = static_cast<std::ptrdiff_t>(N), c = static_cast<std::ptrdiff_t>(C);

@@ -26,7 +26,7 @@ std::vector<Mistake<T>> wrong_operands(const GradientGraph<T>& graph, std::size_
     };
     const std::string name = graph.name(right);
     if (op == "matmul" && own.rank() >= 2 && own.shape().end()[-1] == own.shape().end()[-2])
-      add("transposed", name + " is not transposed", transposed_last(own));
+      add("transposed", name + " is not transposed", swapaxes(own, -1, -2));
     for (std::uint32_t p = 0; p < graph.program().places.size(); ++p) {
       const Tensor<T>& other = graph.value(p);
       if (p == right || !other.defined() || !graph.has_name(p)) continue;
@@ -38,7 +38,7 @@ std::vector<Mistake<T>> wrong_operands(const GradientGraph<T>& graph, std::size_
       if (other.shape() == own.shape()) add("other", what + place, other);
       if (op == "matmul" && own.rank() == 2 && other.rank() == 2 && other.shape()[0] == own.shape()[1] &&
           other.shape()[1] == own.shape()[0])
-        add("other", what + ", transposed," + place, transposed_last(other));
+        add("other", what + ", transposed," + place, swapaxes(other, -1, -2));
     }
   }
   return all;

@@ -204,7 +204,7 @@ template <class T>
 void Collector<T>::add_rows() {
   const Handle& indices = graph_.handle(step_.inputs[1].place);
   if (of_.input != 0 || !indices.value || !indices.value->integers) return;
-  const auto* const index = reinterpret_cast<const std::ptrdiff_t*>(indices.value->data);
+  const auto* const index = indices.value->elements<std::ptrdiff_t>();
   const std::size_t n = indices.value->size;
   const auto keep = [&](const char* key, const std::string& text, const std::vector<char>& kept,
                         bool averaged) {

@@ -13,52 +13,39 @@ struct Abs {
   static auto derivative(auto x) { return sign(x); }
 };
 
+/// Rules of steps: constant between their jumps, with a derivative of 0 everywhere.
 template <class T>
-struct Sign {
+struct Steps {
+  static constexpr bool is_cheap = true;
+  static constexpr std::array keeps{none};
+  template <int I>
+  static auto gradient(auto g, auto, auto) {
+    return T(0) * g;
+  }
+};
+
+template <class T>
+struct Sign : Steps<T> {
   static constexpr const char* name = "sign";
-  static constexpr bool is_cheap = true;
-  static constexpr std::array keeps{none};
   static auto value(auto x) { return sign(x); }
-  template <int I>
-  static auto gradient(auto g, auto, auto) {
-    return T(0) * g;
-  }
 };
 
 template <class T>
-struct Floor {
+struct Floor : Steps<T> {
   static constexpr const char* name = "floor";
-  static constexpr bool is_cheap = true;
-  static constexpr std::array keeps{none};
   static auto value(auto x) { return floor(x); }
-  template <int I>
-  static auto gradient(auto g, auto, auto) {
-    return T(0) * g;
-  }
 };
 
 template <class T>
-struct Ceil {
+struct Ceil : Steps<T> {
   static constexpr const char* name = "ceil";
-  static constexpr bool is_cheap = true;
-  static constexpr std::array keeps{none};
   static auto value(auto x) { return ceil(x); }
-  template <int I>
-  static auto gradient(auto g, auto, auto) {
-    return T(0) * g;
-  }
 };
 
 template <class T>
-struct Round {
+struct Round : Steps<T> {
   static constexpr const char* name = "round";
-  static constexpr bool is_cheap = true;
-  static constexpr std::array keeps{none};
   static auto value(auto x) { return round(x); }
-  template <int I>
-  static auto gradient(auto g, auto, auto) {
-    return T(0) * g;
-  }
 };
 
 template <class T>

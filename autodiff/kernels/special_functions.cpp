@@ -37,17 +37,28 @@ T log_gamma(T x) {
   return std::isinf(x) || is_pole(x) ? infinity<T> : boost::math::lgamma(x, Policy());
 }
 
+/// ∞ with the sign of −1/(x − pole)ⁿ⁺¹ for the next pole, which is 0 for all positive x.
+template <class T>
+T infinite_derivative(int n, T x) {
+  return n % 2 == 1 ? infinity<T> : std::copysign(infinity<T>, x > 0 ? -x : std::nearbyint(x) - x);
+}
+
 template <class T>
 T derivative_of_digamma(int n, T x) {
   if (std::isnan(x) || x == -infinity<T>) return not_a_number<T>;
   if (x == infinity<T>) return n == 0 ? x : n % 2 == 0 ? T(-0.0) : T(0);
   if (is_pole(x)) return n % 2 == 1 ? infinity<T> : x == 0 ? std::copysign(infinity<T>, -x) : not_a_number<T>;
+  if (n > 170) {  // where Boost takes time that grows with n², and then gives up
+    const T distance = x > 0 ? x : std::abs(x - std::nearbyint(x));  // to the next pole
+    // Between two poles those on both sides cancel each other, as far as there are any on the left.
+    if (x < 0 && distance == T(0.5) && n % 2 == 0) return derivative_of_digamma(n, 1 - x);
+    constexpr T beyond = 12000;  // e to this is more than a long double holds
+    if (log_gamma(T(n) + 1) - (T(n) + 1) * std::log(distance) > beyond) return infinite_derivative(n, x);
+  }
   const T y = n == 0   ? boost::math::digamma(x, Policy())
               : n == 1 ? boost::math::trigamma(x, Policy())
                        : boost::math::polygamma(n, x, Fast());
-  if (!std::isinf(y)) return y;
-  // Boost's has lost the sign: that of −1/(x − pole)ⁿ⁺¹ for the next pole, which is 0 for all positive x.
-  return n % 2 == 1 ? infinity<T> : std::copysign(infinity<T>, x > 0 ? -x : std::nearbyint(x) - x);
+  return std::isinf(y) ? infinite_derivative(n, x) : y;  // Boost's has lost the sign
 }
 
 template <class T>

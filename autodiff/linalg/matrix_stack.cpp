@@ -36,14 +36,6 @@ Tensor<T> matrix_rows(const Tensor<T>& a, std::size_t first, std::size_t last) {
   return slice(a, xt::ellipsis(), xt::range(first, last), xt::all());
 }
 
-template <class T>
-Tensor<T> transposed_matrices(const Tensor<T>& a) {
-  Axes order;
-  for (std::size_t i = 0; i < a.rank(); ++i) order.push_back(static_cast<std::ptrdiff_t>(i));
-  std::swap(order.end()[-1], order.end()[-2]);
-  return transpose(a, order);
-}
-
 namespace {
 
 template <class T>
@@ -83,7 +75,6 @@ Tensor<T> ratio_or_zero(const Tensor<T>& X, const Tensor<T>& D) {
 
 #define XTAPE_INSTANTIATE(T)                                                  \
   template Tensor<T> matrix_rows(const Tensor<T>&, std::size_t, std::size_t); \
-  template Tensor<T> transposed_matrices(const Tensor<T>&);                   \
   template Tensor<T> ratio_or_zero(const Tensor<T>&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -6,11 +6,13 @@
 #include <atomic>
 #include <string>
 
+#include "../arrange.hpp"
 #include "../elementwise.hpp"
 #include "../kernels/gemm.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../linalg.hpp"
+#include "../ops/matrix_product.hpp"
 #include "../reductions.hpp"
 #include "../tape/op.hpp"
 
@@ -18,12 +20,6 @@ namespace xtape::detail {
 
 inline std::size_t rows_of(const Shape& a) { return a.end()[-2]; }
 inline std::size_t columns_of(const Shape& a) { return a.end()[-1]; }
-/// The axes before those of the matrix.
-inline Shape batch_of(const Shape& a) {
-  Shape batch = a;
-  batch.resize(a.size() - 2);
-  return batch;
-}
 /// (…,rows,columns) for the batch of a.
 inline Shape with_matrix(const Shape& batch, std::size_t rows, std::size_t columns) {
   Shape all = batch;
@@ -101,24 +97,14 @@ void each_matrix(T* y, const Shape& result, std::size_t work, const F& run, cons
   if (failure.failed()) explain(failure.info(), matrix_number(batch, failure.matrix()));
 }
 
-/// op(A) op(B) of matrices, without a copy of what is transposed.
-template <class T>
-Tensor<T> product(const Tensor<T>& A, bool transpose_a, const Tensor<T>& B, bool transpose_b);
-/// Aᵀ B and A Bᵀ.
-template <class T>
-Tensor<T> product_tn(const Tensor<T>& A, const Tensor<T>& B) {
-  return product(A, true, B, false);
-}
-template <class T>
-Tensor<T> product_nt(const Tensor<T>& A, const Tensor<T>& B) {
-  return product(A, false, B, true);
-}
 /// Rows first <= i < last of each matrix.
 template <class T>
 Tensor<T> matrix_rows(const Tensor<T>& a, std::size_t first, std::size_t last);
 /// Aᵀ of each.
 template <class T>
-Tensor<T> transposed_matrices(const Tensor<T>& a);
+Tensor<T> transposed_matrices(const Tensor<T>& a) {
+  return swapaxes(a, -1, -2);
+}
 /// The sum of all elements of each matrix, (…,1,1).
 template <class T>
 Tensor<T> sum_of_each(const Tensor<T>& a) {

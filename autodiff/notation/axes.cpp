@@ -102,7 +102,7 @@ Term put_term(const std::string& name, const Term& x, const Shape& from, std::pt
       {x}, shape);
 }
 
-Term rows_of(const std::vector<Term>& parts, const Shape& shape) {
+Term below_each_other(const std::vector<Term>& parts, const Shape& shape) {
   std::string text, latex;
   for (const Term& part : parts) {
     text += (text.empty() ? "[" : "; ") + part.text();

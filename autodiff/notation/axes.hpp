@@ -13,7 +13,7 @@ Term slice_term(const std::string& name, const Term& x, std::ptrdiff_t offset, c
 Term put_term(const std::string& name, const Term& x, const Shape& from, std::ptrdiff_t offset,
               const Dims& strides, const Shape& shape);
 /// [a; b]: one below the other.
-Term rows_of(const std::vector<Term>& parts, const Shape& shape);
+Term below_each_other(const std::vector<Term>& parts, const Shape& shape);
 /// The same elements under another shape: not written where that differs in axes of size 1 alone.
 Term reshaped(const Term& x, const Shape& shape);
 Term permuted(const Term& x, const Axes& permutation, const Shape& shape);

@@ -24,12 +24,6 @@ Tensor<T> copies(const Tensor<T>& x, std::size_t outer, std::size_t n, const Sha
   return reshape(all, Dims(shape));
 }
 
-std::size_t elements_before(const Shape& shape, std::size_t end) {
-  std::size_t n = 1;
-  for (std::size_t i = 0; i < end; ++i) n *= shape[i];
-  return n;
-}
-
 /// The shape with an axis n times as long. Error for a negative n and for more than there can be.
 Shape lengthened(const char* op, Shape shape, std::size_t axis, std::ptrdiff_t n) {
   if (n < 0) throw Error(op, std::to_string(n) + " times is not possible");
@@ -44,8 +38,8 @@ struct PadWidth {
   std::ptrdiff_t before, after;
 };
 
-/// Of each axis; `to` becomes the shape of the result.
-std::vector<PadWidth> pad_widths(const Indices& widths, const Shape& x, Shape& to) {
+/// Of each axis of x. Error where they do not fit, or the result is too large.
+std::vector<PadWidth> pad_widths(const Indices& widths, const Shape& x) {
   const Shape &given = widths.shape(), wanted{x.size(), 2};
   if (!detail::broadcasts_to(given, wanted))
     throw Error("pad", "widths of shape " + to_string(given) + " are not pairs for the " +
@@ -53,7 +47,7 @@ std::vector<PadWidth> pad_widths(const Indices& widths, const Shape& x, Shape& t
                            to_string(wanted) + ", {before, after} for all axes, or one number");
   const Dims strides = detail::broadcast_strides(given, wanted);
   std::vector<PadWidth> all;
-  to = x;
+  Shape to = x;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::ptrdiff_t* const first = widths.data() + static_cast<std::ptrdiff_t>(i) * strides[0];
     all.push_back({first[0], first[strides[1]]});
@@ -104,8 +98,7 @@ std::vector<Tensor<T>> at_least(std::size_t rank, const std::vector<Tensor<T>>& 
 template <class T>
 Tensor<T> pad(Tensor<T> x, const Indices& widths, std::type_identity_t<T> value) {
   const Shape from = x.shape();
-  Shape to;
-  const std::vector<PadWidth> all = pad_widths(widths, from, to);
+  const std::vector<PadWidth> all = pad_widths(widths, from);
   x = itself(x);
   for (std::size_t i = 0; i < from.size(); ++i) {
     const auto part = [&](std::ptrdiff_t width) {
@@ -122,8 +115,7 @@ Tensor<T> pad(Tensor<T> x, const Indices& widths, std::type_identity_t<T> value)
 template <class T>
 Tensor<T> pad(Tensor<T> x, const Indices& widths, PadMode mode) {
   const Shape from = x.shape();
-  Shape to;
-  const std::vector<PadWidth> all = pad_widths(widths, from, to);
+  const std::vector<PadWidth> all = pad_widths(widths, from);
   x = itself(x);
   for (std::size_t i = 0; i < from.size(); ++i) {
     const auto n = static_cast<std::ptrdiff_t>(from[i]);
@@ -143,7 +135,7 @@ template <class T>
 Tensor<T> detail::repeat(const Tensor<T>& x, std::ptrdiff_t n, std::ptrdiff_t signed_axis) {
   const std::size_t axis = normalize_axis(signed_axis, x.rank(), "repeat");
   const Shape shape = lengthened("repeat", x.shape(), axis, n);
-  return copies(x, elements_before(x.shape(), axis + 1), static_cast<std::size_t>(n), shape);
+  return copies(x, axes_size(x.shape(), 0, axis + 1), static_cast<std::size_t>(n), shape);
 }
 
 template <class T>
@@ -175,7 +167,7 @@ Tensor<T> tile(Tensor<T> x, const Dims& times) {
     const std::size_t axis = x.rank() - times.size() + k;
     if (times[k] == 1) continue;
     const Shape tiled = lengthened("tile", x.shape(), axis, times[k]);
-    x = copies(x, elements_before(x.shape(), axis), static_cast<std::size_t>(times[k]), tiled);
+    x = copies(x, detail::axes_size(x.shape(), 0, axis), static_cast<std::size_t>(times[k]), tiled);
   }
   return x;
 }

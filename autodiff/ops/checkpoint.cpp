@@ -57,11 +57,14 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
     y = op.f(x);
     op.captured = std::move(used.values);
   }
+  if (const Handle& result = y.handle(); result.node) {
+    // f returned what it captured, unchanged, or recorded in a scope of EnableGrad: no operation has read it.
+    op.captured.push_back({result.value, result.value->owner().version});
+    if (tracing) tracing->input_of(result);
+  }
   if (skipped_inputs) skipped_inputs->insert(skipped_inputs->end(), op.captured.begin(), op.captured.end());
-  // f may have recorded what it computed in a scope of EnableGrad; it will do so again.
-  const bool recorded_within = y.requires_grad();
   y = y.detach();
-  if (recording && (records(inputs) || !op.captured.empty() || recorded_within)) {
+  if (recording && (records(inputs) || !op.captured.empty())) {
     const std::uint32_t keep_all = (1u << x.size()) - 1u;
     y = append<T>(std::move(op), std::move(y), inputs, keep_all);
     y.handle().node->opaque = true;

@@ -7,6 +7,7 @@
 #include "../layout.hpp"
 #include "../linalg.hpp"
 #include "../reductions.hpp"
+#include "matrix_product.hpp"
 #include "reduction_ops.hpp"
 #include "windows.hpp"
 
@@ -134,7 +135,7 @@ struct Conv2dImageGradient {
     });
   }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& w) const {
-    return apply<T>(Fold<T>{windows}, matmul(transpose(as_matrix(w)), as_lines(g)));
+    return apply<T>(Fold<T>{windows}, product_tn(as_matrix(w), as_lines(g)));
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
   static constexpr bool is_bilinear = true;
@@ -170,7 +171,7 @@ struct Conv2dWeightGradient {
   }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x) const {
     const Tensor<T> columns = apply<T>(Unfold<T>{windows}, x);
-    const Tensor<T> all = sum(matmul(as_lines(g), transpose(columns, {0, 2, 1})), 0);
+    const Tensor<T> all = sum(product_nt(as_lines(g), columns), 0);
     return reshape(all, Dims(shape(g.shape(), {})));
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }

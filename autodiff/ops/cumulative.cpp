@@ -9,22 +9,14 @@ namespace {
 /// The n elements from `start` on along an axis.
 template <class T>
 Tensor<T> section(const Tensor<T>& x, std::size_t axis, std::size_t start, std::size_t n) {
-  const Dims strides = row_major_strides(x.shape());
-  Shape shape = x.shape();
-  shape[axis] = n;
-  return apply<T>(
-      Strided<T>{"slice", shape, n == 0 ? 0 : static_cast<std::ptrdiff_t>(start) * strides[axis], strides},
-      x);
+  return apply<T>(part_of_axis<T>("slice", x.shape(), axis, start, start + n), x);
 }
 
 /// x from the place `start` on along an axis of a tensor of the shape `to` that is 0 elsewhere.
 template <class T>
 Tensor<T> placed(const Tensor<T>& x, std::size_t axis, std::size_t start, const Shape& to) {
-  const Dims strides = row_major_strides(to);
-  return apply<T>(
-      ScatterStrided<T>{"slice", to, x.shape(),
-                        x.size() == 0 ? 0 : static_cast<std::ptrdiff_t>(start) * strides[axis], strides},
-      x);
+  const Strided<T> part = part_of_axis<T>("slice", to, axis, start, start + x.shape()[axis]);
+  return apply<T>(ScatterStrided<T>{part.name, to, part.to, part.offset, part.strides}, x);
 }
 
 /// y_k = a_k y_{k−1} + b_k along an axis, from the last one on y_k = a_{k+1} y_{k+1} + b_k where it is in

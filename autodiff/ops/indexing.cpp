@@ -88,16 +88,8 @@ struct Blocks {
   }
 
  private:
-  std::size_t before() const {
-    std::size_t n = 1;
-    for (std::size_t i = 0; i < axis; ++i) n *= from[i];
-    return n;
-  }
-  std::size_t inner() const {
-    std::size_t n = 1;
-    for (std::size_t i = axis + 1; i < from.size(); ++i) n *= from[i];
-    return n;
-  }
+  std::size_t before() const { return axes_size(from, 0, axis); }
+  std::size_t inner() const { return axes_size(from, axis + 1, from.size()); }
   std::size_t checked(const std::ptrdiff_t* indices, std::size_t i) const {
     const auto n = static_cast<std::ptrdiff_t>(from[axis]);
     const std::ptrdiff_t index = indices[i];

@@ -19,14 +19,9 @@ Tensor<T> reshaped(const Tensor<T>& x, const Shape& shape) {
   return detail::view(x, shape);
 }
 
-/// The part [start, stop) of an axis.
 template <class T>
-Tensor<T> part(const char* op, const Tensor<T>& x, std::size_t axis, std::size_t start, std::size_t stop) {
-  const Dims strides = detail::row_major_strides(x.shape());
-  Shape shape = x.shape();
-  shape[axis] = stop - start;
-  return detail::apply<T>(
-      detail::Strided<T>{op, shape, static_cast<std::ptrdiff_t>(start) * strides[axis], strides}, x);
+Tensor<T> split_part(const Tensor<T>& x, std::size_t axis, std::size_t first, std::size_t last) {
+  return detail::apply<T>(detail::part_of_axis<T>("split", x.shape(), axis, first, last), x);
 }
 
 struct SliceInfo {
@@ -191,7 +186,7 @@ std::vector<Tensor<T>> detail::split_sections(const Tensor<T>& x, std::ptrdiff_t
   parts.reserve(static_cast<std::size_t>(sections));
   const auto size = static_cast<std::size_t>(n / sections);
   for (std::size_t start = 0; parts.size() < static_cast<std::size_t>(sections); start += size)
-    parts.push_back(part("split", x, axis, start, start + size));
+    parts.push_back(split_part(x, axis, start, start + size));
   return parts;
 }
 
@@ -206,7 +201,7 @@ std::vector<Tensor<T>> split(Tensor<T> x, const Indices& indices, std::ptrdiff_t
     if (stop < start || stop > n)
       throw Error("split", "index " + std::to_string(stop) + " does not ascend within axis " +
                                std::to_string(axis) + " of shape " + to_string(x.shape()));
-    parts.push_back(part("split", x, axis, static_cast<std::size_t>(start), static_cast<std::size_t>(stop)));
+    parts.push_back(split_part(x, axis, static_cast<std::size_t>(start), static_cast<std::size_t>(stop)));
     start = stop;
   }
   return parts;

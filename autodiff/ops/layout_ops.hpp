@@ -76,6 +76,16 @@ struct ScatterStrided {
   void backward(Gradients<T>& d) const { d.add(0, Strided<T>{name, from, offset, strides}, d.adjoint); }
 };
 
+/// The part first <= i < last of an axis of x.
+template <class T>
+Strided<T> part_of_axis(const char* op, const Shape& x, std::size_t axis, std::size_t first,
+                        std::size_t last) {
+  const Dims strides = row_major_strides(x);
+  Shape part = x;
+  part[axis] = last - first;
+  return {op, part, first == last ? 0 : static_cast<std::ptrdiff_t>(first) * strides[axis], strides};
+}
+
 template <class T>
 struct Transpose {
   static constexpr bool accumulates = true;
@@ -188,15 +198,15 @@ struct Concatenate {
   }
 
   void write(Notation& to) const {
-    to.set(axis == 0 ? rows_of(to.x, to.shape) : Term::call(name, to.x, to.shape));
+    to.set(axis == 0 ? below_each_other(to.x, to.shape) : Term::call(name, to.x, to.shape));
   }
 
   /// Of the inputs along the axis.
   std::span<std::size_t> sizes() const { return {reinterpret_cast<std::size_t*>(block->data), block->size}; }
 
   void compute(Target<T> y, std::span<const Tensor<T>> x) const {
-    std::size_t outer = 1, row = 0;
-    for (std::size_t i = 0; i < axis; ++i) outer *= x.front().shape()[i];
+    const std::size_t outer = axes_size(x.front().shape(), 0, axis);
+    std::size_t row = 0;
     for (const Tensor<T>& one : x) row += outer == 0 ? 0 : one.size() / outer;
     for (const Tensor<T>& one : x) {
       const std::size_t n = outer == 0 ? 0 : one.size() / outer;
@@ -217,12 +227,9 @@ struct Concatenate {
     t.add(concatenate<T>(parts, static_cast<std::ptrdiff_t>(axis)));
   }
   void backward(Gradients<T>& d) const {
-    const Dims strides = row_major_strides(d.adjoint.shape());
     std::size_t start = 0;
     for (std::size_t i = 0; i < sizes().size(); start += sizes()[i++])
-      if (d.needs(i))
-        d.add(i, Strided<T>{name, d.shape(i), static_cast<std::ptrdiff_t>(start) * strides[axis], strides},
-              d.adjoint);
+      d.add(i, part_of_axis<T>(name, d.adjoint.shape(), axis, start, start + sizes()[i]), d.adjoint);
   }
 };
 

@@ -9,9 +9,9 @@
 #include "../kernels/gemm.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
-#include "../linalg/matrix_stack.hpp"
 #include "../notation/term.hpp"
 #include "../tape/op.hpp"
+#include "matrix_product.hpp"
 #include "reduction_ops.hpp"
 
 namespace xtape {
@@ -39,7 +39,7 @@ struct MatMul {
       result.back() = columns(b);
       return result;
     }
-    Shape result = broadcast(batch(a), batch(b), name);
+    Shape result = broadcast(batch_of(a), batch_of(b), name);
     result.push_back(rows(a));
     result.push_back(columns(b));
     return result;
@@ -49,10 +49,11 @@ struct MatMul {
     const std::size_t M = rows(sa), N = columns(sb), K = inner(sa);
     if (sa.size() == 2 && sb.size() == 2)
       return gemm(transpose_a, transpose_b, M, N, K, a.data(), b.data(), y.accumulate, y.data);
-    const Shape batches = broadcast(batch(sa), batch(sb), name);
+    const Shape batches = broadcast(batch_of(sa), batch_of(sb), name);
     const std::size_t count = element_count(batches, name);
     if (count == 0) return;
-    Dims steps_a = broadcast_strides(batch(sa), batches), steps_b = broadcast_strides(batch(sb), batches);
+    Dims steps_a = broadcast_strides(batch_of(sa), batches),
+         steps_b = broadcast_strides(batch_of(sb), batches);
     for (auto& s : steps_a) s *= static_cast<std::ptrdiff_t>(M * K);
     for (auto& s : steps_b) s *= static_cast<std::ptrdiff_t>(K * N);
     const Walk<2> walk(batches, {steps_a, steps_b});
@@ -85,11 +86,6 @@ struct MatMul {
   std::size_t rows(const Shape& a) const { return a.end()[transpose_a ? -1 : -2]; }
   std::size_t inner(const Shape& a) const { return a.end()[transpose_a ? -2 : -1]; }
   std::size_t columns(const Shape& b) const { return b.end()[transpose_b ? -2 : -1]; }
-  static Shape batch(const Shape& s) {
-    Shape result = s;
-    result.resize(s.size() - 2);
-    return result;
-  }
 };
 
 /// y (N,out) = x (N,in) Wᵀ (in,out) + b (out)
@@ -98,7 +94,7 @@ struct Linear {
   static constexpr const char* name = "linear";
 
   Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) const {
-    return apply<T>(MatMul<T>{false, true}, x, W) + b;
+    return product_nt(x, W) + b;
   }
   void write(Notation& to) const { to.set(matmul(to.x[0], transposed(to.x[1]), to.shape) + to.x[2]); }
   /// x Wᵀ + b of each of a batch.
@@ -190,9 +186,8 @@ Tensor<T> dot(const Tensor<T>& a, const Tensor<T>& b) {
       to.push_back(sb[i]);
     }
   const std::size_t K = sa.back();
-  std::size_t rows = 1, cols = 1;
-  for (std::size_t i = 0; i + 1 < sa.size(); ++i) rows *= sa[i];
-  for (std::size_t i = sa.size() - 1; i < to.size(); ++i) cols *= to[i];
+  const std::size_t rows = detail::axes_size(to, 0, sa.size() - 1),
+                    cols = detail::axes_size(to, sa.size() - 1, to.size());
   const Tensor<T> product = matmul(reshape(a, Dims{rows, K}), reshape(transpose(b, first), Dims{K, cols}));
   return reshape(product, Dims(to));
 }
@@ -225,9 +220,7 @@ template <class T, class F>
 Tensor<T> on_rows(const Tensor<T>& x, F&& f) {
   if (x.rank() == 2) return f(x);
   Shape to = x.shape();
-  std::size_t rows = 1;
-  for (std::size_t i = 0; i + 1 < to.size(); ++i) rows *= to[i];
-  const Tensor<T> y = f(reshape(x, Dims{rows, to.back()}));
+  const Tensor<T> y = f(reshape(x, Dims{detail::axes_size(to, 0, to.size() - 1), to.back()}));
   to.back() = y.shape()[1];
   return reshape(y, Dims(to));
 }
@@ -243,9 +236,7 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W, const Tensor<T>& b) {
 template <class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& W) {
   require_linear(x, W, nullptr);
-  return on_rows(x, [&](const Tensor<T>& rows) {
-    return detail::apply<T>(detail::MatMul<T>{false, true}, rows, W);
-  });
+  return on_rows(x, [&](const Tensor<T>& rows) { return detail::product_nt(rows, W); });
 }
 
 #define XTAPE_INSTANTIATE(T)                                                          \

@@ -298,10 +298,7 @@ struct SquaredNorm {
 /// `at`, the place of the element, and `total`, what it made of those before.
 inline void write_cumulative(Code& to, std::size_t axis, bool reverse, const std::string& line,
                              const std::string& start) {
-  std::size_t outer = 1, inner = 1;
   const Shape& x = to.shape();
-  for (std::size_t i = 0; i < axis; ++i) outer *= x[i];
-  for (std::size_t i = axis + 1; i < x.size(); ++i) inner *= x[i];
   to.text(
       "for (std::size_t i = 0; i < outer; ++i)\n"
       "  for (std::size_t j = 0; j < inner; ++j) {\n"
@@ -315,7 +312,10 @@ inline void write_cumulative(Code& to, std::size_t axis, bool reverse, const std
           "      $y[at] = total;\n"
           "    }\n"
           "  }",
-      {{"outer", outer}, {"inner", inner}, {"n", x[axis]}, {"last", x[axis] - 1}});
+      {{"outer", axes_size(x, 0, axis)},
+       {"inner", axes_size(x, axis + 1, x.size())},
+       {"n", x[axis]},
+       {"last", x[axis] - 1}});
 }
 
 template <class T>

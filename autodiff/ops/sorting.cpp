@@ -26,20 +26,18 @@ bool comes_before(T a, T b, bool descending) {
 }
 
 /// f(line, n, inner, at, scratch) for each line along an axis of x: its n elements begin at `line`, inner
-/// apart, those of a result with m in their place at `at`. `scratch` has room for n positions, which no other
-/// thread uses.
+/// apart, those of a result with m in their place at `at`. `scratch` has room for so many positions, which no
+/// other thread uses: for all threads together not more than for all lines.
 template <class T, class F>
-void each_line(const Tensor<T>& x, std::size_t axis, std::size_t m, const F& f) {
-  const std::size_t n = x.shape()[axis];
-  std::size_t inner = 1;
-  for (std::size_t i = axis + 1; i < x.rank(); ++i) inner *= x.shape()[i];
-  const std::size_t lines = element_count(reduced_shape(x.shape(), 1u << axis, false), "sort"),
-                    groups = std::clamp<std::size_t>(x.size() / parallel_size, 1, 16);
-  PoolVector<std::ptrdiff_t> memory(groups * n);
+void each_line(const Tensor<T>& x, std::size_t axis, std::size_t m, std::size_t room, const F& f) {
+  const std::size_t n = x.shape()[axis], inner = axes_size(x.shape(), axis + 1, x.rank()),
+                    lines = element_count(reduced_shape(x.shape(), 1u << axis, false), "sort"),
+                    groups = std::min(lines, std::clamp<std::size_t>(x.size() / parallel_size, 1, 16));
+  PoolVector<std::ptrdiff_t> memory(groups * room);
   parallel_for(groups, [&, scratch = memory.data()](std::size_t group) {
     for (std::size_t l = group * lines / groups; l < (group + 1) * lines / groups; ++l) {
       const std::size_t o = l / inner, k = l % inner;
-      f(x.data() + o * n * inner + k, n, inner, o * m * inner + k, scratch + group * n);
+      f(x.data() + o * n * inner + k, n, inner, o * m * inner + k, scratch + group * room);
     }
   });
 }
@@ -47,15 +45,16 @@ void each_line(const Tensor<T>& x, std::size_t axis, std::size_t m, const F& f) 
 /// Loops over lines in the C++ of a derivation, for lines of text with `j` along the axis; the result is 0
 /// before where it is `filled`.
 void write_lines(Code& to, std::size_t axis, std::size_t m, const std::string& lines, bool filled = false) {
-  std::size_t outer = 1, inner = 1;
   const Shape& x = to.shape(0);
-  for (std::size_t i = 0; i < axis; ++i) outer *= x[i];
-  for (std::size_t i = axis + 1; i < x.size(); ++i) inner *= x[i];
   to.text(
       "for (std::size_t i = 0; i < outer; ++i)\n"
       "  for (std::size_t k = 0; k < inner; ++k) {\n" +
           lines + "  }",
-      {{"outer", outer}, {"inner", inner}, {"n", x[axis]}, {"m", m}}, filled);
+      {{"outer", axes_size(x, 0, axis)},
+       {"inner", axes_size(x, axis + 1, x.size())},
+       {"n", x[axis]},
+       {"m", m}},
+      filled);
 }
 
 /// y = the positions of the first `count` elements in order along an axis. It has the size of y's axis.
@@ -96,7 +95,7 @@ struct SortedPositions {
   /// y is an array of integers, which are of the size of double.
   void compute(Target<double> y, const Tensor<T>& x) const {
     auto* const to = reinterpret_cast<std::ptrdiff_t*>(y.data);
-    each_line(x, axis, count,
+    each_line(x, axis, count, x.shape()[axis],
               [&](const T* line, std::size_t n, std::size_t inner, std::size_t at, std::ptrdiff_t* order) {
                 const auto value = [=](std::ptrdiff_t i) {
                   return line[static_cast<std::size_t>(i) * inner];
@@ -142,7 +141,7 @@ struct ExtremePosition {
   Shape shape(const Shape& x) const { return reduced_shape(x, 1u << axis, keepdims); }
   void compute(Target<double> y, const Tensor<T>& x) const {
     auto* const to = reinterpret_cast<std::ptrdiff_t*>(y.data);
-    each_line(x, axis, 1, [&](const T* line, std::size_t n, std::size_t inner, std::size_t at, auto*) {
+    each_line(x, axis, 1, 0, [&](const T* line, std::size_t n, std::size_t inner, std::size_t at, auto*) {
       std::size_t best = 0;
       for (std::size_t j = 1; j < n; ++j) {
         const T a = line[j * inner], b = line[best * inner];
@@ -181,7 +180,7 @@ struct RunningPosition {
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<double> y, const Tensor<T>& x) const {
     auto* const to = reinterpret_cast<std::ptrdiff_t*>(y.data);
-    each_line(x, axis, x.shape()[axis],
+    each_line(x, axis, x.shape()[axis], 0,
               [&](const T* line, std::size_t n, std::size_t inner, std::size_t at, auto*) {
                 std::size_t best = 0;
                 for (std::size_t j = 0; j < n; ++j) {
@@ -209,6 +208,11 @@ Indices extreme_position(const Tensor<T>& x, std::ptrdiff_t signed_axis, bool la
     throw Error(name, "axis " + std::to_string(axis) + " of shape " + to_string(x.shape()) +
                           " has no element to choose");
   return positions(op, x);
+}
+
+template <class T>
+Tensor<T> running_extreme(const char* name, const Tensor<T>& x, std::ptrdiff_t axis, bool largest) {
+  return gather(x, positions(RunningPosition<T>{normalize_axis(axis, x.rank(), name), largest}, x), axis);
 }
 
 }  // namespace
@@ -256,15 +260,13 @@ Indices argmin(Tensor<T> x) {
 }
 
 template <class T>
-Tensor<T> cummax(const Tensor<T>& x, std::ptrdiff_t signed_axis) {
-  const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "cummax");
-  return gather(x, detail::positions(detail::RunningPosition<T>{axis, true}, x), signed_axis);
+Tensor<T> cummax(const Tensor<T>& x, std::ptrdiff_t axis) {
+  return detail::running_extreme("cummax", x, axis, true);
 }
 
 template <class T>
-Tensor<T> cummin(const Tensor<T>& x, std::ptrdiff_t signed_axis) {
-  const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "cummin");
-  return gather(x, detail::positions(detail::RunningPosition<T>{axis, false}, x), signed_axis);
+Tensor<T> cummin(const Tensor<T>& x, std::ptrdiff_t axis) {
+  return detail::running_extreme("cummin", x, axis, false);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                  \

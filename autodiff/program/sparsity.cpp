@@ -227,19 +227,14 @@ class Propagation {
 
   /// All of a matrix to all of another; batches broadcast.
   void add_matrices(Sets& y, const Shape& shape, const Sets& x, const Shape& from) {
-    const auto batch = [](const Shape& of) {
-      Shape axes = of;
-      axes.resize(of.size() - 2);
-      return axes;
-    };
-    Sets of_x(element_count(batch(from), "sparse_jacobian")),
-        of_y(element_count(batch(shape), "sparse_jacobian"));
+    Sets of_x(element_count(batch_of(from), "sparse_jacobian")),
+        of_y(element_count(batch_of(shape), "sparse_jacobian"));
     for (std::size_t i = 0; i < of_x.size(); ++i) {
       const auto first = x.begin() + static_cast<std::ptrdiff_t>(i * (x.size() / of_x.size()));
       Sets all(first, first + static_cast<std::ptrdiff_t>(x.size() / of_x.size()));
       of_x[i] = sets_.unite(all);
     }
-    add_elementwise(of_y, batch(shape), of_x, batch(from));
+    add_elementwise(of_y, batch_of(shape), of_x, batch_of(from));
     for (std::size_t i = 0; i < y.size(); ++i) y[i] = sets_.unite(y[i], of_y[i / (y.size() / of_y.size())]);
   }
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "../arrange.hpp"
 #include "../layout.hpp"
 #include "../ops/layout_ops.hpp"
 #include "../random.hpp"
@@ -12,17 +13,10 @@
 namespace xtape::detail {
 namespace {
 
-/// x with an axis moved to another place.
+/// x itself where an axis is in its place already.
 template <class T>
 Tensor<T> with_axis_moved(const Tensor<T>& x, std::size_t from, std::size_t to) {
-  if (from == to) return x;
-  Axes order;
-  for (std::size_t i = 0; i < x.rank(); ++i)
-    if (i != from) order.push_back(static_cast<std::ptrdiff_t>(i));
-  Axes all;
-  for (std::size_t i = 0, k = 0; i < x.rank(); ++i)
-    all.push_back(i == to ? static_cast<std::ptrdiff_t>(from) : order[k++]);
-  return transpose(x, all);
+  return from == to ? x : moveaxis(x, Axes(from), Axes(to));
 }
 
 struct Batched {

@@ -26,8 +26,8 @@ NOTHING_TO_MUTATE = {("elementwise.cpp", "AsType::backward"), ("accumulate.cpp",
 EQUIVALENT = {
     ("activation_rules.hpp", "Elu::derivative", "T(0) → T(1) [2]"):
         "a limit for what is selected only below 0",
-    ("selection_rules.hpp", "Sign::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
-    ("selection_rules.hpp", "Sign::gradient", "T(0) * g → T(0)"): "0",
+    ("selection_rules.hpp", "Steps::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
+    ("selection_rules.hpp", "Steps::gradient", "T(0) * g → T(0)"): "0",
     ("selection_rules.hpp", "Where::gradient", "T(0) * g → -(T(0) * g)"): "0 has no sign",
     ("selection_rules.hpp", "Where::gradient", "T(0) * g → T(0)"): "0",
     ("elementwise.cpp", "ElementwiseGradient::backward", "T(0) → T(1)"): "what the rule does not use",

@@ -101,6 +101,23 @@ TEST_CASE("many lines are sorted, on as many threads as there are") {
   }
 }
 
+TEST_CASE("the memory of a search is bounded by its array, however few lines that has") {
+  const Tensor<double> x = random::uniform<double>({std::size_t{1} << 20});
+  const auto bytes = static_cast<std::ptrdiff_t>(x.size() * sizeof(double));
+  const auto peak = [](const auto& f) {
+    reset_peak_memory();
+    const std::ptrdiff_t before = memory_use().live;
+    f();
+    return memory_use().peak - before;
+  };
+  for (const Shape& shape : {Shape{x.size()}, Shape{x.size() / 2, 2}}) {
+    const Tensor<double> lines = reshape(x, Dims(shape));
+    CHECK(peak([&] { sort(lines, 0); }) < 4 * bytes);  // the result, its positions and as many to sort
+    CHECK(peak([&] { cummax(lines, 0); }) < 3 * bytes);
+    CHECK(peak([&] { argmax(lines, 0); }) < bytes);
+  }
+}
+
 TEST_CASE("positions are found again at each call of a compiled function, and for each sample of a batch") {
   const auto order = compile([](const Tensor<double>& a) { return sum(sort(a) * arange<double>(3)); });
   const auto x = parameter<double>({3.0, 1.0, 2.0}), y = parameter<double>({1.0, 5.0, -1.0});

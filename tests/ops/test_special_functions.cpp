@@ -23,6 +23,15 @@ TEST_CASE("lgamma, digamma and polygamma: known values") {
   check_close(polygamma(0, X{3.3}), digamma(X{3.3}), 0);
   check_close(polygamma(std::size_t{3}, X{1.0}), {std::pow(pi, 4) / 15}, 1e-14);
   CHECK_THROWS_WITH_AS(polygamma(-1, X{1.0}), "[polygamma] the order -1 is negative", Error);
+  CHECK_THROWS_WITH_AS(polygamma(1000001, X{1.0}), "[polygamma] the order 1000001 is above 1000000", Error);
+  CHECK_THROWS_AS(polygamma(std::numeric_limits<std::size_t>::max(), X{1.0}), Error);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  check_close(polygamma(1000000, X{0.5, 3.0, 1e7, -0.5, -1.5, -1000.25}),
+              {-infinity, -infinity, 0.0, -infinity, -infinity, infinity}, 0);
+  check_close(polygamma(999999, X{3.0, 1e7, -0.5, -1000.25}), {infinity, 0.0, infinity, infinity}, 0);
+  check_close(polygamma(1000, X{-0.5, -1000.25}), {-infinity, infinity}, 0);
+  check_close(polygamma(200, X{50.0}), {-2.58297139307054e33}, 1e-12);
+  check_close(polygamma(1000, X{400.0}), {-9.54632866022891e-38}, 1e-12);
 }
 
 TEST_CASE("lgamma has derivatives of any order, in both modes") {

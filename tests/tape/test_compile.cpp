@@ -314,6 +314,24 @@ TEST_CASE("rules of one's own and checkpoints, to second order, in compiled func
   test::check_close(both(Mode::forward), both(Mode::reverse), 1e-12, 1e-12);
 }
 
+TEST_CASE("a checkpoint that returns a captured leaf unchanged gives it its gradient") {
+  const auto w = parameter<double>(Tensor<double>{0.5});
+  const Tensor<double> x{1.0, 2.0};
+  const auto returned = [&](const Tensor<double>& a) {
+    return checkpoint([&](const auto&) { return w; }, a);
+  };
+  const auto weighted = [&](const Tensor<double>& a) { return sum(a * returned(a)); };
+  check_same<double>(returned, x);
+  check_same<double>(weighted, x);
+  check_same<double>([&](const Tensor<double>& a) { return checkpoint(weighted, a); }, x);
+  test::check_close(compile(weighted).value_and_grad(x).second.at(0), {3.0}, 0, 0);
+  const auto step = [&](const Tensor<double>& h, const Tensor<double>& a) {
+    return std::pair{h + weighted(a), a};
+  };
+  const Tensor<double> rows{{1.0, 2.0}, {3.0, 4.0}};
+  test::check_close(grad(scan(step, Tensor<double>(0.0), rows).first, w), {10.0}, 0, 0);
+}
+
 TEST_CASE("one function for several kinds of arguments, and by several threads at once") {
   const auto total = compile([](const auto&... all) { return (all + ...); });
   const Tensor<double> a{1.0}, b{10.0}, c{100.0};

@@ -125,6 +125,9 @@ TEST_CASE("a function that returns its argument or a captured tensor, inside che
   CHECK(grad(checkpoint([](const auto& a) { return a; }, h) + h, x, {.retain_tape = true}).item() == 4);
   CHECK(grad(checkpoint([](const auto& a) { return a; }, x) * x, x).item() == 6);
   CHECK(grad(checkpoint([&](const auto&) { return h; }, x) + h, x, {.retain_tape = true}).item() == 4);
+  const Tensor<double> two = 2.0;  // nothing but what the innermost function returns has a gradient
+  const auto inner = [&](const auto& a) { return a * checkpoint([&](const auto&) { return x; }, a); };
+  CHECK(grad(checkpoint(inner, two), x).item() == 2);
   const auto g = grad(map([](auto a) { return a; }, x) * x, x, {.create_graph = true});
   CHECK(g.item() == 6);
   CHECK(grad(g, x).item() == 2);

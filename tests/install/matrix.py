@@ -37,7 +37,7 @@ CONFIGURATIONS = {
     "no-xsimd": Configuration("without xsimd", options=["-Dxsimd=disabled"]),
     "reference-blas": Configuration("the reference BLAS", options=["-Dblas=cblas"], blas="reference"),
     "static": Configuration("static library", options=["-Ddefault_library=static"]),
-    "no-pch": Configuration("without precompiled headers: each file includes what it uses", options=["-Db_pch=false"]),
+    "no-pch": Configuration("each file by itself, without precompiled headers: it includes what it uses", options=["-Db_pch=false", "-Dunity=off"]),
     "debug": Configuration("debug", options=["-Dbuildtype=debug"]),
     "assertions": Configuration("the standard library's assertions", flags="-D_GLIBCXX_ASSERTIONS"),
     "subproject": Configuration("a subproject of a user's project", subproject=True),

@@ -40,10 +40,7 @@ struct SolveTriangular {
     };
     each_matrix(
         y.data, to, n * n * k / 2, solve,
-        [](int pivot, const std::string& which) {
-          throw Error(name, "singular at pivot " + std::to_string(pivot) + which);
-        },
-        A, B);
+        [](int pivot, const std::string& which) { throw_singular(name, pivot, which); }, A, B);
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(0) | keep_output : keep_input(0); }
   // op(A) X = B. With S = op(A)⁻ᵀ g: dB = S; d op(A) = -S Xᵀ, of its triangle.
@@ -59,9 +56,8 @@ struct SolveTriangular {
   // dX = op(A)⁻¹ (dB - d op(A) X)
   void tangent(Tangents<T>& t) const {
     if (t.has(0)) {
-      Tensor<T> dA = triangle_of(t.of(0), lower, unit);
-      if (transpose) dA = transposed_matrices(dA);
-      t.add(-apply<T>(*this, t.input(0), matmul(dA, t.output())));
+      const Tensor<T> dA = triangle_of(t.of(0), lower, unit);
+      t.add(-apply<T>(*this, t.input(0), product(dA, transpose, t.output(), false)));
     }
     if (t.has(1)) t.add(*this, t.input(0), t.of(1));
   }
@@ -89,10 +85,8 @@ struct CholeskyGradient {
     const auto one = [n](T* to, const T* l, const T* from) {
       std::copy_n(from, n * n, to);
       lapack::cholesky_gradient(n, l, to);
-      return 0;
     };
-    each_matrix(
-        y.data, shape(L.shape(), g.shape()), n * n * n, one, [](int, const std::string&) {}, L, g);
+    each_matrix(y.data, shape(L.shape(), g.shape()), n * n * n, one, cannot_fail, L, g);
   }
 };
 

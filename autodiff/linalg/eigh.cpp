@@ -44,32 +44,32 @@ struct Eigh {
   // dA = V (diag(gw) + ½ (K - Kᵀ) / (w_j - w_i)) Vᵀ with K = Vᵀ gV (Giles 2008, section 2.3.2; the symmetric
   // part)
   void backward(Gradients<T>& d) const {
-    const Parts of(d.output(), d.adjoint);
-    const Tensor<T> K = product_tn(of.V, of.on_V);
-    const Tensor<T> mixed = ratio_or_zero((K - transposed_matrices(K)) / 2, of.gaps());
-    d.add(0, matmul(matmul(of.V, mixed) + of.V * of.on_w, transposed_matrices(of.V)));
+    const Parts x(d.output()), g(d.adjoint);
+    const Tensor<T> K = product_tn(x.V, g.V);
+    const Tensor<T> mixed = x.over_gaps((K - transposed_matrices(K)) / 2);
+    d.add(0, product_nt(matmul(x.V, mixed) + x.V * g.w, x.V));
   }
   // With C = Vᵀ dA V: dw = diag(C), dV = V (C / (w_j - w_i))
   void tangent(Tangents<T>& t) const {
     const Tensor<T> dA = symmetric_part(t.of(0));
-    const Parts of(t.output(), t.output());
-    const Tensor<T> C = matmul(product_tn(of.V, dA), of.V);
+    const Parts x(t.output());
+    const Tensor<T> C = matmul(product_tn(x.V, dA), x.V);
     const Tensor<T> on_diagonal = eye<T>(rows_of(C.shape()));
-    const Tensor<T> rotation = ratio_or_zero(C * (1 - on_diagonal), of.gaps());
-    t.add(xtape::concatenate({matmul(of.V, rotation), sum(C * on_diagonal, Axes(-2), true)}, -2));
+    const Tensor<T> rotation = x.over_gaps(C * (1 - on_diagonal));
+    t.add(xtape::concatenate({matmul(x.V, rotation), sum(C * on_diagonal, Axes(-2), true)}, -2));
   }
 
- private:
   struct Parts {
-    Tensor<T> V, w, on_V, on_w;  ///< (…,n,n), (…,1,n), and the adjoints
-    Parts(const Tensor<T>& y, const Tensor<T>& adjoint) {
+    Tensor<T> V, w;  ///< (…,n,n), (…,1,n)
+    explicit Parts(const Tensor<T>& y) {
       const std::size_t n = columns_of(y.shape());
       V = matrix_rows(y, 0, n);
       w = matrix_rows(y, n, n + 1);
-      on_V = matrix_rows(adjoint, 0, n);
-      on_w = matrix_rows(adjoint, n, n + 1);
     }
-    Tensor<T> gaps() const { return differences(w, max(abs(w.detach()), Axes(-1), true)); }
+    /// X / (w_j - w_i)
+    Tensor<T> over_gaps(const Tensor<T>& X) const {
+      return ratio_or_zero(X, differences(w, max(abs(w.detach()), Axes(-1), true)));
+    }
   };
 };
 
@@ -82,7 +82,8 @@ template <class T>
 Eigen<T> eigh(const Tensor<T>& A) {
   const Tensor<T> y = detail::apply<T>(detail::Eigh<T>{}, A);
   const std::size_t n = A.shape().back();
-  return {slice(y, xt::ellipsis(), static_cast<std::ptrdiff_t>(n), xt::all()), detail::matrix_rows(y, 0, n)};
+  return {.values = slice(y, xt::ellipsis(), static_cast<std::ptrdiff_t>(n), xt::all()),
+          .vectors = detail::matrix_rows(y, 0, n)};
 }
 
 template <class T>

@@ -14,6 +14,7 @@ namespace {
 /// The label of an axis: a letter, or beyond letters the axes of an ellipsis, counted from the last.
 using Label = int;
 using Labels = std::vector<Label>;
+using Sizes = std::map<Label, std::size_t>;
 constexpr Label first_of_ellipsis = 256;
 
 bool has(const Labels& labels, Label one) {
@@ -172,7 +173,7 @@ Labelled<T> sum_out(Labelled<T> x, const Labels& needed) {
 
 /// The sum over the labels that both have and nobody needs later, of the product.
 template <class T>
-Labelled<T> contract(const Labelled<T>& a, const Labelled<T>& b, const Labels& needed) {
+Labelled<T> contract(const Labelled<T>& a, const Labelled<T>& b, const Labels& needed, const Sizes& sizes) {
   Labels batch, left, right, summed;
   for (const Label label : a.axes) {
     if (!has(b.axes, label))
@@ -193,9 +194,6 @@ Labelled<T> contract(const Labelled<T>& a, const Labelled<T>& b, const Labels& n
     const Labels all = join(result, summed, {});
     return sum_out<T>({in_order(a, all) * in_order(b, all), all}, result);
   }
-  std::map<Label, std::size_t> sizes;
-  for (const Labelled<T>* x : {&a, &b})
-    for (std::size_t i = 0; i < x->axes.size(); ++i) sizes[x->axes[i]] = x->x.shape()[i];
   const auto product_of = [&](const Labels& labels) {
     std::size_t n = 1;
     for (const Label label : labels) n *= sizes.at(label);
@@ -223,7 +221,7 @@ Labelled<T> contract(const Labelled<T>& a, const Labelled<T>& b, const Labels& n
 /// six operands, and beyond that the cheapest pair first.
 class Order {
  public:
-  Order(const std::map<Label, std::size_t>& sizes, const Labels& result) : sizes_(sizes), result_(result) {}
+  Order(const Sizes& sizes, const Labels& result) : sizes_(sizes), result_(result) {}
 
   /// The labels of the others and of the result.
   Labels needed_beside(const std::vector<Labels>& all, std::size_t i, std::size_t j) const {
@@ -277,7 +275,7 @@ class Order {
     return rest;
   }
 
-  const std::map<Label, std::size_t>& sizes_;
+  const Sizes& sizes_;
   const Labels& result_;
 };
 
@@ -290,7 +288,7 @@ Tensor<T> einsum(const std::string& subscripts, std::span<const Tensor<T>> opera
   for (const Tensor<T>& x : operands) ranks.push_back(x.rank());
   const Subscripts parsed(subscripts, ranks);
 
-  std::map<Label, std::size_t> sizes;
+  Sizes sizes;
   for (std::size_t i = 0; i < operands.size(); ++i)
     for (std::size_t axis = 0; axis < ranks[i]; ++axis) {
       const std::size_t n = operands[i].shape()[axis];
@@ -331,7 +329,7 @@ Tensor<T> einsum(const std::string& subscripts, std::span<const Tensor<T>> opera
     const std::vector<Labels> now = labels();
     const auto pair = order.first_pair(now);
     Labelled<T> joined =
-        contract(all[pair.first], all[pair.second], order.needed_beside(now, pair.first, pair.second));
+        contract(all[pair.first], all[pair.second], order.needed_beside(now, pair.first, pair.second), sizes);
     all.erase(all.begin() + static_cast<std::ptrdiff_t>(pair.second));
     all.erase(all.begin() + static_cast<std::ptrdiff_t>(pair.first));
     all.push_back(std::move(joined));

@@ -61,17 +61,19 @@ class Exponential {
       c[static_cast<std::size_t>(k)] =
           c[static_cast<std::size_t>(k - 1)] * (degree - k + 1) / ((2.0 * degree - k + 1) * k);
     const std::size_t size = n_ * n_;
-    Matrix odd(size, T(0)), even(size, T(0)), power(size, T(0));
-    for (std::size_t i = 0; i < n_; ++i) power[i * n_ + i] = 1;
+    Matrix odd(size, T(0)), even(size, T(0));
+    for (std::size_t i = 0; i < size; i += n_ + 1) {
+      even[i] = static_cast<T>(c[0]);
+      odd[i] = static_cast<T>(c[1]);
+    }
     const Matrix A2 = product(A, A);
-    for (int k = 0; k <= degree; k += 2) {
-      const T in_even = static_cast<T>(c[static_cast<std::size_t>(k)]);
-      const T in_odd = k < degree ? static_cast<T>(c[static_cast<std::size_t>(k + 1)]) : T(0);
+    Matrix power = A2;
+    for (int k = 2; k < degree; k += 2) {
+      if (k > 2) power = product(power, A2);
       for (std::size_t i = 0; i < size; ++i) {
-        even[i] += in_even * power[i];
-        odd[i] += in_odd * power[i];
+        even[i] += static_cast<T>(c[static_cast<std::size_t>(k)]) * power[i];
+        odd[i] += static_cast<T>(c[static_cast<std::size_t>(k + 1)]) * power[i];
       }
-      if (k + 2 <= degree) power = product(power, A2);
     }
     const Matrix U = product(A, odd);
     Matrix denominator(size + n_);
@@ -79,8 +81,8 @@ class Exponential {
       y[i] = even[i] + U[i];
       denominator[i] = even[i] - U[i];
     }
-    const int info = lapack::lu(n_, denominator.data(), denominator.data() + size);
-    lapack::lu_solve(false, n_, n_, denominator.data(), denominator.data() + size, y);
+    const int info = lapack::lu(n_, denominator.data());
+    lapack::lu_solve(false, n_, n_, denominator.data(), y);
     return info;
   }
 

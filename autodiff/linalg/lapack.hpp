@@ -1,10 +1,21 @@
 // Factorisations and triangular solves of row-major matrices, by LAPACK and CBLAS, which are column-major: a
 // row-major matrix is their transposed one, so a lower triangle is their upper one, and A = Q R is Aᵀ = L Q.
-// Each returns LAPACK's info: 0, or what has failed.
+// What can fail returns 0, or what has failed, > 0. Sizes are such as int counts: require_countable().
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace xtape::detail::lapack {
+
+/// The numbers of work that LAPACK has asked for, in the element type: float, that does not hold every
+/// integer, may have rounded them down.
+template <class T>
+int work_length(T asked) {
+  const double next = static_cast<double>(std::nextafter(asked, std::numeric_limits<T>::infinity()));
+  return static_cast<int>(std::clamp(next, 1.0, double(std::numeric_limits<int>::max())));
+}
 
 /// L of A = L Lᵀ, whose lower triangle is in `a`, is written over it; the other triangle becomes 0. The order
 /// of the leading minor that is not positive is returned.
@@ -16,13 +27,14 @@ int cholesky(std::size_t n, T* a);
 template <class T>
 void cholesky_gradient(std::size_t n, const T* l, T* g);
 
-/// The LU factors of Aᵀ over A, (n,n), and the rows that were exchanged, counted from 0, as numbers. The
-/// number, from 1, of the first pivot that is 0 is returned; the factors are complete all the same.
+/// The LU factors of Aᵀ over A, (n,n), and in the row of n behind it those that were exchanged, counted from
+/// 0, as numbers. The number, from 1, of the first pivot that is 0 is returned; the factors are complete all
+/// the same.
 template <class T>
-int lu(std::size_t n, T* a, T* pivots);
+int lu(std::size_t n, T* a);
 /// X = A⁻¹ B, or A⁻ᵀ B, over B (n,k), from what lu() has written.
 template <class T>
-void lu_solve(bool transpose, std::size_t n, std::size_t k, const T* factors, const T* pivots, T* b);
+void lu_solve(bool transpose, std::size_t n, std::size_t k, const T* factors, T* b);
 
 /// X = op(A)⁻¹ B over B (n,k), A a triangle of (n,n).
 template <class T>
@@ -30,7 +42,7 @@ void solve_triangular(bool lower, bool transpose, bool unit, std::size_t n, std:
 
 /// A (m,n), m >= n, becomes Q (m,n), and R (n,n) is written: A = Q R.
 template <class T>
-int qr(std::size_t m, std::size_t n, T* a, T* r);
+void qr(std::size_t m, std::size_t n, T* a, T* r);
 
 /// Of the symmetric A, whose lower triangle is read: `v` (n,n) holds A and becomes the eigenvectors, in
 /// columns, w (n) the eigenvalues, ascending.

@@ -27,18 +27,17 @@ struct LuFactors {
   }
   void compute(Target<T> y, const Tensor<T>& A) const {
     const std::size_t n = rows_of(A.shape());
-    const auto factor = [n, this](T* factors, const T* a) {
-      std::copy_n(a, n * n, factors);
-      const int pivot = lapack::lu(n, factors, factors + n * n);
-      return may_be_singular ? 0 : pivot;
+    const auto factor_each = [&](const auto& explain) {
+      const auto factor = [n](T* factors, const T* a) {
+        std::copy_n(a, n * n, factors);
+        return lapack::lu(n, factors);
+      };
+      each_matrix(y.data, shape(A.shape()), n * n * n / 3, factor, explain, A);
     };
-    each_matrix(
-        y.data, shape(A.shape()), n * n * n / 3, factor,
-        [this](int pivot, const std::string& which) {
-          throw Error(used_by, "singular at pivot " + std::to_string(pivot) + which +
-                                   "; lstsq() gives the solution of least squares");
-        },
-        A);
+    if (may_be_singular) return factor_each(cannot_fail);
+    factor_each([this](int pivot, const std::string& which) {
+      throw_singular(used_by, pivot, which, "; lstsq() gives the solution of least squares");
+    });
   }
 };
 
@@ -47,7 +46,11 @@ Tensor<T> lu_factors(const char* used_by, const Tensor<T>& A, bool may_be_singul
   return apply<T>(LuFactors<T>{used_by, may_be_singular}, A);
 }
 
-/// X (…,n,k) = op(A)⁻¹ B, of F = lu_factors(A), A and B.
+/// op(A)⁻¹ B (…,n,k), of F = lu_factors(A), A and B (…,n,k).
+template <class T>
+Tensor<T> inverse_times(bool transpose, const Tensor<T>& F, const Tensor<T>& A, const Tensor<T>& B);
+
+/// X (…,n,k) = op(A)⁻¹ B: inverse_times().
 template <class T>
 struct LuSolve {
   static constexpr const char* name = "solve";
@@ -67,22 +70,19 @@ struct LuSolve {
       for (std::size_t i = 0; i < n; ++i)
         if (factors[i * n + i] == 0) return static_cast<int>(i + 1);
       std::copy_n(b, n * k, x);
-      lapack::lu_solve(transpose, n, k, factors, factors + n * n, x);
+      lapack::lu_solve(transpose, n, k, factors, x);
       return 0;
     };
     each_matrix(
         y.data, to, n * n * k, solve,
-        [](int pivot, const std::string& which) {
-          throw Error(name, "singular at pivot " + std::to_string(pivot) + which);
-        },
-        F, B);
+        [](int pivot, const std::string& which) { throw_singular(name, pivot, which); }, F, B);
   }
   static constexpr unsigned keeps(unsigned i) {
     return keep_input(0) | keep_input(1) | (i == 1 ? keep_output : 0);
   }
   // As of a triangle: with S = op(A)⁻ᵀ g, dB = S and d op(A) = -S Xᵀ (Giles 2008, section 2.3.1).
   void backward(Gradients<T>& d) const {
-    const Tensor<T> S = apply<T>(LuSolve{!transpose}, d.operand(0), d.operand(1), d.adjoint);
+    const Tensor<T> S = inverse_times<T>(!transpose, d.operand(0), d.operand(1), d.adjoint);
     if (d.needs(1)) {
       const Tensor<T> X = d.output();
       d.add(1, -(transpose ? product_nt(X, S) : product_nt(S, X)));
@@ -91,10 +91,8 @@ struct LuSolve {
   }
   // dX = op(A)⁻¹ (dB - d op(A) X)
   void tangent(Tangents<T>& t) const {
-    if (t.has(1)) {
-      const Tensor<T> dA = transpose ? transposed_matrices(t.of(1)) : t.of(1);
-      t.add(-apply<T>(*this, t.input(0), t.input(1), matmul(dA, t.output())));
-    }
+    if (t.has(1))
+      t.add(-apply<T>(*this, t.input(0), t.input(1), product(t.of(1), transpose, t.output(), false)));
     if (t.has(2)) t.add(*this, t.input(0), t.input(1), t.of(2));
   }
 };
@@ -104,26 +102,39 @@ template <class T>
 Tensor<T> unit_like(const Tensor<T>& A) {
   return eye<T>(rows_of(A.shape()));
 }
-/// A⁻¹, or A⁻ᵀ, from its factors.
 template <class T>
-Tensor<T> inverse_from(const Tensor<T>& F, const Tensor<T>& A, bool transpose) {
-  return apply<T>(LuSolve<T>{transpose}, F, A, unit_like(A));
+Tensor<T> inverse_times(bool transpose, const Tensor<T>& F, const Tensor<T>& A, const Tensor<T>& B) {
+  return apply<T>(LuSolve<T>{transpose}, F, A, B);
+}
+/// A⁻ᵀ
+template <class T>
+Tensor<T> transposed_inverse(const Tensor<T>& F, const Tensor<T>& A) {
+  return inverse_times(true, F, A, unit_like(A));
 }
 
-/// What the determinant is made of: sign and logarithm. The product itself may overflow.
+/// Of what lapack::lu() has written: -1, 0 or 1.
 template <class T>
-struct Determinant {
-  T sign = 1, log = 0;
-  Determinant(std::size_t n, const T* factors) {
-    for (std::size_t i = 0; i < n; ++i) {
-      const T pivot = factors[i * n + i];
-      if (factors[n * n + i] != static_cast<T>(i)) sign = -sign;
-      if (pivot < 0) sign = -sign;
-      if (pivot == 0) sign = 0;
-      log += std::log(std::abs(pivot));
-    }
+T sign_of_determinant(std::size_t n, const T* factors) {
+  T sign = 1;
+  for (std::size_t i = 0; i < n; ++i) {
+    const T pivot = factors[i * n + i];
+    if (pivot == 0) return 0;
+    if ((factors[n * n + i] != static_cast<T>(i)) != (pivot < 0)) sign = -sign;
   }
-};
+  return sign;
+}
+/// The exponent apart, so that no product on the way overflows.
+template <class T>
+T determinant(std::size_t n, const T* factors) {
+  T product = sign_of_determinant(n, factors);
+  int exponent = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    int of_pivot = 0, of_product = 0;
+    product = std::frexp(product * std::frexp(std::abs(factors[i * n + i]), &of_pivot), &of_product);
+    exponent += of_pivot + of_product;
+  }
+  return std::ldexp(product, exponent);
+}
 
 /// The sign of the determinant from lu_factors: -1, 0 or 1, (…,1,1), a constant.
 template <class T>
@@ -134,7 +145,7 @@ struct DeterminantSign {
   Shape shape(const Shape& f) const { return with_matrix(batch_of(f), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F) const {
     const std::size_t n = columns_of(F.shape());
-    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = Determinant<T>(n, F.data() + i * (n + 1) * n).sign;
+    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = sign_of_determinant(n, F.data() + i * (n + 1) * n);
   }
 };
 
@@ -148,19 +159,18 @@ struct LogAbsDeterminant {
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {
     const std::size_t n = rows_of(A.shape());
     const auto log = [n](T* to, const T* factors, const T*) {
-      *to = Determinant<T>(n, factors).log;
-      return 0;
+      *to = 0;
+      for (std::size_t i = 0; i < n; ++i) *to += std::log(std::abs(factors[i * n + i]));
     };
-    each_matrix(
-        y.data, shape(F.shape(), A.shape()), n, log, [](int, const std::string&) {}, F, A);
+    each_matrix(y.data, shape(F.shape(), A.shape()), n, log, cannot_fail, F, A);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
   // dA = g A⁻ᵀ (Giles 2008, section 2.2.4)
   void backward(Gradients<T>& d) const {
-    d.add(1, d.adjoint * inverse_from<T>(d.operand(0), d.operand(1), true));
+    d.add(1, d.adjoint * transposed_inverse<T>(d.operand(0), d.operand(1)));
   }
   void tangent(Tangents<T>& t) const {
-    t.add(sum_of_each(inverse_from<T>(t.input(0), t.input(1), true) * t.of(1)));
+    t.add(sum_of_each(transposed_inverse<T>(t.input(0), t.input(1)) * t.of(1)));
   }
 };
 
@@ -182,12 +192,12 @@ struct Cofactors {
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1) | keep_output; }
   // dC = <A⁻ᵀ, dA> C - A⁻ᵀ dAᵀ C, of a matrix that is not singular: dA = <g, C> A⁻ᵀ - C gᵀ A⁻ᵀ
   void backward(Gradients<T>& d) const {
-    const Tensor<T> C = d.output(), W = inverse_from<T>(d.operand(0), d.operand(1), true);
+    const Tensor<T> C = d.output(), W = transposed_inverse<T>(d.operand(0), d.operand(1));
     d.add(1, sum_of_each(d.adjoint * C) * W - matmul(product_nt(C, d.adjoint), W));
   }
   void tangent(Tangents<T>& t) const {
-    const Tensor<T> C = t.output(), W = inverse_from<T>(t.input(0), t.input(1), true);
-    t.add(sum_of_each(W * t.of(1)) * C - matmul(matmul(W, transposed_matrices(t.of(1))), C));
+    const Tensor<T> C = t.output(), W = transposed_inverse<T>(t.input(0), t.input(1));
+    t.add(sum_of_each(W * t.of(1)) * C - matmul(product_nt(W, t.of(1)), C));
   }
 
  private:
@@ -198,13 +208,12 @@ struct Cofactors {
       largest = std::max(largest, std::abs(factors[i * n + i]));
     }
     if (!(least <= largest * static_cast<T>(n) * std::numeric_limits<T>::epsilon())) {
-      const Determinant<T> det(n, factors);
-      const T value = det.sign * std::exp(det.log);
-      for (std::size_t i = 0; i < n * n; ++i) c[i] = i % (n + 1) == 0 ? value : T(0);
-      lapack::lu_solve(true, n, n, factors, factors + n * n, c);
+      const T det = determinant(n, factors);
+      for (std::size_t i = 0; i < n * n; ++i) c[i] = i % (n + 1) == 0 ? det : T(0);
+      lapack::lu_solve(true, n, n, factors, c);
       return 0;
     }
-    PoolVector<T> whole(a, a + n * n), u(n * n), s(n), v(n * n), vt(n * n);
+    PoolVector<T> whole(a, a + n * n), u((n + 1) * n), s(n), v((n + 1) * n);
     if (const int info = lapack::svd(n, n, whole.data(), u.data(), s.data(), v.data()); info != 0)
       return info;
     for (std::size_t i = 0; i < n; ++i)
@@ -213,17 +222,12 @@ struct Cofactors {
         for (std::size_t k = 0; k < n; ++k)
           if (k != j) others *= s[k];
         whole[i * n + j] = u[i * n + j] * others;
-        vt[j * n + i] = v[i * n + j];
       }
-    gemm(false, false, n, n, n, whole.data(), vt.data(), false, c);
+    gemm(false, true, n, n, n, whole.data(), v.data(), false, c);
     T sign = 1;
-    PoolVector<T> rows(n);
     for (PoolVector<T>* orthogonal : {&u, &v}) {
-      lapack::lu(n, orthogonal->data(), rows.data());
-      for (std::size_t i = 0; i < n; ++i) {
-        if ((*orthogonal)[i * n + i] < 0) sign = -sign;
-        if (rows[i] != static_cast<T>(i)) sign = -sign;
-      }
+      lapack::lu(n, orthogonal->data());
+      sign *= sign_of_determinant(n, orthogonal->data());
     }
     for (std::size_t i = 0; i < n * n; ++i) c[i] *= sign;
     return 0;
@@ -239,14 +243,8 @@ struct Det {
   Shape shape(const Shape&, const Shape& a) const { return with_matrix(batch_of(a), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {
     const std::size_t n = rows_of(A.shape());
-    const auto product = [n](T* to, const T* factors, const T*) {
-      *to = 1;
-      for (std::size_t i = 0; i < n; ++i)
-        *to *= factors[n * n + i] != static_cast<T>(i) ? -factors[i * n + i] : factors[i * n + i];
-      return 0;
-    };
-    each_matrix(
-        y.data, shape(F.shape(), A.shape()), n, product, [](int, const std::string&) {}, F, A);
+    const auto det = [n](T* to, const T* factors, const T*) { *to = determinant(n, factors); };
+    each_matrix(y.data, shape(F.shape(), A.shape()), n, det, cannot_fail, F, A);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
   // dA = g C, the cofactors (Jacobi's formula)
@@ -267,12 +265,13 @@ template <class T>
 Tensor<T> solve(const Tensor<T>& A, const Tensor<T>& B) {
   const Tensor<T> F = detail::lu_factors("solve", A);
   return detail::with_columns(
-      B, [&](const Tensor<T>& columns) { return detail::apply<T>(detail::LuSolve<T>{}, F, A, columns); });
+      B, [&](const Tensor<T>& columns) { return detail::inverse_times(false, F, A, columns); });
 }
 
 template <class T>
 Tensor<T> inv(const Tensor<T>& A) {
-  return detail::inverse_from(detail::lu_factors("inv", A), A, false);
+  const Tensor<T> F = detail::lu_factors("inv", A);  // which refuses what is no square
+  return detail::inverse_times(false, F, A, detail::unit_like(A));
 }
 
 template <class T>
@@ -290,7 +289,7 @@ SignAndLog<T> slogdet(const Tensor<T>& A) {
 template <class T>
 Tensor<T> matrix_power(const Tensor<T>& A, int n) {
   detail::require_square("matrix_power", A.shape());
-  if (n == 0) return A * 0 + detail::unit_like(A);
+  if (n == 0) return broadcast_to(detail::unit_like(A), A.shape());
   Tensor<T> square = n < 0 ? inv(A) : A, result;
   for (unsigned left = n < 0 ? 0u - static_cast<unsigned>(n) : static_cast<unsigned>(n);;) {
     if (left % 2 == 1) result = result.defined() ? matmul(result, square) : square;

@@ -1,7 +1,5 @@
 #include "matrix_stack.hpp"
 
-#include <cmath>
-
 namespace xtape::detail {
 
 void require_matrix(const char* op, const Shape& a) {
@@ -13,6 +11,12 @@ void require_matrix(const char* op, const Shape& a) {
 void require_square(const char* op, const Shape& a) {
   require_matrix(op, a);
   if (rows_of(a) != columns_of(a)) throw Error(op, "shape " + to_string(a) + ": the matrix must be square");
+}
+
+void require_countable(const Shape& a) {
+  const std::size_t largest = std::max(rows_of(a), columns_of(a));
+  if (largest > std::size_t(std::numeric_limits<int>::max()))
+    throw Error("linalg", "a dimension of " + std::to_string(largest) + " is more than LAPACK counts");
 }
 
 Shape solution_shape(const char* op, const Shape& a, const Shape& b) {
@@ -29,6 +33,10 @@ std::string matrix_number(const Shape& batch, std::size_t i) {
   Shape at = batch;
   for (std::size_t d = batch.size(); d-- > 0; i /= batch[d]) at[d] = i % batch[d];
   return ", matrix " + (at.size() == 1 ? std::to_string(at[0]) : to_string(at)) + " of the batch";
+}
+
+void throw_singular(const char* op, int pivot, const std::string& which, const char* hint) {
+  throw Error(op, "singular at pivot " + std::to_string(pivot) + which + hint);
 }
 
 template <class T>

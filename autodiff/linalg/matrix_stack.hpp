@@ -4,6 +4,8 @@
 #pragma once
 #include <array>
 #include <atomic>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "../arrange.hpp"
@@ -31,31 +33,44 @@ inline Shape with_matrix(const Shape& batch, std::size_t rows, std::size_t colum
 /// Error unless a has the axes of a matrix.
 void require_matrix(const char* op, const Shape& a);
 void require_square(const char* op, const Shape& a);
+/// Error where a matrix has more rows or columns than LAPACK counts; its calls do not ask any more.
+void require_countable(const Shape& a);
 /// The shape of op(A)⁻¹ B for A (…,n,n) and B (…,n,k), or the error that says what does not fit.
 Shape solution_shape(const char* op, const Shape& a, const Shape& b);
 /// ", matrix (1, 2) of the batch" for number i, nothing where there is no batch.
 std::string matrix_number(const Shape& batch, std::size_t i);
 
-/// Whether a rule fails, and where first, when it is run for many matrices, maybe on several threads.
+/// The error of a matrix that is singular: which pivot is 0, in which matrix_number(), and what helps.
+[[noreturn]] void throw_singular(const char* op, int pivot, const std::string& which, const char* hint = "");
+
+/// The first of many matrices that fails, and its info > 0, of several threads: the number of the matrix and
+/// below it info, in one number, so that the least is the first.
 class FirstFailure {
  public:
-  void note(std::size_t matrix, int info) {
-    std::size_t seen = first_.load(std::memory_order_relaxed);
-    while (matrix < seen && !first_.compare_exchange_weak(seen, matrix)) {}
-    if (first_.load(std::memory_order_relaxed) == matrix) info_.store(info, std::memory_order_relaxed);
+  static constexpr int out_of_memory = std::numeric_limits<int>::max();
+  void note(std::size_t matrix, int info) noexcept {
+    const std::uint64_t own = std::uint64_t{matrix} << info_bits | static_cast<std::uint64_t>(info);
+    std::uint64_t first = first_.load(std::memory_order_relaxed);
+    while (own < first && !first_.compare_exchange_weak(first, own, std::memory_order_relaxed)) {}
   }
   bool failed() const { return first_ != none; }
-  std::size_t matrix() const { return first_; }
-  int info() const { return info_; }
+  std::size_t matrix() const { return first_ >> info_bits; }
+  int info() const { return static_cast<int>(first_ & out_of_memory); }
 
  private:
-  static constexpr std::size_t none = ~std::size_t{0};
-  std::atomic<std::size_t> first_{none};
-  std::atomic<int> info_{0};
+  static constexpr int info_bits = 31;
+  static constexpr std::uint64_t none = ~std::uint64_t{0};
+  std::atomic<std::uint64_t> first_{none};
 };
 
+/// What explains the failure of a rule that cannot fail: whatever it returns is no failure.
+struct CannotFail {
+  void operator()(int, const std::string&) const {}
+};
+inline constexpr CannotFail cannot_fail;
+
 /// run(y, x…), with the first element of each, for each matrix of the result, of this shape; what it returns,
-/// if not 0, has failed: `explain(info, matrix)` makes the error of the first one, after all have run. Each
+/// if not 0, has failed: `explain(info, matrix)` throws the error of the first one, after all have run. Each
 /// takes about `work` multiplications. OpenBLAS runs on one thread, so that the bits do not depend on how
 /// many there are; batches are shared out.
 template <class T, class F, class Explain, class... X>
@@ -64,6 +79,7 @@ void each_matrix(T* y, const Shape& result, std::size_t work, const F& run, cons
   const Shape batch = batch_of(result);
   const std::size_t count = element_count(batch, "linalg"), step = rows_of(result) * columns_of(result);
   if (count == 0) return;
+  (require_countable(x.shape()), ...);
   constexpr std::size_t n = sizeof...(X);
   const auto steps = [&](const Shape& shape) {
     Dims all = broadcast_strides(batch_of(shape), batch);
@@ -72,14 +88,18 @@ void each_matrix(T* y, const Shape& result, std::size_t work, const F& run, cons
   };
   const Walk<n> walk(batch, {steps(x.shape())...});
   FirstFailure failure;
-  std::atomic<bool> no_memory = false;
-  const auto one = [&](std::size_t i) {
+  const auto run_at = [&]<std::size_t... k>(std::size_t i, std::index_sequence<k...>) {
     const auto at = walk.offsets(i);
-    const int info = [&]<std::size_t... k>(std::index_sequence<k...>) {
-      return run(y + i * step, (x.data() + at[k])...);
-    }
-    (std::make_index_sequence<n>());
-    if (info != 0) failure.note(i, info);
+    return run(y + i * step, (x.data() + at[k])...);
+  };
+  const auto one = [&](std::size_t i) noexcept {
+    constexpr std::make_index_sequence<n> all;
+    try {
+      if constexpr (std::is_same_v<Explain, CannotFail>)
+        run_at(i, all);
+      else if (const int info = run_at(i, all); info != 0)
+        failure.note(i, info);
+    } catch (const std::bad_alloc&) { failure.note(i, FirstFailure::out_of_memory); }
   };
   if (work <= gemm_serial_work && count == 1) {
     one(0);
@@ -88,13 +108,12 @@ void each_matrix(T* y, const Shape& result, std::size_t work, const F& run, cons
   } else {
     const std::size_t group = std::max<std::size_t>(1, gemm_piece_work / (work + 1));
     parallel_for(quotient_up(count, group), [&](std::size_t part) {
-      try {
-        for (std::size_t i = part * group; i < std::min(count, (part + 1) * group); ++i) one(i);
-      } catch (const std::bad_alloc&) { no_memory = true; }
+      for (std::size_t i = part * group; i < std::min(count, (part + 1) * group); ++i) one(i);
     });
-    if (no_memory) throw std::bad_alloc();
   }
-  if (failure.failed()) explain(failure.info(), matrix_number(batch, failure.matrix()));
+  if (!failure.failed()) return;
+  if (failure.info() == FirstFailure::out_of_memory) throw std::bad_alloc();
+  explain(failure.info(), matrix_number(batch, failure.matrix()));
 }
 
 /// Rows first <= i < last of each matrix.

@@ -20,14 +20,9 @@ struct Qr {
     const std::size_t m = rows_of(A.shape()), n = columns_of(A.shape());
     const auto factor = [=](T* q, const T* a) {
       std::copy_n(a, m * n, q);
-      return lapack::qr(m, n, q, q + m * n);
+      lapack::qr(m, n, q, q + m * n);
     };
-    each_matrix(
-        y.data, shape(A.shape()), 2 * m * n * n, factor,
-        [](int info, const std::string& which) {
-          throw Error(name, "LAPACK refuses argument " + std::to_string(-info) + which);
-        },
-        A);
+    each_matrix(y.data, shape(A.shape()), 2 * m * n * n, factor, cannot_fail, A);
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
   // Walter and Lehmann 2018: with M = R gRᵀ - gQᵀ Q and its lower triangle made symmetric,
@@ -71,7 +66,7 @@ std::array<Tensor<T>, 2> qr(const Tensor<T>& A) {
   // The columns beyond the square follow from Q.
   const auto [Q, R] = qr(slice(A, xt::ellipsis(), xt::range(0, m)));
   const Tensor<T> rest = slice(A, xt::ellipsis(), xt::range(m, n));
-  return {Q, xtape::concatenate({R, matmul(detail::transposed_matrices(Q), rest)}, -1)};
+  return {Q, xtape::concatenate({R, detail::product_tn(Q, rest)}, -1)};
 }
 
 #define XTAPE_INSTANTIATE(T) template std::array<Tensor<T>, 2> qr(const Tensor<T>&);

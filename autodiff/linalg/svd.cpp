@@ -49,8 +49,7 @@ struct Svd {
     Tensor<T> left = matmul(x.U, J * x.s + transposed_matrices(x.s) * K) + x.U * g.s;
     if (rows_of(a) > columns_of(a)) left = left + ratio_or_zero(g.U - matmul(x.U, UgU), x.s);
     Tensor<T> dA = product_nt(left, x.V);
-    if (columns_of(a) > rows_of(a))
-      dA = dA + matmul(x.U, transposed_matrices(ratio_or_zero(g.V - matmul(x.V, VgV), x.s)));
+    if (columns_of(a) > rows_of(a)) dA = dA + product_nt(x.U, ratio_or_zero(g.V - matmul(x.V, VgV), x.s));
     d.add(0, dA);
   }
   // With C = Uᵀ dA V: ds = diag(C), dU = U ((C S + S Cᵀ) / (s_j² - s_i²)) + (1 - U Uᵀ) dA V / s,
@@ -137,10 +136,8 @@ struct LeastSquares {
       for (std::size_t i = 0; i < rank; ++i)
         for (std::size_t j = 0; j < k; ++j) inner[i * k + j] = s[i] == 0 ? T(0) : inner[i * k + j] / s[i];
       gemm(false, false, transpose ? m : n, k, rank, transpose ? u : v, inner.data(), false, x);
-      return 0;
     };
-    each_matrix(
-        y.data, to, (m + n) * rank * k, solve, [](int, const std::string&) {}, F, B);
+    each_matrix(y.data, to, (m + n) * rank * k, solve, cannot_fail, F, B);
   }
   static constexpr unsigned keeps(unsigned i) {
     return keep_input(0) | keep_input(1) | (i == 1 ? keep_input(2) | keep_output : 0);
@@ -155,11 +152,11 @@ struct LeastSquares {
     };
     const Tensor<T> Z = times(!transpose, d.adjoint);
     if (d.needs(1)) {
-      const Tensor<T> X = d.output(), At = transposed_matrices(A);
-      const Tensor<T> residual = d.input(2) - matmul(transpose ? At : A, X);
-      const Tensor<T> beyond = d.adjoint - matmul(transpose ? A : At, Z);
-      const Tensor<T> dA = matmul(residual, transposed_matrices(times(transpose, Z))) +
-                           matmul(times(!transpose, X), transposed_matrices(beyond)) - product_nt(Z, X);
+      const Tensor<T> X = d.output();
+      const Tensor<T> residual = d.input(2) - product(A, transpose, X, false);
+      const Tensor<T> beyond = d.adjoint - product(A, !transpose, Z, false);
+      const Tensor<T> dA = product_nt(residual, times(transpose, Z)) +
+                           product_nt(times(!transpose, X), beyond) - product_nt(Z, X);
       d.add(1, transpose ? transposed_matrices(dA) : dA);
     }
     d.add(2, Z);
@@ -170,13 +167,17 @@ struct LeastSquares {
       return apply<T>(LeastSquares{transposed_too}, t.input(0), A, B);
     };
     if (t.has(1)) {
-      const Tensor<T> X = t.output(), At = transposed_matrices(A);
-      const Tensor<T> dA = transpose ? transposed_matrices(t.of(1)) : t.of(1);
-      const Tensor<T> residual = t.input(2) - matmul(transpose ? At : A, X);
-      const Tensor<T> along = product_tn(dA, times(!transpose, X));
-      const Tensor<T> inside = times(transpose, times(!transpose, product_tn(dA, residual)));
-      t.add(inside - times(transpose, matmul(dA, X)) + along -
-            times(transpose, matmul(transpose ? At : A, along)));
+      const Tensor<T> X = t.output(), dA = t.of(1);
+      const auto forward = [&](const Tensor<T>& M, const Tensor<T>& B) {
+        return product(M, transpose, B, false);
+      };
+      const auto adjoint = [&](const Tensor<T>& M, const Tensor<T>& B) {
+        return product(M, !transpose, B, false);
+      };
+      const Tensor<T> residual = t.input(2) - forward(A, X);
+      const Tensor<T> along = adjoint(dA, times(!transpose, X));
+      const Tensor<T> inside = times(transpose, times(!transpose, adjoint(dA, residual)));
+      t.add(inside - times(transpose, forward(dA, X)) + along - times(transpose, forward(A, along)));
     }
     if (t.has(2)) t.add(times(transpose, t.of(2)));
   }

@@ -20,7 +20,7 @@ FOLDER = os.path.join(SOURCE, "build-matrix")
 TESTS = ("tape", "ops", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
 FURTHER = ("exported symbols", "kernel symbols")  # tests without a program of theirs
 COLUMNS = ("configuration", "result", "tests", "uses", "MB", "stripped", "user's file", "foreign", "BLAS", "build")
-REFERENCE = "/usr/lib/*/blas/libblas.so.3"  # Debian's, whatever its alternatives choose
+REFERENCES = ("/usr/lib/*/blas/libblas.so.3", "/usr/lib/*/lapack/liblapack.so.3")  # Debian's, whatever its alternatives choose
 
 
 class Configuration:
@@ -86,11 +86,11 @@ class Run:
         self.environment["CXX"] = c.compiler
         flags = c.flags
         if c.blas == "reference":
-            found = glob.glob(REFERENCE)
-            if not found:
-                raise NotHere("the reference BLAS")
-            # Its header and its library, also where Debian's alternatives name OpenBLAS's.
-            self.environment["LD_LIBRARY_PATH"] = os.path.dirname(found[0])
+            found = [glob.glob(library) for library in REFERENCES]
+            if not all(found):
+                raise NotHere("the reference BLAS and LAPACK")
+            # Its header and its libraries, also where Debian's alternatives name OpenBLAS's.
+            self.environment["LD_LIBRARY_PATH"] = ":".join(os.path.dirname(paths[0]) for paths in found)
             with open(os.path.join(self.work, "cblas.h"), "w") as header:
                 header.write("#include <cblas-netlib.h>\n")
             flags += " -I" + self.work

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include <autodiff/linalg/lapack.hpp>
 #include <xtensor/xview.hpp>
 
 #include "../check_close.hpp"
+#include "../check_error.hpp"
 
 using namespace xtape;
 using namespace xtape::test;
@@ -26,15 +28,6 @@ Matrix normal(const Shape& shape) { return random::normal<double>(shape); }
 Matrix positive(const Shape& shape) {
   const Matrix a = normal(shape);
   return matmul(a, T_(a)) + eye<double>(a.shape(-1));
-}
-/// f throws an Error with these texts.
-template <class F>
-void check_error(const F& f, const std::vector<std::string>& texts) {
-  std::string error = "nothing was thrown";
-  try {
-    f();
-  } catch (const Error& e) { error = e.what(); }
-  for (const std::string& text : texts) CHECK_MESSAGE(error.find(text) != std::string::npos, error);
 }
 bool has_nan_or_infinity(const Matrix& a) {
   for (const double x : a.value())
@@ -91,6 +84,8 @@ TEST_CASE("known numbers") {
   const Matrix A{{4, 2}, {2, 3}};
   check_close(linalg::cholesky(A), Matrix{{2, 0}, {1, std::sqrt(2)}}, 1e-15);
   check_close(linalg::det(A), Matrix(8.0), 1e-15);
+  const Matrix range{{0, 1e200, 0, 0}, {1e200, 0, 0, 0}, {0, 0, 1e-200, 0}, {0, 0, 0, -1e-200}};
+  check_close(linalg::det(range), Matrix(1.0), 1e-15);  // not a product on the way overflows
   check_close(linalg::inv(A), Matrix{{0.375, -0.25}, {-0.25, 0.5}}, 1e-15);
   check_close(linalg::eigvalsh(A), Matrix{(7 - std::sqrt(17)) / 2, (7 + std::sqrt(17)) / 2}, 1e-15);
   check_close(linalg::expm(Matrix{{0, -1}, {1, 0}}),
@@ -99,12 +94,23 @@ TEST_CASE("known numbers") {
       linalg::expm(Matrix{{-49, 24}, {-64, 31}}),  // Moler and Van Loan's, by its eigenvalues -1 and -17
       Matrix{{-0.735759, 0.551819}, {-1.471518, 1.103638}}, 1e-5);
   check_close(linalg::matrix_power(Matrix{{1, 1}, {1, 0}}, 10), Matrix{{89, 55}, {55, 34}}, 1e-14);
+  const Matrix nan = full<double>({3, 2, 2}, std::numeric_limits<double>::quiet_NaN());
+  check_close(linalg::matrix_power(nan, 0), broadcast_to(eye<double>(2), {3, 2, 2}), 0);
   check_close(linalg::lstsq(Matrix{{1, 0}, {1, 1}, {1, 2}}, Matrix{1, 2, 4}), Matrix{5.0 / 6, 1.5}, 1e-14);
   check_close(linalg::pinv(Matrix{{1, 1}, {1, 1}}), Matrix{{0.25, 0.25}, {0.25, 0.25}}, 1e-15);
   const auto [sign, log] = linalg::slogdet(-A);
   CHECK(sign.item() == 1);
   check_close(linalg::slogdet(Matrix(200 * eye<double>(300))).logabsdet, Matrix(300 * std::log(200.0)),
               1e-14);
+}
+
+TEST_CASE("work for LAPACK is at least what it asks for, also where that is rounded to float") {
+  for (const int n : {1, 1000, (1 << 24) + 1, (1 << 24) + 3, (1 << 30) + 1}) {
+    CHECK(detail::lapack::work_length(static_cast<float>(n)) >= n);
+    CHECK(detail::lapack::work_length(static_cast<double>(n)) == n);
+  }
+  CHECK(detail::lapack::work_length(0.0f) == 1);
+  CHECK(detail::lapack::work_length(1e10f) == std::numeric_limits<int>::max());
 }
 
 TEST_CASE("the gradient of the factor by blocks is that of the formula") {
@@ -166,6 +172,19 @@ TEST_CASE("errors name what fails, and where") {
   const Matrix batch = stack({Matrix(eye<double>(2)), indefinite});
   check_error([&] { (void)linalg::cholesky(batch); }, {"order 2, matrix 1 of the batch"});
   check_error([&] { (void)linalg::cholesky(unsqueeze(batch, 0)); }, {"matrix (0, 1) of the batch"});
+  Matrix many = broadcast_to(eye<double>(8), {8000, 8, 8});  // on several threads
+  for (const std::size_t i : std::initializer_list<std::size_t>{7999, 702, 701})
+    many.mutable_data()[i * 64 + (i == 701 ? 45 : 0)] = -1;
+  const int threads = num_threads();
+  set_num_threads(3);
+  check_error([&] { (void)linalg::cholesky(many); }, {"order 6", "matrix 701 of the batch"});
+  set_num_threads(threads);
+  const std::size_t above_int = std::size_t(1) << 31;
+  check_error(
+      [&] {
+        (void)linalg::svd(zeros<double>(Shape{above_int, 0}));
+      },
+      {"[linalg] a dimension of 2147483648 is more than LAPACK counts"});
   check_error([&] { (void)linalg::cholesky(wide); }, {"[cholesky] shape (2, 3): the matrix must be square"});
   check_error([&] { (void)linalg::solve(singular, indefinite); }, {"[solve] singular at pivot 2", "lstsq()"});
   check_error([&] { (void)linalg::inv(singular); }, {"[inv] singular at pivot 2"});

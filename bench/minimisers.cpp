@@ -2,11 +2,16 @@
 //
 // All take f and its gradient from the tape, the same start, ten pairs, and end when no component of the
 // gradient is above 1e-8. What is counted is not time but evaluations, which is what a costly f takes.
+//
+// `minimisers --evaluate` answers another program instead (minimisers_scipy.py): first the problems, a line
+// of JSON, then to each line {"problem": i, "x": [..]} the residuals r there and their Jacobian J.
 #include <cmath>
 #include <cstdio>
+#include <iostream>
 #include <string>
 
 #include <autodiff/autodiff.hpp>
+#include <nlohmann/json.hpp>
 #include <nn/minimize.hpp>
 
 #include "../tests/nn/more_garbow_hillstrom.hpp"
@@ -85,9 +90,29 @@ void print(const Result& result, const SumOfSquares& problem) {
   std::printf(" | %6zu %6zu %8.1e", result.iterations, result.evaluations, problem.distance(result.value));
 }
 
+void answer() {
+  const std::vector<SumOfSquares> problems = test::more_garbow_hillstrom();
+  nlohmann::json list = nlohmann::json::array();
+  for (const SumOfSquares& problem : problems)
+    list.push_back({{"number", problem.number},
+                    {"name", problem.name},
+                    {"start", problem.start},
+                    {"minima", problem.minima}});
+  std::cout << list.dump() << std::endl;
+  for (std::string line; std::getline(std::cin, line);) {
+    const nlohmann::json asked = nlohmann::json::parse(line);
+    const SumOfSquares& problem = problems.at(asked.at("problem").get<std::size_t>());
+    const auto numbers = asked.at("x").get<std::vector<double>>();
+    const Tensor<double> x(numbers), r = problem.residuals(x), J = jacobian(problem.residuals, x);
+    const std::vector<double> values(r.begin(), r.end()), rows(J.begin(), J.end());
+    std::cout << nlohmann::json{{"r", values}, {"J", rows}}.dump() << std::endl;
+  }
+}
+
 }  // namespace
 
-int main() {
+int main(int arguments, char** argument) {
+  if (arguments == 2 && std::string(argument[1]) == "--evaluate") return answer(), 0;
   std::printf(
       "iterations, evaluations of f and its gradient (least_squares: of the residuals), error of f\n\n%-35s",
       "");

@@ -8,10 +8,11 @@ namespace xtape {
 namespace detail {
 
 template <class T>
-Tensor<T> differences(const Tensor<T>& w, const Tensor<T>& size) {
+Tensor<T> differences(const Tensor<T>& w) {
   const Tensor<T> gaps = w - transposed_matrices(w);  // w_j - w_i
+  if (gaps.size() == 0) return gaps;
   const T least = static_cast<T>(columns_of(w.shape())) * std::numeric_limits<T>::epsilon();
-  return where(abs(gaps) > least * size, gaps, eye<T>(columns_of(w.shape())));
+  return where(abs(gaps) > least * max(abs(w.detach()), Axes(-1), true), gaps, eye<T>(columns_of(w.shape())));
 }
 
 namespace {
@@ -46,7 +47,7 @@ struct Eigh {
   void backward(Gradients<T>& d) const {
     const Parts of(d.output(), d.adjoint);
     const Tensor<T> K = product_tn(of.V, of.on_V);
-    const Tensor<T> mixed = ratio_or_zero((K - transposed_matrices(K)) / 2, of.gaps());
+    const Tensor<T> mixed = ratio_or_zero((K - transposed_matrices(K)) / 2, differences(of.w));
     d.add(0, matmul(matmul(of.V, mixed) + of.V * of.on_w, transposed_matrices(of.V)));
   }
   // With C = Vᵀ dA V: dw = diag(C), dV = V (C / (w_j - w_i))
@@ -55,7 +56,7 @@ struct Eigh {
     const Parts of(t.output(), t.output());
     const Tensor<T> C = matmul(product_tn(of.V, dA), of.V);
     const Tensor<T> on_diagonal = eye<T>(rows_of(C.shape()));
-    const Tensor<T> rotation = ratio_or_zero(C * (1 - on_diagonal), of.gaps());
+    const Tensor<T> rotation = ratio_or_zero(C * (1 - on_diagonal), differences(of.w));
     t.add(xtape::concatenate({matmul(of.V, rotation), sum(C * on_diagonal, Axes(-2), true)}, -2));
   }
 
@@ -69,7 +70,6 @@ struct Eigh {
       on_V = matrix_rows(adjoint, 0, n);
       on_w = matrix_rows(adjoint, n, n + 1);
     }
-    Tensor<T> gaps() const { return differences(w, max(abs(w.detach()), Axes(-1), true)); }
   };
 };
 
@@ -99,7 +99,7 @@ XTAPE_INSTANTIATE(double)
 
 }  // namespace linalg
 
-template Tensor<float> detail::differences(const Tensor<float>&, const Tensor<float>&);
-template Tensor<double> detail::differences(const Tensor<double>&, const Tensor<double>&);
+template Tensor<float> detail::differences(const Tensor<float>&);
+template Tensor<double> detail::differences(const Tensor<double>&);
 
 }  // namespace xtape

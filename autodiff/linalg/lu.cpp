@@ -1,5 +1,6 @@
 // Linear systems, inverses and determinants by LU factors, which are computed once for a matrix and used for
 // values and gradients.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -110,19 +111,25 @@ Tensor<T> inverse_from(const Tensor<T>& F, const Tensor<T>& A, bool transpose) {
   return apply<T>(LuSolve<T>{transpose}, F, A, unit_like(A));
 }
 
-/// What the determinant is made of: sign and logarithm. The product itself may overflow.
+/// The determinant as mantissa · 2^exponent, and the logarithm of its absolute value: it may overflow, or its
+/// first factors.
 template <class T>
 struct Determinant {
-  T sign = 1, log = 0;
+  T mantissa = 1, log = 0;
+  int exponent = 0;
   Determinant(std::size_t n, const T* factors) {
     for (std::size_t i = 0; i < n; ++i) {
       const T pivot = factors[i * n + i];
-      if (factors[n * n + i] != static_cast<T>(i)) sign = -sign;
-      if (pivot < 0) sign = -sign;
-      if (pivot == 0) sign = 0;
+      int of_pivot = 0, of_product = 0;
+      mantissa = std::frexp(mantissa * std::frexp(pivot, &of_pivot), &of_product);
+      exponent += of_pivot + of_product;
+      if (factors[n * n + i] != static_cast<T>(i)) mantissa = -mantissa;
       log += std::log(std::abs(pivot));
     }
   }
+  T sign() const { return mantissa < 0 ? T(-1) : mantissa == 0 ? T(0) : T(1); }
+  /// x times the determinant
+  T times(T x) const { return std::ldexp(x * mantissa, exponent); }
 };
 
 /// The sign of the determinant from lu_factors: -1, 0 or 1, (…,1,1), a constant.
@@ -134,7 +141,7 @@ struct DeterminantSign {
   Shape shape(const Shape& f) const { return with_matrix(batch_of(f), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F) const {
     const std::size_t n = columns_of(F.shape());
-    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = Determinant<T>(n, F.data() + i * (n + 1) * n).sign;
+    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = Determinant<T>(n, F.data() + i * (n + 1) * n).sign();
   }
 };
 
@@ -197,11 +204,11 @@ struct Cofactors {
       least = std::min(least, std::abs(factors[i * n + i]));
       largest = std::max(largest, std::abs(factors[i * n + i]));
     }
-    if (!(least <= largest * static_cast<T>(n) * std::numeric_limits<T>::epsilon())) {
+    if (!(least <= largest * static_cast<T>(n) * std::numeric_limits<T>::epsilon()) || std::isinf(largest)) {
       const Determinant<T> det(n, factors);
-      const T value = det.sign * std::exp(det.log);
-      for (std::size_t i = 0; i < n * n; ++i) c[i] = i % (n + 1) == 0 ? value : T(0);
+      for (std::size_t i = 0; i < n * n; ++i) c[i] = i % (n + 1) == 0 ? T(1) : T(0);
       lapack::lu_solve(true, n, n, factors, factors + n * n, c);
+      std::transform(c, c + n * n, c, [&](T x) { return det.times(x); });
       return 0;
     }
     PoolVector<T> whole(a, a + n * n), u(n * n), s(n), v(n * n), vt(n * n);
@@ -209,10 +216,10 @@ struct Cofactors {
       return info;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j) {
-        T others = 1;
+        Wider<T> others = 1;
         for (std::size_t k = 0; k < n; ++k)
           if (k != j) others *= s[k];
-        whole[i * n + j] = u[i * n + j] * others;
+        whole[i * n + j] = static_cast<T>(u[i * n + j] * others);
         vt[j * n + i] = v[i * n + j];
       }
     gemm(false, false, n, n, n, whole.data(), vt.data(), false, c);
@@ -240,9 +247,7 @@ struct Det {
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {
     const std::size_t n = rows_of(A.shape());
     const auto product = [n](T* to, const T* factors, const T*) {
-      *to = 1;
-      for (std::size_t i = 0; i < n; ++i)
-        *to *= factors[n * n + i] != static_cast<T>(i) ? -factors[i * n + i] : factors[i * n + i];
+      *to = Determinant<T>(n, factors).times(1);
       return 0;
     };
     each_matrix(
@@ -290,7 +295,7 @@ SignAndLog<T> slogdet(const Tensor<T>& A) {
 template <class T>
 Tensor<T> matrix_power(const Tensor<T>& A, int n) {
   detail::require_square("matrix_power", A.shape());
-  if (n == 0) return A * 0 + detail::unit_like(A);
+  if (n == 0) return where(ones<T>({}), detail::unit_like(A), A);  // also where A has NaN, or an infinity
   Tensor<T> square = n < 0 ? inv(A) : A, result;
   for (unsigned left = n < 0 ? 0u - static_cast<unsigned>(n) : static_cast<unsigned>(n);;) {
     if (left % 2 == 1) result = result.defined() ? matmul(result, square) : square;

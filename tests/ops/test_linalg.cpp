@@ -8,6 +8,7 @@
 #include <xtensor/xview.hpp>
 
 #include "../check_close.hpp"
+#include "../check_error.hpp"
 
 using namespace xtape;
 using namespace xtape::test;
@@ -26,15 +27,6 @@ Matrix normal(const Shape& shape) { return random::normal<double>(shape); }
 Matrix positive(const Shape& shape) {
   const Matrix a = normal(shape);
   return matmul(a, T_(a)) + eye<double>(a.shape(-1));
-}
-/// f throws an Error with these texts.
-template <class F>
-void check_error(const F& f, const std::vector<std::string>& texts) {
-  std::string error = "nothing was thrown";
-  try {
-    f();
-  } catch (const Error& e) { error = e.what(); }
-  for (const std::string& text : texts) CHECK_MESSAGE(error.find(text) != std::string::npos, error);
 }
 bool has_nan_or_infinity(const Matrix& a) {
   for (const double x : a.value())

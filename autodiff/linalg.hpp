@@ -56,7 +56,8 @@ Tensor<T> einsum(const std::string& subscripts, std::initializer_list<Tensor<T>>
 /// Factorisations and linear systems, NumPy's names. A matrix is the last two axes, those before it are a
 /// batch, which broadcasts. A right-hand side is a matrix (…,n,k), or a vector (n). All are differentiable to
 /// any order, in both modes. Errors name what fails: the pivot, the order of the minor, the matrix of the
-/// batch. A symmetric argument is read in its lower triangle, and gets a symmetric gradient.
+/// batch. NaN goes through solutions and determinants, as in NumPy; expm, eigh, svd, lstsq, pinv and
+/// cholesky refuse it. A symmetric argument is read in its lower triangle, and gets a symmetric gradient.
 namespace linalg {
 
 struct TriangularOptions {

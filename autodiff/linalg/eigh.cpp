@@ -8,10 +8,11 @@ namespace xtape {
 namespace detail {
 
 template <class T>
-Tensor<T> differences(const Tensor<T>& w, const Tensor<T>& size) {
+Tensor<T> differences(const Tensor<T>& w) {
   const Tensor<T> gaps = w - transposed_matrices(w);  // w_j - w_i
+  if (gaps.size() == 0) return gaps;
   const T least = static_cast<T>(columns_of(w.shape())) * std::numeric_limits<T>::epsilon();
-  return where(abs(gaps) > least * size, gaps, eye<T>(columns_of(w.shape())));
+  return where(abs(gaps) > least * max(abs(w.detach()), Axes(-1), true), gaps, eye<T>(columns_of(w.shape())));
 }
 
 namespace {
@@ -46,7 +47,7 @@ struct Eigh {
   void backward(Gradients<T>& d) const {
     const Parts x(d.output()), g(d.adjoint);
     const Tensor<T> K = product_tn(x.V, g.V);
-    const Tensor<T> mixed = x.over_gaps((K - transposed_matrices(K)) / 2);
+    const Tensor<T> mixed = ratio_or_zero((K - transposed_matrices(K)) / 2, differences(x.w));
     d.add(0, product_nt(matmul(x.V, mixed) + x.V * g.w, x.V));
   }
   // With C = Vᵀ dA V: dw = diag(C), dV = V (C / (w_j - w_i))
@@ -55,7 +56,7 @@ struct Eigh {
     const Parts x(t.output());
     const Tensor<T> C = matmul(product_tn(x.V, dA), x.V);
     const Tensor<T> on_diagonal = eye<T>(rows_of(C.shape()));
-    const Tensor<T> rotation = x.over_gaps(C * (1 - on_diagonal));
+    const Tensor<T> rotation = ratio_or_zero(C * (1 - on_diagonal), differences(x.w));
     t.add(xtape::concatenate({matmul(x.V, rotation), sum(C * on_diagonal, Axes(-2), true)}, -2));
   }
 
@@ -65,10 +66,6 @@ struct Eigh {
       const std::size_t n = columns_of(y.shape());
       V = matrix_rows(y, 0, n);
       w = matrix_rows(y, n, n + 1);
-    }
-    /// X / (w_j - w_i)
-    Tensor<T> over_gaps(const Tensor<T>& X) const {
-      return ratio_or_zero(X, differences(w, max(abs(w.detach()), Axes(-1), true)));
     }
   };
 };
@@ -100,7 +97,7 @@ XTAPE_INSTANTIATE(double)
 
 }  // namespace linalg
 
-template Tensor<float> detail::differences(const Tensor<float>&, const Tensor<float>&);
-template Tensor<double> detail::differences(const Tensor<double>&, const Tensor<double>&);
+template Tensor<float> detail::differences(const Tensor<float>&);
+template Tensor<double> detail::differences(const Tensor<double>&);
 
 }  // namespace xtape

@@ -44,7 +44,8 @@ class Exponential {
     for (std::size_t j = 0; j < n_; ++j) {
       T column = 0;
       for (std::size_t i = 0; i < n_; ++i) column += std::abs(A[i * n_ + j]);
-      if (!(column <= largest)) largest = column;
+      if (!std::isfinite(column)) return column;
+      largest = std::max(largest, column);
     }
     return largest;
   }

@@ -1,6 +1,7 @@
 #include "lapack.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -79,6 +80,12 @@ void substitute(bool lower, bool transpose, bool unit, std::size_t n, std::size_
   }
 }
 
+/// Factorisations by iteration may end with numbers where an element is infinite or NaN, or go on for ever.
+template <class T>
+bool is_finite(const T* first, const T* last) {
+  return std::all_of(first, last, [](T x) { return std::isfinite(x); });
+}
+
 template <class T>
 void transpose_square(std::size_t n, T* a) {
   for (std::size_t i = 0; i < n; ++i)
@@ -92,7 +99,11 @@ int cholesky(std::size_t n, T* a) {
   const int order = integer(n), lda = stride(n);
   int info = 0;
   function_for<T>(spotrf_, dpotrf_)("U", &order, a, &lda, &info);
-  for (std::size_t i = 0; i < n; ++i) std::fill(a + i * n + i + 1, a + (i + 1) * n, T(0));
+  for (std::size_t i = 0; i < n; ++i) {
+    std::fill(a + i * n + i + 1, a + (i + 1) * n, T(0));
+    // Some libraries let NaN pass.
+    if (info == 0 && std::isnan(a[i * (n + 1)])) info = static_cast<int>(i + 1);
+  }
   return info;
 }
 
@@ -203,6 +214,8 @@ void qr(std::size_t m, std::size_t n, T* a, T* r) {
 
 template <class T>
 int eigh(std::size_t n, T* v, T* w) {
+  for (std::size_t i = 0; i < n; ++i)
+    if (!is_finite(v + i * n, v + i * (n + 1) + 1)) return 1;
   const int order = integer(n), lda = stride(n);
   int info = 0;
   PoolVector<int> integers(3 + 5 * n);  // what it asks for with vectors
@@ -217,6 +230,7 @@ int eigh(std::size_t n, T* v, T* w) {
 
 template <class T>
 int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v) {
+  if (!is_finite(a, a + m * n)) return 1;
   // Aᵀ = V S Uᵀ: their left vectors are V, and their right ones, transposed, are U in rows.
   const std::size_t k = std::min(m, n);
   const int rows = integer(n), columns = integer(m), lda = stride(n), ldu = stride(k);

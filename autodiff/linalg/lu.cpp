@@ -1,5 +1,6 @@
 // Linear systems, inverses and determinants by LU factors, which are computed once for a matrix and used for
 // values and gradients.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -112,29 +113,24 @@ Tensor<T> transposed_inverse(const Tensor<T>& F, const Tensor<T>& A) {
   return inverse_times(true, F, A, unit_like(A));
 }
 
-/// Of what lapack::lu() has written: -1, 0 or 1.
+/// The determinant that lapack::lu() has factorised, as mantissa · 2^exponent: it may overflow, or its first
+/// factors.
 template <class T>
-T sign_of_determinant(std::size_t n, const T* factors) {
-  T sign = 1;
-  for (std::size_t i = 0; i < n; ++i) {
-    const T pivot = factors[i * n + i];
-    if (pivot == 0) return 0;
-    if ((factors[n * n + i] != static_cast<T>(i)) != (pivot < 0)) sign = -sign;
-  }
-  return sign;
-}
-/// The exponent apart, so that no product on the way overflows.
-template <class T>
-T determinant(std::size_t n, const T* factors) {
-  T product = sign_of_determinant(n, factors);
+struct Determinant {
+  T mantissa = 1;
   int exponent = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    int of_pivot = 0, of_product = 0;
-    product = std::frexp(product * std::frexp(std::abs(factors[i * n + i]), &of_pivot), &of_product);
-    exponent += of_pivot + of_product;
+  Determinant(std::size_t n, const T* factors) {
+    for (std::size_t i = 0; i < n; ++i) {
+      int of_pivot = 0, of_product = 0;
+      mantissa = std::frexp(mantissa * std::frexp(factors[i * n + i], &of_pivot), &of_product);
+      exponent += of_pivot + of_product;
+      if (factors[n * n + i] != static_cast<T>(i)) mantissa = -mantissa;
+    }
   }
-  return std::ldexp(product, exponent);
-}
+  T sign() const { return mantissa < 0 ? T(-1) : mantissa == 0 ? T(0) : T(1); }
+  /// x times the determinant
+  T times(T x) const { return std::ldexp(x * mantissa, exponent); }
+};
 
 /// The sign of the determinant from lu_factors: -1, 0 or 1, (…,1,1), a constant.
 template <class T>
@@ -145,7 +141,7 @@ struct DeterminantSign {
   Shape shape(const Shape& f) const { return with_matrix(batch_of(f), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F) const {
     const std::size_t n = columns_of(F.shape());
-    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = sign_of_determinant(n, F.data() + i * (n + 1) * n);
+    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = Determinant<T>(n, F.data() + i * (n + 1) * n).sign();
   }
 };
 
@@ -207,10 +203,11 @@ struct Cofactors {
       least = std::min(least, std::abs(factors[i * n + i]));
       largest = std::max(largest, std::abs(factors[i * n + i]));
     }
-    if (!(least <= largest * static_cast<T>(n) * std::numeric_limits<T>::epsilon())) {
-      const T det = determinant(n, factors);
-      for (std::size_t i = 0; i < n * n; ++i) c[i] = i % (n + 1) == 0 ? det : T(0);
+    if (!(least <= largest * static_cast<T>(n) * std::numeric_limits<T>::epsilon()) || std::isinf(largest)) {
+      const Determinant<T> det(n, factors);
+      for (std::size_t i = 0; i < n * n; ++i) c[i] = i % (n + 1) == 0 ? T(1) : T(0);
       lapack::lu_solve(true, n, n, factors, c);
+      std::transform(c, c + n * n, c, [&](T x) { return det.times(x); });
       return 0;
     }
     PoolVector<T> whole(a, a + n * n), u((n + 1) * n), s(n), v((n + 1) * n);
@@ -218,16 +215,16 @@ struct Cofactors {
       return info;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j) {
-        T others = 1;
+        Wider<T> others = 1;
         for (std::size_t k = 0; k < n; ++k)
           if (k != j) others *= s[k];
-        whole[i * n + j] = u[i * n + j] * others;
+        whole[i * n + j] = static_cast<T>(u[i * n + j] * others);
       }
     gemm(false, true, n, n, n, whole.data(), v.data(), false, c);
     T sign = 1;
     for (PoolVector<T>* orthogonal : {&u, &v}) {
       lapack::lu(n, orthogonal->data());
-      sign *= sign_of_determinant(n, orthogonal->data());
+      sign *= Determinant<T>(n, orthogonal->data()).sign();
     }
     for (std::size_t i = 0; i < n * n; ++i) c[i] *= sign;
     return 0;
@@ -243,7 +240,7 @@ struct Det {
   Shape shape(const Shape&, const Shape& a) const { return with_matrix(batch_of(a), 1, 1); }
   void compute(Target<T> y, const Tensor<T>& F, const Tensor<T>& A) const {
     const std::size_t n = rows_of(A.shape());
-    const auto det = [n](T* to, const T* factors, const T*) { *to = determinant(n, factors); };
+    const auto det = [n](T* to, const T* factors, const T*) { *to = Determinant<T>(n, factors).times(1); };
     each_matrix(y.data, shape(F.shape(), A.shape()), n, det, cannot_fail, F, A);
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1); }
@@ -289,7 +286,7 @@ SignAndLog<T> slogdet(const Tensor<T>& A) {
 template <class T>
 Tensor<T> matrix_power(const Tensor<T>& A, int n) {
   detail::require_square("matrix_power", A.shape());
-  if (n == 0) return broadcast_to(detail::unit_like(A), A.shape());
+  if (n == 0) return where(ones<T>({}), detail::unit_like(A), A);  // also where A has NaN, or an infinity
   Tensor<T> square = n < 0 ? inv(A) : A, result;
   for (unsigned left = n < 0 ? 0u - static_cast<unsigned>(n) : static_cast<unsigned>(n);;) {
     if (left % 2 == 1) result = result.defined() ? matmul(result, square) : square;

@@ -154,10 +154,10 @@ Tensor<T> with_columns(const Tensor<T>& B, const F& f) {
 template <class T>
 Tensor<T> triangular_solution(const Tensor<T>& A, const Tensor<T>& B, bool lower, bool transpose, bool unit);
 
-/// w_j - w_i (…,n,n) for w (…,1,n), 0 where that is but rounding for numbers as large as `size` (…,1,1); 1 on
-/// the diagonal, by which nothing is divided but 0.
+/// w_j - w_i (…,n,n) for w (…,1,n), 0 where that is but rounding of the largest; 1 on the diagonal, by which
+/// nothing is divided but 0.
 template <class T>
-Tensor<T> differences(const Tensor<T>& w, const Tensor<T>& size);
+Tensor<T> differences(const Tensor<T>& w);
 
 /// X / D, where 0 / 0 is 0: what is not there has no influence. D is of X's shape. Where D is 0 and X is not,
 /// the result is infinite, and so is its derivative: an answer that depends on a choice, such as that of

@@ -79,8 +79,7 @@ struct Svd {
     }
     /// X / ((s_j - s_i) (s_j + s_i))
     Tensor<T> over_gaps(const Tensor<T>& X) const {
-      const Tensor<T> largest = max(s.detach(), Axes(-1), true);
-      return ratio_or_zero(ratio_or_zero(X, differences(s, largest)), s + transposed_matrices(s));
+      return ratio_or_zero(ratio_or_zero(X, differences(s)), s + transposed_matrices(s));
     }
   };
 };

@@ -23,7 +23,7 @@ struct OpRow {
   std::vector<Range> ranges;                              ///< one for each input, or one for all
   int order = 2;                                          ///< up to which it is checked
   std::function<Tensor<double>(const Tensors&)> guard{};  ///< inputs are drawn where it is above a margin
-  bool is_lapack = false;  ///< not in the reference tables: test_linalg_torch.cpp runs it beside LibTorch
+  bool is_lapack = false;  ///< of linear algebra, whose extremes are in test_linalg_extremes.cpp
 
   std::string id() const { return variant.empty() ? op : op + "/" + variant; }
 };

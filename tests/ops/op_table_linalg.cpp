@@ -1,4 +1,4 @@
-// The rows of linear algebra.
+// The rows of linear algebra. Of what has a free sign, such as eigenvectors, they take the square.
 #include "op_table.hpp"
 
 namespace xtape::test {
@@ -94,9 +94,11 @@ void add_linalg(std::vector<OpRow>& rows) {
   for (const bool is_tall : {true, false}) {
     const Sets& shapes = is_tall ? tall : wide;
     add(
-        "qr", is_tall ? "Q" : "Q wide", [](const Tensors& x) { return linalg::qr(full(x[0]))[0]; }, shapes);
+        "qr", is_tall ? "Q" : "Q wide", [](const Tensors& x) { return square(linalg::qr(full(x[0]))[0]); },
+        shapes);
     add(
-        "qr", is_tall ? "R" : "R wide", [](const Tensors& x) { return linalg::qr(full(x[0]))[1]; }, shapes);
+        "qr", is_tall ? "R" : "R wide", [](const Tensors& x) { return square(linalg::qr(full(x[0]))[1]); },
+        shapes);
     add(
         "svd", is_tall ? "U" : "U wide", [](const Tensors& x) { return square(linalg::svd(full(x[0])).U); },
         shapes);

@@ -1,5 +1,5 @@
-// Values and gradients of every operation, and loss curves, as PyTorch computes them in double.
-// The numbers are made by tests/reference/golden.py.
+// Values, gradients and second derivatives of every operation, and loss curves, as PyTorch computes them in
+// double. The numbers are made by tests/reference/golden.py.
 #include <fstream>
 #include <map>
 #include <set>
@@ -37,7 +37,7 @@ std::map<std::string, Function> functions() {
   std::map<std::string, Function> all;
   for (const OpRow& row : op_table()) {
     CHECK_MESSAGE(!all.contains(row.id()), row.id());
-    if (!row.is_lapack) all[row.id()] = row.f;
+    all[row.id()] = row.f;
   }
   const Tensor<double> yes{1.0, 0.0, 0.3};
   const Tensor<double> soft{{0.2, 0.3, 0.5}, {1.0, 0.0, 0.0}};
@@ -57,7 +57,7 @@ std::map<std::string, Function> functions() {
 
 }  // namespace
 
-TEST_CASE("every operation gives PyTorch's values and gradients to 1e-12") {
+TEST_CASE("every operation gives PyTorch's values, gradients and second derivatives to 1e-12") {
   auto all = functions();
   std::set<std::string> seen;
   for (const Json& one : golden().at("cases")) {
@@ -70,9 +70,21 @@ TEST_CASE("every operation gives PyTorch's values and gradients to 1e-12") {
     const Tensor<double> y = all[id](inputs);
     check_close(y, tensor(one.at("output")), 1e-12, 1e-14);
     if (!y.requires_grad()) continue;
-    const auto gradients = grad(y, inputs, {.seed = tensor(one.at("seed"))});
-    for (std::size_t i = 0; i < inputs.size(); ++i)
+    const Tensor<double> seed = tensor(one.at("seed"));
+    const auto gradients = grad(y, inputs, {.seed = seed, .retain_tape = true}),
+               recorded = grad(y, inputs, {.seed = seed, .create_graph = true});
+    Tensor<double> weighted(0.0);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
       check_close(gradients[i], tensor(one.at("gradients")[i]), 1e-12, 1e-14);
+      const auto g = flatten(recorded[i]);
+      weighted = weighted + sum(g * cos(3 * arange<double>(static_cast<double>(g.size()))));
+    }
+    if (!one.contains("second")) continue;
+    Tensors second;
+    for (const auto& x : inputs) second.push_back(zeros<double>(x.shape()));
+    if (weighted.requires_grad()) second = grad(weighted, inputs);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      check_close(second[i], tensor(one.at("second")[i]), 1e-12, 1e-13);
   }
   for (const auto& entry : all)
     CHECK_MESSAGE(

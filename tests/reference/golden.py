@@ -1,4 +1,4 @@
-"""golden.json: values and gradients of every operation, and loss curves, computed by PyTorch in double.
+"""golden.json: values, gradients and second derivatives of every operation, and loss curves, computed by PyTorch in double.
 
 The names are those of the rows in tests/ops/op_table.cpp. Elementwise operations are read from tests/ops/elementwise.inc.
 """
@@ -18,6 +18,11 @@ ANY = [[()], [(1,)], [(3,)], [(2, 3)], [(2, 1, 2, 2)]]
 PAIR = [[(), (3,)], [(2, 3), (3,)], [(2, 1), (1, 3)], [(2, 1, 2, 1), (3, 1, 2)]]
 MATRIX = [[(2, 3)], [(3, 3)], [(3, 2)]]
 WIDE = (-2, 2)
+# Whose second derivative PyTorch gives to fewer digits, and why.
+NO_SECOND = {
+    "lgamma": "its trigamma is right to 1e-9", "lgamma/negative": "its trigamma is right to 1e-9",
+    "nn/bce": "its gradient divides by p (1 - p) + 1e-12",
+}
 cases = []
 
 
@@ -42,19 +47,30 @@ def case(name, f, shapes, *ranges, guard=None):
         inputs = draw(group, ranges if len(ranges) > 1 else ranges * len(group), guard)
         y = f(*inputs)
         seed = torch.rand(y.shape) + 0.5
-        grads = torch.autograd.grad(y, inputs, seed, allow_unused=True)
-        grads = [torch.zeros_like(x) if g is None else g for g, x in zip(grads, inputs)]
+        grads = gradients(y, inputs, seed)
         cases.append({
             "op": name,
             "inputs": [tensor(x) for x in inputs],
             "seed": tensor(seed),
             "output": tensor(y),
             "gradients": [tensor(g) for g in grads],
+            **({} if name in NO_SECOND else {"second": [tensor(g) for g in gradients(weighted(grads), inputs)]}),
         })
 
 
+def gradients(y, inputs, seed=None):
+    """Zeros for what y does not depend on."""
+    grads = torch.autograd.grad(y, inputs, seed, create_graph=True, allow_unused=True) if y.requires_grad else [None] * len(inputs)
+    return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, inputs)]
+
+
+def weighted(grads):
+    """A number that each element of the gradients is part of, differently."""
+    return sum((g.reshape(-1) * torch.arange(g.numel()).mul(3.0).cos()).sum() for g in grads)
+
+
 def tensor(t):
-    return {"shape": list(t.shape), "data": t.detach().reshape(-1).tolist()}
+    return {"shape": list(t.shape), "data": t.detach().clone().reshape(-1).tolist()}
 
 
 # ---- elementwise: the lines of the table, whose expressions call what C++ has in the namespace torch, and maps
@@ -114,6 +130,79 @@ case("dot", lambda a, b: torch.tensordot(a, b, ([a.dim() - 1], [max(b.dim() - 2,
 case("outer", lambda a, b: torch.outer(a.reshape(-1), b.reshape(-1)), [[(3,), (2,)], [(2, 2), (3,)]])
 case("linear", F.linear, [[(2, 3), (4, 3), (4,)], [(3,), (2, 3), (2,)], [(2, 2, 3), (1, 3), (1,)], [(6, 9), (8, 9), (8,)]])
 case("linear/no bias", F.linear, [[(2, 3), (4, 3)], [(3,), (2, 3)]])
+
+# ---- linear algebra: matrices that are regular, and of what is free to choose (signs of vectors) the squares
+MATRICES = [[(1, 1)], [(2, 2)], [(3, 3)], [(4, 4)], [(2, 3, 3)], [(2, 1, 2, 2)]]
+SYSTEMS = [[(1, 1), (1, 1)], [(3, 3), (3, 2)], [(2, 3, 3), (3, 1)], [(2, 2), (3, 2, 1)]]
+TALL, WIDE_ONES = [[(1, 1)], [(3, 3)], [(4, 2)], [(2, 3, 2)]], [[(2, 3)], [(1, 3)], [(2, 2, 4)]]
+LA = torch.linalg
+
+
+def positive(a):
+    return a @ a.mT + torch.eye(a.shape[-1])
+
+
+def full(a):
+    """Of full rank, with singular values apart; of a square matrix, far from singular."""
+    return 0.2 * a + torch.diag(torch.arange(2.0, 2 + max(a.shape[-2:])))[:a.shape[-2], :a.shape[-1]]
+
+
+def symmetric(a):
+    return full(a) + full(a).mT
+
+
+def triangular(a, b, upper, **options):
+    return LA.solve_triangular(a, b, upper=upper, **options)
+
+
+def lstsq(a, b):
+    columns = b.unsqueeze(-1) if b.dim() == 1 else b
+    batch = torch.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
+    return LA.lstsq(full(a).expand(*batch, -1, -1), columns.expand(*batch, -1, -1)).solution.reshape(
+        *batch, a.shape[-1], *b.shape[1:] if b.dim() == 1 else columns.shape[-1:])
+
+
+case("cholesky", lambda a: LA.cholesky(positive(a)), MATRICES)
+case("solve_triangular", lambda a, b: triangular(full(a), b, False), SYSTEMS)
+case("solve_triangular/upper", lambda a, b: triangular(full(a), b, True), SYSTEMS)
+case("solve_triangular/transpose", lambda a, b: triangular(full(a).mT, b, True), SYSTEMS)
+case("solve_triangular/unit", lambda a, b: triangular(0.3 * a.mT, b, False, unitriangular=True), SYSTEMS)
+case("cho_solve", lambda a, b: torch.cholesky_solve(b, LA.cholesky(positive(a))), SYSTEMS)
+case("solve", lambda a, b: LA.solve(full(a), b), SYSTEMS)
+case("solve/vector", lambda a, b: LA.solve(full(a), b), [[(3, 3), (3,)], [(2, 2, 2), (2,)]])
+case("inv", lambda a: LA.inv(full(a)), MATRICES)
+case("det", lambda a: LA.det(a + 0.1), MATRICES)
+case("slogdet", lambda a: torch.mul(*LA.slogdet(full(a))), MATRICES)
+case("matrix_power", lambda a: LA.matrix_power(a, 5), MATRICES)
+case("matrix_power/negative", lambda a: LA.matrix_power(full(a), -2), MATRICES)
+case("matrix_power/0", lambda a: LA.matrix_power(a, 0) * a, MATRICES)
+case("expm", lambda a: torch.matrix_exp(0.5 * a), MATRICES)
+case("expm/large", lambda a: torch.matrix_exp(3 * a) / 100, [[(3, 3)]])
+for kind, shapes in (" tall", TALL), (" wide", WIDE_ONES):
+    kind = kind.replace(" tall", "")
+    case("qr/Q" + kind, lambda a: LA.qr(full(a)).Q ** 2, shapes)
+    case("qr/R" + kind, lambda a: LA.qr(full(a)).R ** 2, shapes)
+    case("svd/U" + kind, lambda a: LA.svd(full(a), full_matrices=False).U ** 2, shapes)
+    case("svd/s and Vh" + kind, lambda a: (lambda U, s, Vh: s.unsqueeze(-1) * Vh ** 2)(*LA.svd(full(a), full_matrices=False)), shapes)
+    case("svdvals" + kind.replace(" ", "/"), lambda a: LA.svdvals(full(a)), shapes)
+    case("pinv" + kind.replace(" ", "/"), lambda a: LA.pinv(full(a)), shapes)
+case("eigh", lambda a: LA.eigh(symmetric(a)).eigenvectors ** 2, MATRICES)
+case("eigh/both", lambda a: (lambda w, V: w.unsqueeze(-2) * V ** 2)(*LA.eigh(symmetric(a))), MATRICES)
+case("eigvalsh", lambda a: LA.eigvalsh(symmetric(a)), MATRICES)
+case("lstsq", lstsq, [[(4, 2), (4, 1)], [(3, 3), (3, 2)], [(2, 3, 2), (3, 2)], [(4, 2), (4,)]])
+case("lstsq/wide", lstsq, [[(2, 4), (2, 1)], [(2, 3), (2, 2, 1)]])
+for subscripts, shapes in [
+    ("bij,bjk->bik", [[(2, 2, 3), (2, 3, 2)], [(1, 1, 2), (1, 2, 1)]]),
+    ("bji,kbj->ikb", [[(2, 2, 3), (2, 2, 2)]]),
+    ("ii->i", [[(3, 3)]]),
+    ("ijii->j", [[(2, 3, 2, 2)]]),
+    ("ij,ij->i", [[(2, 3), (2, 3)]]),
+    ("i,j", [[(2,), (3,)]]),
+    ("ij,jk,kl->il", [[(2, 3), (3, 4), (4, 2)]]),
+    ("...ij,...jk->...ik", [[(2, 1, 2, 3), (3, 3, 2)], [(2, 3), (2, 3, 1)]]),
+    ("ij,kj", [[(2, 3), (2, 3)], [(2, 1), (2, 3)]]),
+]:
+    case("einsum/" + subscripts, lambda *x, s=subscripts: torch.einsum(s, *x), shapes)
 
 # ---- normalisation
 case("batch_norm", lambda x, g, b: F.batch_norm(x, None, None, g, b, True) ** 2,

@@ -81,9 +81,8 @@ void each_matrix(T* y, const Shape& result, std::size_t work, const F& run, cons
     (std::make_index_sequence<n>());
     if (info != 0) failure.note(i, info);
   };
-  if (work <= gemm_serial_work && count == 1) {
-    one(0);
-  } else if (const SerialBlas serial; count * work < 2 * gemm_piece_work) {
+  const SerialBlas serial;  // also for the smallest, which LAPACK computes by other functions with threads
+  if (count * work < 2 * gemm_piece_work) {
     for (std::size_t i = 0; i < count; ++i) one(i);
   } else {
     const std::size_t group = std::max<std::size_t>(1, gemm_piece_work / (work + 1));

@@ -1,6 +1,7 @@
 // The exponential of a matrix.
 #include <cmath>
 
+#include "../masks.hpp"
 #include "lapack.hpp"
 #include "matrix_stack.hpp"
 
@@ -116,11 +117,17 @@ struct Expm {
   void tangent(Tangents<T>& t) const { t.add(along(t.input(0), t.of(0))); }
 
  private:
+  /// It is linear in E, whose size is put in at the end: a large E would take squarings, and with them
+  /// digits, and what is not finite belongs into the result.
   static Tensor<T> along(const Tensor<T>& A, const Tensor<T>& E) {
+    if (E.size() == 0) return E;
     const std::size_t n = rows_of(A.shape());
+    const Tensor<T> largest = max(abs(E.detach()), Axes{-2, -1}, true),
+                    size = where(equal(largest, 0), T(1), largest),
+                    unit = where(isfinite(size), E / size, T(0));
     const Tensor<T> blocks =
-        xtape::concatenate({xtape::concatenate({A, E}, -1), xtape::concatenate({A * 0, A}, -1)}, -2);
-    return slice(apply<T>(Expm{}, blocks), xt::ellipsis(), xt::range(0, n), xt::range(n, 2 * n));
+        xtape::concatenate({xtape::concatenate({A, unit}, -1), xtape::concatenate({A * 0, A}, -1)}, -2);
+    return slice(apply<T>(Expm{}, blocks), xt::ellipsis(), xt::range(0, n), xt::range(n, 2 * n)) * size;
   }
 };
 

@@ -101,9 +101,8 @@ void each_matrix(T* y, const Shape& result, std::size_t work, const F& run, cons
         failure.note(i, info);
     } catch (const std::bad_alloc&) { failure.note(i, FirstFailure::out_of_memory); }
   };
-  if (work <= gemm_serial_work && count == 1) {
-    one(0);
-  } else if (const SerialBlas serial; count * work < 2 * gemm_piece_work) {
+  const SerialBlas serial;  // also for the smallest, which LAPACK computes by other functions with threads
+  if (count * work < 2 * gemm_piece_work) {
     for (std::size_t i = 0; i < count; ++i) one(i);
   } else {
     const std::size_t group = std::max<std::size_t>(1, gemm_piece_work / (work + 1));

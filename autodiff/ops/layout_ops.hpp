@@ -276,4 +276,12 @@ struct Triangle {
   void backward(Gradients<T>& d) const { d.add(0, *this, d.adjoint); }
 };
 
+/// One behind the other, as one row.
+template <class T>
+Tensor<T> packed(const std::vector<Tensor<T>>& parts) {
+  std::vector<Tensor<T>> rows;
+  for (const Tensor<T>& part : parts) rows.push_back(flatten(part));
+  return xtape::concatenate(rows);
+}
+
 }  // namespace xtape::detail

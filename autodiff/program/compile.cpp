@@ -55,7 +55,7 @@ Compilation<T> CompiledFunction<T>::State::trace(std::span<const Handle> x, std:
   if (outputs.empty()) throw Error("compile", "the function returns no tensor");
   if (outputs.size() > 1)
     for (const Tensor<T>& one : outputs) result.parts.push_back(one.shape());
-  Tensor<T> y = packed(outputs);
+  Tensor<T> y = one_result(outputs);
   y.shape();  // an empty tensor is an error
   outputs.clear();
 

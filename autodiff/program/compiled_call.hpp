@@ -104,11 +104,8 @@ void assign_stores(const Program& program, const std::vector<Handle>& at) {
 
 /// Several results one behind the other.
 template <class T>
-Tensor<T> packed(const std::vector<Tensor<T>>& results) {
-  if (results.size() == 1) return results.front();
-  std::vector<Tensor<T>> flat;
-  for (const Tensor<T>& one : results) flat.push_back(flatten(one));
-  return concatenate<T>(flat);
+Tensor<T> one_result(const std::vector<Tensor<T>>& results) {
+  return results.size() == 1 ? results.front() : packed(results);
 }
 
 /// A call on the tape. It keeps what its steps of gradients read; the arguments are kept by the node.
@@ -171,7 +168,7 @@ struct CompiledCall {
                     "a compiled function that holds a rule of custom() or a checkpoint, and assigns a "
                     "tensor, has no second derivative: it would assign again");
       const RandomAgain then(*random);
-      return packed((*entry->function)(x));
+      return one_result((*entry->function)(x));
     }
     entry->split->bind_kept(block->data);
     auto given = entry->split->drawn();

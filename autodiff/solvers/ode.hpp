@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "../layout.hpp"
+#include "../ops/layout_ops.hpp"
 #include "../solvers.hpp"
 
 namespace xtape::detail {
@@ -24,14 +24,7 @@ Tensor<T> slope_of_list(const Ode<T>& f, double t, const std::vector<Tensor<T>>&
   return slope_at(f, t, x.front(), std::vector<Tensor<T>>(x.begin() + 1, x.end()));
 }
 
-/// One behind the other, as one row.
-template <class T>
-Tensor<T> packed(const std::vector<Tensor<T>>& parts) {
-  std::vector<Tensor<T>> rows;
-  for (const Tensor<T>& part : parts) rows.push_back(flatten(part));
-  return xtape::concatenate(rows);
-}
-/// The parts of such a row, in the shapes of `like`.
+/// The parts of a row that packed() makes, in the shapes of `like`.
 template <class T>
 std::vector<Tensor<T>> unpacked(const Tensor<T>& row, const std::vector<Tensor<T>>& like) {
   std::vector<Tensor<T>> parts;

@@ -62,6 +62,9 @@ void add_linalg(std::vector<OpRow>& rows) {
       },
       systems);
   add(
+      "solve_triangular", "unit lower",
+      [](const Tensors& x) { return linalg::solve_triangular(0.3 * x[0], x[1], {.unit = true}); }, systems);
+  add(
       "cho_solve", "",
       [](const Tensors& x) { return linalg::cho_solve(linalg::cholesky(positive(x[0])), x[1]); }, systems);
   add(

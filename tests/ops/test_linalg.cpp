@@ -252,6 +252,22 @@ TEST_CASE("the same bits for any number of threads, and of a batch as of its mat
   const Matrix one = all();
   set_num_threads(3);
   check_close(all(), one, 0);
+  // One matrix, of every size.
+  for (std::size_t n = 1; n < 40; ++n) {
+    CAPTURE(n);
+    const Matrix A = positive({n, n}), b = normal({n, 2});
+    const auto parts = [&] {
+      const auto [w, V] = linalg::eigh(A);
+      const auto [U, s, Vh] = linalg::svd(A);
+      const auto [Q, R] = linalg::qr(A);
+      return concatenate({V, U, Vh, Q, R, unsqueeze(w, 0), unsqueeze(s, 0), linalg::cholesky(A),
+                          linalg::expm(A / 100), transpose(linalg::solve(A, b))});
+    };
+    set_num_threads(1);
+    const Matrix alone = parts();
+    set_num_threads(3);
+    CHECK(same_bits(parts(), alone));
+  }
   set_num_threads(threads);
   const Matrix inverses = linalg::inv(S);
   for (std::size_t i = 0; i < 40; i += 13)

@@ -229,6 +229,15 @@ TEST_CASE("the exponential of large matrices is infinite where it is too large, 
   check_close(linalg::expm(Tensor<double>{{0, 1e150}, {0, 0}}), Tensor<double>{{1, 1e150}, {0, 1}}, 1e-13);
   const auto x = parameter(1e-150 * Tensor<double>{{4, 1}, {1, 3}});
   check_close(grad(sum(linalg::expm(x)), x), ones<double>({2, 2}), 1e-15);
+  // Linear in the adjoint, whatever its size, and none is an error.
+  const auto z = parameter<double>({{0.4, 1}, {-0.2, 0.3}});
+  const Tensor<double> seed{{1, -2}, {0.5, 3}}, y = linalg::expm(z),
+                                                g = grad(y, z, {.seed = seed, .retain_tape = true});
+  for (const double scale : {1e-300, 1e-10, 1e10, 1e300})
+    check_close(grad(y, z, {.seed = scale * seed, .retain_tape = true}) / scale, g, 1e-14);
+  for (const double bad : {no_number, infinity})
+    CHECK(!all_finite(grad(y, z, {.seed = bad * seed, .retain_tape = true})));
+  check_close(grad(y, z, {.seed = 0 * seed}), zeros<double>({2, 2}), 0);
 }
 
 TEST_CASE("near a singular matrix: solved as it is, and of lower rank for least squares") {

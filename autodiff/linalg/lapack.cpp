@@ -134,8 +134,7 @@ void cholesky_gradient(std::size_t n, const T* l, T* g) {
       }
     }
     // Of the block itself: with P = half_lower(Dᵀ gD), S = D⁻ᵀ P D⁻¹, both halves of S + Sᵀ in the lower one.
-    for (std::size_t i = 0; i < size; ++i)
-      for (std::size_t j = 0; j < size; ++j) inner[i * size + j] = j <= i ? gD[i * n + j] : T(0);
+    for (std::size_t i = 0; i < size; ++i) std::copy_n(gD + i * n, size, inner.data() + i * size);
     function_for<T>(cblas_strmm, cblas_dtrmm)(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit,
                                               b, b, T(1), D, ld, inner.data(), b);
     for (std::size_t i = 0; i < size; ++i) {

@@ -9,8 +9,9 @@ import re
 
 # What counts as a derivative: functions of these names, wherever they are defined.
 FUNCTION = re.compile(
-    r"^ *(?:static )?(?:auto|void|Tensor<T>) (?:\w+<T>::)*(derivative|derivative_from_output|tangent|along|slope|moved|of_deviation|\w*gradients?|backward|sum_to_shape|"
-    r"add_same_shape|add_recorded|add_columns|accumulate_in\w+)\(", re.M)
+    r"^ *(?:static )?(?:auto|void|Tensor<T>|std::vector<Tensor<T>>) (?:\w+<T>::)*(derivative|derivative_from_output|tangents?|along|slope|moved|of_deviation|"
+    r"\w*gradients?|backward|sum_to_shape|add_same_shape|add_recorded|add_columns|accumulate_in\w+|symmetric_part|triangle_of|half_lower|over_gaps|"
+    r"with_rule|with_times|(?:bdf_)?adjoint|begin_backward|write_derivative)\(", re.M)
 STRUCT = re.compile(r"^struct (\w+)|^class (\w+)|^}(?:  //.*)?;?$", re.M)
 
 FUNCTIONS = set("abs cos cosh erf exp expm1 log log1p reciprocal sigmoid sign sin sinh sqrt square tan tanh".split())
@@ -236,7 +237,8 @@ class Rewriter:
                 return f"{self.raw(items[:i])} = {self.expression(items[i + 1:])}"
         for i, item in enumerate(items):
             if item.text == "?" and item.inside is None:
-                colon = next(k for k in range(len(items) - 1, i, -1) if items[k].text == ":")
+                colon = next(k for k in range(i, len(items)) if items[k].text == ":" and
+                             sum((t.text == "?") - (t.text == ":") for t in items[i:k + 1]) == 0)
                 return (f"{self.expression(items[:i])} ? {self.expression(items[i + 1:colon])} : "
                         f"{self.expression(items[colon + 1:])}")
         for level in LEVELS:

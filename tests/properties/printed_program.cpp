@@ -9,10 +9,10 @@ using T = double;
 
 int main() {
   const auto v0 = parameter<T>({1.6484375, 1.8359375, 0.9296875});
-  const auto v1 = repeat(v0, 2, 0);
-  const auto v2 = mean(v1, {0}, true);
-  const auto v3 = v0 * v2 + equal(v0, v2);
-  const auto v4 = log_sigmoid(v3);
+  const auto v1 = take(v0, triu_indices(1).columns);
+  const auto v2 = cumsum(v0, -1);
+  const auto v3 = v2 * 0.25;
+  const auto v4 = reshape(v3, {1, -1, 3});
   const auto v15 = checkpoint([=](auto v5, auto v6) {
     const auto v12 = [&] {
       const NoGrad no_grad;
@@ -23,11 +23,11 @@ int main() {
       }, v6, v4);
       return v11;
     }();
-    const auto v13 = log2(v0);
-    const auto v14 = sin(v13);
+    const auto v13 = xtape::std(v0);
+    const auto v14 = sigmoid(v13) + 0.5;
     return v14;
   }, v3, v4);
-  const auto loss = sum(sin(v15));
+  const auto loss = sum(sin(v1)) + sum(sin(v15));
   std::cout.precision(17);
   std::cout << loss.item() << "\n";
   if (!loss.requires_grad()) return 0;

@@ -363,6 +363,20 @@ bool Resolver::fit(Form form, const Gene& gene, Statement& made) {
       more(1), more(2);
       return reshape_to(made, 1, {few, shape.back()}) && reshape_to(made, 2, {few});
     }
+    case Form::square:
+    case Form::regular:
+    case Form::system: {
+      with.k = number(gene, 0, 6) - 2;
+      std::vector<long> of{few, few};
+      if (gene.numbers[3] % 2 == 1) of.insert(of.begin(), several);
+      if (!reshape_to(made, 0, of)) return false;
+      if (form == Form::square) return true;
+      made.operands[0] =
+          insert({.op = row_of("0.8 * sin(a) + 3 * eye<T>(a.shape(-1))"), .operands = {made.operands[0]}});
+      if (form == Form::regular) return true;
+      more(1);
+      return reshape_to(made, 1, {few, several});
+    }
     case Form::columns:
       more(1), more(2);
       return reshape_to(made, 0, {1 + several, few}) && reshape_to(made, 1, {few}) &&

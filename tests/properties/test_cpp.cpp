@@ -11,9 +11,10 @@ namespace {
 /// Of a recording, or of a traced function.
 void add(test::WrittenCpp& written, const Program& program, bool is_traced) {
   // Of a checkpoint, a derivation does not see what its function captures; of custom(), not how it is
-  // computed.
+  // computed; LAPACK's functions are not written.
   const std::string text = print(program);
-  if (text.find("checkpoint(") != std::string::npos || text.find("custom<") != std::string::npos) return;
+  for (const char* unwritten : {"checkpoint(", "custom<", "linalg::"})
+    if (text.find(unwritten) != std::string::npos) return;
   const List<double> leaves = make_leaves<double>(program);
   const Tensor<double> loss = run(program, leaves);
   if (!loss.requires_grad()) return;

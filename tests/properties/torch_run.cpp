@@ -21,6 +21,14 @@ X reversed_axes(const X& a) {
   return a.permute(axes);
 }
 
+/// By its series: at::matrix_exp has 12 digits.
+X exp_by_series(const X& a) {
+  const X unit = torch::eye(a.size(-1), torch::kDouble);
+  X y = unit;
+  for (int k = 32; k > 0; --k) y = unit + torch::matmul(a, y) / k;
+  return y;
+}
+
 using Function = X (*)(const X& a, const X& b, const X& c, const Parameters& with);
 
 const std::vector<Function>& functions() {

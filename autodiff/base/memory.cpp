@@ -18,7 +18,7 @@ namespace {
 
 // A reused block would hide a use after release from the sanitizer, and an allocation from a test that
 // refuses each.
-#if defined(__SANITIZE_ADDRESS__) || defined(XTAPE_UNPOOLED)
+#if defined(__SANITIZE_ADDRESS__)
 constexpr bool pooling = false;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

@@ -44,6 +44,8 @@ EQUIVALENT = {
         "any positive number serves where the logarithm is not selected",
     ("elementwise_rules.hpp", "Hypot::gradient", "T(1) → T(2)"): "divides 0",
     ("elementwise_rules.hpp", "LogAddExp::gradient", "T(0) → T(1)"): "a difference that is not selected",
+    ("expm.cpp", "Expm::along", "T(0) → T(1)"): "any number, times what is not finite",
+    ("expm.cpp", "Expm::along", "T(1) → T(2)"): "divides 0, and multiplies it again",
     ("linalg.cpp", "Linear::backward", "false → true [2]"): "the engine sums to the shape of the bias",
     ("normalization_kernels.hpp", "normalize_rows_gradient",
      "(load(x + j, left, B(center)) - center) * inv - lack → lack - ((load(x + j, left, B(center)) - center) * inv)"):

@@ -237,6 +237,9 @@ TEST_CASE("the exponential of large matrices is infinite where it is too large, 
     check_close(grad(y, z, {.seed = scale * seed, .retain_tape = true}) / scale, g, 1e-14);
   for (const double bad : {no_number, infinity})
     CHECK(!all_finite(grad(y, z, {.seed = bad * seed, .retain_tape = true})));
+  const Tensor<double> below{{-1, -2}, {-0.5, 1e-12}};
+  check_close(grad(y, z, {.seed = below, .retain_tape = true}),
+              -grad(y, z, {.seed = -below, .retain_tape = true}), 1e-14);
   check_close(grad(y, z, {.seed = 0 * seed}), zeros<double>({2, 2}), 0);
 }
 

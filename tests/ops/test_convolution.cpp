@@ -182,6 +182,16 @@ TEST_CASE_TEMPLATE("pooling: extremes, ties, padding that is never the largest",
   set_num_threads(before);
 }
 
+TEST_CASE("max_pool2d: the Hessian is the same in forward mode over reverse mode") {
+  random::seed(6);
+  const Tensor<double> x = random::normal<double>({1, 2, 3, 4}), v = random::normal<double>({1, 2, 3, 4});
+  const auto f = [](const Tensor<double>& a) { return sum(pow(max_pool2d(a, 2, 1), 3)); };
+  const auto slope = [&](const Tensor<double>& a) {
+    return vjp(f, a, Tensor<double>(1.0), {.create_graph = true}).second;
+  };
+  check_close(jvp(slope, x, v).second, hvp(f, x, v).second, 1e-13, 1e-13);
+}
+
 TEST_CASE("errors name shapes") {
   const Tensor<double> x = zeros<double>({2, 3, 5, 5}), w = zeros<double>({4, 3, 3, 3}),
                        b = zeros<double>({4});

@@ -53,6 +53,22 @@ TEST_CASE("Robertson's reaction: the values of the documentation of SUNDIALS, in
   calls = 0;  // the other method, to one ten thousandth of that time
   odeint(counted, pure, {0.0, 40.0}, rates, {.rtol = 1e-6, .atol = 1e-12});
   CHECK(calls > 20000);
+  const Matrix rate = parameter(rates[0]);
+  const Matrix last = odeint(counted, pure, {0.0, 40.0}, {rate, rates[1], rates[2]}, options);
+  calls = 0;  // of the adjoint, by its own matrix of derivatives
+  const Matrix slope = grad(slice(last, 1, 0), rate);
+  CHECK(slope.item() < 0);
+  CHECK(calls < 3000);
+  // So many unknowns that there are products with it instead.
+  const Matrix decays = exp(linspace<double>(0, 7, 240)), scale = parameter(Matrix(1.0));
+  const auto decay = [&](double, const Matrix& z, const Matrix& factor) {
+    ++calls;
+    return -factor * decays * z;
+  };
+  const Matrix ends = odeint(decay, ones<double>({240}), {0.0, 1.0}, scale, options);
+  calls = 0;
+  check_close(grad(sum(slice(ends, 1)), scale), -sum(decays * exp(-decays)), 1e-4);
+  CHECK(calls < 10000);
 }
 
 TEST_CASE("derivatives of first and second order, beside those of dopri5, recorded") {

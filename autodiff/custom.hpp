@@ -55,4 +55,16 @@ template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule);
 
+namespace detail {
+
+/// The tangent of the value from those of the inputs, of their shapes.
+template <class T>
+using CustomTangent = std::function<Tensor<T>(const std::vector<Tensor<T>>& tangents)>;
+/// The same with a rule of its own for forward mode, where the other one is not linear in g to rounding.
+template <class T>
+Tensor<T> custom(const char* name, const std::vector<Tensor<T>>& inputs, const Tensor<T>& value,
+                 CustomRule<T> rule, CustomTangent<T> tangent);
+
+}  // namespace detail
+
 }  // namespace xtape

@@ -114,10 +114,10 @@ struct OdeOptions {
   Method method = Method::dopri5;
   /// The error of a step is kept below atol + rtol |y|, in the root of the mean square.
   double rtol = 1e-6, atol = 1e-9;
-  /// Gradients by a second equation, backward in time, in memory for one state; or by recording every step,
-  /// which gives the gradient of what was computed, to rounding.
+  /// Gradients by a second equation, backward in time, in memory for one state (bdf: for one in 100 steps); or
+  /// by recording every step of dopri5, which gives the gradient of what was computed, to rounding.
   bool adjoint = true;
-  std::size_t max_steps = 100000;
+  std::size_t max_steps = 100000;  ///< from the first time to the last; of bdf, from each to the next
 };
 
 namespace detail {
@@ -160,7 +160,7 @@ Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& times,
 /// Ordinary Differential Equations I", sections II.4 to II.6, for the control of the step and the values
 /// within one. Errors: no time, times that turn, or require a gradient and are not of the type of y, f of
 /// another shape, a recorded tensor that is not in θ, a state that is not finite, steps that get too many or
-/// too small, with the time.
+/// too small, with the time; bdf without SUNDIALS, or with adjoint = false.
 template <class F, class T>
 Tensor<T> odeint(F f, const Tensor<T>& y0, const detail::Times<std::type_identity_t<T>>& times,
                  const std::vector<Tensor<T>>& theta, const OdeOptions& options = {}) {

@@ -134,7 +134,11 @@ void cholesky_gradient(std::size_t n, const T* l, T* g) {
       }
     }
     // Of the block itself: with P = half_lower(Dᵀ gD), S = D⁻ᵀ P D⁻¹, both halves of S + Sᵀ in the lower one.
-    for (std::size_t i = 0; i < size; ++i) std::copy_n(gD + i * n, size, inner.data() + i * size);
+    // What is above the diagonal of gD does not count, even where it is NaN.
+    for (std::size_t i = 0; i < size; ++i) {
+      std::copy_n(gD + i * n, i + 1, inner.data() + i * size);
+      std::fill_n(inner.data() + i * size + i + 1, size - i - 1, T(0));
+    }
     function_for<T>(cblas_strmm, cblas_dtrmm)(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit,
                                               b, b, T(1), D, ld, inner.data(), b);
     for (std::size_t i = 0; i < size; ++i) {

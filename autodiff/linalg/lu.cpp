@@ -198,6 +198,10 @@ struct Cofactors {
 
  private:
   static int compute_one(std::size_t n, T* c, const T* factors, const T* a) {
+    if (std::any_of(a, a + n * n, [](T x) { return std::isnan(x); })) {
+      std::fill_n(c, n * n, std::numeric_limits<T>::quiet_NaN());
+      return 0;
+    }
     T least = std::numeric_limits<T>::infinity(), largest = 0;
     for (std::size_t i = 0; i < n; ++i) {
       least = std::min(least, std::abs(factors[i * n + i]));

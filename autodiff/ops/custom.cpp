@@ -23,10 +23,12 @@ template <class T>
 struct Custom {
   const char* name;
   CustomRule<T> rule;
+  CustomTangent<T> along{};
 
   unsigned keeps(unsigned) const { return rule.takes_output() ? keep_output : 0; }
   /// The transpose of the rule, which is linear in g: the gradient of Σ rule(u)·dx with respect to u.
   void tangent(Tangents<T>& t) const {
+    if (along) return t.add(of_inputs(t));
     const EnableGrad on;
     const Tensor<T> y = t.output(), u = parameter(sin(arange<T>(T(1), static_cast<T>(y.size()) + 1)) + 2);
     const std::vector<Tensor<T>> gradients =
@@ -59,6 +61,13 @@ struct Custom {
   }
 
  private:
+  Tensor<T> of_inputs(Tangents<T>& t) const {
+    std::vector<Tensor<T>> tangents;
+    for (std::size_t i = 0; i < t.input_count(); ++i)
+      tangents.push_back(t.has(i) ? t.of(i) : zeros<T>(t.input(i).shape()));
+    const RecordingScope scope(t.pass().creates_graph());
+    return along(tangents);
+  }
   void require_one_each(const std::vector<Tensor<T>>& gradients, std::size_t inputs) const {
     if (gradients.size() != inputs)
       throw Error(name, "the rule returned " + std::to_string(gradients.size()) + " gradients for " +
@@ -81,14 +90,24 @@ const char* lasting(const std::string& name) {
 
 }  // namespace
 
+template <class T>
+Tensor<T> custom(const char* name, const std::vector<Tensor<T>>& inputs, const Tensor<T>& value,
+                 CustomRule<T> rule, CustomTangent<T> tangent) {
+  return perform<T>(Custom<T>{name, std::move(rule), std::move(tangent)}, Handles<T>(inputs), value.shape(),
+                    [&](const auto&) { return value.detach(); });
+}
+
+template Tensor<float> custom(const char*, const std::vector<Tensor<float>>&, const Tensor<float>&,
+                              CustomRule<float>, CustomTangent<float>);
+template Tensor<double> custom(const char*, const std::vector<Tensor<double>>&, const Tensor<double>&,
+                               CustomRule<double>, CustomTangent<double>);
+
 }  // namespace detail
 
 template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule) {
-  return detail::perform<T>(detail::Custom<T>{detail::lasting(name), std::move(rule)},
-                            detail::Handles<T>(inputs), value.shape(),
-                            [&](const auto&) { return value.detach(); });
+  return detail::custom<T>(detail::lasting(name), inputs, value, std::move(rule), {});
 }
 
 template Tensor<float> custom<float>(const std::string&, const std::vector<Tensor<float>>&,

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <memory>
 
 #include "../base/text.hpp"
@@ -134,6 +135,12 @@ class Stiff {
     }
   }
 
+  /// -(∂f/∂y)ᵀ v
+  void write_adjoint_product(double t, N_Vector y, N_Vector v, N_Vector to) const {
+    const auto f = [&](const std::vector<Tensor<T>>& x) { return at(t, x[0]); };
+    write(vjp<T>(f, {read(y)}, -read(v), {}).second[0], to);
+  }
+
   /// A call of the user's function from within CVODES, which is C: what it throws is thrown again when CVODES
   /// has returned.
   template <class F>
@@ -167,7 +174,7 @@ class Stiff {
     check(CVodeInit(memory_, rhs, times_.front(), get(y_)), times_.front());
     check(CVodeSetUserData(memory_, this), times_.front());
     check(CVodeSStolerances(memory_, options_.rtol, options_.atol), times_.front());
-    check(CVodeSetMaxNumSteps(memory_, static_cast<long>(options_.max_steps)), times_.front());
+    check(CVodeSetMaxNumSteps(memory_, most_steps()), times_.front());
     make_solver(matrix_, solver_);
     check(CVodeSetLinearSolver(memory_, get(solver_), get(matrix_)), times_.front());
     if (matrix_)
@@ -204,17 +211,13 @@ class Stiff {
   /// da/dt = -aᵀ ∂f/∂y from t, and dθ̄/dt = -aᵀ ∂f/∂θ as a sum on the side.
   void begin_backward(double t, N_Vector a, N_Vector sums) {
     check(CVodeCreateB(memory_, CV_BDF, &which_), t);
-    CVodeSetErrHandlerFn(CVodeGetAdjCVodeBmem(memory_, which_), remember, this);
     const auto rhs = [](sunrealtype time, N_Vector y, N_Vector adjoint, N_Vector slope, void* problem) {
-      return guarded(problem, [&](Stiff& self) {
-        const auto f = [&](const std::vector<Tensor<T>>& x) { return self.at(time, x[0]); };
-        write(vjp<T>(f, {self.read(y)}, -self.read(adjoint), {}).second[0], slope);
-      });
+      return guarded(problem, [&](Stiff& self) { self.write_adjoint_product(time, y, adjoint, slope); });
     };
     check(CVodeInitB(memory_, which_, rhs, t, a), t);
     check(CVodeSetUserDataB(memory_, which_, this), t);
     check(CVodeSStolerancesB(memory_, which_, options_.rtol, options_.atol), t);
-    check(CVodeSetMaxNumStepsB(memory_, which_, static_cast<long>(options_.max_steps)), t);
+    check(CVodeSetMaxNumStepsB(memory_, which_, most_steps()), t);
     make_solver(matrix_b_, solver_b_);
     check(CVodeSetLinearSolverB(memory_, which_, get(solver_b_), get(matrix_b_)), t);
     if (matrix_b_)
@@ -230,10 +233,7 @@ class Stiff {
                               [](N_Vector v, N_Vector Jv, sunrealtype time, N_Vector y, N_Vector, N_Vector,
                                  void* problem, N_Vector) {
                                 return guarded(problem, [&](Stiff& self) {
-                                  const auto f = [&](const std::vector<Tensor<T>>& x) {
-                                    return self.at(time, x[0]);
-                                  };
-                                  write(vjp<T>(f, {self.read(y)}, -self.read(v), {}).second[0], Jv);
+                                  self.write_adjoint_product(time, y, v, Jv);
                                 });
                               }),
             t);
@@ -253,6 +253,11 @@ class Stiff {
     check(CVodeQuadSStolerancesB(memory_, which_, options_.rtol, options_.atol), t);
   }
 
+  /// CVODES takes 0 for its own choice, and what is negative for no limit.
+  long most_steps() const {
+    return static_cast<long>(
+        std::clamp<std::size_t>(options_.max_steps, 1, std::numeric_limits<long>::max()));
+  }
   void make_solver(Matrix& matrix, LinearSolver& solver) const {
     if (n_ <= largest_matrix) {
       matrix.reset(
@@ -264,7 +269,7 @@ class Stiff {
     if (!solver) throw std::bad_alloc();
   }
   static void remember(int, const char*, const char*, char* message, void* problem) {
-    static_cast<Stiff*>(problem)->said_ = message;
+    guarded(problem, [&](Stiff& self) { self.said_ = message; });
   }
 
   const Ode<T>& f_;
@@ -284,29 +289,8 @@ class Stiff {
   std::string said_;
 };
 
-/// How y at the times changes with the inputs, along `directions` of their shapes: the state is y, and below
-/// it its tangent.
-template <class T>
-Tensor<T> tangents(const Ode<T>& f, const std::vector<Tensor<T>>& inputs,
-                   const std::vector<Tensor<T>>& directions, const std::vector<double>& times,
-                   const OdeOptions& options) {
-  const auto parameters = static_cast<std::ptrdiff_t>(inputs.size()) - 1;
-  const Ode<T> both = [f, parameters](T t, const Tensor<T>& state, const std::vector<Tensor<T>>& p) {
-    std::vector<Tensor<T>> x{slice(state, 0)}, dx{slice(state, 1)};
-    x.insert(x.end(), p.begin(), p.begin() + parameters);
-    dx.insert(dx.end(), p.begin() + parameters, p.end());
-    const auto of = [&](const std::vector<Tensor<T>>& list) { return slope_of_list(f, t, list); };
-    const auto [slope, tangent] = jvp<T>(of, x, dx, {.create_graph = recording});
-    return stack({slope, tangent});
-  };
-  std::vector<Tensor<T>> theta(inputs.begin() + 1, inputs.end());
-  theta.insert(theta.end(), directions.begin() + 1, directions.end());
-  const Tensor<T> y = bdf_solution<T>(both, stack({inputs[0], directions[0]}), times, theta, options);
-  return slice(y, xt::all(), 1);
-}
-
 /// The adjoints of y0 and θ, packed so that they are one node, from g, that of y at the times. <h,
-/// adjoint(g)> is <g, tangents(h)>: so the rule.
+/// adjoint(g)> is <g, tangent(h)>, and so is what changes with y0 and θ: ∂<g, tangent(h)>.
 template <class T>
 Tensor<T> bdf_adjoint(const Ode<T>& f, const std::vector<Tensor<T>>& inputs, const Tensor<T>& g,
                       const std::vector<double>& times, const OdeOptions& options) {
@@ -318,15 +302,21 @@ Tensor<T> bdf_adjoint(const Ode<T>& f, const std::vector<Tensor<T>>& inputs, con
   }();
   std::vector<Tensor<T>> all{g};
   all.insert(all.end(), inputs.begin(), inputs.end());
-  return custom<T>("odeint", all, value, [f, inputs, g, times, options](const Tensor<T>& h) {
-    const std::vector<Tensor<T>> directions = unpacked(h, inputs);
-    const auto of = [&](const std::vector<Tensor<T>>& x) {
-      return tangents(f, x, directions, times, options);
-    };
-    auto [gradient, gradients] = vjp<T>(of, inputs, g, {.create_graph = recording});
+  // {tangent(h), ∂<g, tangent(h)> for each input}
+  const auto of_directions = [f, inputs, g, times, options](const std::vector<Tensor<T>>& h) {
+    const auto of = [&](const std::vector<Tensor<T>>& x) { return ode_tangent(f, x, h, times, options); };
+    return vjp<T>(of, inputs, g, {.create_graph = recording});
+  };
+  const auto rule = [inputs, of_directions](const Tensor<T>& h) {
+    auto [gradient, gradients] = of_directions(unpacked(h, inputs));
     gradients.insert(gradients.begin(), gradient);
     return gradients;
-  });
+  };
+  const auto tangent = [f, inputs, of_directions, times, options](const std::vector<Tensor<T>>& d) {
+    return bdf_adjoint(f, inputs, d.front(), times, options) +
+           packed(of_directions(std::vector<Tensor<T>>(d.begin() + 1, d.end())).second);
+  };
+  return detail::custom<T>("odeint", all, value, rule, tangent);
 }
 
 }  // namespace
@@ -340,9 +330,13 @@ Tensor<T> bdf_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<d
     const NoGrad off;
     return Stiff<T>(f, y0.detach(), times, values_of(theta), options).forward();
   }();
-  return custom<T>("odeint", inputs, y, [f, inputs, times, options](const Tensor<T>& g) {
+  const auto rule = [f, inputs, times, options](const Tensor<T>& g) {
     return unpacked(bdf_adjoint(f, inputs, g, times, options), inputs);
-  });
+  };
+  const auto tangent = [f, inputs, times, options](const std::vector<Tensor<T>>& d) {
+    return ode_tangent(f, inputs, d, times, options);
+  };
+  return detail::custom<T>("odeint", inputs, y, rule, tangent);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                   \

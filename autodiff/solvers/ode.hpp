@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "../derivatives.hpp"
 #include "../ops/layout_ops.hpp"
 #include "../solvers.hpp"
 
@@ -34,6 +35,32 @@ std::vector<Tensor<T>> unpacked(const Tensor<T>& row, const std::vector<Tensor<T
     from += one.size();
   }
   return parts;
+}
+
+/// y at the times by the method of the options, with gradients by an adjoint equation.
+template <class T>
+Tensor<T> ode_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+                       const std::vector<Tensor<T>>& theta, const OdeOptions& options);
+
+/// How it changes with the inputs y0 and θ along `directions` of their shapes: the state is y, and below it
+/// its tangent.
+template <class T>
+Tensor<T> ode_tangent(const Ode<T>& f, const std::vector<Tensor<T>>& inputs,
+                      const std::vector<Tensor<T>>& directions, const std::vector<double>& times,
+                      const OdeOptions& options) {
+  const auto parameters = static_cast<std::ptrdiff_t>(inputs.size()) - 1;
+  const Ode<T> both = [f, parameters](T t, const Tensor<T>& state, const std::vector<Tensor<T>>& p) {
+    std::vector<Tensor<T>> x{slice(state, 0)}, dx{slice(state, 1)};
+    x.insert(x.end(), p.begin(), p.begin() + parameters);
+    dx.insert(dx.end(), p.begin() + parameters, p.end());
+    const auto of = [&](const std::vector<Tensor<T>>& list) { return slope_of_list(f, t, list); };
+    const auto [slope, tangent] = jvp<T>(of, x, dx, {.create_graph = recording});
+    return stack({slope, tangent});
+  };
+  std::vector<Tensor<T>> theta(inputs.begin() + 1, inputs.end());
+  theta.insert(theta.end(), directions.begin() + 1, directions.end());
+  const Tensor<T> y = ode_solution<T>(both, stack({inputs[0], directions[0]}), times, theta, options);
+  return slice(y, xt::all(), 1);
 }
 
 /// y at the times, by formulas of backward differentiation, with gradients by CVODES's own adjoint: between

@@ -164,11 +164,6 @@ class DormandPrince {
   const OdeOptions& options_;
 };
 
-/// With gradients by the adjoint equation.
-template <class T>
-Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
-                   const std::vector<Tensor<T>>& theta, const OdeOptions& options);
-
 /// The gradients of y0 and θ from g, those of the results `ys`: backward in time go y, its adjoint a with
 /// da/dt = -aᵀ ∂f/∂y, and that of θ, with dθ̄/dt = -aᵀ ∂f/∂θ.
 template <class T>
@@ -192,40 +187,12 @@ std::vector<Tensor<T>> adjoint(const Ode<T>& f, const Tensor<T>& ys, const Tenso
   for (std::size_t i = times.size() - 1; i > 0; --i) {
     std::vector<Tensor<T>> state{row(ys, i)};
     state.insert(state.end(), gradients.begin(), gradients.end());
-    const Tensor<T> both = solution<T>(backward, packed(state), {times[i], times[i - 1]}, theta, options);
+    const Tensor<T> both = ode_solution<T>(backward, packed(state), {times[i], times[i - 1]}, theta, options);
     state = unpacked(row(both, 1), like);
     gradients.assign(state.begin() + 1, state.end());
     gradients[0] = gradients[0] + row(g, i - 1);
   }
   return gradients;
-}
-
-template <class T>
-Tensor<T> solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
-                   const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
-  const std::vector<Tensor<T>> values = values_of(theta);
-  std::vector<Tensor<T>> inputs{y0};
-  inputs.insert(inputs.end(), theta.begin(), theta.end());
-  const Tensor<T> ys = [&] {
-    const NoGrad off;
-    return stack(DormandPrince<T>(f, values, options).run(y0.detach(), times));
-  }();
-  return custom<T>("odeint", inputs, ys, [f, times, theta, options](const Tensor<T>& g, const Tensor<T>& y) {
-    return adjoint(f, y, g, times, theta, options);
-  });
-}
-
-template <class T>
-Tensor<T> stiff([[maybe_unused]] const Ode<T>& f, [[maybe_unused]] const Tensor<T>& y0,
-                [[maybe_unused]] const std::vector<double>& times,
-                [[maybe_unused]] const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
-  if (!options.adjoint)
-    throw Error("odeint", "Method::bdf has gradients by the adjoint: leave adjoint = true");
-#ifdef XTAPE_SUNDIALS
-  return bdf_solution(f, y0, times, theta, options);
-#else
-  throw Error("odeint", "Method::bdf is not in this library: build it where SUNDIALS is (libsundials-dev)");
-#endif
 }
 
 /// y, with first derivatives in reverse mode alone.
@@ -264,6 +231,33 @@ Tensor<T> with_times(const F& solve, const Ode<T>& f, const Tensor<T>& y0, const
 }  // namespace
 
 template <class T>
+Tensor<T> ode_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+                       const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
+  if (options.method == Method::bdf && y0.size() > 0) {
+#ifdef XTAPE_SUNDIALS
+    return bdf_solution(f, y0, times, theta, options);
+#else
+    throw Error("odeint",
+                "Method::bdf is not in this library: build it where SUNDIALS 6 is (libsundials-dev)");
+#endif
+  }
+  const std::vector<Tensor<T>> values = values_of(theta);
+  std::vector<Tensor<T>> inputs{y0};
+  inputs.insert(inputs.end(), theta.begin(), theta.end());
+  const Tensor<T> ys = [&] {
+    const NoGrad off;
+    return stack(DormandPrince<T>(f, values, options).run(y0.detach(), times));
+  }();
+  const auto rule = [f, times, theta, options](const Tensor<T>& g, const Tensor<T>& y) {
+    return adjoint(f, y, g, times, theta, options);
+  };
+  const auto tangent = [f, inputs, times, options](const std::vector<Tensor<T>>& d) {
+    return ode_tangent(f, inputs, d, times, options);
+  };
+  return detail::custom<T>("odeint", inputs, ys, rule, tangent);
+}
+
+template <class T>
 Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& given,
                  const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
   const std::vector<double>& times = given.list();
@@ -274,9 +268,10 @@ Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& given,
   if (!(options.rtol >= 0) || !(options.atol >= 0) || options.rtol + options.atol == 0)
     throw Error("odeint", "rtol = " + number_text(options.rtol) + ", atol = " + number_text(options.atol) +
                               ": they are 0 or more, and not both 0");
+  if (options.method == Method::bdf && !options.adjoint)
+    throw Error("odeint", "Method::bdf has gradients by the adjoint: leave adjoint = true");
   const auto solve = [&](const Tensor<T>& start) {
-    if (options.method == Method::bdf) return stiff(f, start, times, theta, options);
-    return options.adjoint ? solution(f, start, times, theta, options)
+    return options.adjoint ? ode_solution(f, start, times, theta, options)
                            : stack(DormandPrince<T>(f, theta, options).run(start, times));
   };
   if (options.adjoint)
@@ -289,6 +284,8 @@ Tensor<T> odeint(const Ode<T>& f, const Tensor<T>& y0, const Times<T>& given,
   template class Times<T>;                                                                                   \
   template void Times<T>::set(const Tensor<float>&);                                                         \
   template void Times<T>::set(const Tensor<double>&);                                                        \
+  template Tensor<T> ode_solution(const Ode<T>&, const Tensor<T>&, const std::vector<double>&,               \
+                                  const std::vector<Tensor<T>>&, const OdeOptions&);                         \
   template Tensor<T> odeint(const Ode<T>&, const Tensor<T>&, const Times<T>&, const std::vector<Tensor<T>>&, \
                             const OdeOptions&);
 XTAPE_INSTANTIATE(float)

@@ -17,7 +17,7 @@ import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = os.path.join(SOURCE, "build-matrix")
-TESTS = ("tape", "ops", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
+TESTS = ("tape", "ops", "linalg", "odeint", "stiff", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
 FURTHER = ("exported symbols", "kernel symbols")  # tests without a program of theirs
 COLUMNS = ("configuration", "result", "tests", "uses", "MB", "stripped", "user's file", "foreign", "BLAS", "build")
 REFERENCES = ("/usr/lib/*/blas/libblas.so.3", "/usr/lib/*/lapack/liblapack.so.3")  # Debian's, whatever its alternatives choose
@@ -36,6 +36,7 @@ CONFIGURATIONS = {
     "clang-19": Configuration("Clang 19", compiler="clang++-19"),
     "no-xsimd": Configuration("without xsimd", options=["-Dxsimd=disabled"]),
     "reference-blas": Configuration("the reference BLAS", options=["-Dblas=cblas"], blas="reference"),
+    "no-sundials": Configuration("without SUNDIALS", options=["-Dsundials=disabled"]),
     "static": Configuration("static library", options=["-Ddefault_library=static"]),
     "no-pch": Configuration("each file by itself, without precompiled headers: it includes what it uses", options=["-Db_pch=false", "-Dunity=off"]),
     "debug": Configuration("debug", options=["-Dbuildtype=debug"]),

@@ -140,9 +140,20 @@ TEST_CASE("NaN and infinity: an error where iterations would end with any number
             if (std::isnan(bad) || bad < 0) check_error([&] { (void)one.f(A); }, {"[cholesky] not positive"});
           } else if (std::isnan(bad) && one.name != "cho_solve" && one.name != "Q") {  // R tells
             CHECK(!all_finite(one.f(A)));
+          } else {  // whatever comes of it, it comes
+            try {
+              (void)one.f(A);
+            } catch (const Error&) {}
           }
         }
       }
+  // The gradient of a determinant that is NaN is NaN.
+  const auto nans = parameter<double>({{0, 0}, {0, no_number}});
+  CHECK(!all_finite(grad(linalg::det(nans), nans)));
+  // What is above the diagonal of the gradient of a factor, NaN here, does not count.
+  const auto C = parameter<double>({{4, 1}, {1, 3}});
+  check_close(grad(sum(diag(log(linalg::cholesky(C)))), C), grad(sum(log(diag(linalg::cholesky(C)))), C),
+              1e-15);
   // Above the diagonal a symmetric matrix is not read.
   check_close(linalg::eigvalsh(Tensor<double>{{4, no_number}, {0, 3}}), Tensor<double>{3, 4}, 1e-15);
   // One matrix of a batch is named.
@@ -251,7 +262,8 @@ TEST_CASE("near a singular matrix: solved as it is, and of lower rank for least 
   CHECK(linalg::det(A).item() == small);
   CHECK(linalg::slogdet(A).logabsdet.item() == doctest::Approx(-51 * std::log(2)).epsilon(1e-15));
   check_close(linalg::cholesky(A), Tensor<double>{{1, 0}, {1, std::sqrt(small)}}, 1e-15);
-  CHECK(linalg::svdvals(A).data()[1] == doctest::Approx(small / 2).epsilon(1));
+  CHECK(linalg::svdvals(A).data()[1] > small / 4);
+  CHECK(linalg::svdvals(A).data()[1] < small);
   const auto x = parameter(A);
   check_close(grad(linalg::det(x), x), Tensor<double>{{1 + small, -1}, {-1, 1}}, 1e-15);
   const Tensor<double> half{{0.25, 0.25}, {0.25, 0.25}};

@@ -32,7 +32,7 @@ TEST_CASE("without SUNDIALS: what to build") {
       [] {
         odeint(robertson, pure, {0.0, 1.0}, rates, {.method = Method::bdf});
       },
-      {"[odeint] Method::bdf is not in this library", "libsundials-dev"});
+      {"[odeint] Method::bdf is not in this library", "SUNDIALS 6"});
 }
 
 #else
@@ -144,6 +144,30 @@ TEST_CASE("many unknowns: no matrix, and the decay of a wave in heat that the fo
   CHECK(rest.item() == doctest::Approx(known).epsilon(1e-5));
   rest.backward();
   CHECK(k.grad().item() == doctest::Approx(-15 * rate * known).epsilon(1e-5));
+}
+
+TEST_CASE("forward mode and products of Hessians with the default tolerances; no unknowns") {
+  const std::vector<Matrix> at{Matrix{1.0, 0.2, 0.1}, Matrix(0.04), Matrix(1.0)},
+      direction{Matrix{0.1, 0.0, 0.3}, Matrix(0.01), Matrix(-0.4)};
+  const auto loss = [](OdeOptions options) {
+    return [options](const std::vector<Matrix>& p) {
+      return sum(square(odeint(robertson, p[0], {0.0, 0.3}, {p[1], p[2], Matrix(3.0)}, options)));
+    };
+  };
+  const OdeOptions exact{.rtol = 1e-11, .atol = 1e-13};
+  for (const Method method : {Method::dopri5, Method::bdf}) {
+    CAPTURE(method == Method::bdf);
+    check_close(jvp(loss({.method = method}), at, direction).second, jvp(loss(exact), at, direction).second,
+                1e-4);
+    const auto products = hvp(loss({.method = method}), at, direction).second,
+               known = hvp(loss(exact), at, direction).second;
+    for (std::size_t i = 0; i < at.size(); ++i) check_close(products[i], known[i], 1e-3, 1e-4);
+    const Matrix nothing = parameter(zeros<double>({0}));
+    const Matrix y =
+        odeint([](double, const Matrix& x) { return -x; }, nothing, {0.0, 1.0}, {.method = method});
+    CHECK(y.shape() == Shape{2, 0});
+    sum(y).backward();
+  }
 }
 
 TEST_CASE("errors: of the function itself, of its shape, of steps, of what it captures") {

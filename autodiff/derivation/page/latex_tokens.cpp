@@ -7,14 +7,14 @@
 namespace xtape::detail {
 namespace {
 
-using Kind = Token::Kind;
+using TokenKind = Token::Kind;
 
 /// Commands whose braces hold a word, not a formula.
 constexpr std::string_view words[] = {"mathtt",       "mathit", "mathrm", "mathbf",
                                       "operatorname", "text",   "textrm"};
 
-bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
-bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
+bool is_alphabetic(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
+bool is_numeral(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
 }  // namespace
 
@@ -33,7 +33,7 @@ Tokens latex_tokens(std::string_view text) {
     std::string content;
     for (int depth = 0; at < text.size(); ++at) {
       if (text[at] == '\\' && at + 1 < text.size()) {
-        if (is_letter(text[++at])) throw UnknownLatex();
+        if (is_alphabetic(text[++at])) throw UnknownLatex();
       } else if (text[at] == '{' && depth++ == 0) {
         continue;
       } else if (text[at] == '}' && --depth == 0) {
@@ -49,19 +49,19 @@ Tokens latex_tokens(std::string_view text) {
       ++at;
     } else if (c == '\\') {
       if (++at == text.size()) throw UnknownLatex();
-      const std::string name = is_letter(text[at]) ? run(is_letter) : std::string(1, text[at++]);
+      const std::string name = is_alphabetic(text[at]) ? run(is_alphabetic) : std::string(1, text[at++]);
       const bool has_word = std::ranges::find(words, name) != std::end(words);
-      all.push_back({has_word ? Kind::word : Kind::command, has_word ? name + " " + word() : name});
-    } else if (is_digit(c)) {
-      all.push_back({Kind::number, run([](char d) { return is_digit(d) || d == '.'; })});
-    } else if (is_letter(c)) {
-      all.push_back({Kind::letter, std::string(1, text[at++])});
+      all.push_back({has_word ? TokenKind::word : TokenKind::command, has_word ? name + " " + word() : name});
+    } else if (is_numeral(c)) {
+      all.push_back({TokenKind::number, run([](char d) { return is_numeral(d) || d == '.'; })});
+    } else if (is_alphabetic(c)) {
+      all.push_back({TokenKind::letter, std::string(1, text[at++])});
     } else if ((static_cast<unsigned char>(c) & 0x80u) != 0) {
       const std::size_t start = at++;
       run([](char d) { return (static_cast<unsigned char>(d) & 0xC0u) == 0x80u; });
-      all.push_back({Kind::letter, std::string(text.substr(start, at - start))});
+      all.push_back({TokenKind::letter, std::string(text.substr(start, at - start))});
     } else {
-      all.push_back({Kind::sign, std::string(1, text[at++])});
+      all.push_back({TokenKind::sign, std::string(1, text[at++])});
     }
   }
   return all;

@@ -100,9 +100,9 @@ std::string element(std::string_view name, std::string_view content, std::string
 }
 std::string space(std::string_view width) { return "<mspace width=\"" + std::string(width) + "\"></mspace>"; }
 
-class Reader {
+class TokenReader {
  public:
-  Reader(Tokens tokens, const MarkedNames& names) : tokens_(std::move(tokens)) {
+  TokenReader(Tokens tokens, const MarkedNames& names) : tokens_(std::move(tokens)) {
     for (const auto& [latex, number] : names) names_.emplace_back(latex_tokens(latex), number);
     // The longest first: W_{1} before W.
     std::ranges::stable_sort(names_,
@@ -204,7 +204,7 @@ class Reader {
       // W is not the name in W_{1}, unless that is an index: W_{[0, :]}.
       if (is_next(Kind::sign, "_", name.size()) && !is_next(Kind::sign, "[", name.size() + 2)) continue;
       MarkedNames none;
-      Reader inner(name, none);
+      TokenReader inner(name, none);
       at_ += name.size();
       return element("mrow", inner.read(), " data-q=\"" + std::to_string(number) + "\"");
     }
@@ -320,7 +320,7 @@ class Reader {
 
 std::optional<std::string> mathml(std::string_view latex, const MarkedNames& names) {
   try {
-    return Reader(latex_tokens(latex), names).read();
+    return TokenReader(latex_tokens(latex), names).read();
   } catch (const UnknownLatex&) { return std::nullopt; }
 }
 

@@ -114,8 +114,8 @@ struct OdeOptions {
   Method method = Method::dopri5;
   /// The error of a step is kept below atol + rtol |y|, in the root of the mean square.
   double rtol = 1e-6, atol = 1e-9;
-  /// Gradients by a second equation, backward in time, in memory for one state (bdf: for one in 100 steps); or
-  /// by recording every step of dopri5, which gives the gradient of what was computed, to rounding.
+  /// Gradients by a second equation, backward in time, in memory for one state (bdf: for one in 100 steps);
+  /// or by recording every step of dopri5, which gives the gradient of what was computed, to rounding.
   bool adjoint = true;
   std::size_t max_steps = 100000;  ///< from the first time to the last; of bdf, from each to the next
 };

@@ -21,4 +21,12 @@ Tensor<T> grad(const Tensor<T>& output, const Input& input,
   return grad(output, std::vector<Tensor<T>>{input}, options).front();
 }
 
+namespace detail {
+
+/// What Tensor::backward() does.
+template <class T>
+void backward(const Tensor<T>& output, const BackwardOptions<T>& options);
+
+}  // namespace detail
+
 }  // namespace xtape

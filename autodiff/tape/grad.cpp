@@ -54,14 +54,14 @@ detail::Handle own(detail::Handle handle) {
 }  // namespace
 
 template <class T>
-void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+void detail::backward(const Tensor<T>& output, const BackwardOptions<T>& options) {
   if (detail::tracing)
     throw Error("backward",
                 "the function is traced, and a gradient that is left in the parameters is not its "
                 "result: take value_and_grad(), or grad() within it");
-  const Tensor<T> seed = seed_for("backward", *this, options);
+  const Tensor<T> seed = seed_for("backward", output, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
-  pass.replay(*handle_.node.get(), seed.handle());
+  pass.replay(*output.handle().node.get(), seed.handle());
 
   const detail::RecordingScope scope(options.create_graph);
   const auto adds_in_place = [&](const detail::Leaf& leaf) {
@@ -127,8 +127,8 @@ std::vector<Tensor<T>> grad(const Tensor<T>& output, std::vector<Tensor<std::typ
   return gradients;
 }
 
-#define XTAPE_INSTANTIATE(T)                                          \
-  template void Tensor<T>::backward(const BackwardOptions<T>&) const; \
+#define XTAPE_INSTANTIATE(T)                                                   \
+  template void detail::backward(const Tensor<T>&, const BackwardOptions<T>&); \
   template std::vector<Tensor<T>> grad(const Tensor<T>&, std::vector<Tensor<T>>, const BackwardOptions<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -2,6 +2,7 @@
 #include "../tensor.hpp"
 
 #include "../base/text.hpp"
+#include "../grad.hpp"
 #include "trace.hpp"
 
 #include <cmath>
@@ -199,6 +200,11 @@ std::ostream& operator<<(std::ostream& out, const Tensor<T>& tensor) {
   if (!tensor.defined()) return out << "empty)";
   if (tensor.size() != 0) out << tensor.value() << ", ";
   return out << "shape " << tensor.shape() << (tensor.requires_grad() ? ", requires grad)" : ")");
+}
+
+template <class T>
+void Tensor<T>::backward(const BackwardOptions<T>& options) const {
+  detail::backward(*this, options);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                               \

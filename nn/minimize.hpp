@@ -28,8 +28,7 @@ enum class Minimizer {
   newton_cg,
   /// Along −g, by the step of Barzilai and Borwein (1988), or back from it until f is below the largest of
   /// its last ten values (Raydan, 1997; with bounds Birgin, Martínez and Raydan, 2000), so that f may rise on
-  /// the
-  /// way. Slow where the curvatures differ much.
+  /// the way. Slow where the curvatures differ much.
   gradient_descent
 };
 

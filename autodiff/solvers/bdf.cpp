@@ -1,10 +1,14 @@
 // Stiff equations by CVODES of SUNDIALS: Hindmarsh et al. 2005, "SUNDIALS: Suite of nonlinear and
 // differential/algebraic equation solvers"; Serban and Hindmarsh 2005 for the adjoint.
+#include "ode.hpp"
+
+#ifdef XTAPE_SUNDIALS
 #include <cvodes/cvodes.h>
 #include <nvector/nvector_serial.h>
 #include <sunlinsol/sunlinsol_dense.h>
 #include <sunlinsol/sunlinsol_spgmr.h>
 #include <sunmatrix/sunmatrix_dense.h>
+#endif
 
 #include <algorithm>
 #include <exception>
@@ -16,18 +20,19 @@
 #include "../derivatives.hpp"
 #include "../tape.hpp"
 #include "implicit.hpp"
-#include "ode.hpp"
 
 namespace xtape::detail {
 namespace {
+
+#ifdef XTAPE_SUNDIALS
 
 template <class Object, void (*destroy)(Object)>
 struct Destroy {
   using pointer = Object;
   void operator()(Object object) const { destroy(object); }
 };
-inline void free_context(SUNContext context) { SUNContext_Free(&context); }
-inline void free_solver(SUNLinearSolver solver) { SUNLinSolFree(solver); }
+void free_context(SUNContext context) { SUNContext_Free(&context); }
+void free_solver(SUNLinearSolver solver) { SUNLinSolFree(solver); }
 using Context = std::unique_ptr<void, Destroy<SUNContext, free_context>>;
 using Vector = std::unique_ptr<void, Destroy<N_Vector, N_VDestroy>>;
 using Matrix = std::unique_ptr<void, Destroy<SUNMatrix, SUNMatDestroy>>;
@@ -73,30 +78,29 @@ class Stiff {
     for (const Tensor<T>& p : theta_) parameters += p.size();
     Tensor<T> a = row(times_.size() - 1);
     const Vector adjoint = vector(a), sums = vector(zeros<T>({std::max<std::size_t>(parameters, 1)}));
-    N_VConst(0, get(sums));
     double t = times_.back();
     bool is_ready = false;
     for (std::size_t i = times_.size() - 1; i-- > 0;) {
       if (times_[i] != t) {
-        write(a, get(adjoint));
+        write(a, adjoint.get());
         if (!std::exchange(is_ready, true))
-          begin_backward(t, get(adjoint), parameters > 0 ? get(sums) : nullptr);
+          begin_backward(t, adjoint.get(), parameters > 0 ? sums.get() : nullptr);
         else {
-          check(CVodeReInitB(memory_, which_, t, get(adjoint)), t);
-          if (parameters > 0) check(CVodeQuadReInitB(memory_, which_, get(sums)), t);
+          check(CVodeReInitB(memory_, which_, t, adjoint.get()), t);
+          if (parameters > 0) check(CVodeQuadReInitB(memory_, which_, sums.get()), t);
         }
         check(CVodeB(memory_, times_[i], CV_NORMAL), t);
-        check(CVodeGetB(memory_, which_, &t, get(adjoint)), t);
-        if (parameters > 0) check(CVodeGetQuadB(memory_, which_, &t, get(sums)), t);
+        check(CVodeGetB(memory_, which_, &t, adjoint.get()), t);
+        if (parameters > 0) check(CVodeGetQuadB(memory_, which_, &t, sums.get()), t);
         t = times_[i];
-        a = read(get(adjoint));
+        a = read(adjoint.get());
       }
       a = a + row(i);
     }
     std::vector<Tensor<T>> gradients{a};
-    const double* from = N_VGetArrayPointer(get(sums));
+    const double* from = N_VGetArrayPointer(sums.get());
     for (const Tensor<T>& p : theta_) {
-      Tensor<T> one = zeros<T>(p.shape());
+      Tensor<T> one = Tensor<T>::uninitialized(p.shape());
       std::transform(from, from + p.size(), one.mutable_data(), [](double x) { return static_cast<T>(x); });
       from += p.size();
       gradients.push_back(one);
@@ -105,21 +109,17 @@ class Stiff {
   }
 
  private:
-  template <class Owner>
-  static auto get(const Owner& owner) {
-    return owner.get();
-  }
   Vector vector(const Tensor<T>& x) const {
-    Vector made(N_VNew_Serial(static_cast<sunindextype>(x.size()), get(context_)));
+    Vector made(N_VNew_Serial(static_cast<sunindextype>(x.size()), context_.get()));
     if (!made) throw std::bad_alloc();
-    write(x, get(made));
+    write(x, made.get());
     return made;
   }
   static void write(const Tensor<T>& x, N_Vector to) {
     std::copy_n(x.data(), x.size(), N_VGetArrayPointer(to));
   }
   Tensor<T> read(N_Vector from) const {
-    Tensor<T> x = zeros<T>(y0_.shape());
+    Tensor<T> x = Tensor<T>::uninitialized(y0_.shape());
     std::transform(N_VGetArrayPointer(from), N_VGetArrayPointer(from) + n_, x.mutable_data(),
                    [](double v) { return static_cast<T>(v); });
     return x;
@@ -165,18 +165,18 @@ class Stiff {
   }
 
   void begin() {
-    memory_ = CVodeCreate(CV_BDF, get(context_));
+    memory_ = CVodeCreate(CV_BDF, context_.get());
     if (!memory_) throw std::bad_alloc();
     CVodeSetErrHandlerFn(memory_, remember, this);
     const auto rhs = [](sunrealtype t, N_Vector y, N_Vector slope, void* problem) {
       return guarded(problem, [&](Stiff& self) { write(self.at(t, self.read(y)), slope); });
     };
-    check(CVodeInit(memory_, rhs, times_.front(), get(y_)), times_.front());
+    check(CVodeInit(memory_, rhs, times_.front(), y_.get()), times_.front());
     check(CVodeSetUserData(memory_, this), times_.front());
     check(CVodeSStolerances(memory_, options_.rtol, options_.atol), times_.front());
     check(CVodeSetMaxNumSteps(memory_, most_steps()), times_.front());
     make_solver(matrix_, solver_);
-    check(CVodeSetLinearSolver(memory_, get(solver_), get(matrix_)), times_.front());
+    check(CVodeSetLinearSolver(memory_, solver_.get(), matrix_.get()), times_.front());
     if (matrix_)
       check(CVodeSetJacFn(memory_,
                           [](sunrealtype t, N_Vector y, N_Vector, SUNMatrix J, void* problem, N_Vector,
@@ -202,10 +202,10 @@ class Stiff {
     double reached = times_[i - 1];
     int checkpoints = 0;
     const int flag = keeps_checkpoints_
-                         ? CVodeF(memory_, times_[i], get(y_), &reached, CV_NORMAL, &checkpoints)
-                         : CVode(memory_, times_[i], get(y_), &reached, CV_NORMAL);
+                         ? CVodeF(memory_, times_[i], y_.get(), &reached, CV_NORMAL, &checkpoints)
+                         : CVode(memory_, times_[i], y_.get(), &reached, CV_NORMAL);
     check(flag, reached);
-    return read(get(y_));
+    return read(y_.get());
   }
 
   /// da/dt = -aᵀ ∂f/∂y from t, and dθ̄/dt = -aᵀ ∂f/∂θ as a sum on the side.
@@ -219,7 +219,7 @@ class Stiff {
     check(CVodeSStolerancesB(memory_, which_, options_.rtol, options_.atol), t);
     check(CVodeSetMaxNumStepsB(memory_, which_, most_steps()), t);
     make_solver(matrix_b_, solver_b_);
-    check(CVodeSetLinearSolverB(memory_, which_, get(solver_b_), get(matrix_b_)), t);
+    check(CVodeSetLinearSolverB(memory_, which_, solver_b_.get(), matrix_b_.get()), t);
     if (matrix_b_)
       check(CVodeSetJacFnB(memory_, which_,
                            [](sunrealtype time, N_Vector y, N_Vector, N_Vector, SUNMatrix J, void* problem,
@@ -261,10 +261,10 @@ class Stiff {
   void make_solver(Matrix& matrix, LinearSolver& solver) const {
     if (n_ <= largest_matrix) {
       matrix.reset(
-          SUNDenseMatrix(static_cast<sunindextype>(n_), static_cast<sunindextype>(n_), get(context_)));
-      if (matrix) solver.reset(SUNLinSol_Dense(get(y_), get(matrix), get(context_)));
+          SUNDenseMatrix(static_cast<sunindextype>(n_), static_cast<sunindextype>(n_), context_.get()));
+      if (matrix) solver.reset(SUNLinSol_Dense(y_.get(), matrix.get(), context_.get()));
     } else {
-      solver.reset(SUNLinSol_SPGMR(get(y_), SUN_PREC_NONE, 0, get(context_)));
+      solver.reset(SUNLinSol_SPGMR(y_.get(), SUN_PREC_NONE, 0, context_.get()));
     }
     if (!solver) throw std::bad_alloc();
   }
@@ -289,8 +289,30 @@ class Stiff {
   std::string said_;
 };
 
-/// The adjoints of y0 and θ, packed so that they are one node, from g, that of y at the times. <h,
-/// adjoint(g)> is <g, tangent(h)>, and so is what changes with y0 and θ: ∂<g, tangent(h)>.
+#else
+
+template <class T>
+struct Stiff {
+  template <class... Problem>
+  explicit Stiff(const Problem&...) {
+    throw Error("odeint",
+                "Method::bdf is not in this library: build it where SUNDIALS 6 is (libsundials-dev)");
+  }
+  Tensor<T> forward() { return {}; }
+  std::vector<Tensor<T>> backward(const Tensor<T>&) { return {}; }
+};
+
+#endif
+
+}  // namespace
+
+template <class T>
+Tensor<T> bdf_values(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+                     const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
+  return Stiff<T>(f, y0, times, theta, options).forward();
+}
+
+// <h, adjoint(g)> is <g, tangent(h)>, and so is what changes with y0 and θ: ∂<g, tangent(h)>.
 template <class T>
 Tensor<T> bdf_adjoint(const Ode<T>& f, const std::vector<Tensor<T>>& inputs, const Tensor<T>& g,
                       const std::vector<double>& times, const OdeOptions& options) {
@@ -319,29 +341,11 @@ Tensor<T> bdf_adjoint(const Ode<T>& f, const std::vector<Tensor<T>>& inputs, con
   return detail::custom<T>("odeint", all, value, rule, tangent);
 }
 
-}  // namespace
-
-template <class T>
-Tensor<T> bdf_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
-                       const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
-  std::vector<Tensor<T>> inputs{y0};
-  inputs.insert(inputs.end(), theta.begin(), theta.end());
-  const Tensor<T> y = [&] {
-    const NoGrad off;
-    return Stiff<T>(f, y0.detach(), times, values_of(theta), options).forward();
-  }();
-  const auto rule = [f, inputs, times, options](const Tensor<T>& g) {
-    return unpacked(bdf_adjoint(f, inputs, g, times, options), inputs);
-  };
-  const auto tangent = [f, inputs, times, options](const std::vector<Tensor<T>>& d) {
-    return ode_tangent(f, inputs, d, times, options);
-  };
-  return detail::custom<T>("odeint", inputs, y, rule, tangent);
-}
-
-#define XTAPE_INSTANTIATE(T)                                                                   \
-  template Tensor<T> bdf_solution(const Ode<T>&, const Tensor<T>&, const std::vector<double>&, \
-                                  const std::vector<Tensor<T>>&, const OdeOptions&);
+#define XTAPE_INSTANTIATE(T)                                                                     \
+  template Tensor<T> bdf_values(const Ode<T>&, const Tensor<T>&, const std::vector<double>&,     \
+                                const std::vector<Tensor<T>>&, const OdeOptions&);               \
+  template Tensor<T> bdf_adjoint(const Ode<T>&, const std::vector<Tensor<T>>&, const Tensor<T>&, \
+                                 const std::vector<double>&, const OdeOptions&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -63,11 +63,16 @@ Tensor<T> ode_tangent(const Ode<T>& f, const std::vector<Tensor<T>>& inputs,
   return slice(y, xt::all(), 1);
 }
 
-/// y at the times, by formulas of backward differentiation, with gradients by CVODES's own adjoint: between
-/// its checkpoints y is computed forward again, since backward in time what decays would grow without limit.
-/// A derivative of that is again such a solution: of the tangents, which run forward with y.
+/// Values of y at the times, of constants, by CVODES. Error where xtape was built without SUNDIALS.
 template <class T>
-Tensor<T> bdf_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
-                       const std::vector<Tensor<T>>& theta, const OdeOptions& options);
+Tensor<T> bdf_values(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
+                     const std::vector<Tensor<T>>& theta, const OdeOptions& options);
+
+/// The adjoints of y0 and θ, packed() so that they are one node, from g, that of y at the times. Between
+/// CVODES's checkpoints y is computed forward again, since backward in time what decays would grow without
+/// limit.
+template <class T>
+Tensor<T> bdf_adjoint(const Ode<T>& f, const std::vector<Tensor<T>>& inputs, const Tensor<T>& g,
+                      const std::vector<double>& times, const OdeOptions& options);
 
 }  // namespace xtape::detail

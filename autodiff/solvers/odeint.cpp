@@ -233,23 +233,18 @@ Tensor<T> with_times(const F& solve, const Ode<T>& f, const Tensor<T>& y0, const
 template <class T>
 Tensor<T> ode_solution(const Ode<T>& f, const Tensor<T>& y0, const std::vector<double>& times,
                        const std::vector<Tensor<T>>& theta, const OdeOptions& options) {
-  if (options.method == Method::bdf && y0.size() > 0) {
-#ifdef XTAPE_SUNDIALS
-    return bdf_solution(f, y0, times, theta, options);
-#else
-    throw Error("odeint",
-                "Method::bdf is not in this library: build it where SUNDIALS 6 is (libsundials-dev)");
-#endif
-  }
-  const std::vector<Tensor<T>> values = values_of(theta);
+  const bool is_stiff = options.method == Method::bdf && y0.size() > 0;
   std::vector<Tensor<T>> inputs{y0};
   inputs.insert(inputs.end(), theta.begin(), theta.end());
   const Tensor<T> ys = [&] {
     const NoGrad off;
-    return stack(DormandPrince<T>(f, values, options).run(y0.detach(), times));
+    const std::vector<Tensor<T>> values = values_of(theta);
+    return is_stiff ? bdf_values(f, y0.detach(), times, values, options)
+                    : stack(DormandPrince<T>(f, values, options).run(y0.detach(), times));
   }();
-  const auto rule = [f, times, theta, options](const Tensor<T>& g, const Tensor<T>& y) {
-    return adjoint(f, y, g, times, theta, options);
+  const auto rule = [is_stiff, f, inputs, times, theta, options](const Tensor<T>& g, const Tensor<T>& y) {
+    return is_stiff ? unpacked(bdf_adjoint(f, inputs, g, times, options), inputs)
+                    : adjoint(f, y, g, times, theta, options);
   };
   const auto tangent = [f, inputs, times, options](const std::vector<Tensor<T>>& d) {
     return ode_tangent(f, inputs, d, times, options);

@@ -46,6 +46,7 @@ EQUIVALENT = {
     ("elementwise_rules.hpp", "LogAddExp::gradient", "T(0) → T(1)"): "a difference that is not selected",
     ("expm.cpp", "Expm::along", "T(0) → T(1)"): "any number, times what is not finite",
     ("expm.cpp", "Expm::along", "T(1) → T(2)"): "divides 0, and multiplies it again",
+    ("lapack.cpp", "cholesky_gradient", "T(0) → T(1) [2]"): "what a triangle does not read, but as 0 · NaN",
     ("linalg.cpp", "Linear::backward", "false → true [2]"): "the engine sums to the shape of the bias",
     ("normalization_kernels.hpp", "normalize_rows_gradient",
      "(load(x + j, left, B(center)) - center) * inv - lack → lack - ((load(x + j, left, B(center)) - center) * inv)"):

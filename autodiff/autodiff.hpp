@@ -1,6 +1,7 @@
 // Reverse-mode automatic differentiation for xtensor: everything of namespace xtape.
 #pragma once
 #include "arrange.hpp"
+#include "attention.hpp"
 #include "audit.hpp"
 #include "check_gradients.hpp"
 #include "checkpoint.hpp"

@@ -112,9 +112,21 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   });
 }
 
-template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const float*, const float*, bool,
-                   float*);
-template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const double*, const double*, bool,
-                   double*);
+template <class T>
+void gemm_rows(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, std::size_t lda,
+               const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {
+  multiply_adds += M * N * K;
+  if (M * N == 0) return;
+  blas_gemm(ta, tb, M, N, K, A, std::max<std::size_t>(lda, 1), B, std::max<std::size_t>(ldb, 1),
+            accumulate ? T(1) : T(0), C, ldc);
+}
+
+#define XTAPE_INSTANTIATE(T)                                                                           \
+  template void gemm(bool, bool, std::size_t, std::size_t, std::size_t, const T*, const T*, bool, T*); \
+  template void gemm_rows(bool, bool, std::size_t, std::size_t, std::size_t, const T*, std::size_t,    \
+                          const T*, std::size_t, bool, T*, std::size_t);
+XTAPE_INSTANTIATE(float)
+XTAPE_INSTANTIATE(double)
+#undef XTAPE_INSTANTIATE
 
 }  // namespace xtape::detail

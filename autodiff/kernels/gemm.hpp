@@ -21,6 +21,11 @@ template <class T>
 void gemm(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A,
           const T* B, bool accumulate, T* C);
 
+/// The same on one thread of matrices whose rows lie lda, ldb and ldc apart, as parts of larger ones do.
+template <class T>
+void gemm_rows(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A,
+               std::size_t lda, const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc);
+
 /// product(i) for each i < count, which calls gemm with so many multiplications: products that gemm does not
 /// cut are shared out whole. They are independent, and their dimensions are such as gemm takes.
 template <class F>

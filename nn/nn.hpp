@@ -31,3 +31,4 @@
 #include "summary.hpp"
 #include "textbook.hpp"
 #include "trainer.hpp"
+#include "transformer.hpp"

@@ -47,4 +47,20 @@ class LayerNorm : public Module<T> {
   double epsilon_;
 };
 
+/// y = weight x / √(mean of x² + epsilon) over each row of features, the last axis of x (…, features) (Zhang
+/// and Sennrich, 2019). Errors: other shapes, no features.
+template <class T>
+class RMSNorm : public Module<T> {
+ public:
+  explicit RMSNorm(std::size_t features, double epsilon = 1e-5);
+  Tensor<T> forward(const Tensor<T>& x) override;
+  void members(Members<T>& m) override { m.parameter("weight", weight); }
+  std::string describe() const override { return "RMSNorm(" + std::to_string(weight.size()) + ")"; }
+
+  Tensor<T> weight;  ///< (features,)
+
+ private:
+  double epsilon_;
+};
+
 }  // namespace xtape::nn

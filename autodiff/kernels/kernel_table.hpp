@@ -72,7 +72,7 @@ struct Kernels {
   // `largest` (inner) is not null gives it the largest x, and y what is to be added to that. A single +∞
   // takes it all, as in the limit; of several there is none: NaN.
   void (*logsumexp)(T* y, T* largest, const T* x, std::size_t n, std::size_t inner);
-  void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
+  void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);  ///< y may be x
   void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
   /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞. Not
   /// for a y of +∞.
@@ -84,7 +84,7 @@ struct Kernels {
   /// dx = g (x / y), 0 where y is.
   void (*norm_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                         std::size_t inner);
-  /// dx = y (g − Σ g y)
+  /// dx = y (g − Σ g y); dx may be g.
   void (*softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner);
   /// dx = g − eʸ Σ g
   void (*log_softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n,

@@ -244,12 +244,14 @@ void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
     const B max = line.max(x + j);
     B total;
     with_difference(max, [&](const auto& difference, auto infinite) {
+      B several(T(0));  // NaN where they are; found before y is written, which may be x
+      if constexpr (infinite) several = unless_several_infinite(line, x + j, several);
       total = line.sum([&](std::size_t at, std::size_t left) {
         const B e = ops::exp(difference(load(x + j + at, left, minus_infinity<B>())));
         store(y + j + at, left, e);
         return e;
       });
-      if constexpr (infinite) total = unless_several_infinite(line, x + j, total);
+      if constexpr (infinite) total += several;
     });
     const B share = T(1) / total;
     line.each([&](std::size_t at, std::size_t left) {

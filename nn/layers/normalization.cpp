@@ -4,6 +4,7 @@
 #include <autodiff/elementwise.hpp>
 #include <autodiff/engine.hpp>
 #include <autodiff/normalization.hpp>
+#include <autodiff/reductions.hpp>
 
 namespace xtape::nn {
 namespace {
@@ -84,9 +85,25 @@ std::string LayerNorm<T>::describe() const {
   return "LayerNorm(" + std::to_string(weight.size()) + ")";
 }
 
+template <class T>
+RMSNorm<T>::RMSNorm(std::size_t features, double epsilon) : epsilon_(epsilon) {
+  require_settings("RMSNorm", features, epsilon);
+  weight = parameter(ones<T>({features}));
+}
+
+template <class T>
+Tensor<T> RMSNorm<T>::forward(const Tensor<T>& x) {
+  if (x.rank() == 0 || x.shape(-1) != weight.size())
+    throw Error("RMSNorm",
+                "x of shape " + to_string(x.shape()) + " is not (…, " + std::to_string(weight.size()) + ")");
+  return weight * (x / sqrt(mean(square(x), -1, true) + static_cast<T>(epsilon_)));
+}
+
 template class BatchNorm1d<float>;
 template class BatchNorm1d<double>;
 template class LayerNorm<float>;
 template class LayerNorm<double>;
+template class RMSNorm<float>;
+template class RMSNorm<double>;
 
 }  // namespace xtape::nn

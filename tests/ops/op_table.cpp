@@ -383,7 +383,6 @@ const std::vector<OpRow>& op_table() {
     add_linalg(all);
     add_normalization(all);
     add_attention(all);
-    add_attention(all);
     add_convolution(all);
     add_layout(all);
     add_indexing(all);

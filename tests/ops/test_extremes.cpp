@@ -190,6 +190,8 @@ std::map<std::string, Function<T>> list_operations() {
   XTAPE_CALL(outer, x[1]);
   XTAPE_CALL(linear, x[1], x[2]);
   XTAPE_CALL(layer_norm, x[1], x[2]);
+  XTAPE_CALL(attention, x[1], x[2]);
+  XTAPE_CALL(rotary_embedding);
   XTAPE_CALL(batch_norm, x[1], x[2]);
   XTAPE_CALL(max_pool2d, 2);
   all["max_pool2d("] = [](X x, N n) { return max_pool2d(x[0], 2, 2, static_cast<int>(n[0])); };

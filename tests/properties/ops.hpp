@@ -28,6 +28,7 @@ enum class Form {
   dot,
   outer,
   linear,
+  attention,
   square,
   regular,
   system,

@@ -363,6 +363,11 @@ bool Resolver::fit(Form form, const Gene& gene, Statement& made) {
       more(1), more(2);
       return reshape_to(made, 1, {few, shape.back()}) && reshape_to(made, 2, {few});
     }
+    case Form::attention: {
+      if (rank < 2) return false;
+      more(1), more(2);
+      return reshape_to(made, 1, {several, shape.back()}) && reshape_to(made, 2, {several, few});
+    }
     case Form::square:
     case Form::regular:
     case Form::system: {

@@ -21,6 +21,12 @@ X reversed_axes(const X& a) {
   return a.permute(axes);
 }
 
+/// The angles of rotary positions for pairs of the features of a.
+X turns(const X& a) {
+  const auto count = [](std::int64_t n) { return torch::arange(n, torch::kDouble); };
+  return count(a.size(-2)).unsqueeze(1) * torch::pow(1e4, -count(a.size(-1)) / a.size(-1));
+}
+
 /// By its series: at::matrix_exp has 12 digits.
 X exp_by_series(const X& a) {
   const X unit = torch::eye(a.size(-1), torch::kDouble);

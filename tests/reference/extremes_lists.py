@@ -152,6 +152,10 @@ def lists(type):
             yield name, [x], value, [derivatives], True
         y = softmax(x)
         yield 'softmax', [x], y, [[y[0] * (E(i == 0) - p) for i, p in enumerate(y)]], True
+        # Of the query 1 on the keys x with the values 1 and 0.
+        zero, slope = E(0), y[0] * (1 - y[0])
+        yield ('attention', [[[E(1)]], [[s] for s in x], [[E(1)], [zero]]], [[y[0] * 1 + y[1] * zero]],
+               [[[slope * x[0] - slope * x[1]]], [[slope], [-slope]], [[p] for p in y]], True)
         whole = logsumexp(x)[0]
         z = [y if mp.isinf(y.v) and y.v < 0 and mp.isfinite(whole.v) else y - whole for y in x]
         if mp.isinf(whole.v) and not any(p.nan for p in y):
@@ -177,6 +181,7 @@ def lists(type):
         ones, none = [one] * 3, [zero] * 3
         yield 'layer_norm', [[x], ones, none], [z], [[dx], first(ones, z[0]), first(none)], True
         yield 'batch_norm', [[[y] for y in x], [one], [zero]], [[y] for y in z], [[[y] for y in dx], [z[0]], [one]], True
+    yield 'rotary_embedding', [[[M, d]]], [[M, d]], [[[one, zero]]], True  # position 0 is not turned
     low = -INF
     image = [[[[low, low], [low, INF]]]]
     for x, y, dx in (

@@ -211,6 +211,38 @@ case("batch_norm", lambda x, g, b: F.batch_norm(x, None, None, g, b, True) ** 2,
 case("layer_norm", lambda x, g, b: F.layer_norm(x, x.shape[-1:], g, b) ** 2,
      [[(4, 3), (3,), (3,)], [(5,), (5,), (5,)], [(2, 2, 4), (4,), (4,)], [(2, 21), (21,), (21,)]])
 
+# ---- attention; F.scaled_dot_product_attention came later than the PyTorch that computes these
+def attention(q, k, v, causal=False, seen=None, bias=None, heads=0, scale=None):
+    split = (lambda t: t.unflatten(-1, (heads, t.shape[-1] // heads)).transpose(-3, -2)) if heads else lambda t: t
+    q, k, v = split(q), split(k), split(v)
+    scores = q @ k.mT * (scale or q.shape[-1] ** -0.5) + (0 if bias is None else bias)
+    if seen is not None:
+        scores = scores.masked_fill(seen == 0, -math.inf)
+    if causal:
+        L, S = scores.shape[-2:]
+        scores = scores.masked_fill(torch.ones(L, S).triu(S - L + 1) > 0, -math.inf)
+    y = scores.softmax(-1) @ v
+    return y.transpose(-3, -2).flatten(-2) if heads else y
+
+
+def rotary(x, first=0, heads=1, base=10000):
+    D = x.shape[-1] // heads
+    low, high = x.unflatten(-1, (heads, 2, D // 2)).unbind(-2)
+    angle = (first + torch.arange(x.shape[-2])).unsqueeze(1) * base ** (-torch.arange(D // 2) * 2 / D)
+    c, s = angle.cos().unsqueeze(1), angle.sin().unsqueeze(1)
+    return torch.stack([low * c - high * s, high * c + low * s], -2).flatten(-3)
+
+
+case("attention", attention, [[(2, 3), (4, 3), (4, 2)], [(2, 1, 3, 2), (3, 5, 2), (1, 1, 5, 3)]])
+case("attention/causal", lambda q, k, v: attention(q, k, v, causal=True, scale=0.7),
+     [[(3, 2), (3, 2), (3, 2)], [(1, 2), (4, 2), (4, 3)], [(2, 2, 3), (2, 5, 3), (2, 5, 2)]])
+case("attention/bias", lambda q, k, v, b: attention(q, k, v, seen=torch.tensor([[1, 0, 1, 1]]), bias=b),
+     [[(2, 3), (4, 3), (4, 2), (2, 4)], [(2, 1, 3, 2), (2, 2, 4, 2), (2, 2, 4, 2), (2, 1, 1, 4)]])
+case("attention/heads", lambda q, k, v, b: attention(q, k, v, causal=True, bias=b, heads=2),
+     [[(3, 4), (3, 4), (3, 2), (2, 3, 3)], [(2, 2, 2), (2, 4, 2), (2, 4, 4), (2, 2, 1, 4)]])
+case("rotary_embedding", lambda x: rotary(x) ** 2, [[(3, 2)], [(2, 4, 6)]])
+case("rotary_embedding/heads", lambda x: rotary(x, 5, 2, 100) ** 2, [[(2, 4)], [(2, 3, 8)]])
+
 # ---- layout
 case("reshape", lambda x: x.reshape(-1, 2) ** 2, [[(4,)], [(2, 3)]])
 case("flatten", lambda x: x.reshape(-1) ** 2, ANY)

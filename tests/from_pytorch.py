@@ -8,6 +8,7 @@ Each NAME.cpp has a NAME.py and a program, which prints the numbers that NAME.py
 `[FILE](FILE)` the README shows FILE, and it shows all files but those of names, of whose lines it makes tables: what
 a table has for PyTorch is in names.py, what it has for xtape in names.cpp.
 """
+import hashlib
 import json
 import os
 import re
@@ -21,6 +22,10 @@ SHOWN = re.compile(r"^(\[([\w.]+)\]\(\2\)\n\n```\w+\n)(.*?)^```$", re.M | re.S)
 def read(folder, name):
     with open(os.path.join(folder, name), encoding="utf-8") as file:
         return file.read()
+
+
+def sha256(folder, name):
+    return hashlib.sha256(read(folder, name).encode()).hexdigest()
 
 
 def files_of(folder):
@@ -55,12 +60,12 @@ def page_problems(folder):
     result = [f"README.md does not show {name} once" for name in files
               if not name.startswith("names.") and shown.count(name) != 1]
     result += [f"README.md shows {name}, which is not there" for name in shown if name not in files]
-    result += [f"README.md shows another {name}; from_pytorch.py --write mends it" for _, name, text in SHOWN.findall(readme)
-               if name in files and text != read(folder, name)]
+    result += [f"README.md shows another {name}; from_pytorch.py --write mends it"
+               for _, name, text in SHOWN.findall(readme) if name in files and text != read(folder, name)]
     models = [name[:-4] for name in files if name.endswith(".cpp")]
     result += [f"{name}.cpp has no {name}.py" for name in models if name + ".py" not in files]
-    if len(models) != 1 + 10:
-        result.append(f"there are {len(models) - 1} models besides names, not 10")
+    if len(models) != len(["names"]) + 10:
+        result.append(f"there are {len(models)} programs, not ten models and names.cpp")
     return result + row_problems(readme, read(folder, "names.py"), read(folder, "names.cpp"))
 
 
@@ -73,7 +78,8 @@ def curve_problems(name, golden, output):
 
 
 def self_test():
-    page = "# A\n\n[a.py](a.py)\n\n```python\nx = 1\n```\n\n| PyTorch | xtape | |\n|---|---|---|\n| `x = 1` | `int x = 1;` | `z` |\n"
+    page = ("# A\n\n[a.py](a.py)\n\n```python\nx = 1\n```\n\n"
+            "| PyTorch | xtape | |\n|---|---|---|\n| `x = 1` | `int x = 1;` | `z` |\n")
     assert [found[1:] for found in SHOWN.findall(page)] == [("a.py", "x = 1\n")]
     emptied = with_files(page, lambda name: "")
     assert "```python\n```\n" in emptied and with_files(emptied, lambda name: "x = 1\n") == page
@@ -94,10 +100,14 @@ def main():
         return
     folder, programs = sys.argv[1], {os.path.basename(path): os.path.abspath(path) for path in sys.argv[3:]}
     with open(sys.argv[2], encoding="utf-8") as file:
-        curves = json.load(file)["curves"]
-    result, printed = page_problems(folder), {}
+        golden = json.load(file)
+    curves, printed = golden["curves"], {}
+    result = page_problems(folder)
+    result += [f"{name} is not the script whose numbers are kept: ./dev reference golden_from_pytorch.json"
+               for name in files_of(folder) if name.endswith(".py") and golden["scripts"].get(name) != sha256(folder, name)]
     models = {name[:-4] for name in files_of(folder) if name.endswith(".cpp")}
-    result += [f"{name}: a file, a curve of PyTorch or a program is missing" for name in models ^ set(curves) | models ^ set(programs)]
+    result += [f"{name}: a file, a curve of PyTorch or a program is missing"
+               for name in models ^ set(curves) | models ^ set(programs)]
     for name in models & set(curves) & set(programs):
         run = subprocess.run([programs[name]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         printed[name] = run.stdout

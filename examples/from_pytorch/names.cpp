@@ -138,6 +138,7 @@ int main() {
   for (const auto& p : model.parameters()) count += p.size();
   show(count);
   show(model.named_parameters()[0].second.shape(0));
+  show(model.state_dict().size());
   model.eval();
   show(model.training());
   model.train();
@@ -147,9 +148,14 @@ int main() {
   nn::load(path, model);
   std::filesystem::remove(path);
   show(model(x));
+  show(nn::LayerNorm<double>(3)(x));
+  show(nn::BatchNorm1d<double>(3)(x));
+  show(nn::Embedding<double>(4, 3)(labels).size());
+  show(nn::Dropout<double>(0.1)(x).size());
+  show(nn::Conv2d<double>(2, 3, 3, {.padding = 1})(image).size());
 
   // Training
-  nn::SGD<double> sgd({w, b}, {.learning_rate = 0.1, .momentum = 0.9, .nesterov = true});
+  nn::SGD<double> sgd({w, b}, {.learning_rate = 0.1, .momentum = 0.9});
   nn::AdamW<double> optimizer(
       model.parameters(),
       {.learning_rate = 0.1, .beta1 = 0.8, .beta2 = 0.9, .epsilon = 1e-6, .weight_decay = 0.1});
@@ -166,6 +172,8 @@ int main() {
   optimizer.set_learning_rate(0.01);
   show(optimizer.learning_rate());
   show(model(x));
+  nn::LBFGS<double> lbfgs({w}, {.history = 20});
+  show(lbfgs.step([&] { return square(f(x) - 1); }));
   set_num_threads(1);
   show(num_threads());
 }

@@ -3,8 +3,9 @@ import os
 import tempfile
 
 import torch
-from torch import nn
+from torch import nn, optim
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import StepLR
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -137,6 +138,7 @@ show(model(x))
 show(len(list(model.parameters())))
 show(sum(p.numel() for p in model.parameters()))
 show(len(dict(model.named_parameters())["0.weight"]))
+show(len(model.state_dict()))
 model.eval()
 show(model.training)
 model.train()
@@ -146,11 +148,16 @@ with tempfile.TemporaryDirectory() as folder:
     torch.save(model.state_dict(), path)
     model.load_state_dict(torch.load(path))
 show(model(x))
+show(nn.LayerNorm(3)(x))
+show(nn.BatchNorm1d(3)(x))
+show(nn.Embedding(4, 3)(labels).numel())
+show(nn.Dropout(0.1)(x).numel())
+show(nn.Conv2d(2, 3, 3, padding=1)(image).numel())
 
 # Training
-sgd = torch.optim.SGD([w, b], lr=0.1, momentum=0.9, nesterov=True)
-optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.1)
-schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+sgd = optim.SGD([w, b], lr=0.1, momentum=0.9)
+optimizer = optim.AdamW(model.parameters(), lr=0.1, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.1)
+schedule = StepLR(optimizer, step_size=2, gamma=0.5)
 for inputs, targets in DataLoader(TensorDataset(x, labels), batch_size=1, shuffle=False):
     optimizer.zero_grad()
     F.cross_entropy(model(inputs), targets).backward()
@@ -162,5 +169,16 @@ for group in optimizer.param_groups:
     group["lr"] = 0.01
 show(optimizer.param_groups[0]["lr"])
 show(model(x))
+lbfgs = optim.LBFGS([w], history_size=20)
+
+
+def closure():
+    lbfgs.zero_grad()
+    loss = (f(x) - 1).square()
+    loss.backward()
+    return loss
+
+
+show(lbfgs.step(closure))
 torch.set_num_threads(1)
 show(torch.get_num_threads())

@@ -1,5 +1,7 @@
-"""golden_from_pytorch.json: what the PyTorch programs of examples/from_pytorch print, a number for each step."""
+"""golden_from_pytorch.json: what the PyTorch scripts of examples/from_pytorch print, a number for each step, and the
+hashes of the scripts that printed it."""
 import glob
+import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +19,13 @@ def printed(path):
 
 def text():
     paths = sorted(glob.glob(os.path.join(FOLDER, "*.py")))
-    curves = {os.path.basename(path)[:-3]: printed(path) for path in paths if not path.endswith("fill.py")}
+    hashes, curves = {}, {}
+    for path in paths:
+        name = os.path.basename(path)
+        with open(path, "rb") as file:
+            hashes[name] = hashlib.sha256(file.read()).hexdigest()
+        if name != "fill.py":
+            curves[name[:-3]] = printed(path)
     lines = [f"{json.dumps(name)}: {json.dumps(curve)}" for name, curve in curves.items()]
-    return f'{{"torch": "{torch.__version__}", "curves": {{\n' + ",\n".join(lines) + "\n}}\n"
+    return (f'{{"torch": "{torch.__version__}",\n"scripts": {json.dumps(hashes, indent=0)},\n"curves": {{\n'
+            + ",\n".join(lines) + "\n}}\n")

@@ -13,7 +13,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../example
 
 
 def printed(path):
-    run = subprocess.run([sys.executable, "-B", path], stdout=subprocess.PIPE, check=True, text=True)
+    run = subprocess.run([sys.executable, "-B", "-W", "ignore", path], stdout=subprocess.PIPE, check=True, text=True)
     return [float(line) for line in run.stdout.split()]
 
 

@@ -14,7 +14,7 @@ struct VAE : nn::Module<double> {
   auto operator()(const Tensor<double>& x, const Tensor<double>& noise) {
     const auto parts = split(encoder(x), 2, 1);
     const auto mu = parts[0], logvar = parts[1];
-    const auto z = mu + noise * exp(0.5 * logvar);  // the reparametrisation: a sample with a gradient
+    const auto z = mu + noise * exp(0.5 * logvar);  // a sample, with a gradient
     return std::tuple(decoder(z), mu, logvar);
   }
   Tensor<double> forward(const Tensor<double>& x) override { return decoder(split(encoder(x), 2, 1)[0]); }

@@ -15,7 +15,7 @@ class VAE(nn.Module):
 
     def forward(self, x, noise):
         mu, logvar = self.encoder(x).chunk(2, dim=1)
-        z = mu + noise * torch.exp(0.5 * logvar)  # the reparametrisation: a sample with a gradient
+        z = mu + noise * torch.exp(0.5 * logvar)  # a sample, with a gradient
         return self.decoder(z), mu, logvar
 
 

@@ -6,7 +6,7 @@
 
 using namespace xtape;
 
-/// Eighths from -1 to 1; the gradient passes as if nothing had been rounded (straight-through).
+/// Eighths from -1 to 1; the gradient passes as if it had not been rounded.
 Tensor<double> quantize(const Tensor<double>& x) {
   const auto value = clamp(round(8 * x.detach()) / 8, -1, 1);
   return custom<double>("quantize", {x}, value,

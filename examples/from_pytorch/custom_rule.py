@@ -8,7 +8,7 @@ torch.set_default_dtype(torch.float64)
 
 
 class Quantize(torch.autograd.Function):
-    """Eighths from -1 to 1; the gradient passes as if nothing had been rounded (straight-through)."""
+    """Eighths from -1 to 1; the gradient passes as if it had not been rounded."""
 
     @staticmethod
     def forward(ctx, x):

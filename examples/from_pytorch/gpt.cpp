@@ -16,12 +16,12 @@ Tensor<double> attention(const Tensor<double>& q, const Tensor<double>& k, const
 }
 
 struct Block : nn::Module<double> {
-  std::ptrdiff_t heads;
+  std::size_t heads;
   nn::LayerNorm<double> norm1, norm2;
   nn::Linear<double> qkv, project;
   nn::Sequential<double> mlp;
 
-  Block(std::size_t width, std::ptrdiff_t heads_)
+  Block(std::size_t width, std::size_t heads_)
       : heads(heads_),
         norm1(width),
         norm2(width),
@@ -53,7 +53,7 @@ struct GPT : nn::Module<double> {
   nn::LayerNorm<double> norm;
   nn::Linear<double> head;
 
-  GPT(std::size_t count, std::size_t steps, std::size_t width, int heads, int layers)
+  GPT(std::size_t count, std::size_t steps, std::size_t width, std::size_t heads, int layers)
       : letters(count, width), places(steps, width), norm(width), head(width, count, false) {
     for (int i = 0; i < layers; ++i) blocks.add(Block(width, heads));
   }

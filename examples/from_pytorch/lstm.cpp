@@ -18,7 +18,7 @@ struct Forecast : nn::Module<double> {
 };
 
 int main() {
-  // Four pieces of a wave, each value to be told from those before: x and y (24, 4, 1), the time first.
+  // Four pieces of a wave, each value from those before it: (24, 4, 1), the time first.
   const auto t = reshape(arange<double>(25), {25, 1}) + 10 * arange<double>(4);
   const auto wave = 0.5 * unsqueeze(sin(0.3 * t) + sin(0.5 * t), 2);
   const auto x = slice(wave, xt::range(0, 24)), y = slice(wave, xt::range(1, 25));

@@ -18,7 +18,7 @@ class Forecast(nn.Module):
         return self.head(h)
 
 
-# Four pieces of a wave, each value to be told from those before: x and y (24, 4, 1), the time first.
+# Four pieces of a wave, each value from those before it: (24, 4, 1), the time first.
 t = torch.arange(25).reshape(25, 1) + 10 * torch.arange(4)
 wave = 0.5 * (torch.sin(0.3 * t) + torch.sin(0.5 * t)).unsqueeze(2)
 x, y = wave[:-1], wave[1:]

@@ -256,7 +256,16 @@ Comparison beside_value() {
 }
 
 /// Both update their weights, in the same way.
-Comparison transformer_step() { return {side<TransformerStep>(2), {}, {}, {}, side<TransformerStep>(1)}; }
+Comparison transformer_step() { return {side<TransformerStep<>>(2), {}, {}, {}, side<TransformerStep<>>(1)}; }
+
+Comparison transformer_gradients() {
+  const TransformerData data;
+  return {side<TransformerGradients<AttentionBy::operation>>(data),
+          {},
+          {},
+          torch_peers::transformer(data),
+          side<TransformerGradients<AttentionBy::products>>(data)};
+}
 
 }  // namespace
 
@@ -280,6 +289,8 @@ std::vector<Row> network_rows() {
           {within_baseline(2.2, "value alone")}),
       row("value and product along a direction, 784-512-10", beside_value<ValueAndProduct>,
           {within_baseline(2.2, "value alone")}),
+      row("gradients of a transformer, 0.8M weights, 1,024 tokens", transformer_gradients,
+          {faster_than_libtorch(1.8), within_baseline(0.85, "attention by products and softmax")}),
       row("step of a transformer, 0.8M weights, 1,024 tokens, 2 threads", transformer_step,
           {faster_than_baseline(1.7, "1 thread")}),
   };

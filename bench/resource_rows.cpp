@@ -78,7 +78,7 @@ Result plan_to_peak(const F& f, double most) {
 }
 
 Result plan_of_transformer(const Timing&) {
-  const TransformerStep step;
+  const TransformerStep<> step;
   return plan_to_peak([&] { return step.loss(); }, 0.75);
 }
 

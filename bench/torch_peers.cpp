@@ -94,6 +94,49 @@ struct Convolution : Gradients {
   void run() { gradient = grad({torch::conv2d(x, W, b, 1, 1).square().mean() * 0.5}, {x, W, b}); }
 };
 
+struct Transformer : Gradients {
+  using Data = bench::TransformerData;
+  std::vector<Tensor> weights;
+  Tensor read, next, future;
+
+  explicit Transformer(const Data& data) : future(torch::ones({Data::length, Data::length}).triu(1) > 0) {
+    const auto integers = [](const std::vector<std::size_t>& all) {
+      return torch::tensor(std::vector<std::int64_t>(all.begin(), all.end()));
+    };
+    read = integers(data.read), next = integers(data.next);
+    for (const auto& [numbers, shape] : data.weights) {
+      const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
+      weights.push_back(torch::tensor(numbers).reshape(sizes).clone().set_requires_grad(true));
+    }
+  }
+
+  void run() {
+    const std::int64_t texts = Data::texts, length = Data::length, width = Data::width,
+                       D = width / Data::heads;
+    Tensor x =
+        torch::embedding(weights[Data::table], read).reshape({texts, length, width}) + weights[Data::places];
+    for (std::size_t l = 0; l < Data::layers; ++l) {
+      const auto w = [&](std::size_t i) { return weights[Data::first_layer + l * Data::of_layer + i]; };
+      const auto norm = [&](const Tensor& h, Data::OfLayer gamma) {
+        return torch::layer_norm(h, {width}, w(gamma), w(gamma + 1u));
+      };
+      const Tensor a = norm(x, Data::gamma1);
+      const auto heads = [&](Data::OfLayer i) {
+        return torch::linear(a, w(i)).view({texts, length, Data::heads, D}).transpose(1, 2);
+      };
+      const Tensor scores =
+          torch::matmul(heads(Data::queries), heads(Data::keys).transpose(2, 3)) / std::sqrt(D);
+      const Tensor attended =
+          torch::matmul(scores.masked_fill(future, -INFINITY).softmax(-1), heads(Data::values));
+      x = x + torch::linear(attended.transpose(1, 2).reshape({texts, length, width}), w(Data::joined));
+      const Tensor h = torch::gelu(torch::linear(norm(x, Data::gamma2), w(Data::wide), w(Data::wide_bias)));
+      x = x + torch::linear(h, w(Data::narrow), w(Data::narrow_bias));
+    }
+    const Tensor logits = torch::linear(x, weights[Data::output]).view({texts * length, Data::words});
+    gradient = grad({torch::cross_entropy_loss(logits, next)}, weights);
+  }
+};
+
 struct SoftmaxCrossEntropy : Gradients {
   Tensor z, labels;
 
@@ -253,6 +296,7 @@ std::string compiler_flags() { return "-isystem " XTAPE_LIBTORCH_HEADERS; }
 Side step(const hand_written::Network& data) { return side<Step>(data); }
 Side relu_layers(const hand_written::ReluLayers& data) { return side<ReluLayers>(data); }
 Side convolution(const hand_written::Convolution& data) { return side<Convolution>(data); }
+Side transformer(const bench::TransformerData& data) { return side<Transformer>(data); }
 Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data) {
   return side<SoftmaxCrossEntropy>(data);
 }

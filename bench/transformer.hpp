@@ -1,47 +1,31 @@
-// xtape's training step of a small transformer, made of today's operations: 16 texts of 64 tokens, 4 layers
-// of width 128 with 4 heads, 0.8 million weights.
+// xtape's training step of the transformer of TransformerData.
 #pragma once
-#include <array>
-#include <cmath>
 #include <memory>
 #include <vector>
 
 #include <nn/nn.hpp>
 
-#include "data.hpp"
+#include "transformer_data.hpp"
 
 namespace bench {
 
+/// How a step computes attention.
+enum class AttentionBy { operation, products };
+
+template <AttentionBy by = AttentionBy::operation>
 class TransformerStep {
+  using Data = TransformerData;
+  using Tensor = xtape::Tensor<float>;
+
  public:
-  explicit TransformerStep(int threads = 1) : threads_(threads) {
-    xtape::random::seed(1);  // the same weights for each number of threads
-    std::vector<xtape::Tensor<float>> all;
-    const auto add = [&](xtape::Tensor<float>& w, std::size_t rows, std::size_t columns) {
-      w = parameter(normal<float>(rows * columns, 1 / std::sqrt(double(columns))), {rows, columns});
-      all.push_back(w);
-    };
-    const auto add_vector = [&](xtape::Tensor<float>& w, float value, std::size_t size) {
-      w = xtape::parameter(xtape::full<float>({size}, value));
-      all.push_back(w);
-    };
-    add(table_, words, width);
-    add(places_, length, width);
-    add(output_, words, width);
-    for (Layer& layer : layers_) {
-      for (auto* const w : {&layer.query, &layer.key, &layer.value, &layer.joined}) add(*w, width, width);
-      add(layer.wide, 4 * width, width), add(layer.narrow, width, 4 * width);
-      add_vector(layer.wide_bias, 0, 4 * width), add_vector(layer.narrow_bias, 0, width);
-      for (auto* const w : {&layer.gamma1, &layer.gamma2}) add_vector(*w, 1, width);
-      for (auto* const w : {&layer.beta1, &layer.beta2}) add_vector(*w, 0, width);
-    }
-    adam_ = std::make_unique<xtape::nn::AdamW<float>>(all, xtape::nn::AdamWOptions{.learning_rate = 1e-4});
-    weights_ = std::move(all);
-    std::vector<std::size_t> words_read(texts * length), words_next(texts * length);
-    for (std::size_t i = 0; i < words_read.size(); ++i)
-      words_read[i] = i * i % words, words_next[i] = (i + 1) * (i + 1) % words;
-    read_ = xtape::Indices(words_read), next_ = xtape::Indices(words_next);
-    future_ = xtape::triu(xtape::full<float>({length, length}, -1e9f), 1);
+  explicit TransformerStep(int threads = 1) : TransformerStep(TransformerData(), threads) {}
+  explicit TransformerStep(const TransformerData& data, int threads = 1)
+      : threads_(threads), read_(data.read), next_(data.next) {
+    for (const auto& [numbers, shape] : data.weights)
+      weights_.push_back(parameter(numbers, xtape::Dims(shape)));
+    adam_ =
+        std::make_unique<xtape::nn::AdamW<float>>(weights_, xtape::nn::AdamWOptions{.learning_rate = 1e-4});
+    future_ = xtape::triu(xtape::full<float>({Data::length, Data::length}, -1e9f), 1);
   }
 
   void run() {
@@ -52,46 +36,65 @@ class TransformerStep {
     adam_->step();
     xtape::set_num_threads(before);
   }
+  /// Of all weights, one behind the other.
   std::vector<double> gradients() const {
     std::vector<double> all;
-    for (const auto& w : weights_) all.insert(all.end(), w.grad().begin(), w.grad().end());
+    for (const Tensor& w : weights_) all.insert(all.end(), w.grad().begin(), w.grad().end());
     return all;
   }
 
-  xtape::Tensor<float> loss() const {
-    xtape::Tensor<float> x = reshape(take(table_, read_, 0), {texts, length, width}) + places_;
-    for (const Layer& layer : layers_) {
-      x = x + attention(layer, layer_norm(x, layer.gamma1, layer.beta1));
-      const auto h = gelu(linear(layer_norm(x, layer.gamma2, layer.beta2), layer.wide, layer.wide_bias));
-      x = x + linear(h, layer.narrow, layer.narrow_bias);
+  Tensor loss() const {
+    const std::size_t texts = Data::texts, length = Data::length;
+    Tensor x =
+        reshape(take(weights_[Data::table], read_, 0), {texts, length, Data::width}) + weights_[Data::places];
+    for (std::size_t l = 0; l < Data::layers; ++l) {
+      const auto w = [&](Data::OfLayer i) -> const Tensor& {
+        return weights_[Data::first_layer + l * Data::of_layer + i];
+      };
+      const Tensor a = layer_norm(x, w(Data::gamma1), w(Data::beta1));
+      const Tensor q = linear(a, w(Data::queries)), k = linear(a, w(Data::keys)), v = linear(a, w(Data::values));
+      x = x + linear(attend(q, k, v), w(Data::joined));
+      const Tensor h =
+          gelu(linear(layer_norm(x, w(Data::gamma2), w(Data::beta2)), w(Data::wide), w(Data::wide_bias)));
+      x = x + linear(h, w(Data::narrow), w(Data::narrow_bias));
     }
-    return xtape::nn::cross_entropy(reshape(linear(x, output_), {texts * length, words}), next_);
+    return xtape::nn::cross_entropy(reshape(linear(x, weights_[Data::output]), {texts * length, Data::words}),
+                                    next_);
   }
+
+ protected:
+  int threads_;
+  std::vector<Tensor> weights_;
 
  private:
-  static constexpr std::size_t texts = 16, length = 64, words = 65, width = 128, heads = 4;
-  struct Layer {
-    xtape::Tensor<float> query, key, value, joined, wide, wide_bias, narrow, narrow_bias, gamma1, beta1,
-        gamma2, beta2;
-  };
-
-  /// x (texts, length, width), as is the result.
-  xtape::Tensor<float> attention(const Layer& layer, const xtape::Tensor<float>& x) const {
-    const auto of_heads = [&](const xtape::Tensor<float>& w) {
-      return transpose(reshape(linear(x, w), {texts, length, heads, width / heads}), {0, 2, 1, 3});
-    };
-    const auto q = of_heads(layer.query), k = of_heads(layer.key), v = of_heads(layer.value);
-    const float scale = 1 / std::sqrt(static_cast<float>(width / heads));
-    const auto weights = softmax(matmul(q, transpose(k, {0, 1, 3, 2})) * scale + future_, -1);
-    return linear(reshape(transpose(matmul(weights, v), {0, 2, 1, 3}), {texts, length, width}), layer.joined);
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v) const {
+    if constexpr (by == AttentionBy::operation) {
+      return attention(q, k, v, {.causal = true, .heads = Data::heads});
+    } else {
+      const std::size_t texts = Data::texts, length = Data::length, D = Data::width / Data::heads;
+      const auto split = [&](const Tensor& x) {
+        return transpose(reshape(x, {texts, length, Data::heads, D}), {0, 2, 1, 3});
+      };
+      const float scale = 1 / std::sqrt(static_cast<float>(D));
+      const Tensor scores = matmul(split(q), transpose(split(k), {0, 1, 3, 2})) * scale + future_;
+      return reshape(transpose(matmul(softmax(scores, -1), split(v)), {0, 2, 1, 3}),
+                     {texts, length, Data::width});
+    }
   }
 
-  int threads_;
-  xtape::Tensor<float> table_, places_, output_, future_;
-  std::array<Layer, 4> layers_;
-  std::vector<xtape::Tensor<float>> weights_;
+  Tensor future_;
   std::unique_ptr<xtape::nn::AdamW<float>> adam_;
-  xtape::Indices read_{0}, next_{0};
+  xtape::Indices read_, next_;
+};
+
+/// Forward and backward alone.
+template <AttentionBy by>
+struct TransformerGradients : TransformerStep<by> {
+  using TransformerStep<by>::TransformerStep;
+  void run() {
+    for (auto& w : this->weights_) w.zero_grad();
+    this->loss().backward();
+  }
 };
 
 }  // namespace bench

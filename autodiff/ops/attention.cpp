@@ -311,32 +311,48 @@ struct Rotary {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    const Shape& s = x.shape();
-    const std::size_t L = s.end()[-2], D = s.back() / heads, half = D / 2;
-    PoolVector<T> turns(L * D);  // for each row the cosines, then the sines
-    for (std::size_t p = 0; p < L; ++p)
-      for (std::size_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(first + p) *
-                             std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(D));
-        turns[p * D + i] = static_cast<T>(std::cos(angle));
-        turns[p * D + half + i] = static_cast<T>(back ? -std::sin(angle) : std::sin(angle));
-      }
-    const std::size_t rows = D == 0 ? 0 : x.size() / D;
-    for_blocks(rows, x.size(), [&](std::size_t from, std::size_t to) {
+    const std::size_t L = x.shape().end()[-2], D = x.shape().back() / heads, half = D / 2;
+    const Tensor<T> turns = cosines_and_sines(L, half);
+    for_blocks(D == 0 ? 0 : x.size() / D, x.size(), [&](std::size_t from, std::size_t to) {
       for (std::size_t r = from; r < to; ++r) {
-        const T *const a = x.data() + r * D, *const turn = &turns[r / heads % L * D];
+        const T *const low = x.data() + r * D, *const high = low + half;
+        const T *const c = turns.data() + r / heads % L * half, *const s = c + L * half;
         T* const out = y.data + r * D;
         for (std::size_t i = 0; i < half; ++i) {
-          const T c = turn[i], s_i = turn[half + i], low = a[i] * c - a[half + i] * s_i,
-                  high = a[half + i] * c + a[i] * s_i;
-          out[i] = y.accumulate ? out[i] + low : low;
-          out[half + i] = y.accumulate ? out[half + i] + high : high;
+          const T a = low[i] * c[i] - high[i] * s[i], b = high[i] * c[i] + low[i] * s[i];
+          out[i] = y.accumulate ? out[i] + a : a;
+          out[half + i] = y.accumulate ? out[half + i] + b : b;
         }
       }
     });
   }
+  Tensor<T> decomposed(const Tensor<T>& x) const {
+    const std::size_t L = x.shape(-2), half = x.shape(-1) / heads / 2;
+    const Tensor<T> turns = cosines_and_sines(L, half), c = slice(turns, 0), s = slice(turns, 1);
+    const Tensor<T> pairs =
+        reshape(x, Dims{axes_size(x.shape(), 0, x.rank() - 2), L, heads, std::size_t(2), half});
+    const Tensor<T> low = slice(pairs, xt::ellipsis(), 0, xt::all()),
+                    high = slice(pairs, xt::ellipsis(), 1, xt::all());
+    return reshape(xtape::concatenate({low * c - high * s, high * c + low * s}, -1), Dims(x.shape()));
+  }
   static constexpr bool is_linear = true;
   void backward(Gradients<T>& d) const { d.add(0, Rotary{first, heads, base, !back}, d.adjoint); }
+
+ private:
+  /// Of the angles of each row and pair: (2, L, 1, D/2).
+  Tensor<T> cosines_and_sines(std::size_t L, std::size_t half) const {
+    Tensor<T> all = Tensor<T>::uninitialized({2, L, 1, half}, name);
+    T *const c = all.mutable_data(), *const s = c + L * half;
+    for (std::size_t i = 0; i < half; ++i) {
+      const double turn = std::pow(base, -static_cast<double>(i) / static_cast<double>(half));
+      for (std::size_t p = 0; p < L; ++p) {
+        const double angle = static_cast<double>(first + p) * turn;
+        c[p * half + i] = static_cast<T>(std::cos(angle));
+        s[p * half + i] = static_cast<T>(back ? -std::sin(angle) : std::sin(angle));
+      }
+    }
+    return all;
+  }
 };
 
 }  // namespace

@@ -60,6 +60,39 @@ layer("LayerNorm/epsilon", nn.LayerNorm(5, eps=0.01), 4, 5)
 layer("Residual", Residual(nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4))), 5, 4)
 layer("Sequential", nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.GELU(), Residual(nn.Linear(4, 4)), nn.LayerNorm(4),
                                   nn.Linear(4, 2)), 7, 3)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, causal, **options):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True, **options)
+        self.causal = causal
+
+    def forward(self, x):
+        mask = torch.ones(x.shape[-2], x.shape[-2]).triu(1) > 0 if self.causal else None
+        return self.attention(x, x, x, attn_mask=mask)[0]
+
+
+class RMSNorm(nn.Module):  # PyTorch has one since 2.4
+    def __init__(self, features, eps):
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(features)), eps
+
+    def forward(self, x):
+        return x / (x.square().mean(-1, keepdim=True) + self.eps).sqrt() * self.weight
+
+
+def encoder_layer(**options):
+    # The masks of nn.TransformerEncoderLayer are arguments of forward, so these are not causal.
+    return nn.TransformerEncoderLayer(6, 2, dropout=0, batch_first=True, **options)
+
+
+layer("MultiheadAttention", SelfAttention(False), 2, 4, 6)
+layer("MultiheadAttention/causal, no bias", SelfAttention(True, bias=False), 2, 4, 6)
+layer("TransformerBlock", encoder_layer(dim_feedforward=24, activation="gelu", norm_first=True), 2, 4, 6)
+layer("TransformerBlock/relu, norm last", encoder_layer(dim_feedforward=5), 2, 4, 6)
+layer("RMSNorm", RMSNorm(5, 1e-5), 2, 3, 5)
+layer("RMSNorm/epsilon", RMSNorm(5, 0.01), 4, 5)
 for name, module in [
     ("Sigmoid", nn.Sigmoid()), ("Tanh", nn.Tanh()), ("ReLU", nn.ReLU()), ("GELU", nn.GELU()), ("SiLU", nn.SiLU()),
     ("Softplus", nn.Softplus(threshold=100)), ("LeakyReLU", nn.LeakyReLU(0.2)), ("ELU", nn.ELU(1.5)),

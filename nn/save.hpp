@@ -44,7 +44,7 @@ void save(const std::string& path, const Trainer<T>& trainer, const Notes& notes
 
 /// Gives a model the parameters and buffers of a file, and returns the notes. Error, before anything is
 /// changed, when the file lacks one of them, has one that the model does not have, or has one of another
-/// shape; and errors as of load_tensors.
+/// shape; and errors as of load_tensors. Files that do not fit are loaded with LoadOptions.
 template <class T>
 Notes load(const std::string& path, Module<T>& model);
 
@@ -63,5 +63,29 @@ Notes load(const std::string& path, Module<T>& model,
 /// that are left, and its loader is set to the saved place.
 template <class T>
 Notes load(const std::string& path, Trainer<T>& trainer);
+
+struct LoadOptions {
+  bool strict = true;  ///< names that are missing or unexpected are an error
+  /// From a name in the file to the name in the model; an empty one leaves the array out.
+  std::function<std::string(const std::string&)> rename{};
+  bool convert = false;  ///< reads other types than T, as load_tensors does
+};
+
+/// What a file and a model do not have in common.
+struct LoadResult {
+  std::vector<std::string> missing;     ///< in the file, of what the model has
+  std::vector<std::string> unexpected;  ///< in the model, of what the file has: the names after .rename
+};
+
+/// Gives a model what a file of another program, or of another model, has for it:
+///
+///     auto [missing, unexpected] = load(path, model, {.strict = false, .rename = f, .convert = true})
+///
+/// Arrays that the model does not have are not read, whatever their type. Without .strict, too, another shape
+/// is an error, and so are two arrays of one name after .rename. A tensor that the model has by several names
+/// takes any of them; under two of them the file must have the same numbers. Everything is checked before
+/// anything is changed. State of optimisers and trainers in the file is passed over.
+template <class T>
+LoadResult load(const std::string& path, Module<T>& model, const LoadOptions& options);
 
 }  // namespace xtape::nn

@@ -17,12 +17,10 @@
 #include <autodiff/layout.hpp>
 
 #include "new_file.hpp"
+#include "number_formats.hpp"
 
 namespace xtape::nn {
 namespace {
-
-static_assert(std::endian::native == std::endian::little,
-              "elements are written and read with the low byte first");
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw Error("load_npy", path + ": " + what);
@@ -104,10 +102,24 @@ std::optional<Description> description_of(const std::string& text) {
   return Description{std::string(type), list, is_fortran};
 }
 
-/// The array in the bytes of a file, once it is sure that its header is of elements of type T, which fill the
-/// file.
 template <class T>
-Tensor<T> array_of(const std::string& path, const std::string& bytes) {
+std::string type_text() {
+  return "<" + std::string(detail::format_of<T>().numpy);
+}
+
+/// Of elements that are described as <f4, >f4 or |b1; null where there is no such type. The low byte is the
+/// first, or the high one after >.
+const detail::NumberFormat* element_format(const std::string& type) {
+  if (type.empty() || std::string_view("<>|").find(type.front()) == std::string_view::npos) return nullptr;
+  const auto* const format =
+      detail::find_format(&detail::NumberFormat::numpy, std::string_view(type).substr(1));
+  return format && type.front() == '|' && format->bytes != 1 ? nullptr : format;
+}
+
+/// The array in the bytes of a file, once it is sure that its header is of elements that can be read, which
+/// fill the file.
+template <class T>
+Tensor<T> array_of(const std::string& path, const std::string& bytes, const NpyOptions& options) {
   const Header header = header_of(path, bytes);
   if (header.text.size() > 1000)
     fail(path, "has a header of " + std::to_string(header.text.size()) + " bytes");
@@ -115,10 +127,13 @@ Tensor<T> array_of(const std::string& path, const std::string& bytes) {
   if (!described)
     fail(path,
          "its header is not that of an array of numbers, with descr, fortran_order and shape in this order");
-  const std::string type = "<f" + std::to_string(sizeof(T)), &list = described->shape;
-  if (described->type != type) fail(path, "holds elements of type " + described->type + ", not " + type);
+  const std::string &type = described->type, &list = described->shape;
+  const detail::NumberFormat* const format = element_format(type);
+  if (!format) fail(path, "holds elements of type " + type + ", which cannot be read");
+  if (format != &detail::format_of<T>() && !options.convert)
+    fail(path, "holds elements of type " + type + ", not " + type_text<T>() + ": give {.convert = true}");
 
-  std::size_t size = sizeof(T);
+  std::size_t size = format->bytes;
   std::vector<std::size_t> shape;
   bool is_empty = false;  // the other dimensions make strides all the same
   for (const char *at = list.data(), *const end = at + list.size(); at != end;) {
@@ -141,15 +156,24 @@ Tensor<T> array_of(const std::string& path, const std::string& bytes) {
 
   if (described->is_fortran) std::reverse(shape.begin(), shape.end());
   Tensor<T> x = Tensor<T>::uninitialized(shape, "load_npy");
-  if (size != 0) std::memcpy(x.mutable_data(), bytes.data() + header.end, size);
+  const char* at = bytes.data() + header.end;
+  const std::size_t good =
+      detail::decode<T>(*format, type.front() == '>' ? std::endian::big : std::endian::little,
+                        {x.mutable_data(), x.size()}, [&](char* to, std::size_t n) {
+                          std::memcpy(to, at, n);
+                          at += n;
+                        });
+  if (good < x.size())
+    fail(path, "holds an integer of type " + type + " that " + type_text<T>() +
+                   " does not have, at element " + std::to_string(good));
   return described->is_fortran ? transpose(x) : x;
 }
 
 /// What stands before the elements: version 1.0, filled up with spaces to a multiple of 64 bytes.
 template <class T>
 std::string header_for(const Shape& shape) {
-  std::string text = "{'descr': '<f" + std::to_string(sizeof(T)) +
-                     "', 'fortran_order': False, 'shape': " + to_string(shape) + ", }";
+  std::string text =
+      "{'descr': '" + type_text<T>() + "', 'fortran_order': False, 'shape': " + to_string(shape) + ", }";
   text.append(63 - (10 + text.size()) % 64, ' ');
   text += '\n';
   return std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(text.size() & 255u) +
@@ -164,18 +188,19 @@ void save_npy(const std::string& path, const Tensor<T>& x) {
   const std::string header = header_for<T>(x.shape());
   detail::NewFile file("save_npy", path);
   file.write(header.data(), header.size());
-  file.write(x.data(), x.size() * sizeof(T));
+  detail::encode<T>(detail::format_of<T>(), {x.data(), x.size()},
+                    [&](const char* data, std::size_t bytes) { file.write(data, bytes); });
   file.commit();
 }
 
 template <class T>
-Tensor<T> load_npy(const std::string& path) {
-  return array_of<T>(path, content_of(path));
+Tensor<T> load_npy(const std::string& path, const NpyOptions& options) {
+  return array_of<T>(path, content_of(path), options);
 }
 
 #define XTAPE_INSTANTIATE(T)                                    \
   template void save_npy(const std::string&, const Tensor<T>&); \
-  template Tensor<T> load_npy(const std::string&);
+  template Tensor<T> load_npy(const std::string&, const NpyOptions&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -3,6 +3,8 @@
 // elements. Among its texts is a checksum, as the format has none.
 #include "../safetensors.hpp"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
@@ -16,23 +18,20 @@
 #include <autodiff/version.hpp>
 
 #include "new_file.hpp"
+#include "number_formats.hpp"
 #include "safetensors_header.hpp"
 
 namespace xtape::nn {
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "the format stores numbers with the low byte first");
-
-using HeaderLength = std::uint64_t;
+using HeaderLength = std::array<unsigned char, 8>;  // the low byte first
 constexpr const char* metadata_key = "__metadata__";
 constexpr const char* own_notes = "xtape.";  // what the names of the two below begin with
 constexpr const char* version_note = "xtape.version";
 constexpr const char* checksum_note = "xtape.crc32";
-constexpr std::size_t largest_header = 100'000'000;  // of the format
-
-template <class T>
-constexpr const char* type_name = sizeof(T) == 4 ? "F32" : "F64";
+constexpr const char* format_note = "format";
+constexpr const char* own_format_note = "xtape.format";  // says that the note above is the writer's, too
+constexpr std::size_t largest_header = 100'000'000;      // of the format
 
 [[noreturn]] void fail(const char* op, const std::string& path, const std::string& what) {
   throw Error(op, path + ": " + what);
@@ -66,11 +65,14 @@ class Checksum {
 struct Entry {
   Shape shape;
   std::size_t begin, end;
+  const detail::NumberFormat* format;  ///< null for an array that is left out
 };
 
-/// What the header says of one array; the size of the elements agrees with the shape.
+/// What the header says of one array; the size of the elements agrees with the shape, where the type is
+/// known.
 template <class T>
-Entry checked_entry(const std::string& path, const detail::HeaderItem& item) {
+Entry checked_entry(const std::string& path, const detail::HeaderItem& item,
+                    const LoadTensorsOptions& options) {
   const auto wrong = [&](const std::string& what) { fail("load", path, "'" + item.name + "' " + what); };
   const auto field = [&](const char* name) {
     const auto found = item.fields.find(name);
@@ -80,12 +82,22 @@ Entry checked_entry(const std::string& path, const detail::HeaderItem& item) {
   const auto shape = field("shape").sizes, offsets = field("data_offsets").sizes;
   if (item.fields.size() != 3 || !type || !shape || !offsets || offsets->size() != 2)
     wrong("does not have a dtype, a shape and two data_offsets");
-  if (*type != type_name<T>) wrong("is of type " + *type + ", not " + type_name<T>);
-  if (shape->size() > max_rank)
+  const bool is_wanted = !options.only || options.only(item.name);
+  const detail::NumberFormat* const format = detail::find_format(&detail::NumberFormat::name, *type);
+  const detail::NumberFormat& own = detail::format_of<T>();
+  if (is_wanted && !format) wrong("is of type " + *type + ", which cannot be read");
+  if (is_wanted && format != &own && !options.convert)
+    wrong("is of type " + *type + ", not " + std::string(own.name) + ": give {.convert = true}");
+  if (is_wanted && shape->size() > max_rank)
     wrong("has " + std::to_string(shape->size()) + " axes, and at most " + std::to_string(max_rank) +
           " are possible");
-  const Entry entry{Shape(*shape), offsets->front(), offsets->back()};
-  std::size_t bytes = sizeof(T);
+  Entry entry{{}, offsets->front(), offsets->back(), is_wanted ? format : nullptr};
+  if (!format || shape->size() > max_rank) {
+    if (entry.end < entry.begin) wrong("ends before it begins");
+    return entry;
+  }
+  entry.shape = Shape(*shape);
+  std::size_t bytes = format->bytes;
   for (const std::size_t d : entry.shape)
     if (__builtin_mul_overflow(bytes, d, &bytes))
       wrong("of shape " + to_string(entry.shape) + " is too large");
@@ -95,12 +107,13 @@ Entry checked_entry(const std::string& path, const detail::HeaderItem& item) {
   return entry;
 }
 
-/// Takes the writer's own notes out: the checksum, empty for a file of another writer.
+/// Takes the writer's own notes out; the checksum is empty for a file of another writer.
 std::string take_checksum(const std::string& path, std::map<std::string, std::string>& notes) {
   const bool is_own = notes.erase(version_note) != 0;
   const auto found = notes.extract(checksum_note);
   if (is_own != !found.empty() || (is_own && found.mapped().size() != Checksum::zeros.size()))
     fail("load", path, "the notes of its writer are damaged");
+  if (is_own && notes.erase(own_format_note) != 0) notes.erase(format_note);
   return is_own ? found.mapped() : std::string();
 }
 
@@ -114,7 +127,12 @@ const Tensor<T>& NamedTensors<T>::at(const std::string& name) const {
 }
 
 template <class T>
-void save_tensors(const std::string& path, const NamedTensors<T>& content) {
+void save_tensors(const std::string& path, const NamedTensors<T>& content, const SaveOptions& options) {
+  constexpr const char* types[] = {"F16", "BF16", "F32", "F64"};
+  const detail::NumberFormat& format =
+      options.dtype
+          ? *detail::find_format(&detail::NumberFormat::name, types[static_cast<int>(*options.dtype)])
+          : detail::format_of<T>();
   const auto in_quotes = [&](const std::string& name) {
     const auto json = detail::quoted(name);
     if (!json) fail("save", path, "a name or a text is not UTF-8");
@@ -126,6 +144,8 @@ void save_tensors(const std::string& path, const NamedTensors<T>& content) {
       fail("save", path, "the note '" + name + "' has a name that the file uses itself");
     text += in_quotes(name) + ":" + in_quotes(note) + ",";
   }
+  if (!content.metadata.contains(format_note))
+    text += in_quotes(format_note) + ":\"pt\"," + in_quotes(own_format_note) + ":\"pt\",";
   text += in_quotes(version_note) + ":" + in_quotes(xtape::version) + "," + in_quotes(checksum_note) + ":" +
           in_quotes(std::string(Checksum::zeros)) + "}";
   std::set<std::string> names{metadata_key};
@@ -133,8 +153,8 @@ void save_tensors(const std::string& path, const NamedTensors<T>& content) {
   for (const auto& [name, tensor] : content.tensors) {
     if (!names.insert(name).second) fail("save", path, "two entries have the name '" + name + "'");
     if (!tensor.defined()) fail("save", path, "'" + name + "' is an empty tensor");
-    const std::size_t end = at + tensor.size() * sizeof(T);
-    text += "," + in_quotes(name) + ":{\"dtype\":\"" + type_name<T> + "\",\"shape\":[";
+    const std::size_t end = at + tensor.size() * format.bytes;
+    text += "," + in_quotes(name) + ":{\"dtype\":\"" + std::string(format.name) + "\",\"shape\":[";
     for (std::size_t i = 0; i < tensor.rank(); ++i)
       text += (i == 0 ? "" : ",") + std::to_string(tensor.shape()[i]);
     text += "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]}";
@@ -142,21 +162,27 @@ void save_tensors(const std::string& path, const NamedTensors<T>& content) {
   }
   text += "}";
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that elements are aligned
-  const HeaderLength length = text.size();
+  HeaderLength length;
+  for (std::size_t i = 0; i < length.size(); ++i)
+    length[i] = static_cast<unsigned char>(text.size() >> 8 * i);
+  const auto each_piece = [&](const std::function<void(const char*, std::size_t)>& f) {
+    for (const auto& entry : content.tensors)
+      detail::encode<T>(format, {entry.second.data(), entry.second.size()}, f);
+  };
   Checksum sum;
   sum.add(text.data(), text.size());
-  for (const auto& entry : content.tensors) sum.add(entry.second.data(), entry.second.size() * sizeof(T));
+  each_piece([&](const char* data, std::size_t bytes) { sum.add(data, bytes); });
   text.replace(Checksum::place(text, Checksum::zeros), Checksum::zeros.size(), sum.digits());
 
   detail::NewFile file("save", path);
-  file.write(&length, sizeof length);
+  file.write(length.data(), length.size());
   file.write(text.data(), text.size());
-  for (const auto& entry : content.tensors) file.write(entry.second.data(), entry.second.size() * sizeof(T));
+  each_piece([&](const char* data, std::size_t bytes) { file.write(data, bytes); });
   file.commit();
 }
 
 template <class T>
-NamedTensors<T> load_tensors(const std::string& path) {
+NamedTensors<T> load_tensors(const std::string& path, const LoadTensorsOptions& options) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) fail("load", path, std::strerror(errno));
   const std::streamoff end = file.tellg();
@@ -166,12 +192,14 @@ NamedTensors<T> load_tensors(const std::string& path) {
     if (!file.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes)))
       fail("load", path, "the file could not be read to its end");
   };
-  HeaderLength length = 0;
-  if (size < sizeof length)
+  HeaderLength lowest_first;
+  if (size < sizeof lowest_first)
     fail("load", path, "the file of " + std::to_string(size) + " bytes has no header");
   file.seekg(0);
-  read(&length, sizeof length);
-  const std::size_t rest = size - sizeof length;
+  read(&lowest_first, sizeof lowest_first);
+  std::uint64_t length = 0;
+  for (std::size_t i = 8; i-- > 0;) length = length << 8 | lowest_first[i];
+  const std::size_t rest = size - sizeof lowest_first;
   if (length > rest || length > largest_header)
     fail("load", path,
          "the header claims " + std::to_string(length) + " bytes, and the file has " + std::to_string(rest) +
@@ -184,7 +212,7 @@ NamedTensors<T> load_tensors(const std::string& path) {
   std::size_t expected = 0;
   for (const detail::HeaderItem& item : detail::parse_header(path, text)) {
     if (item.name != metadata_key) {
-      entries.emplace_back(item.name, checked_entry<T>(path, item));
+      entries.emplace_back(item.name, checked_entry<T>(path, item, options));
       continue;
     }
     if (!item.is_object) fail("load", path, "the metadata is no object of texts");
@@ -194,8 +222,9 @@ NamedTensors<T> load_tensors(const std::string& path) {
     }
   }
   const std::string checksum = take_checksum(path, content.metadata);
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const auto& a, const auto& b) { return a.second.begin < b.second.begin; });
+  std::ranges::stable_sort(entries, {}, [](const auto& entry) {
+    return std::pair(entry.second.begin, entry.second.end);  // which puts empty arrays first
+  });
   for (const auto& [name, entry] : entries) {
     if (entry.begin != expected)
       fail("load", path,
@@ -213,10 +242,27 @@ NamedTensors<T> load_tensors(const std::string& path) {
       text.replace(place, Checksum::zeros.size(), Checksum::zeros);
     sum.add(text.data(), text.size());
   }
+  const auto read_elements = [&](char* to, std::size_t bytes) {
+    read(to, bytes);
+    if (!checksum.empty()) sum.add(to, bytes);
+  };
   for (const auto& [name, entry] : entries) {
+    if (!entry.format && checksum.empty())
+      file.seekg(static_cast<std::streamoff>(entry.end - entry.begin), std::ios::cur);
+    if (!entry.format) {
+      std::array<char, 1 << 14> unused;
+      for (std::size_t left = checksum.empty() ? 0 : entry.end - entry.begin, n; left != 0; left -= n)
+        read_elements(unused.data(), n = std::min(left, unused.size()));
+      continue;
+    }
     Tensor<T> tensor = Tensor<T>::uninitialized(entry.shape, "load");
-    read(tensor.mutable_data(), entry.end - entry.begin);
-    if (!checksum.empty()) sum.add(tensor.data(), entry.end - entry.begin);
+    const std::size_t good = detail::decode<T>(*entry.format, std::endian::little,
+                                               {tensor.mutable_data(), tensor.size()}, read_elements);
+    if (good < tensor.size())
+      fail("load", path,
+           "'" + name + "' of type " + std::string(entry.format->name) + " holds an integer that " +
+               std::string(detail::format_of<T>().name) + " does not have, at element " +
+               std::to_string(good) + ": leave it out");
     content.tensors.emplace_back(name, std::move(tensor));
   }
   if (!checksum.empty() && sum.digits() != checksum)
@@ -226,10 +272,10 @@ NamedTensors<T> load_tensors(const std::string& path) {
   return content;
 }
 
-#define XTAPE_INSTANTIATE(T)                                              \
-  template struct NamedTensors<T>;                                        \
-  template void save_tensors(const std::string&, const NamedTensors<T>&); \
-  template NamedTensors<T> load_tensors(const std::string&);
+#define XTAPE_INSTANTIATE(T)                                                                  \
+  template struct NamedTensors<T>;                                                            \
+  template void save_tensors(const std::string&, const NamedTensors<T>&, const SaveOptions&); \
+  template NamedTensors<T> load_tensors(const std::string&, const LoadTensorsOptions&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -1,10 +1,12 @@
 // Parameters, buffers and the state of a training by name; everything is checked before anything is changed.
 #include "../save.hpp"
 
+#include <algorithm>
 #include <array>
 #include <autodiff/engine.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <set>
 #include <span>
 
@@ -72,6 +74,51 @@ void save_all(const std::string& path, Module<T>& model, Optimizers<T> optimizer
   save_tensors(path, content);
 }
 
+/// All names of a module's parameters and buffers: state_dict() lists one that several modules share once.
+template <class T>
+std::vector<std::pair<std::string, Tensor<T>>> all_names(Module<T>& module) {
+  Members<T> own;
+  module.members(own);
+  std::vector<std::pair<std::string, Tensor<T>>> all = std::move(own.parameters);
+  for (auto& buffer : own.buffers) all.push_back(std::move(buffer));
+  for (const auto& [path, inner] : own.modules)
+    for (const auto& [name, tensor] : all_names(*inner)) all.emplace_back(path + "." + name, tensor);
+  return all;
+}
+
+template <class T>
+struct Values {
+  std::vector<std::pair<Tensor<T>, Tensor<T>>> pairs;  ///< of a tensor of the model and its new value
+  std::vector<std::string> missing;
+};
+
+/// Takes what a model has out of `arrays`.
+template <class T>
+Values<T> take_values(const std::string& path, Module<T>& model, std::map<std::string, Tensor<T>>& arrays) {
+  const auto fail = [&](const std::string& what) { throw Error("load", path + ": " + what); };
+  std::map<const void*, std::pair<std::string, Tensor<T>>> found;
+  for (const auto& [name, target] : all_names(model)) {
+    const auto array = arrays.extract(name);
+    if (array.empty()) continue;
+    const Tensor<T>& value = array.mapped();
+    if (!(value.shape() == target.shape()))
+      fail("'" + name + "' is of shape " + to_string(value.shape()) + ", and in the model of shape " +
+           to_string(target.shape()));
+    const auto& [first, other] = found.try_emplace(target.handle().value.get(), name, value).first->second;
+    if (std::memcmp(other.data(), value.data(), value.size() * sizeof(T)) != 0)
+      fail("'" + first + "' and '" + name + "' differ, and are one tensor in the model");
+  }
+  Values<T> result;
+  for (const auto& [name, target] : model.state_dict()) {
+    const auto value = found.find(target.handle().value.get());
+    if (value == found.end())
+      result.missing.push_back(name);
+    else
+      result.pairs.emplace_back(target, value->second.second);
+  }
+  return result;
+}
+
 template <class T>
 Notes load_all(const std::string& path, Module<T>& model, Optimizers<T> optimizers, Trainer<T>* trainer) {
   const auto fail = [&](const std::string& what) { throw Error("load", path + ": " + what); };
@@ -80,15 +127,8 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizers<T> optimize
   for (auto& [name, tensor] : content.tensors) arrays.emplace(std::move(name), std::move(tensor));
   Notes notes = std::move(content.metadata);
 
-  std::vector<std::pair<Tensor<T>, Tensor<T>>> values;
-  for (const auto& [name, target] : model.state_dict()) {
-    auto found = arrays.extract(name);
-    if (found.empty()) fail("there is no '" + name + "', which the model has");
-    values.emplace_back(target, std::move(found.mapped()));
-    if (const Tensor<T>& value = values.back().second; !(value.shape() == target.shape()))
-      fail("'" + name + "' is of shape " + to_string(value.shape()) + ", and in the model of shape " +
-           to_string(target.shape()));
-  }
+  const auto [values, missing] = take_values(path, model, arrays);
+  if (!missing.empty()) fail("there is no '" + missing.front() + "', which the model has");
   for (const auto& entry : arrays)
     if (!is_of_training(entry.first)) fail("the model has no '" + entry.first + "'");
 
@@ -135,8 +175,17 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizers<T> optimize
     one.optimizer.schedule_learning_rate(one.rate, one.first_rate);
   }
   if (trainer) trainer->adopt(std::move(training));
-  for (auto& [target, value] : values) target.assign(value);
+  for (auto [target, value] : values) target.assign(value);
   return notes;
+}
+
+/// The first names of many, between quotes.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 10;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(most, names.size()); ++i)
+    text += (i == 0 ? "'" : ", '") + names[i] + "'";
+  return text + (names.size() > most ? " and " + std::to_string(names.size() - most) + " more" : "");
 }
 
 /// An optimiser that is the only one of a file.
@@ -191,6 +240,38 @@ Notes load(const std::string& path, Trainer<T>& trainer) {
   return load_all<T>(path, trainer.model(), std::array{only(trainer.optimizer())}, &trainer);
 }
 
+template <class T>
+LoadResult load(const std::string& path, Module<T>& model, const LoadOptions& options) {
+  const auto fail = [&](const std::string& what) { throw Error("load", path + ": " + what); };
+  std::set<std::string> known;
+  for (const auto& entry : all_names(model)) known.insert(entry.first);
+  LoadResult result;
+  std::map<std::string, std::string> in_file;  // by the names of the model
+  const auto is_wanted = [&](const std::string& name) {
+    const std::string to = options.rename ? options.rename(name) : name;
+    if (to.empty()) return false;
+    if (!known.contains(to)) {
+      if (!is_of_training(name)) result.unexpected.push_back(to);
+      return false;
+    }
+    if (const auto [other, is_new] = in_file.emplace(to, name); !is_new)
+      fail("'" + other->second + "' and '" + name + "' are both renamed to '" + to + "'");
+    return true;
+  };
+  const NamedTensors<T> content = load_tensors<T>(path, {.convert = options.convert, .only = is_wanted});
+  std::map<std::string, Tensor<T>> arrays;
+  for (const auto& [to, name] : in_file) arrays.emplace(to, content.at(name));
+  auto [values, missing] = take_values(path, model, arrays);
+  result.missing = std::move(missing);
+  if (options.strict && !(result.missing.empty() && result.unexpected.empty()))
+    fail((result.missing.empty() ? "" : "there is no " + listed(result.missing) + ", which the model has") +
+         (result.missing.empty() || result.unexpected.empty() ? "" : "; ") +
+         (result.unexpected.empty() ? "" : "the model has no " + listed(result.unexpected)) +
+         ": give .rename or {.strict = false}");
+  for (auto& [target, value] : values) target.assign(value);
+  return result;
+}
+
 #define XTAPE_INSTANTIATE(T)                                                                     \
   template void save(const std::string&, Module<T>&, const Notes&);                              \
   template void save(const std::string&, Module<T>&, const Optimizer<T>&, const Notes&);         \
@@ -200,7 +281,8 @@ Notes load(const std::string& path, Trainer<T>& trainer) {
   template Notes load(const std::string&, Module<T>&);                                           \
   template Notes load(const std::string&, Module<T>&, Optimizer<T>&);                            \
   template Notes load(const std::string&, Module<T>&, std::initializer_list<NamedOptimizer<T>>); \
-  template Notes load(const std::string&, Trainer<T>&);
+  template Notes load(const std::string&, Trainer<T>&);                                          \
+  template LoadResult load(const std::string&, Module<T>&, const LoadOptions&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

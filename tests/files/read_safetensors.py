@@ -20,6 +20,8 @@ def read(path):
     without = text.replace(f'"xtape.crc32":"{digits}"'.encode(), b'"xtape.crc32":"00000000"')
     assert int(digits, 16) == zlib.crc32(without + data), "its checksum is not that of its bytes"
     assert notes.pop("xtape.version")
+    if notes.pop("xtape.format", None):  # else the format is the caller's note
+        assert notes.pop("format") == "pt", "transformers asks for it"
     arrays, end = {}, 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         first, last = entry["data_offsets"]

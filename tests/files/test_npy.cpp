@@ -106,6 +106,49 @@ TEST_CASE("the bytes are NumPy's, and files in Fortran order and of version 2.0 
   CHECK(nn::load_npy<float>(path.name).shape() == Shape{});
 }
 
+TEST_CASE("other types and the other byte order") {
+  const Path path;
+  const auto load = [&]<class T>(T, const std::string& type, const std::string& bytes, std::size_t count,
+                                 nn::NpyOptions options = {.convert = true}) {
+    write(path.name, file_of(dictionary("(" + std::to_string(count) + ",)", type)) + bytes);
+    return nn::load_npy<T>(path.name, options);
+  };
+  const auto text = [](std::initializer_list<int> bytes) {
+    std::string result;
+    for (const int b : bytes) result += static_cast<char>(b);
+    return result;
+  };
+  // The bytes of numpy.array([1.5, -2]) in each type; the other order of the same type needs no conversion.
+  const std::string half = text({0x00, 0x3e, 0x00, 0xc0}), half_high = text({0x3e, 0x00, 0xc0, 0x00});
+  const std::string single_high = text({0x3f, 0xc0, 0, 0, 0xc0, 0, 0, 0});
+  const std::string double_high = text({0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0});
+  check_close(load(0.0f, "<f2", half, 2), {1.5, -2}, 0);
+  check_close(load(0.0, ">f2", half_high, 2), {1.5, -2}, 0);
+  check_close(load(0.0f, ">f4", single_high, 2, {}), {1.5, -2}, 0);
+  check_close(load(0.0, ">f4", single_high, 2), {1.5, -2}, 0);
+  check_close(load(0.0, ">f8", double_high, 2, {}), {1.5, -2}, 0);
+  check_close(load(0.0f, ">f8", double_high, 2), {1.5, -2}, 0);
+  check_close(load(0.0f, "|i1", text({1, 0xfe}), 2), {1, -2}, 0);
+  check_close(load(0.0f, "|u1", text({1, 0xfe}), 2), {1, 254}, 0);
+  check_close(load(0.0f, "|b1", text({0, 1}), 2), {0, 1}, 0);
+  check_close(load(0.0f, "<i2", text({1, 0, 0xfe, 0xff}), 2), {1, -2}, 0);
+  check_close(load(0.0f, ">i2", text({0, 1, 0xff, 0xfe}), 2), {1, -2}, 0);
+  check_close(load(0.0f, ">u4", text({0, 0, 1, 2}), 1), {258}, 0);
+  check_close(load(0.0, "<i8", text({0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}), 1), {-2}, 0);
+  check_close(load(0.0, ">u8", text({0, 0, 0, 0, 0, 0, 1, 0}), 1), {256}, 0);
+  CHECK(load(0.0, "<i8", "", 0).shape() == Shape{0});
+
+  write(path.name, file_of(dictionary("(2, 3)", "|u1", "True")) + text({1, 4, 2, 5, 3, 6}));
+  check_close(nn::load_npy<double>(path.name, {.convert = true}), {{1, 2, 3}, {4, 5, 6}}, 0);
+  CHECK(error_of(file_of(dictionary("(2,)", "<f2")) + half) ==
+        "holds elements of type <f2, not <f4: give {.convert = true}");
+  CHECK_THROWS_WITH_AS(
+      load(0.0f, "<u4", text({0, 0, 0, 0, 1, 0, 0, 1}), 2),
+      ("[load_npy] " + path.name + ": holds an integer of type <u4 that <f4 does not have, at element 1")
+          .c_str(),
+      Error);
+}
+
 TEST_CASE("damaged files are refused before anything is allocated for what they claim") {
   const std::string good = file_of(dictionary("(2,)"), {1, 2});
   CHECK(error_of(good) == "no error");
@@ -115,8 +158,11 @@ TEST_CASE("damaged files are refused before anything is allocated for what they 
   CHECK(error_of("P5 2 2 255") == "is no .npy file");
   CHECK(error_of(std::string("\x93NUMPY\x03\0", 8)) == "is of version 3.0, and 1.0 and 2.0 are known");
   CHECK(error_of(std::string("\x93NUMPY\x02\0\xff\xff\xff\xff", 12)) == "is cut short in its header");
-  CHECK(error_of(file_of(dictionary("(2,)", "<f8"), {1, 2, 3, 4})) == "holds elements of type <f8, not <f4");
-  CHECK(error_of(file_of(dictionary("(2,)", ">f4"), {1, 2})) == "holds elements of type >f4, not <f4");
+  CHECK(error_of(file_of(dictionary("(2,)", "<f8"), {1, 2, 3, 4})) ==
+        "holds elements of type <f8, not <f4: give {.convert = true}");
+  for (const std::string type : {"", "f4", "=f4", "<f3", "<f16", "|f4", "<c8", "<U1", "|V2", "<", ">"})
+    CHECK(error_of(file_of(dictionary("(2,)", type), {1, 2})) ==
+          "holds elements of type " + type + ", which cannot be read");
   CHECK(error_of(file_of(dictionary("(4294967296, 4294967296)"))) ==
         "its shape (4294967296, 4294967296) is too large");
   CHECK(error_of(file_of(dictionary("(99999999999999999999,)"))) ==

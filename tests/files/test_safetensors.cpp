@@ -3,7 +3,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <limits>
+#include <sstream>
 
 #include "../check_close.hpp"
 
@@ -96,19 +98,25 @@ TEST_CASE("the bytes are those of the format, and a file written by hand is read
   const std::string path = folder.file("a.safetensors");
   nn::save_tensors<float>(path, {.tensors = {{"w", Tensor<float>({1.0, 2.0})}}, .metadata = {}});
   const float elements[] = {1, 2};
-  const std::string written = content_of(path);
-  const auto expected = [&](const std::string& digits) {
-    return file_of("{\"__metadata__\":{\"xtape.version\":\"0.1.0\",\"xtape.crc32\":\"" + digits +
-                       "\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
-                   0) +
-           std::string(reinterpret_cast<const char*>(elements), sizeof elements);
+  const auto expected = [&](const std::string& format, const std::string& digits) {
+    std::string header = "{\"__metadata__\":{" + format + "\"xtape.version\":\"0.1.0\",\"xtape.crc32\":\"" +
+                         digits + "\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
+    header.append(7 - (header.size() + 7) % 8, ' ');
+    return file_of(header, 0) + std::string(reinterpret_cast<const char*>(elements), sizeof elements);
   };
-  const std::size_t digits = written.find("crc32") + 8;
-  CHECK(written == expected(written.substr(digits, 8)));
-  const std::string summed = expected("00000000").substr(8);
-  CHECK(std::stoul(written.substr(digits, 8), nullptr, 16) ==
-        crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(summed.data()),
-              static_cast<uInt>(summed.size())));
+  const std::string pt = "\"format\":\"pt\",\"xtape.format\":\"pt\",";
+  for (const std::string& format : {pt, std::string()}) {  // those of 0.1 had no format
+    const std::string summed = expected(format, "00000000").substr(8);
+    std::ostringstream digits;
+    digits << std::hex << std::setw(8) << std::setfill('0')
+           << crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(summed.data()),
+                    static_cast<uInt>(summed.size()));
+    const std::string bytes = expected(format, digits.str());
+    if (!format.empty()) CHECK(content_of(path) == bytes);
+    std::ofstream(path, std::ios::binary) << bytes;
+    CHECK(nn::load_tensors<float>(path).at("w").size() == 2);
+    CHECK(nn::load_tensors<float>(path).metadata.empty());
+  }
 
   std::string bytes = file_of(
       "{ \"b\": {\"shape\": [], \"dtype\": \"F32\", \"data_offsets\": [4, 8]},\n"
@@ -141,7 +149,7 @@ TEST_CASE("damaged files are refused, and the error names the entry") {
   CHECK(error_of(with_entry("{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}")) ==
         "'w' does not have a dtype, a shape and two data_offsets");
   CHECK(error_of(with_entry("{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}")) ==
-        "'w' is of type F64, not F32");
+        "'w' is of type F64, not F32: give {.convert = true}");
   CHECK(error_of(with_entry("{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}")) ==
         "'w' of shape (3,) has data_offsets 0 and 8 instead of 12 bytes");
   CHECK(error_of(with_entry("{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4],\"data_offsets\":[0,0]}",

@@ -1,4 +1,4 @@
-// load of a model with its optimiser and schedule: all of it, or an error and nothing changed.
+// load of a model, with its optimiser and schedule or in part: all of it, or an error and nothing changed.
 #include <nn/layers.hpp>
 #include <nn/normalization.hpp>
 #include <nn/save.hpp>
@@ -33,6 +33,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const fuzz::File file(fuzz::text_of(data, size));
   if (!fuzz::accepted([&] { nn::load(file.path(), model, adam); }))
     fuzz::require(bytes_of(model, adam) == before, "a refused file changed something");
+  nn::LoadOptions part{.strict = false, .rename = {}, .convert = true};
+  part.rename = [](const std::string& name) { return name.starts_with("m.") ? name.substr(2) : name; };
+  const std::string now = bytes_of(model, adam);
+  nn::LoadResult result;
+  const bool is_loaded = fuzz::accepted([&] { result = nn::load(file.path(), model, part); });
+  if (!is_loaded || result.missing.size() == model.state_dict().size())
+    fuzz::require(bytes_of(model, adam) == now, "a file that gives nothing changed something");
   if (!fuzz::accepted([&] { nn::load(file.path(), model); })) return 0;
   const std::string copy = fuzz::scratch_path();
   nn::save(copy, model, adam);

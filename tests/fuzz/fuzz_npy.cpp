@@ -8,9 +8,9 @@ using namespace xtape;
 namespace {
 
 template <class T>
-void check(const std::string& path) {
+void check(const std::string& path, const nn::NpyOptions& options) {
   Tensor<T> x;
-  if (!fuzz::accepted([&] { x = nn::load_npy<T>(path); })) return;
+  if (!fuzz::accepted([&] { x = nn::load_npy<T>(path, options); })) return;
   const std::string copy = fuzz::scratch_path();
   nn::save_npy(copy, x);
   const Tensor<T> again = nn::load_npy<T>(copy);
@@ -22,7 +22,9 @@ void check(const std::string& path) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const fuzz::File file(fuzz::text_of(data, size));
-  check<float>(file.path());
-  check<double>(file.path());
+  for (const bool convert : {false, true}) {
+    check<float>(file.path(), {.convert = convert});
+    check<double>(file.path(), {.convert = convert});
+  }
   return 0;
 }

@@ -25,9 +25,9 @@ def safetensors(arrays, notes=None, own=False):
         header["__metadata__"] = dict(notes or {})
     if own:
         header["__metadata__"].update({"xtape.version": "0.1.0", "xtape.crc32": "00000000"})
-    for name, shape, values in arrays:
-        part = struct.pack(f"<{len(values)}f", *values)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
+    for name, shape, values, *kind in arrays:
+        part = bytes(values) if kind else struct.pack(f"<{len(values)}f", *values)
+        header[name] = {"dtype": kind[0] if kind else "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
         data += part
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -41,6 +41,9 @@ MODEL = [("0.weight", [1, 2], [1, 2]), ("0.bias", [1], [3]), ("1.weight", [1], [
 STATE = [("optimizer.steps.0.weight", [], [2]), ("optimizer.mean.0.weight", [1, 2], [0, 1]),
          ("optimizer.square.0.weight", [1, 2], [0, 1])]
 RATE = {"optimizer.learning_rate": "0.001", "epoch": "3"}
+TYPES = [(kind.lower(), [2], range(2 * size), kind) for kind, size in [
+    ("BF16", 2), ("F16", 2), ("F64", 8), ("F8_E4M3", 1), ("F8_E5M2", 1), ("I8", 1), ("I16", 2), ("I32", 4), ("I64", 8), ("U8", 1),
+    ("U16", 2), ("U32", 4), ("U64", 8), ("BOOL", 1)]]
 IMAGES, LABELS = idx(8, [2, 2, 2], bytes(range(8))), idx(8, [2], bytes([1, 0]))
 
 
@@ -54,9 +57,13 @@ SEEDS = {
     "idx": [pair(IMAGES, LABELS), pair(gzip.compress(IMAGES, mtime=0), LABELS), pair(idx(8, [0, 2, 2], b""), idx(8, [0], b"")),
             pair(idx(13, [1, 1], bytes(4)), LABELS)],
     "npy": [npy("(2,)", struct.pack("<2f", 1, 2)), npy("()", bytes(8), "<f8"), npy("(2, 1)", bytes(8), order="True"),
-            npy("(1,)", bytes(4), version=2), npy("(0, 3)", b"")],
-    "safetensors": [safetensors([("a", [2], [1, 2]), ("b", [], [3])]), safetensors([], {"k": "v"}), safetensors(MODEL, RATE, own=True)],
-    "checkpoint": [safetensors(MODEL), safetensors(MODEL + STATE, RATE), safetensors(MODEL + STATE, RATE, own=True)],
+            npy("(1,)", bytes(4), version=2), npy("(0, 3)", b"")] + [
+                npy("(2,)", bytes(range(2 * int(kind[2]))), kind) for kind in
+                ["<f2", ">f2", ">f4", ">f8", "|i1", "|u1", "|b1", "<i2", ">i4", "<i8", "<u2", ">u4", "<u8"]],
+    "safetensors": [safetensors([("a", [2], [1, 2]), ("b", [], [3])]), safetensors([], {"k": "v"}), safetensors(MODEL, RATE, own=True)] +
+                   [safetensors([array]) for array in TYPES] + [safetensors(TYPES[:3] + [("none", [0, 2], b"", "I64")] + TYPES[9:])],
+    "checkpoint": [safetensors(MODEL), safetensors(MODEL + STATE, RATE), safetensors(MODEL + STATE, RATE, own=True),
+                   safetensors([("m.0.weight", [1, 2], range(4), "BF16"), ("1.bias", [1], range(2), "F16"), ("n", [], range(8), "I64")])],
     "shapes": [bytes([2, 2, 3, 2, 2, 3, 1, 3, k, 1, 2, 0, 1, 1, 1, 1]) for k in range(30)],
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 namespace xtape::nn::detail {
 namespace {
@@ -19,8 +20,20 @@ constexpr NumberFormat number_formats[] = {
     {"U32", "u4", natural, 4},     {"U64", "u8", natural, 8},       {"BOOL", "b1", boolean, 1}};
 constexpr std::size_t piece = 1 << 14;  // bytes
 
-unsigned mantissa_bits(const NumberFormat& format) { return 8 * format.bytes - 1 - format.exponent; }
-int bias(const NumberFormat& format) { return (1 << (format.exponent - 1)) - 1; }
+/// f(place) with the place of the format in the list, a constant, so that loops are compiled for each format.
+template <class F>
+void with_constant(const NumberFormat& format, const F& f) {
+  const auto number = static_cast<std::size_t>(&format - number_formats);
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    ((I == number ? f(std::integral_constant<std::size_t, I>()) : void()), ...);
+  }
+  (std::make_index_sequence<std::size(number_formats)>());
+}
+
+constexpr unsigned mantissa_bits(const NumberFormat& format) {
+  return 8 * format.bytes - 1 - format.exponent;
+}
+constexpr int bias(const NumberFormat& format) { return (1 << (format.exponent - 1)) - 1; }
 
 /// Of at most 16 bits. They become those of a float whose exponent has the bias of `format`; a product mends
 /// that, and makes subnormal numbers normal.
@@ -55,12 +68,30 @@ std::uint64_t narrowed(double x, const NumberFormat& format) {
   return bits | static_cast<std::uint64_t>(std::signbit(x)) << (8 * format.bytes - 1);
 }
 
+template <class T>
+std::uint64_t stored(T x, const NumberFormat& format) {
+  if (format.bytes == 8) return std::bit_cast<std::uint64_t>(static_cast<double>(x));
+  if (format.bytes == 4) return std::bit_cast<std::uint32_t>(static_cast<float>(x));
+  return narrowed(static_cast<double>(x), format);
+}
+
 /// Whether T has this integer, of which this is the distance from 0.
 template <class T>
 bool is_exact(std::uint64_t magnitude) {
   const int first = static_cast<int>(std::bit_width(magnitude)),
             last = std::countr_zero(magnitude | 1ull << 63);
   return first - last <= std::numeric_limits<T>::digits;
+}
+
+template <std::size_t bytes>
+std::uint64_t bits_at(const char* at, std::endian order) {
+  std::uint64_t low_first = 0, high_first = 0;
+  for (std::size_t b = 0; b < bytes; ++b) {
+    const std::uint64_t byte = static_cast<unsigned char>(at[b]);
+    low_first |= byte << 8 * b;
+    high_first = high_first << 8 | byte;
+  }
+  return order == std::endian::little ? low_first : high_first;
 }
 
 template <class T>
@@ -103,19 +134,20 @@ std::size_t decode(const NumberFormat& format, std::endian order, std::span<T> t
                    const std::function<void(char*, std::size_t)>& read) {
   std::array<char, piece> buffer;
   const std::size_t width = format.bytes;
-  const bool is_same = &format == &format_of<T>() && order == std::endian::native;
+  if (&format == &format_of<T>() && order == std::endian::native) {
+    read(reinterpret_cast<char*>(to.data()), to.size_bytes());
+    return to.size();
+  }
   std::size_t inexact = to.size();
   for (std::size_t done = 0; done < to.size();) {
     const std::size_t n = std::min(piece / width, to.size() - done);
-    read(is_same ? reinterpret_cast<char*>(to.data() + done) : buffer.data(), n * width);
-    for (std::size_t i = 0; i < n && !is_same; ++i) {
-      std::uint64_t bits = 0;
-      for (std::size_t b = 0; b < width; ++b) {
-        const std::size_t place = order == std::endian::little ? width - 1 - b : b;  // the high byte first
-        bits = bits << 8 | static_cast<unsigned char>(buffer[i * width + place]);
-      }
-      if (!convert(bits, format, to[done + i])) inexact = std::min(inexact, done + i);
-    }
+    read(buffer.data(), n * width);
+    with_constant(format, [&](auto place) {
+      constexpr NumberFormat known = number_formats[place()];
+      for (std::size_t i = 0; i < n; ++i)
+        if (!convert(bits_at<known.bytes>(buffer.data() + i * known.bytes, order), known, to[done + i]))
+          inexact = std::min(inexact, done + i);
+    });
     done += n;
   }
   return inexact;
@@ -130,13 +162,14 @@ void encode(const NumberFormat& format, std::span<const T> from,
     return write(reinterpret_cast<const char*>(from.data()), from.size_bytes());
   for (std::size_t done = 0; done < from.size();) {
     const std::size_t n = std::min(piece / width, from.size() - done);
-    for (std::size_t i = 0; i < n; ++i) {
-      const T x = from[done + i];
-      const std::uint64_t bits = width == 8   ? std::bit_cast<std::uint64_t>(static_cast<double>(x))
-                                 : width == 4 ? std::bit_cast<std::uint32_t>(static_cast<float>(x))
-                                              : narrowed(static_cast<double>(x), format);
-      for (std::size_t b = 0; b < width; ++b) buffer[i * width + b] = static_cast<char>(bits >> 8 * b);
-    }
+    with_constant(format, [&](auto place) {
+      constexpr NumberFormat known = number_formats[place()];
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t bits = stored(from[done + i], known);
+        for (std::size_t b = 0; b < known.bytes; ++b)
+          buffer[i * known.bytes + b] = static_cast<char>(bits >> 8 * b);
+      }
+    });
     write(buffer.data(), n * width);
     done += n;
   }

@@ -42,8 +42,7 @@ std::vector<unsigned> stored(nn::DType type, const std::vector<T>& x) {
   const std::string bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   std::vector<unsigned> numbers;
   for (std::size_t i = bytes.size() - 2 * x.size(); i < bytes.size(); i += 2)
-    numbers.push_back(static_cast<unsigned char>(bytes[i]) +
-                      256u * static_cast<unsigned char>(bytes[i + 1]));
+    numbers.push_back(static_cast<unsigned char>(bytes[i]) + 256u * static_cast<unsigned char>(bytes[i + 1]));
   return numbers;
 }
 

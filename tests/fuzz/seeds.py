@@ -60,10 +60,12 @@ SEEDS = {
             npy("(1,)", bytes(4), version=2), npy("(0, 3)", b"")] + [
                 npy("(2,)", bytes(range(2 * int(kind[2]))), kind) for kind in
                 ["<f2", ">f2", ">f4", ">f8", "|i1", "|u1", "|b1", "<i2", ">i4", "<i8", "<u2", ">u4", "<u8"]],
-    "safetensors": [safetensors([("a", [2], [1, 2]), ("b", [], [3])]), safetensors([], {"k": "v"}), safetensors(MODEL, RATE, own=True)] +
-                   [safetensors([array]) for array in TYPES] + [safetensors(TYPES[:3] + [("none", [0, 2], b"", "I64")] + TYPES[9:])],
+    "safetensors": [
+        safetensors([("a", [2], [1, 2]), ("b", [], [3])]), safetensors([], {"k": "v"}), safetensors(MODEL, RATE, own=True),
+        *[safetensors([array]) for array in TYPES], safetensors(TYPES[:3] + [("none", [0, 2], b"", "I64")] + TYPES[9:])],
     "checkpoint": [safetensors(MODEL), safetensors(MODEL + STATE, RATE), safetensors(MODEL + STATE, RATE, own=True),
-                   safetensors([("m.0.weight", [1, 2], range(4), "BF16"), ("1.bias", [1], range(2), "F16"), ("n", [], range(8), "I64")])],
+                   safetensors([("m.0.weight", [1, 2], range(4), "BF16"), ("1.bias", [1], range(2), "F16"),
+                                ("n", [], range(8), "I64")])],
     "shapes": [bytes([2, 2, 3, 2, 2, 3, 1, 3, k, 1, 2, 0, 1, 1, 1, 1]) for k in range(30)],
 }
 

@@ -221,6 +221,9 @@ TEST_CASE("braces name options or optimisers") {
   nn::Sequential<double> model(nn::Linear<double>(2, 2), nn::Linear<double>(2, 1));
   nn::SGD<double> first(model[0].parameters(), {.momentum = 0.5});
   nn::Adam<double> second(model[1].parameters());
+  sum(model(ones<double>({1, 2}))).backward();
+  first.step();
+  second.step();
   nn::save(path.name, model, {{"first", first}, {"second", second}}, {{"note", "1"}});
   const nn::Notes notes{{"note", "1"}};
   CHECK(nn::load(path.name, model, {{"first", first}, {"second", second}}) == notes);

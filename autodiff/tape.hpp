@@ -18,8 +18,8 @@ XTAPE_THREAD_LOCAL bool recording = true;
 /// Where not null: takes the inputs of operations that would have been recorded, were it not for NoGrad.
 XTAPE_THREAD_LOCAL std::vector<Kept>* skipped_inputs = nullptr;
 
-/// How many times modules have changed between training and evaluation mode: what they compute may be
-/// another function then.
+/// How many times modules have changed between training and evaluation mode, and leaves have been frozen or
+/// not any more: what is computed with them may be another function then.
 inline std::atomic<std::uint64_t> mode_changes{0};
 
 class Trace;

@@ -181,7 +181,13 @@ class Tensor {
 
   /// False for a default-constructed tensor.
   bool defined() const { return static_cast<bool>(handle_.value); }
-  bool requires_grad() const { return static_cast<bool>(handle_.node); }
+  bool requires_grad() const { return handle_.active() != nullptr; }
+  /// Freezes a leaf, for all handles on it, or lets it require a gradient again. A frozen leaf counts as a
+  /// constant: what is computed from it alone is not recorded, no backward pass adds to its gradient, also
+  /// none of what was recorded before, and the one that it has is dropped, so that no optimiser changes it.
+  /// What compile() has traced is traced anew. Error for a tensor that is no leaf. Not while another thread
+  /// computes with it.
+  void set_requires_grad(bool on);
   /// Made by `parameter`, not by an operation.
   bool is_leaf() const { return handle_.node && handle_.node->is_leaf(); }
   /// The same value as a constant; shares memory.

@@ -57,7 +57,8 @@ class AuditObserver : public Observer {
   void forward(const char* op, const Handle& y, std::span<const Handle* const> inputs) override {
     if (!y.node) {
       // An operation without a rule, such as the moments of x, helps one that has the rule for both.
-      if (recording && std::ranges::any_of(inputs, [](const Handle* input) { return bool(input->node); }))
+      if (recording &&
+          std::ranges::any_of(inputs, [](const Handle* input) { return input->active() != nullptr; }))
         helpers_.push_back(y.value);
       return;
     }

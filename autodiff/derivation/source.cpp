@@ -90,7 +90,7 @@ class Reader {
     const auto [at, is_new] = constants_.try_emplace(value.get(), 0u);
     if (!is_new) return {at->second};
     for (const auto& [name, named] : names_)
-      if (named.value.get() == value.get() && !named.node)
+      if (named.value.get() == value.get() && !named.active())
         return {at->second =
                     argument(Handle{value, {}}, value->shape, value->item_size, value->integers, name)};
     at->second =

@@ -57,7 +57,7 @@ Tensor<T> checkpoint(Function<T> f, const std::vector<Tensor<T>>& x) {
     y = op.f(x);
     op.captured = std::move(used.values);
   }
-  if (const Handle& result = y.handle(); result.node) {
+  if (const Handle& result = y.handle(); result.active()) {
     // f returned what it captured, unchanged, or recorded in a scope of EnableGrad: no operation has read it.
     op.captured.push_back({result.value, result.value->owner().version});
     if (tracing) tracing->input_of(result);

@@ -102,7 +102,7 @@ std::shared_ptr<Entry<T>> CompiledFunction<T>::State::find(std::span<const Handl
     throw Error("compile", "more than 30 arguments: pass them joined, or let the function capture them");
   std::uint32_t recorded = 0;
   if (records)
-    for (std::size_t i = 0; i < x.size(); ++i) recorded |= (x[i].node ? 1u : 0u) << i;
+    for (std::size_t i = 0; i < x.size(); ++i) recorded |= (x[i].active() ? 1u : 0u) << i;
   const std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
   const auto use = [&](auto at) {
     if (at != entries.begin()) entries.splice(entries.begin(), entries, at);
@@ -301,7 +301,7 @@ Tensor<T> CompiledFunction<T>::backward(std::span<const Handle> x) {
                 "the function is traced, and a gradient that is left in the parameters is not its "
                 "result: take value_and_grad()");
   for (const Handle& one : x)
-    if (one.node)
+    if (one.active())
       throw Error("backward", "an argument of shape " + to_string(one.node->shape()) +
                                   " requires a gradient: take value_and_grad(), or pass detach() of it");
   const std::shared_ptr<Entry<T>> entry = state_->find(x, true);

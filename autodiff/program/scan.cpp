@@ -191,8 +191,9 @@ bool is_for(const StepProgram<T>& step, const std::vector<Tensor<T>>& carry, con
     return a.handle().value.get() == b.handle().value.get() && a.handle().node.get() == b.handle().node.get();
   };
   const auto has_shape = [](const Shape& shape, const Tensor<T>& tensor) { return shape == tensor.shape(); };
-  return step.records == recording && step.of_xs == (recording && xs.requires_grad()) &&
-         step.thread == std::this_thread::get_id() && step.kernels == &kernels<T>() &&
+  return step.modes == mode_changes.load(std::memory_order_relaxed) && step.records == recording &&
+         step.of_xs == (recording && xs.requires_grad()) && step.thread == std::this_thread::get_id() &&
+         step.kernels == &kernels<T>() &&
          std::equal(step.x.begin(), step.x.end(), xs.shape().begin() + 1, xs.shape().end()) &&
          std::ranges::equal(step.carry, carry, has_shape) && std::ranges::equal(step.reads, reads, same);
 }

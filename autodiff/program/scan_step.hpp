@@ -38,6 +38,7 @@ struct StepProgram {
   std::thread::id thread = std::this_thread::get_id();
   const Kernels<T>* kernels = &detail::kernels<T>();
   std::vector<Tensor<T>> reads;
+  std::uint64_t modes = mode_changes.load(std::memory_order_relaxed);
 
   std::size_t carries() const { return carry.size(); }
 };

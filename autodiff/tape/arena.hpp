@@ -33,8 +33,8 @@ namespace detail {
 [[noreturn]] void throw_foreign(const char* op);
 
 /// Appends a node and returns it with room for `op_bytes` behind it, which the caller fills and names the
-/// operation of. It keeps what is `needed`, and its constants, which are the inputs without a node. Error
-/// when an input was recorded by another thread.
+/// operation of. It keeps what is `needed`, and its constants, which are the inputs without an active node.
+/// Error when an input was recorded by another thread.
 template <class Inputs>
 Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::uint32_t needed,
              const ValueRef& output, std::size_t op_bytes) {
@@ -43,7 +43,7 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
   if (tape.dropped_elsewhere_.load(std::memory_order_relaxed)) tape.find_dead();
   std::uint32_t kept_mask = needed;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Node* const from = inputs[i]->node.get();
+    const Node* const from = inputs[i]->active();
     if (from && from->chunk && from->chunk->tape != &tape) throw_foreign(name);
     if (!from && i < 31) kept_mask |= 1u << i;
   }
@@ -67,7 +67,7 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
     ::new (kept++) Kept{value, value->owner().version.load(std::memory_order_relaxed)};
   };
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    Node* const input = inputs[i]->node.get();
+    Node* const input = inputs[i]->active();
     to[i] = input;
     if (input && input->is_leaf())
       input->handles.fetch_add(1, std::memory_order_relaxed);

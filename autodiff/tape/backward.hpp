@@ -29,7 +29,7 @@ class Pass {
 
   bool creates_graph() const { return create_graph_; }
   /// Whether an adjoint of `node` is of use.
-  bool wants(const Node& node) const { return !targeted_ || is_targeted(node); }
+  bool wants(const Node& node) const { return targeted_ ? is_targeted(node) : !node.frozen; }
   /// The place that collects the adjoint of a node that is wanted.
   Handle& slot(Node& node);
   /// The adjoint of a node as far as it has been collected; null where nothing has.

@@ -105,10 +105,10 @@ std::vector<Tensor<T>> grad(const Tensor<T>& output, std::vector<Tensor<std::typ
   std::vector<detail::Pass::Target> targets;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].requires_grad())
-      throw Error("grad",
-                  "input " + std::to_string(i) +
-                      " does not require a gradient: it is a constant. Make it with parameter() before what "
-                      "is computed from it; a tensor that was computed must have been recorded");
+      throw Error("grad", "input " + std::to_string(i) +
+                              " does not require a gradient: it is a constant, or frozen. Make it with "
+                              "parameter() before what "
+                              "is computed from it; a tensor that was computed must have been recorded");
     targets.push_back({inputs[i].handle().node.get(), {}});
   }
   detail::Pass pass(options.retain_tape, options.create_graph, std::move(targets));

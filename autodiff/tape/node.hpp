@@ -56,6 +56,9 @@ class NodeRef {
 struct Handle {
   ValueRef value;
   NodeRef node;
+
+  /// The node, where a gradient may pass: null for a constant, and for a leaf that is frozen.
+  Node* active() const;
 };
 
 /// A value that a rule will need, with its version at the time of recording; or a constant that none needs,
@@ -153,6 +156,7 @@ struct Node {
   bool needed : 1 = false;  ///< scratch of a pass: an input that was asked for lies below
   bool traced : 1 = false;  ///< recorded while a trace ran
   bool opaque : 1 = false;  ///< its rule may reach leaves that are not among its inputs (checkpoint)
+  bool frozen = false;      ///< a leaf that counts as a constant: see Tensor::set_requires_grad
 
   bool is_leaf() const { return chunk == nullptr; }
   bool keeps_input(std::size_t i) const { return i < 31 && (kept_mask >> i & 1u); }
@@ -199,6 +203,8 @@ inline NodeRef NodeRef::share(Node* node) {
   if (node) node->handles.fetch_add(1, std::memory_order_relaxed);
   return NodeRef(node);
 }
+
+inline Node* Handle::active() const { return node && !node->frozen ? node.get() : nullptr; }
 
 inline NodeRef::NodeRef(const NodeRef& other) : NodeRef(share(other.node_)) {}
 

@@ -220,7 +220,7 @@ Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_ma
 template <class Inputs>
 bool records(const Inputs& inputs) {
   for (const Handle* input : inputs)
-    if (input->node) {
+    if (input->active()) {
       if (recording) return true;
       if (skipped_inputs) skipped_inputs->push_back({input->value, input->value->owner().version});
     }
@@ -255,7 +255,7 @@ Tensor<T> record(Op&& op, Tensor<T> y, const Inputs& inputs) {
   std::uint32_t kept = 0;
   if constexpr (requires { op.keeps(0u); })
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (inputs[i]->node) kept |= op.keeps(static_cast<unsigned>(i));
+      if (inputs[i]->active()) kept |= op.keeps(static_cast<unsigned>(i));
   if (inputs.size() < 31) kept &= ((1u << inputs.size()) - 1u) | keep_output;
   return append<T>(std::forward<Op>(op), std::move(y), inputs, kept);
 }

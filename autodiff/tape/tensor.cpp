@@ -74,6 +74,17 @@ void Tensor<T>::no_value() {
 }
 
 template <class T>
+void Tensor<T>::set_requires_grad(bool on) {
+  if (!is_leaf())
+    throw Error("set_requires_grad",
+                handle_.node ? "a computed tensor is recorded as its inputs are: freeze those, or detach() it"
+                             : "the tensor is a constant: make it with parameter()");
+  if (std::exchange(handle_.node->frozen, !on) == !on) return;
+  if (!on) zero_grad();  // an optimiser would go on with it
+  detail::mode_changes.fetch_add(1, std::memory_order_relaxed);
+}
+
+template <class T>
 T Tensor<T>::item() const {
   if (size() != 1)
     throw Error("item", "shape " + to_string(shape()) + " has not one element: index value() instead");
@@ -84,9 +95,10 @@ T Tensor<T>::item() const {
 template <class T>
 Tensor<T> Tensor<T>::grad() const {
   if (!has_grad())
-    throw Error("grad", !requires_grad() ? "the tensor is a constant: make it with parameter()"
-                        : !is_leaf()
-                            ? "only leaves keep their gradient: use grad(output, {tensor})"
+    throw Error("grad", !handle_.node ? "the tensor is a constant: make it with parameter()"
+                        : !is_leaf()  ? "only leaves keep their gradient: use grad(output, {tensor})"
+                        : !requires_grad()
+                            ? "the leaf is frozen: set_requires_grad(true), or Module::unfreeze()"
                             : "the leaf has no gradient: call backward() on what was computed from it");
   return Tensor(static_cast<const detail::Leaf*>(handle_.node.get())->grad);
 }
@@ -104,6 +116,7 @@ void Tensor<T>::zero_grad() {
 template <class T>
 void Tensor<T>::set_grad(const Tensor& gradient) {
   if (!is_leaf()) throw Error("set_grad", "only leaves hold a gradient: make the tensor with parameter()");
+  if (!requires_grad()) throw Error("set_grad", "the leaf is frozen: set_requires_grad(true)");
   if (!(shape() == gradient.shape()))
     throw Error("set_grad", "the gradient of shape " + to_string(gradient.shape()) + " for a leaf of shape " +
                                 to_string(shape()));

@@ -82,10 +82,10 @@ Input Trace::input_of(const Handle& tensor) {
   const std::uint32_t place = place_of(tensor);
   Place& at = program_.places[place];
   // Of the tensors that share the elements, the parameter, or what was recorded outside.
-  if (at.kind == Place::Kind::outside && tensor.node && !tensor.node->traced &&
+  if (at.kind == Place::Kind::outside && tensor.active() && !tensor.node->traced &&
       (!at.tensor.node || tensor.node->is_leaf()))
     at.tensor.node = tensor.node;
-  return {place, static_cast<bool>(tensor.node)};
+  return {place, tensor.active() != nullptr};
 }
 
 bool Trace::defers(Inputs inputs, std::size_t elements) const {

@@ -40,10 +40,15 @@ Tensor<T> losses(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b);
 template <class T>
 Tensor<T> loss_sum(ElementwiseLoss loss, const Tensor<T>& a, const Tensor<T>& b,
                    std::type_identity_t<T> divisor);
-/// ln Σ exp(z) − z[label] for each row of z (N, C), as one node of shape (N,); dz = g (softmax(z) −
-/// onehot(label)). Error unless there are N labels from 0 to C − 1.
+/// ln Σ exp(z) − z[label] for each row, the last axis, of z (…, C), as one node of shape (…); dz = g
+/// (softmax(z) − onehot(label)). Error unless the labels are (…), from 0 to C − 1.
 template <class T>
 Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels);
+/// The labels, with 0 for those that are `ignored`.
+Indices kept_labels(const Indices& labels, std::ptrdiff_t ignored);
+/// 0 for the labels that are `ignored`, 1 for the others. Error where all are and one is needed.
+template <class T>
+Tensor<T> kept_mask(const Indices& labels, std::ptrdiff_t ignored, bool needs_one);
 
 /// take(x, indices, 0), where negative indices are errors, which name `op`.
 template <class T>

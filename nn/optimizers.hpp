@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,39 @@
 #include "line_search.hpp"
 
 namespace xtape::nn {
+
+/// What a group of parameters has of its own; what it does not say is as in the optimiser's options.
+struct GroupOptions {
+  /// A schedule, or set_learning_rate(), changes it in proportion to the optimiser's.
+  std::optional<double> learning_rate{};
+  std::optional<double> weight_decay{};
+};
+
+/// Parameters with options of their own.
+template <class T>
+struct Group {
+  std::vector<Tensor<T>> parameters;
+  GroupOptions options{};
+};
+
+/// What optimisers take instead of a list of parameters; made by groups().
+template <class T>
+class Groups {
+ public:
+  explicit Groups(std::vector<Group<T>> groups) : groups_(std::move(groups)) {}
+  std::vector<Group<T>> release() && { return std::move(groups_); }
+
+ private:
+  std::vector<Group<T>> groups_;
+};
+
+/// nn::AdamW<T>(nn::groups<T>({{weights, {.weight_decay = 0.1}}, {biases, {.weight_decay = 0}}}), {…}). The
+/// state is saved by the names of the parameters, so that groups may be others when it is loaded. Errors, of
+/// the optimiser: a group without parameters, a parameter in two groups, a negative rate or decay.
+template <class T>
+Groups<T> groups(std::vector<Group<T>> list) {
+  return Groups<T>(std::move(list));
+}
 
 /// What schedules see of an optimiser of any element type.
 class HasLearningRate {
@@ -46,13 +80,17 @@ class Optimizer : public HasLearningRate {
 
   /// `memories` names the arrays that the rule keeps for each parameter. Error for no parameters, for a
   /// tensor that is no leaf, and for one that is listed twice.
-  explicit Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories = {});
+  explicit Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories = {})
+      : Optimizer(Groups<T>({{std::move(parameters), {}}}), std::move(memories), 0) {}
+  /// The rates of groups are relative to `learning_rate`, the optimiser's.
+  Optimizer(Groups<T> groups, std::vector<std::string> memories, double learning_rate);
   Optimizer(const Optimizer&) = delete;  // a copy would share the arrays, and change them with its steps
   Optimizer& operator=(const Optimizer&) = delete;
   Optimizer(Optimizer&&) noexcept = default;
   Optimizer& operator=(Optimizer&&) noexcept = default;
 
-  /// One update of every parameter that has a gradient. Where there is no memory for what the rule keeps,
+  /// One update of every parameter that has a gradient; one that has none, as it is frozen, also does not
+  /// decay. Where there is no memory for what the rule keeps,
   /// nothing has changed.
   void step();
   void zero_grad();
@@ -86,6 +124,10 @@ class Optimizer : public HasLearningRate {
   virtual void update(std::size_t i, T* w, const T* g, std::size_t n) = 0;
   /// How many updates parameter i has had, with the present one.
   std::size_t steps(std::size_t i) const { return state_.steps[i]; }
+  /// The learning rate and the weight decay of parameter i: those of its group, if that has some, else those
+  /// of the options, which are given here.
+  double rate(std::size_t i, double of_options) const;
+  double decay(std::size_t i, double of_options) const;
   /// Checks the new rate, as set_learning_rate() must.
   void set_rate(double& rate, double value);
   /// The array `which` of parameter i, of its size; at first all `initial`.
@@ -101,7 +143,9 @@ class Optimizer : public HasLearningRate {
   std::vector<std::string> names_of_parameters(const Named& names) const;
 
   std::vector<Tensor<T>> parameters_;
-  State state_;  ///< for each parameter; arrays are empty until they are used
+  std::vector<GroupOptions> groups_;  ///< of each parameter
+  double first_options_rate_ = 0;     ///< what the rates of groups are relative to
+  State state_;                       ///< for each parameter; arrays are empty until they are used
 };
 
 /// Settings of SGD.
@@ -117,7 +161,9 @@ struct SGDOptions {
 template <class T>
 class SGD : public Optimizer<T> {
  public:
-  explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {});
+  explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {})
+      : SGD(Groups<T>({{std::move(parameters), {}}}), options) {}
+  explicit SGD(Groups<T> groups, SGDOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
@@ -143,14 +189,15 @@ template <class T>
 class Adam : public Optimizer<T> {
  public:
   explicit Adam(std::vector<Tensor<T>> parameters, AdamOptions o = {})
-      : Adam("Adam", std::move(parameters), o, false) {}
+      : Adam(Groups<T>({{std::move(parameters), {}}}), o) {}
+  explicit Adam(Groups<T> groups, AdamOptions o = {}) : Adam("Adam", std::move(groups), o, false) {}
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
   AdamOptions options;  ///< may be changed between steps
 
  protected:
-  Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o, bool decoupled);
+  Adam(const char* name, Groups<T> groups, AdamOptions o, bool decoupled);
   void prepare(std::size_t i) override;
   void update(std::size_t i, T* w, const T* g, std::size_t n) override;
 
@@ -173,8 +220,10 @@ template <class T>
 class AdamW : public Adam<T> {
  public:
   explicit AdamW(std::vector<Tensor<T>> parameters, AdamWOptions o = {})
-      : Adam<T>("AdamW", std::move(parameters),
-                {o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay}, true) {}
+      : AdamW(Groups<T>({{std::move(parameters), {}}}), o) {}
+  explicit AdamW(Groups<T> groups, AdamWOptions o = {})
+      : Adam<T>("AdamW", std::move(groups), {o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay},
+                true) {}
 };
 
 /// Settings of RMSprop.
@@ -192,7 +241,9 @@ struct RMSpropOptions {
 template <class T>
 class RMSprop : public Optimizer<T> {
  public:
-  explicit RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions options = {});
+  explicit RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions options = {})
+      : RMSprop(Groups<T>({{std::move(parameters), {}}}), options) {}
+  explicit RMSprop(Groups<T> groups, RMSpropOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
@@ -217,7 +268,9 @@ struct AdagradOptions {
 template <class T>
 class Adagrad : public Optimizer<T> {
  public:
-  explicit Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions options = {});
+  explicit Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions options = {})
+      : Adagrad(Groups<T>({{std::move(parameters), {}}}), options) {}
+  explicit Adagrad(Groups<T> groups, AdagradOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 
@@ -265,6 +318,9 @@ template <class T>
 class LBFGS : public Optimizer<T> {
  public:
   explicit LBFGS(std::vector<Tensor<T>> parameters, LBFGSOptions options = {});
+  /// A search goes along one line for all parameters: with a rate for each group it would be no search, and a
+  /// decay, which is no part of the loss, would end it. Add the decay to the loss.
+  explicit LBFGS(Groups<T> groups, LBFGSOptions options = {}) = delete;
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
 

@@ -20,19 +20,26 @@
 namespace xtape::detail {
 namespace {
 
-/// (2, N) of z (N, C): the largest logit of each row, and what ln Σ exp adds to it. Without a gradient of
-/// their own: what is computed with their help gives that of z.
+// Rows are along the last axis of z (…, C), labels are (…); N is the number of rows.
+
+/// How many rows z has.
+std::size_t rows_of_classes(const Shape& z) {
+  return element_count(z, "cross_entropy") / std::max<std::size_t>(z.back(), 1);
+}
+
+/// (2, N): the largest logit of each row, and what ln Σ exp adds to it. Without a gradient of their own: what
+/// is computed with their help gives that of z.
 template <class T>
 struct LogTotals {
   static constexpr const char* name = "log_totals";
 
-  Shape shape(const Shape& z) const { return {2, z[0]}; }
+  Shape shape(const Shape& z) const { return {2, rows_of_classes(z)}; }
   Tensor<T> decomposed(const Tensor<T>& z) const {
-    const Tensor<T> largest = max(z, 1);
-    return stack(std::vector<Tensor<T>>{largest, log(sum(exp(z - unsqueeze(largest, 1)), 1))});
+    const Tensor<T> rows = reshape(z, Dims{rows_of_classes(z.shape()), z.shape(-1)}), largest = max(rows, 1);
+    return stack(std::vector<Tensor<T>>{largest, log(sum(exp(rows - unsqueeze(largest, 1)), 1))});
   }
   void compute(Target<T> y, const Tensor<T>& z) const {
-    const std::size_t N = z.shape()[0], C = z.shape()[1];
+    const std::size_t C = z.shape().back(), N = rows_of_classes(z.shape());
     for_blocks(N, z.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i)
         kernels<T>().logsumexp(y.data + N + i, y.data + i, z.data() + i * C, C, 1);
@@ -40,7 +47,7 @@ struct LogTotals {
   }
 };
 
-/// dz = g (softmax(z) − onehot(label)), row by row: g (N), z (N, C)
+/// dz = g (softmax(z) − onehot(label)), row by row: g (…)
 template <class T>
 struct SoftmaxCrossEntropyGradient {
   static constexpr bool accumulates = true;
@@ -50,11 +57,11 @@ struct SoftmaxCrossEntropyGradient {
   Shape shape(const Shape&, const Shape& z, const Shape&, const Shape&) const { return z; }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>&,
                        const Indices& labels) const {
-    return (softmax(z, 1) - one_hot<T>(labels, z.shape()[1])) * unsqueeze(g, 1);
+    return (softmax(z, -1) - one_hot<T>(labels, z.shape(-1))) * unsqueeze(g, -1);
   }
   void compute(Target<T> dz, const Tensor<T>& g, const Tensor<T>& z, const Tensor<T>& totals,
                const Indices& labels) const {
-    const std::size_t N = z.shape()[0], C = z.shape()[1];
+    const std::size_t C = z.shape().back(), N = rows_of_classes(z.shape());
     for_blocks(N, z.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i) {
         const Target<T> row{dz.data + i * C, C, dz.accumulate};
@@ -69,15 +76,16 @@ struct SoftmaxCrossEntropyGradient {
   void tangent(Tangents<T>& t) const {
     const Tensor<T> z = t.input(1);
     if (t.has(0)) t.add(*this, t.of(0), z, t.input(2), t.indices(3));
-    if (t.has(1)) t.add(SoftmaxGradient<T>{1}, unsqueeze(t.input(0), 1) * t.of(1), softmax(z, 1));
+    if (t.has(1))
+      t.add(SoftmaxGradient<T>{z.rank() - 1}, unsqueeze(t.input(0), -1) * t.of(1), softmax(z, -1));
   }
   void backward(Gradients<T>& d) const {
     const Tensor<T>&h = d.adjoint, z = d.input(1);
     if (d.needs(0)) {
-      const Tensor<T> one = ones<T>({z.shape()[0]});
-      d.add(0, sum(h * apply<T>(*this, one, z, d.input(2), d.indices(3)), 1));
+      const Tensor<T> one = ones<T>(d.shape(0));
+      d.add(0, sum(h * apply<T>(*this, one, z, d.input(2), d.indices(3)), -1));
     }
-    if (d.needs(1)) d.add(1, SoftmaxGradient<T>{1}, unsqueeze(d.input(0), 1) * h, softmax(z, 1));
+    if (d.needs(1)) d.add(1, SoftmaxGradient<T>{z.rank() - 1}, unsqueeze(d.input(0), -1) * h, softmax(z, -1));
   }
 
  private:
@@ -117,12 +125,12 @@ struct SoftmaxCrossEntropy {
                        {to.x[0], to.x[2]}, to.shape));
   }
 
-  Shape shape(const Shape& z, const Shape&, const Shape&) const { return {z[0]}; }
+  Shape shape(const Shape&, const Shape&, const Shape& labels) const { return labels; }
   Tensor<T> decomposed(const Tensor<T>& z, const Tensor<T>&, const Indices& labels) const {
-    return logsumexp(z, 1) - sum(z * one_hot<T>(labels, z.shape()[1]), 1);
+    return logsumexp(z, -1) - sum(z * one_hot<T>(labels, z.shape(-1)), -1);
   }
   void compute(Target<T> y, const Tensor<T>& z, const Tensor<T>& totals, const Indices& labels) const {
-    const std::size_t N = z.shape()[0], C = z.shape()[1];
+    const std::size_t C = z.shape().back(), N = rows_of_classes(z.shape());
     require_classes(labels, C);
     const T *const largest = totals.data(), *const rest = largest + N;
     for (std::size_t i = 0; i < N; ++i) {
@@ -132,11 +140,63 @@ struct SoftmaxCrossEntropy {
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_input(1) | keep_input(2); }
   void tangent(Tangents<T>& t) const {
-    const Tensor<T> z = t.input(0), one = ones<T>({z.shape()[0]});
-    t.add(sum(t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{}, one, z, t.input(1), t.indices(2)), 1));
+    const Tensor<T> z = t.input(0), one = ones<T>(t.indices(2).shape());
+    t.add(sum(t.of(0) * apply<T>(SoftmaxCrossEntropyGradient<T>{}, one, z, t.input(1), t.indices(2)), -1));
   }
   void backward(Gradients<T>& d) const {
     d.add(0, SoftmaxCrossEntropyGradient<T>{}, d.adjoint, d.input(0), d.input(1), d.indices(2));
+  }
+};
+
+/// 0 in place of the labels that are ignored, so that each is a class.
+struct KeptLabels {
+  std::ptrdiff_t ignored;
+  using Inputs = std::tuple<Indices>;
+  static constexpr const char* name = "kept_labels";
+  static constexpr bool gives_integers = true;
+  bool operator==(const KeptLabels&) const = default;
+  Tensor<double> lifted(std::span<const Handle* const> in, const std::vector<char>&,
+                        const Shape& shape) const {
+    return perform_here<double>(*this, in, shape);
+  }
+  void code(Code& to) const {
+    to.text("for (std::size_t i = 0; i < size; ++i) $y[i] = $0[i] == " + std::to_string(ignored) +
+                " ? 0 : $0[i];",
+            {{"size", element_count(to.shape(), name)}});
+  }
+
+  Shape shape(const Shape& labels) const { return labels; }
+  /// y is an array of integers, which are of the size of double.
+  void compute(Target<double> y, const Indices& labels) const {
+    auto* const to = reinterpret_cast<std::ptrdiff_t*>(y.data);
+    std::replace_copy(labels.data(), labels.data() + labels.size(), to, ignored, std::ptrdiff_t{0});
+  }
+};
+
+/// 0 where a label is ignored, else 1. Error where all are, if one is needed.
+template <class T>
+struct KeptMask {
+  std::ptrdiff_t ignored;
+  bool needs_one;
+  using Inputs = std::tuple<Indices>;
+  static constexpr const char* name = "kept_mask";
+  bool operator==(const KeptMask&) const = default;
+  Tensor<T> lifted(std::span<const Handle* const> in, const std::vector<char>&, const Shape& shape) const {
+    return perform_here<T>(*this, in, shape);
+  }
+  void code(Code& to) const {
+    to.text("for (std::size_t i = 0; i < size; ++i) $y[i] = $0[i] != " + std::to_string(ignored) + ";",
+            {{"size", element_count(to.shape(), name)}});
+  }
+
+  Shape shape(const Shape& labels) const { return labels; }
+  void compute(Target<T> y, const Indices& labels) const {
+    const std::ptrdiff_t* const label = labels.data();
+    for (std::size_t i = 0; i < labels.size(); ++i) y.data[i] = T(label[i] != ignored);
+    if (needs_one && std::find(y.data, y.data + y.size, T(1)) == y.data + y.size)
+      throw Error("cross_entropy", "all of the " + std::to_string(y.size) + " labels are " +
+                                       std::to_string(ignored) +
+                                       ", the ignore_index, so that there is no mean: leave the batch out");
   }
 };
 
@@ -146,20 +206,40 @@ struct SoftmaxCrossEntropy {
 
 namespace xtape::engine {
 
+Indices kept_labels(const Indices& labels, std::ptrdiff_t ignored) {
+  return Indices(
+      detail::perform_here<double>(detail::KeptLabels{ignored}, std::array{&labels.handle()}, labels.shape())
+          .release());
+}
+
+template <class T>
+Tensor<T> kept_mask(const Indices& labels, std::ptrdiff_t ignored, bool needs_one) {
+  return detail::perform_here<T>(detail::KeptMask<T>{ignored, needs_one}, std::array{&labels.handle()},
+                                 labels.shape());
+}
+
 template <class T>
 Tensor<T> softmax_cross_entropy(const Tensor<T>& logits, const Indices& labels) {
   const Shape& z = logits.shape();
-  if (z.size() != 2) throw Error("cross_entropy", "logits of shape " + to_string(z) + " are not (N, C)");
-  if (!(labels.shape() == Shape{z[0]}))
+  if (z.empty()) throw Error("cross_entropy", "logits of shape () have no axis of classes");
+  Shape rows = z, second = z;
+  rows.erase(z.size() - 1);
+  if (z.size() > 2) second.erase(1);
+  if (!(labels.shape() == rows))
     throw Error("cross_entropy",
                 "labels of shape " + to_string(labels.shape()) + " for logits of shape " + to_string(z) +
                     ": one label for each row is needed" +
-                    (labels.size() == z[0] ? ": reshape them to " + to_string(Shape{z[0]}) : ""));
+                    (labels.shape() == second
+                         ? ", and rows are along the last axis: move that of the classes there, by moveaxis"
+                     : labels.size() == detail::rows_of_classes(z) ? ": reshape them to " + to_string(rows)
+                                                                   : ""));
   using namespace detail;
   const Tensor<T> totals = apply<T>(LogTotals<T>{}, logits);
   return apply<T>(SoftmaxCrossEntropy<T>{}, logits, totals, labels);
 }
 
+template Tensor<float> kept_mask<float>(const Indices&, std::ptrdiff_t, bool);
+template Tensor<double> kept_mask<double>(const Indices&, std::ptrdiff_t, bool);
 template Tensor<float> softmax_cross_entropy(const Tensor<float>&, const Indices&);
 template Tensor<double> softmax_cross_entropy(const Tensor<double>&, const Indices&);
 

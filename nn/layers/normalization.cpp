@@ -1,8 +1,11 @@
 // The parameters and running statistics of normalisation; the formulas are autodiff's.
 #include "../normalization.hpp"
 
+#include <array>
+
 #include <autodiff/elementwise.hpp>
 #include <autodiff/engine.hpp>
+#include <autodiff/layout.hpp>
 #include <autodiff/normalization.hpp>
 #include <autodiff/reductions.hpp>
 
@@ -17,10 +20,12 @@ void require_settings(const char* op, std::size_t features, double epsilon) {
 }  // namespace
 
 template <class T>
-BatchNorm1d<T>::BatchNorm1d(std::size_t features, BatchNormOptions options) : options_(options) {
-  require_settings("BatchNorm1d", features, options.epsilon);
+BatchNorm<T>::BatchNorm(const char* name, std::size_t fewest_axes, std::size_t most_axes,
+                        std::size_t features, BatchNormOptions options)
+    : name_(name), fewest_axes_(fewest_axes), most_axes_(most_axes), options_(options) {
+  require_settings(name, features, options.epsilon);
   if (!(options.momentum >= 0 && options.momentum <= 1))
-    throw Error("BatchNorm1d", "the momentum " + engine::number_text(options.momentum) + " is not in [0, 1]");
+    throw Error(name, "the momentum " + engine::number_text(options.momentum) + " is not in [0, 1]");
   weight = parameter(ones<T>({features}));
   bias = parameter(zeros<T>({features}));
   running_mean = zeros<T>({features});
@@ -28,20 +33,49 @@ BatchNorm1d<T>::BatchNorm1d(std::size_t features, BatchNormOptions options) : op
 }
 
 template <class T>
-Tensor<T> BatchNorm1d<T>::forward(const Tensor<T>& x) {
-  const T epsilon = static_cast<T>(options_.epsilon);
-  if (x.rank() != 2 || x.shape()[1] != weight.size())
-    throw Error("BatchNorm1d",
-                "x of shape " + to_string(x.shape()) + " is not (N, " + std::to_string(weight.size()) + ")");
-  if (!this->training()) return (x - running_mean) * (weight / sqrt(running_var + epsilon)) + bias;
+Tensor<T> BatchNorm<T>::along(const Tensor<T>& of_features, const Tensor<T>& x) const {
+  if (x.rank() == 2) return of_features;
+  Dims dims(x.rank() - 1, 1);
+  dims[0] = of_features.size();
+  return reshape(of_features, dims);
+}
 
-  const std::size_t N = x.shape()[0];
-  if (N < 2)
-    throw Error("BatchNorm1d", "x of shape " + to_string(x.shape()) +
-                                   " has no variance between rows: train with two at least, or call eval()");
+template <class T>
+Tensor<T> BatchNorm<T>::forward(const Tensor<T>& x) {
+  if (x.rank() < 2 + fewest_axes_ || x.rank() > 2 + most_axes_ || x.shape()[1] != weight.size()) {
+    std::string shapes;
+    for (std::size_t axes = fewest_axes_; axes <= most_axes_; ++axes)
+      shapes += (shapes.empty() ? "(N, " : " or (N, ") + std::to_string(weight.size()) +
+                std::array{")", ", L)", ", H, W)"}[axes];
+    throw Error(name_, "x of shape " + to_string(x.shape()) + " is not " + shapes);
+  }
+  if (this->training()) return of_batch(x);
+  const Tensor<T> scale = weight / sqrt(running_var + static_cast<T>(options_.epsilon));
+  return (x - along(running_mean, x)) * along(scale, x) + along(bias, x);
+}
+
+template <class T>
+Tensor<T> BatchNorm<T>::of_batch(const Tensor<T>& x) {
+  const std::size_t count = x.size() / weight.size();
+  if (count < 2)
+    throw Error(name_, "x of shape " + to_string(x.shape()) + " has no variance between " +
+                           (x.rank() == 2 ? "rows: train with two at least" : "numbers: train with more") +
+                           ", or call eval()");
+  const T epsilon = static_cast<T>(options_.epsilon);
   Moments<T> batch;
-  Tensor<T> y = batch_norm(x, weight, bias, epsilon, &batch);
-  const T m = static_cast<T>(options_.momentum), n = static_cast<T>(N);
+  Tensor<T> y;
+  if (x.rank() == 2) {
+    y = batch_norm(x, weight, bias, epsilon, &batch);
+  } else {
+    // By the moments of each sample's features, which lie side by side in memory: nothing is transposed.
+    Axes inner;
+    for (std::size_t axis = 2; axis < x.rank(); ++axis) inner.push_back(static_cast<std::ptrdiff_t>(axis));
+    const Tensor<T> means = mean(x, inner);
+    const Tensor<T> center = mean(means, 0), variance = mean(var(x, inner), 0) + var(means, 0);
+    y = (x - along(center, x)) * along(weight / sqrt(variance + epsilon), x) + along(bias, x);
+    batch = {center.detach(), variance.detach()};
+  }
+  const T m = static_cast<T>(options_.momentum), n = static_cast<T>(count);
   const Tensor<T> mean = (1 - m) * running_mean + m * batch.mean;
   const Tensor<T> variance = (1 - m) * running_var + m * (batch.variance * n / (n - 1));
   running_mean.assign(mean);  // both or none
@@ -50,7 +84,7 @@ Tensor<T> BatchNorm1d<T>::forward(const Tensor<T>& x) {
 }
 
 template <class T>
-void BatchNorm1d<T>::members(Members<T>& m) {
+void BatchNorm<T>::members(Members<T>& m) {
   m.parameter("weight", weight);
   m.parameter("bias", bias);
   m.buffer("running_mean", running_mean);
@@ -58,8 +92,8 @@ void BatchNorm1d<T>::members(Members<T>& m) {
 }
 
 template <class T>
-std::string BatchNorm1d<T>::describe() const {
-  return "BatchNorm1d(" + std::to_string(weight.size()) + ")";
+std::string BatchNorm<T>::describe() const {
+  return std::string(name_) + "(" + std::to_string(weight.size()) + ")";
 }
 
 template <class T>
@@ -99,8 +133,8 @@ Tensor<T> RMSNorm<T>::forward(const Tensor<T>& x) {
   return weight * (x / sqrt(mean(square(x), -1, true) + static_cast<T>(epsilon_)));
 }
 
-template class BatchNorm1d<float>;
-template class BatchNorm1d<double>;
+template class BatchNorm<float>;
+template class BatchNorm<double>;
 template class LayerNorm<float>;
 template class LayerNorm<double>;
 template class RMSNorm<float>;

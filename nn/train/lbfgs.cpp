@@ -41,7 +41,8 @@ class Before {
   void put(const std::vector<T>& x, const std::vector<Tensor<T>>& gradients) {
     assign(x);
     for (std::size_t i = 0; i < parameters_.size(); ++i)
-      gradients[i].defined() ? parameters_[i].set_grad(gradients[i]) : parameters_[i].zero_grad();
+      gradients[i].defined() && parameters_[i].requires_grad() ? parameters_[i].set_grad(gradients[i])
+                                                               : parameters_[i].zero_grad();
   }
 
  private:

@@ -18,8 +18,22 @@ void require_not_negative(const char* op, const char* what, double value) {
 }  // namespace
 
 template <class T>
-Optimizer<T>::Optimizer(std::vector<Tensor<T>> parameters, std::vector<std::string> memories)
-    : parameters_(std::move(parameters)) {
+Optimizer<T>::Optimizer(Groups<T> groups, std::vector<std::string> memories, double learning_rate)
+    : first_options_rate_(learning_rate) {
+  std::vector<Group<T>> list = std::move(groups).release();
+  for (std::size_t k = 0; k < list.size(); ++k) {
+    const std::string name = "group " + std::to_string(k);
+    if (list[k].parameters.empty() && list.size() > 1) throw Error("optimizer", name + " has no parameters");
+    const auto& [rate, decay] = list[k].options;
+    require_not_negative("optimizer", "the learning rate", rate.value_or(0));
+    require_not_negative("optimizer", "the weight decay", decay.value_or(0));
+    if (rate && learning_rate == 0)
+      throw Error("optimizer", name +
+                                   " has a learning rate, and that of the options is 0, to which it cannot "
+                                   "be in proportion");
+    for (Tensor<T>& p : list[k].parameters) parameters_.push_back(std::move(p));
+    groups_.resize(parameters_.size(), list[k].options);
+  }
   if (parameters_.empty())
     throw Error("optimizer", "there are no parameters: a module lists those that its members() names");
   std::map<const void*, std::size_t> place;
@@ -52,6 +66,17 @@ void Optimizer<T>::step() {
 template <class T>
 void Optimizer<T>::zero_grad() {
   for (Tensor<T>& p : parameters_) p.zero_grad();
+}
+
+template <class T>
+double Optimizer<T>::rate(std::size_t i, double of_options) const {
+  const std::optional<double>& own = groups_[i].learning_rate;
+  return own ? *own * (of_options / first_options_rate_) : of_options;
+}
+
+template <class T>
+double Optimizer<T>::decay(std::size_t i, double of_options) const {
+  return groups_[i].weight_decay.value_or(of_options);
 }
 
 template <class T>
@@ -140,8 +165,8 @@ typename Optimizer<T>::State Optimizer<T>::read(const Named& names, const Named&
 }
 
 template <class T>
-SGD<T>::SGD(std::vector<Tensor<T>> parameters, SGDOptions o)
-    : Optimizer<T>(std::move(parameters), {"velocity"}), options(o) {
+SGD<T>::SGD(Groups<T> groups, SGDOptions o)
+    : Optimizer<T>(std::move(groups), {"velocity"}, o.learning_rate), options(o) {
   require_not_negative("SGD", "the learning rate", o.learning_rate);
   require_not_negative("SGD", "the momentum", o.momentum);
   require_not_negative("SGD", "the weight decay", o.weight_decay);
@@ -158,13 +183,15 @@ void SGD<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   // A velocity of 0 makes the first step that of the gradient alone.
   T* const velocity = options.momentum != 0 ? this->memory(0, i) : nullptr;
   engine::sgd_update(w, velocity, g, n,
-                     {static_cast<T>(options.learning_rate), static_cast<T>(options.momentum),
-                      static_cast<T>(options.weight_decay), options.nesterov});
+                     {static_cast<T>(this->rate(i, options.learning_rate)), static_cast<T>(options.momentum),
+                      static_cast<T>(this->decay(i, options.weight_decay)), options.nesterov});
 }
 
 template <class T>
-Adam<T>::Adam(const char* name, std::vector<Tensor<T>> parameters, AdamOptions o, bool decoupled)
-    : Optimizer<T>(std::move(parameters), {"mean", "square"}), options(o), decoupled_(decoupled) {
+Adam<T>::Adam(const char* name, Groups<T> groups, AdamOptions o, bool decoupled)
+    : Optimizer<T>(std::move(groups), {"mean", "square"}, o.learning_rate),
+      options(o),
+      decoupled_(decoupled) {
   require_not_negative(name, "the learning rate", o.learning_rate);
   require_not_negative(name, "epsilon", o.epsilon);
   require_not_negative(name, "the weight decay", o.weight_decay);
@@ -182,25 +209,26 @@ void Adam<T>::prepare(std::size_t i) {
 template <class T>
 void Adam<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   const auto t = static_cast<double>(this->steps(i));
+  const double rate = this->rate(i, options.learning_rate);
   const double correction1 = 1 - std::pow(options.beta1, t), correction2 = 1 - std::pow(options.beta2, t);
-  const double shrink = decoupled_ ? 1 - options.learning_rate * options.weight_decay : 1;
+  const double shrink = decoupled_ ? 1 - rate * this->decay(i, options.weight_decay) : 1;
   const engine::AdamStep<T> step{
-      .rate = static_cast<T>(options.learning_rate / correction1),
+      .rate = static_cast<T>(rate / correction1),
       .root = static_cast<T>(1 / std::sqrt(correction2)),
       .beta1 = static_cast<T>(options.beta1),
       .beta2 = static_cast<T>(options.beta2),
       .one_minus_beta1 = static_cast<T>(1 - options.beta1),
       .one_minus_beta2 = static_cast<T>(1 - options.beta2),
       .epsilon = static_cast<T>(options.epsilon),
-      .decay = decoupled_ ? T(0) : static_cast<T>(options.weight_decay),
+      .decay = decoupled_ ? T(0) : static_cast<T>(this->decay(i, options.weight_decay)),
       .shrink = static_cast<T>(shrink),
   };
   engine::adam_update(w, this->memory(0, i), this->memory(1, i), g, n, step);
 }
 
 template <class T>
-RMSprop<T>::RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions o)
-    : Optimizer<T>(std::move(parameters), {"square", "mean", "velocity"}), options(o) {
+RMSprop<T>::RMSprop(Groups<T> groups, RMSpropOptions o)
+    : Optimizer<T>(std::move(groups), {"square", "mean", "velocity"}, o.learning_rate), options(o) {
   require_not_negative("RMSprop", "the learning rate", o.learning_rate);
   require_not_negative("RMSprop", "epsilon", o.epsilon);
   require_not_negative("RMSprop", "the momentum", o.momentum);
@@ -220,15 +248,16 @@ template <class T>
 void RMSprop<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
   T* const mean = options.centered ? this->memory(1, i) : nullptr;
   T* const velocity = options.momentum != 0 ? this->memory(2, i) : nullptr;
-  engine::rmsprop_update(w, this->memory(0, i), mean, velocity, g, n,
-                         {static_cast<T>(options.learning_rate), static_cast<T>(options.alpha),
-                          static_cast<T>(1 - options.alpha), static_cast<T>(options.epsilon),
-                          static_cast<T>(options.momentum), static_cast<T>(options.weight_decay)});
+  engine::rmsprop_update(
+      w, this->memory(0, i), mean, velocity, g, n,
+      {static_cast<T>(this->rate(i, options.learning_rate)), static_cast<T>(options.alpha),
+       static_cast<T>(1 - options.alpha), static_cast<T>(options.epsilon), static_cast<T>(options.momentum),
+       static_cast<T>(this->decay(i, options.weight_decay))});
 }
 
 template <class T>
-Adagrad<T>::Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions o)
-    : Optimizer<T>(std::move(parameters), {"square"}), options(o) {
+Adagrad<T>::Adagrad(Groups<T> groups, AdagradOptions o)
+    : Optimizer<T>(std::move(groups), {"square"}, o.learning_rate), options(o) {
   require_not_negative("Adagrad", "the learning rate", o.learning_rate);
   require_not_negative("Adagrad", "the rate's decay", o.rate_decay);
   require_not_negative("Adagrad", "the initial square", o.initial_square);
@@ -243,11 +272,11 @@ void Adagrad<T>::prepare(std::size_t i) {
 
 template <class T>
 void Adagrad<T>::update(std::size_t i, T* w, const T* g, std::size_t n) {
-  const double rate =
-      options.learning_rate / (1 + static_cast<double>(this->steps(i) - 1) * options.rate_decay);
-  engine::adagrad_update(
-      w, this->memory(0, i), g, n,
-      {static_cast<T>(rate), static_cast<T>(options.epsilon), static_cast<T>(options.weight_decay)});
+  const double rate = this->rate(i, options.learning_rate) /
+                      (1 + static_cast<double>(this->steps(i) - 1) * options.rate_decay);
+  engine::adagrad_update(w, this->memory(0, i), g, n,
+                         {static_cast<T>(rate), static_cast<T>(options.epsilon),
+                          static_cast<T>(this->decay(i, options.weight_decay))});
 }
 
 #define XTAPE_INSTANTIATE(T)   \

@@ -29,6 +29,9 @@ std::map<std::string, Model> layers() {
       {"Linear/no bias", shared(Linear<D>(4, 3, false))},
       {"BatchNorm1d", shared(BatchNorm1d<D>(3))},
       {"BatchNorm1d/options", shared(BatchNorm1d<D>(3, {.epsilon = 0.01, .momentum = 0.3}))},
+      {"BatchNorm1d/sequence", shared(BatchNorm1d<D>(3))},
+      {"BatchNorm2d", shared(BatchNorm2d<D>(3))},
+      {"BatchNorm2d/options", shared(BatchNorm2d<D>(2, {.epsilon = 0.01, .momentum = 0.3}))},
       {"LayerNorm", shared(LayerNorm<D>(5))},
       {"LayerNorm/epsilon", shared(LayerNorm<D>(5, 0.01))},
       {"MultiheadAttention", shared(MultiheadAttention<D>(6, 2))},
@@ -111,8 +114,10 @@ TEST_CASE("BatchNorm1d: statistics move in training alone, and errors change not
       norm(Tensor<float>{{1, 2}}),
       "[BatchNorm1d] x of shape (1, 2) has no variance between rows: train with two at least, or call eval()",
       Error);
-  CHECK_THROWS_WITH_AS(norm(Tensor<float>{1, 2}), "[BatchNorm1d] x of shape (2,) is not (N, 2)", Error);
-  CHECK_THROWS_WITH_AS(norm(zeros<float>({4, 1})), "[BatchNorm1d] x of shape (4, 1) is not (N, 2)", Error);
+  CHECK_THROWS_WITH_AS(norm(Tensor<float>{1, 2}), "[BatchNorm1d] x of shape (2,) is not (N, 2) or (N, 2, L)",
+                       Error);
+  CHECK_THROWS_WITH_AS(norm(zeros<float>({4, 1})),
+                       "[BatchNorm1d] x of shape (4, 1) is not (N, 2) or (N, 2, L)", Error);
   CHECK_THROWS_WITH_AS(norm(zeros<float>({0, 2})), doctest::Contains("has no variance between rows"), Error);
   check_close(norm.running_mean, before, 0);
   using Norm = nn::BatchNorm1d<float>;
@@ -131,6 +136,29 @@ TEST_CASE("BatchNorm1d: statistics move in training alone, and errors change not
   CHECK_NOTHROW(sum(y).backward());
   CHECK(norm.named_buffers().size() == 2);
   CHECK(norm.parameters().size() == 2);
+}
+
+TEST_CASE("BatchNorm2d: channels of images, far from 0 and constant ones too, and to second order") {
+  nn::BatchNorm2d<double> norm(2);
+  CHECK(norm.describe() == "BatchNorm2d(2)");
+  // The same numbers as rows of features.
+  nn::BatchNorm1d<double> rows(2);
+  const Tensor<double> x = random::normal<double>({3, 2, 4, 5});
+  const Tensor<double> flat = reshape(transpose(x, {0, 2, 3, 1}), {60, 2});
+  check_close(norm(x), transpose(reshape(rows(flat), {3, 4, 5, 2}), {0, 3, 1, 2}), 1e-12, 1e-14);
+  check_close(norm.running_var, rows.running_var, 1e-13);
+  const auto y = norm(1e6 + x);
+  check_close(y, norm(x), 1e-8, 1e-8);
+  check_close(norm(full<double>({2, 2, 2, 2}, 3)), zeros<double>({2, 2, 2, 2}), 0, 1e-12);
+  CHECK(check_gradients([&](const auto& in) { return sum(cos(norm(in))); },
+                        random::normal<double>({2, 2, 2, 3}), {.order = 2})
+            .passed);
+  CHECK_THROWS_WITH_AS(norm(zeros<double>({3, 2})), "[BatchNorm2d] x of shape (3, 2) is not (N, 2, H, W)",
+                       Error);
+  CHECK_THROWS_WITH_AS(norm(zeros<double>({1, 2, 1, 1})),
+                       "[BatchNorm2d] x of shape (1, 2, 1, 1) has no variance between numbers: train with "
+                       "more, or call eval()",
+                       Error);
 }
 
 TEST_CASE("Residual: x + f(x), also for shared modules, and shapes that differ are named") {

@@ -1,4 +1,7 @@
 // Optimisers, schedules and clipping against PyTorch's numbers, and their state.
+#include <algorithm>
+#include <cmath>
+#include <concepts>
 #include <functional>
 #include <map>
 
@@ -18,6 +21,15 @@ using MakeOptimizer = std::function<std::unique_ptr<nn::Optimizer<double>>(Param
 template <template <class> class Rule, class Options>
 MakeOptimizer make(Options options) {
   return [=](Parameters p) { return std::make_unique<Rule<double>>(std::move(p), options); };
+}
+
+/// Weights and biases of the network with options of their own.
+template <template <class> class Rule, class Options>
+MakeOptimizer grouped(nn::GroupOptions weights, nn::GroupOptions biases, Options options) {
+  return [=](Parameters p) {
+    return std::make_unique<Rule<double>>(
+        nn::groups<double>({{{p[0], p[2]}, weights}, {{p[1], p[3]}, biases}}), options);
+  };
 }
 
 std::map<std::string, MakeOptimizer> optimizers() {
@@ -51,6 +63,16 @@ std::map<std::string, MakeOptimizer> optimizers() {
                                                        .initial_square = 0.1,
                                                        .epsilon = 1e-4,
                                                        .weight_decay = 0.02})},
+      {"SGD/groups", grouped<SGD>({.weight_decay = 0.1}, {.learning_rate = 0.05},
+                                  SGDOptions{.learning_rate = 0.2, .momentum = 0.9})},
+      {"Adam/groups",
+       grouped<Adam>({.learning_rate = 0.02}, {.weight_decay = 0.3}, AdamOptions{.learning_rate = 0.05})},
+      {"AdamW/groups", grouped<AdamW>({.weight_decay = 0.1}, {.learning_rate = 0.1, .weight_decay = 0},
+                                      AdamWOptions{.learning_rate = 0.05, .weight_decay = 0.4})},
+      {"RMSprop/groups", grouped<RMSprop>({.weight_decay = 0.2}, {.learning_rate = 0.002},
+                                          RMSpropOptions{.learning_rate = 0.01})},
+      {"Adagrad/groups", grouped<Adagrad>({.learning_rate = 0.1}, {.weight_decay = 0.2},
+                                          AdagradOptions{.learning_rate = 0.05})},
   };
 }
 
@@ -70,7 +92,8 @@ nn::Optimizer<double>::Named named(const Parameters& p) {
 
 double train_step(nn::Optimizer<double>& optimizer) {
   const Json& network = golden_nn().at("network");
-  const Parameters& p = optimizer.parameters();
+  Parameters p = optimizer.parameters();
+  if (p[1].rank() == 2) std::swap(p[1], p[2]);  // groups: weights, then biases
   optimizer.zero_grad();
   const Tensor<double> loss =
       nn::mse_loss(sigmoid(linear(tanh(linear(tensor(network.at("x")), p[0], p[1])), p[2], p[3])),
@@ -104,6 +127,67 @@ TEST_CASE("every optimiser follows PyTorch's losses and parameters over 20 steps
     }
     check_all_close(p, row.at("final"), 1e-11);
   }
+}
+
+TEST_CASE("groups: schedules change all rates in proportion, and a state goes to other groups by name") {
+  const Parameters p = parameters(), q = parameters();
+  nn::SGD<double> grouped(nn::groups<double>({{{p[0], p[1]}, {.learning_rate = 0.1}}, {{p[2], p[3]}, {}}}),
+                          {.learning_rate = 0.4});
+  nn::SGD<double> slow({q[0], q[1]}, {.learning_rate = 0.1}), fast({q[2], q[3]}, {.learning_rate = 0.4});
+  const nn::StepOptions halves{.step_size = 2, .gamma = 0.5};
+  nn::StepLR of_grouped(grouped, halves), of_slow(slow, halves), of_fast(fast, halves);
+  const auto compare = [&] {
+    for (std::size_t i = 0; i < 4; ++i) {
+      const Tensor<double> g = sin(p[i].detach());
+      Tensor<double>(p[i]).set_grad(g);
+      Tensor<double>(q[i]).set_grad(g);
+    }
+    grouped.step();
+    slow.step();
+    fast.step();
+    for (std::size_t i = 0; i < 4; ++i) check_close(p[i], q[i], 0);
+  };
+  for (int step = 0; step < 5; ++step) {
+    compare();
+    of_grouped.step();
+    of_slow.step();
+    of_fast.step();
+  }
+  CHECK(grouped.learning_rate() == 0.1);
+  grouped.set_learning_rate(0);
+  slow.set_learning_rate(0);
+  fast.set_learning_rate(0);
+  compare();
+
+  nn::Adam<double> first(nn::groups<double>({{{p[0], p[1]}, {}}, {{p[2], p[3]}, {.weight_decay = 0.1}}}));
+  train_step(first);
+  nn::Adam<double> second(nn::groups<double>({{{p[3]}, {}}, {{p[1], p[0], p[2]}, {.learning_rate = 0.1}}}));
+  second.restore(named(p), first.state(named(p)));
+  const auto before = first.state(named(p)), after = second.state(named(p));
+  REQUIRE(after.size() == before.size());
+  for (const auto& [name, value] : before) {
+    const std::string& entry = name;
+    const auto at = std::ranges::find_if(after, [&](const auto& one) { return one.first == entry; });
+    REQUIRE(at != after.end());
+    check_close(at->second, value, 0);
+  }
+  double expected = 0;
+  for (const Tensor<double>& one : p) expected += sum(square(one.grad())).item();
+  CHECK(nn::clip_grad_norm(second.parameters(), 1e-3) == doctest::Approx(std::sqrt(expected)));
+
+  using Rule = nn::SGD<double>;
+  CHECK_THROWS_WITH_AS(Rule(nn::groups<double>({{{p[0]}, {}}, {{p[1], p[0]}, {}}})),
+                       "[optimizer] tensor 2 is tensor 0 again: each step would update it twice", Error);
+  CHECK_THROWS_WITH_AS(Rule(nn::groups<double>({{{p[0]}, {}}, {{}, {}}})),
+                       "[optimizer] group 1 has no parameters", Error);
+  CHECK_THROWS_WITH_AS(Rule(nn::groups<double>({{{p[0]}, {.learning_rate = -1}}})),
+                       "[optimizer] the learning rate -1 is negative", Error);
+  CHECK_THROWS_WITH_AS(Rule(nn::groups<double>({{{p[0]}, {.weight_decay = -1}}})),
+                       "[optimizer] the weight decay -1 is negative", Error);
+  CHECK_THROWS_WITH_AS(Rule(nn::groups<double>({{{p[0]}, {.learning_rate = 1}}}), {.learning_rate = 0}),
+                       doctest::Contains("that of the options is 0, to which it cannot be in proportion"),
+                       Error);
+  static_assert(!std::constructible_from<nn::LBFGS<double>, nn::Groups<double>>);
 }
 
 TEST_CASE("a saved state continues bit for bit, and one that does not fit changes nothing") {

@@ -55,6 +55,9 @@ layer("Linear", nn.Linear(4, 3), 2, 5, 4)
 layer("Linear/no bias", nn.Linear(4, 3, bias=False), 5, 4)
 layer("BatchNorm1d", nn.BatchNorm1d(3), 6, 3)
 layer("BatchNorm1d/options", nn.BatchNorm1d(3, eps=0.01, momentum=0.3), 2, 3)
+layer("BatchNorm1d/sequence", nn.BatchNorm1d(3), 4, 3, 5)
+layer("BatchNorm2d", nn.BatchNorm2d(3), 4, 3, 5, 2)
+layer("BatchNorm2d/options", nn.BatchNorm2d(2, eps=0.01, momentum=0.3), 1, 2, 3, 4)
 layer("LayerNorm", nn.LayerNorm(5), 2, 3, 5)
 layer("LayerNorm/epsilon", nn.LayerNorm(5, eps=0.01), 4, 5)
 layer("Residual", Residual(nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4))), 5, 4)
@@ -148,6 +151,71 @@ optimizers = {
 }
 
 
+
+
+def grouped(p, weights, biases):
+    return [{"params": [p[0], p[2]], **weights}, {"params": [p[1], p[3]], **biases}]
+
+
+optimizers |= {
+    "SGD/groups": curve(lambda p: optim.SGD(grouped(p, {"weight_decay": 0.1}, {"lr": 0.05}), lr=0.2, momentum=0.9)),
+    "Adam/groups": curve(lambda p: optim.Adam(grouped(p, {"lr": 0.02}, {"weight_decay": 0.3}), lr=0.05)),
+    "AdamW/groups": curve(lambda p: optim.AdamW(
+        grouped(p, {"weight_decay": 0.1}, {"weight_decay": 0, "lr": 0.1}), lr=0.05, weight_decay=0.4)),
+    "RMSprop/groups": curve(lambda p: optim.RMSprop(grouped(p, {"weight_decay": 0.2}, {"lr": 0.002}), lr=0.01)),
+    "Adagrad/groups": curve(lambda p: optim.Adagrad(grouped(p, {"lr": 0.1}, {"weight_decay": 0.2}), lr=0.05)),
+}
+
+
+# ---- losses: for each reduction the value, its gradient, and the gradient of that times a direction
+losses = {}
+
+
+def loss(name, f, x, y):
+    torch.manual_seed(zlib.crc32(name.encode()))
+    direction = torch.randn(x.shape)
+    row = {"x": tensor(x), "y": tensor(y), "direction": tensor(direction), "reductions": {}}
+    for reduction in ("mean", "sum", "none"):
+        leaf = x.clone().requires_grad_()
+        value = f(leaf, y, reduction)
+        seed = torch.rand(value.shape) + 0.5
+        first, = torch.autograd.grad(value, leaf, seed, create_graph=True)
+        product = (first * direction).sum()
+        second = torch.autograd.grad(product, leaf)[0] if product.requires_grad else torch.zeros(x.shape)
+        row["reductions"][reduction] = {"value": tensor(value), "seed": tensor(seed), "first": tensor(first),
+                                        "second": tensor(second + torch.zeros(x.shape))}
+    losses[name] = row
+
+
+torch.manual_seed(11)
+logits, labels = torch.randn(6, 4) * 2, torch.tensor([3, 0, 2, 0, 1, 3])
+sequences, words = torch.randn(2, 3, 4), torch.tensor([[1, -1, 2], [3, -1, 0]])
+class_weights = torch.tensor([0.5, 2.0, 1.25, 0.1])
+
+
+def cross_entropy(**options):
+    def of_rows(z, y, reduction):
+        value = F.cross_entropy(z.reshape(-1, 4), y.reshape(-1), reduction=reduction, **options)
+        return value.reshape(y.shape) if reduction == "none" else value
+    return of_rows
+
+
+loss("cross_entropy", cross_entropy(), logits, labels)
+loss("cross_entropy/ignore_index", cross_entropy(ignore_index=-1), sequences, words)
+loss("cross_entropy/weight", cross_entropy(weight=class_weights), logits, labels)
+loss("cross_entropy/label_smoothing", cross_entropy(label_smoothing=0.2), logits, labels)
+loss("cross_entropy/all", cross_entropy(label_smoothing=0.3, weight=class_weights, ignore_index=-1), sequences, words)
+predictions, targets = torch.randn(3, 4) * 2, torch.rand(3, 4)
+distributions = torch.softmax(torch.randn(3, 4), 1)
+distributions[1] = torch.tensor([0.0, 0.25, 0.75, 0.0])
+loss("binary_cross_entropy_with_logits/pos_weight", lambda z, y, reduction: F.binary_cross_entropy_with_logits(
+    z, y, pos_weight=torch.tensor([0.5, 3.0, 1.0, 2.0]), reduction=reduction), predictions, targets)
+loss("l1_loss", lambda x, y, reduction: F.l1_loss(x, y, reduction=reduction), predictions, targets)
+loss("huber_loss", lambda x, y, reduction: F.huber_loss(x, y, delta=1.0, reduction=reduction), predictions, targets)
+loss("huber_loss/delta", lambda x, y, reduction: F.huber_loss(x, y, delta=0.4, reduction=reduction), predictions, targets)
+loss("kl_div", lambda x, y, reduction: F.kl_div(F.log_softmax(x, 1), y, reduction=reduction), predictions, distributions)
+
+
 # ---- schedules: the first 30 rates from 0.5 on, before and after each step
 def rates(make_schedule, metrics=None):
     optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
@@ -198,7 +266,7 @@ clipping = {
 def text():
     return json.dumps({
         "torch": torch.__version__, "layers": layers,
-        "network": {name: tensor(t) for name, t in start().items()}, "optimizers": optimizers,
+        "network": {name: tensor(t) for name, t in start().items()}, "optimizers": optimizers, "losses": losses,
         "schedules": {name: {"rates": values} for name, values in schedule_rates.items()},
         "metrics": [None if x != x else x for x in falling], "clipping": clipping,
     }, separators=(",", ":"), allow_nan=False) + "\n"

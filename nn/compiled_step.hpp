@@ -2,6 +2,7 @@
 #pragma once
 #include <concepts>
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #include <autodiff/compile.hpp>
@@ -35,7 +36,7 @@ class CompiledStep {
   /// any of these.
   using Loss = std::function<Tensor<T>(const Tensor<T>& output, const Batch<T>& batch)>;
 
-  CompiledStep(Module<T>& model, Loss loss, Optimizer<T>& optimizer);
+  CompiledStep(Module<T>& model, std::type_identity_t<Loss> loss, Optimizer<T>& optimizer);
 
   /// A step; the loss before it. Error unless the loss has one element.
   Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& targets) { return step(backward(x, targets)); }

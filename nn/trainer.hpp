@@ -24,11 +24,18 @@ struct TrainerOptions {
   std::ostream* progress = nullptr;  ///< a bar on a terminal, else lines; see Progress
   std::size_t progress_every = 1;    ///< epochs from line to line
   bool compiled = false;             ///< steps are traced once and run as a plan: see CompiledStep
+  /// Batches for one update, by the gradient of the mean over all their samples, where losses are means: to
+  /// rounding that of one large batch. The last update of an epoch has those that are left.
+  std::size_t accumulate = 1;
+  /// The limit of clip_grad_norm, for the optimiser's parameters, before each update; 0: none. It comes after
+  /// after_backward, which sees the gradients as they are, and whose changes cannot exceed the limit.
+  double clip_norm = 0;
 
   std::function<void(std::size_t epoch)> on_epoch_begin = {};
-  /// The gradients are there, the update is to come: the place to clip or to look at them.
+  /// The gradients of an update are there, and it is to come: the place to change or to look at them.
   std::function<void()> after_backward = {};
-  /// After the update; and for a loss that is NaN or infinite, without one, before fit() throws.
+  /// After each batch, and its update if one was due; and for a loss that is NaN or infinite, without one,
+  /// before fit() throws.
   std::function<void(std::size_t epoch, std::size_t batch, double loss)> on_batch_end = {};
   /// The place of schedules. Training ends when it returns false.
   std::function<bool(const Epoch& epoch)> on_epoch_end = {};
@@ -40,7 +47,8 @@ struct TrainerOptions {
 template <class T>
 class Trainer {
  public:
-  Trainer(Module<T>& model, Optimizer<T>& optimizer, LossFunction<T> loss, TrainerOptions options = {});
+  Trainer(Module<T>& model, Optimizer<T>& optimizer, std::type_identity_t<LossFunction<T>> loss,
+          TrainerOptions options = {});
 
   /// Trains for options.epochs epochs, in training mode, and evaluates the validation data, if there are any,
   /// after each. With patience p it ends after p epochs without a lower validation loss, and leaves the
@@ -64,6 +72,9 @@ class Trainer {
     std::vector<Tensor<T>> best{};                            ///< the model's state_dict() then
     double total = 0;                                         ///< of the losses of this epoch
     std::size_t samples = 0;                                  ///< of this epoch
+    std::vector<Tensor<T>>
+        gradients{};  ///< of the optimiser's parameters, times samples, since the last update
+    std::size_t batches_since = 0, samples_since = 0;  ///< that they are of
     typename DataLoader<T>::State place{};
     std::mt19937_64 generator{};
     History history{};
@@ -80,7 +91,10 @@ class Trainer {
   double train_epoch(DataLoader<T>& training, std::size_t epoch, Progress& progress);
   Tensor<T> forward(const Dataset<T>& batch);
   Tensor<T> compiled_backward(const Dataset<T>& batch);
+  bool completes_update(std::size_t samples, bool is_last);
+  void update();
   void require_parameters(const Tensor<T>& loss) const;
+  std::vector<std::string> names_of_parameters() const;
 
   Module<T>& model_;
   Optimizer<T>& optimizer_;

@@ -28,7 +28,7 @@ auto of_arrays(Module<T>& model, const typename CompiledStep<T>::Loss& loss) {
 }  // namespace
 
 template <class T>
-CompiledStep<T>::CompiledStep(Module<T>& model, Loss loss, Optimizer<T>& optimizer)
+CompiledStep<T>::CompiledStep(Module<T>& model, std::type_identity_t<Loss> loss, Optimizer<T>& optimizer)
     : optimizer_(optimizer),
       on_targets_(of_arrays<T, Tensor<T>>(model, loss)),
       on_labels_(of_arrays<T, Indices>(model, loss)),

@@ -1,6 +1,7 @@
 // The loop of training.
 #include "../trainer.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -8,15 +9,17 @@
 #include <sstream>
 #include <string_view>
 
+#include <autodiff/elementwise.hpp>
 #include <autodiff/engine.hpp>
 #include <autodiff/random.hpp>
 
+#include "../clip.hpp"
 #include "../progress.hpp"
 
 namespace xtape::nn {
 namespace {
 
-constexpr std::string_view best_prefix = "best.";
+constexpr std::string_view best_prefix = "best.", gradient_prefix = "gradient.";
 
 /// Numbers as a text, which reads back to the same ones, and from it.
 std::string text_of(std::initializer_list<double> numbers) {
@@ -45,7 +48,8 @@ class StateReader {
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(Module<T>& model, Optimizer<T>& optimizer, LossFunction<T> loss, TrainerOptions o)
+Trainer<T>::Trainer(Module<T>& model, Optimizer<T>& optimizer, std::type_identity_t<LossFunction<T>> loss,
+                    TrainerOptions o)
     : options(std::move(o)), model_(model), optimizer_(optimizer), loss_(std::move(loss)) {
   if (!loss_) throw Error("Trainer", "the loss is no function");
 }
@@ -55,6 +59,9 @@ const History& Trainer<T>::fit(DataLoader<T>& training, const Dataset<T>& valida
   if (training.size() == 0) throw Error("Trainer", "the training data make no batch");
   if (options.patience > 0 && validation.size() == 0)
     throw Error("Trainer", "early stopping needs validation data");
+  if (options.accumulate == 0) throw Error("Trainer", "accumulate is 0: an update needs one batch at least");
+  if (!(options.clip_norm >= 0))
+    throw Error("Trainer", "clip_norm " + engine::number_text(options.clip_norm) + " is negative");
   const ModeScope<T> mode(model_, true);
   const std::size_t first = history.epochs.size() + 1, last = history.epochs.size() + options.epochs;
   Progress progress(options.progress, last, options.progress_every);
@@ -111,6 +118,36 @@ Tensor<T> Trainer<T>::compiled_backward(const Dataset<T>& batch) {
   return compiled_->backward(batch);
 }
 
+/// Gathers the gradients of a batch, and puts their mean in their place where they are those of an update.
+template <class T>
+bool Trainer<T>::completes_update(std::size_t samples, bool is_last) {
+  if (options.accumulate == 1 && state_.batches_since == 0) return true;
+  std::vector<Tensor<T>> parameters = optimizer_.parameters();  // handles
+  state_.gradients.resize(parameters.size());
+  const T weight = static_cast<T>(samples);
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].has_grad()) continue;
+    Tensor<T>& sum = state_.gradients[i];
+    const Tensor<T> part = weight * parameters[i].grad().detach();
+    sum = sum.defined() ? sum + part : part;
+  }
+  state_.samples_since += samples;
+  if (++state_.batches_since < options.accumulate && !is_last) return false;
+  const T all = static_cast<T>(std::exchange(state_.samples_since, 0));
+  state_.batches_since = 0;
+  const std::vector<Tensor<T>> sums = std::exchange(state_.gradients, {});
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (sums[i].defined() && parameters[i].requires_grad()) parameters[i].set_grad(sums[i] / all);
+  return true;
+}
+
+template <class T>
+void Trainer<T>::update() {
+  if (options.after_backward) options.after_backward();
+  if (options.clip_norm > 0) clip_grad_norm(optimizer_.parameters(), options.clip_norm);
+  optimizer_.step();
+}
+
 template <class T>
 void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
   using engine::Node;
@@ -145,6 +182,22 @@ void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
                 "this model");
 }
 
+/// Of the optimiser's, in its order.
+template <class T>
+std::vector<std::string> Trainer<T>::names_of_parameters() const {
+  std::vector<std::string> names;
+  const auto named = model_.named_parameters();
+  for (const Tensor<T>& p : optimizer_.parameters()) {
+    const auto found = std::ranges::find_if(
+        named, [&](const auto& one) { return one.second.handle().node.get() == p.handle().node.get(); });
+    if (found == named.end())
+      throw Error("Trainer", "a parameter of shape " + to_string(p.shape()) +
+                                 " of the optimiser has no name in the model: it cannot be saved");
+    names.push_back(found->first);
+  }
+  return names;
+}
+
 template <class T>
 NamedTensors<T> Trainer<T>::state() const {
   NamedTensors<T> all;
@@ -152,6 +205,13 @@ NamedTensors<T> Trainer<T>::state() const {
   for (std::size_t i = 0; i < state_.best.size(); ++i)
     all.tensors.emplace_back(std::string(best_prefix) + model[i].first, state_.best[i]);
   const auto count = [](auto n) { return std::to_string(n); };
+  if (state_.batches_since > 0) {
+    const std::vector<std::string> names = names_of_parameters();
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (state_.gradients[i].defined())
+        all.tensors.emplace_back(std::string(gradient_prefix) + names[i], state_.gradients[i]);
+    all.metadata["accumulated"] = count(state_.batches_since) + " " + count(state_.samples_since);
+  }
   all.metadata["early_stopping"] = text_of({state_.lowest}) + " " + count(state_.waited);
   all.metadata["epoch"] = text_of({state_.total}) + " " + count(state_.samples);
   const auto& place = state_.place;
@@ -186,12 +246,29 @@ typename Trainer<T>::State Trainer<T>::read(const NamedTensors<T>& saved) const 
     epochs >> e.number >> e.train_loss >> e.validation_loss >> e.validation_accuracy >> e.learning_rate >>
         e.seconds;
   }
-  if (saved.tensors.empty()) return state;
+  const auto require_shape = [](const char* what, const std::string& name, const Tensor<T>& found,
+                                const Tensor<T>& x) {
+    if (!(found.shape() == x.shape()))
+      throw Error("Trainer", std::string("the ") + what + " '" + name + "' is of shape " +
+                                 to_string(found.shape()) + ", and in the model of shape " +
+                                 to_string(x.shape()));
+  };
+  if (const auto found = saved.metadata.find("accumulated"); found != saved.metadata.end()) {
+    StateReader(found->second) >> state.batches_since >> state.samples_since;
+    const std::vector<std::string> names = names_of_parameters();
+    state.gradients.resize(names.size());
+    for (std::size_t i = 0; i < names.size(); ++i)
+      for (const auto& [name, x] : saved.tensors)
+        if (name == std::string(gradient_prefix) + names[i]) {
+          require_shape("gradient of", names[i], x, optimizer_.parameters()[i]);
+          state.gradients[i] = x;
+        }
+  }
+  const auto is_best = [](const auto& entry) { return entry.first.starts_with(best_prefix); };
+  if (std::ranges::none_of(saved.tensors, is_best)) return state;
   for (const auto& [name, x] : model_.state_dict()) {
     const Tensor<T>& best = saved.at(std::string(best_prefix) + name);
-    if (!(best.shape() == x.shape()))
-      throw Error("Trainer", "the best '" + name + "' is of shape " + to_string(best.shape()) +
-                                 ", and in the model of shape " + to_string(x.shape()));
+    require_shape("best", name, best, x);
     state.best.push_back(best);
   }
   return state;
@@ -220,8 +297,7 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
     }
     if (std::exchange(is_first, false)) require_parameters(loss);
     if (!options.compiled) loss.backward();
-    if (options.after_backward) options.after_backward();
-    optimizer_.step();
+    if (completes_update(batch.size(), number == training.size())) update();
     state_.total += value * static_cast<double>(batch.size());
     state_.samples += batch.size();
     state_.place = training.state();

@@ -1,5 +1,8 @@
 // Layers: dense, residual, dropout.
 #pragma once
+#include <functional>
+#include <string>
+
 #include "module.hpp"
 
 namespace xtape::nn {
@@ -23,18 +26,44 @@ class Linear : public Module<T> {
 template <class T>
 class Residual : public Module<T> {
  public:
-  explicit Residual(std::shared_ptr<Module<T>> module);
-  template <class M>
-  requires(std::derived_from<std::remove_cvref_t<M>, Module<T>> &&
-           !std::same_as<std::remove_cvref_t<M>, Residual>)  // a copy
+  template <LayerOf<T> M>
+  requires(!std::same_as<std::remove_cvref_t<M>, Residual>)  // a copy
       explicit Residual(M&& module)
-      : Residual(Module<T>::shared(std::forward<M>(module))) {}
+      : module_(std::forward<M>(module)) {
+    require_module();
+  }
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override { m.module("module", *module_); }
   std::string describe() const override { return "Residual"; }
 
  private:
-  std::shared_ptr<Module<T>> module_;
+  void require_module();
+
+  HeldModule<T> module_;
+};
+
+template <class M>
+requires requires { typename std::remove_cvref_t<M>::value_type; }
+Residual(M&&)->Residual<typename std::remove_cvref_t<M>::value_type>;
+template <class M>
+Residual(std::shared_ptr<M>) -> Residual<typename M::value_type>;
+
+/// y = f(x): a function in the place of a layer, such as
+///
+///     nn::Lambda<T>([](const auto& x) { return reshape(x, {-1, 64}); })
+///
+/// Parameters that it captures are named by nobody, so they are neither trained nor saved; a model with
+/// parameters is a class of its own. The name is for summary. Error for an empty function.
+template <class T>
+class Lambda : public Module<T> {
+ public:
+  explicit Lambda(std::function<Tensor<T>(const Tensor<T>&)> f, std::string name = "Lambda");
+  Tensor<T> forward(const Tensor<T>& x) override { return f_(x); }
+  std::string describe() const override { return name_; }
+
+ private:
+  std::function<Tensor<T>(const Tensor<T>&)> f_;
+  std::string name_;
 };
 
 /// In training each element is 0 with the probability p and otherwise multiplied by 1 / (1 − p), so that its

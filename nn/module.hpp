@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -18,21 +20,35 @@ template <class T>
 class ModeScope;
 template <class T>
 class CallObserver;
+template <class T>
+class HeldModule;
 
 /// What a module names in members(): parameters, buffers (state that is no parameter, such as running means),
 /// and modules within it.
 template <class T>
 class Members {
  public:
+  void parameter(std::string name, Tensor<T>& value) { add(parameters, std::move(name), value, &value); }
   void parameter(std::string name, const Tensor<T>& value) {
-    parameters.emplace_back(std::move(name), value);
+    add(parameters, std::move(name), value, nullptr);
   }
-  void buffer(std::string name, const Tensor<T>& value) { buffers.emplace_back(std::move(name), value); }
+  void buffer(std::string name, Tensor<T>& value) { add(buffers, std::move(name), value, &value); }
+  void buffer(std::string name, const Tensor<T>& value) { add(buffers, std::move(name), value, nullptr); }
   void module(std::string name, Module<T>& module) { modules.emplace_back(std::move(name), &module); }
 
   std::vector<std::pair<std::string, Tensor<T>>> parameters;
   std::vector<std::pair<std::string, Tensor<T>>> buffers;
   std::vector<std::pair<std::string, Module<T>*>> modules;
+  /// The module's own variables of both, in which clone() and functional_call() put another tensor; null for
+  /// a constant.
+  std::vector<std::pair<std::string, Tensor<T>*>> variables;
+
+ private:
+  void add(std::vector<std::pair<std::string, Tensor<T>>>& to, std::string name, const Tensor<T>& value,
+           Tensor<T>* variable) {
+    variables.emplace_back(name, variable);
+    to.emplace_back(std::move(name), value);
+  }
 };
 
 /// A differentiable function of a tensor, with parameters. A class of one's own derives from it, holds layers
@@ -47,7 +63,7 @@ class Members {
 ///
 /// Modules move, and are passed by reference. A copy would share the parameters and buffers, so that training
 /// it would train the original: copying a module that has some is an error, except into Sequential and
-/// Residual, which share a layer that they are given by its name.
+/// Residual, which share a layer that they are given by its name. nn::clone makes a copy of its own.
 template <class T>
 class Module {
  public:
@@ -65,6 +81,12 @@ class Module {
   /// nor saved. One without parameters and buffers that is not named follows the mode of its caller.
   Tensor<T> operator()(const Tensor<T>& x) {
     return observed([&] { return forward(x); });
+  }
+  /// The same of a const module, which must be in evaluation mode, where a call changes nothing. forward() is
+  /// not const, as it may count or remember in training. Error in training mode.
+  Tensor<T> operator()(const Tensor<T>& x) const {
+    require_evaluation();
+    return const_cast<Module&>(*this)(x);
   }
   /// The class and its settings, such as "Linear(784, 128)".
   virtual std::string describe() const { return "Module"; }
@@ -85,12 +107,22 @@ class Module {
   std::vector<std::pair<std::string, Module<T>*>> named_modules();
   /// Drops the gradients of all parameters.
   void zero_grad();
+  /// Freezes all parameters, with Tensor::set_requires_grad: they count as constants, so that what is
+  /// computed from them alone is not recorded, and optimisers leave them as they are. They stay among
+  /// parameters(), and in files. A mode is another thing: eval() says whether running statistics change.
+  void freeze() { set_requires_grad(false); }
+  /// All parameters are trained again.
+  void unfreeze() { set_requires_grad(true); }
 
   /// Training mode (the default) or evaluation mode, for this module and those within; layers that behave
   /// differently ask training().
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
+
+  /// Error, naming `op`, where a call has found a layer with parameters that no members() names, and still
+  /// none does.
+  void require_all_named(const char* op);
 
  protected:
   // For the classes: through a reference to a module of any class it would assign nothing of that.
@@ -107,13 +139,6 @@ class Module {
   }
   /// Says that this module holds others by shared pointers: to copy it is an error, as those would be shared.
   void hold_shared() { holds_shared_ = true; }
-  /// A layer on its own, as Sequential keeps it: moved, or sharing the parameters of one that has a name.
-  template <class M>
-  static std::shared_ptr<Module> shared(M&& layer) {
-    const SharingScope sharing;
-    return std::make_shared<std::remove_cvref_t<M>>(std::forward<M>(layer));
-  }
-
   /// f() as a call of this module, for an operator() that takes other arguments than a tensor; output(f())
   /// is the tensor that observers are shown.
   template <class F, class Output = std::identity>
@@ -128,7 +153,10 @@ class Module {
 
  private:
   friend class ModeScope<T>;  // sets modes one by one
+  friend class HeldModule<T>;
   void set_training(bool on);
+  void set_requires_grad(bool on);
+  void require_evaluation() const;
 
   /// While it lives, copies of modules that share parameters are wanted.
   class SharingScope {
@@ -166,6 +194,8 @@ class Module {
   bool holds_shared_ = false;                   ///< modules that a copy of this one would share
   const std::uint64_t number_ = next_number();  ///< its own; an address may be that of a module before
   std::atomic<std::uint64_t> named_in_ = 0;     ///< the outermost caller that was found to name this one
+  Tensor<T> unnamed_parameter_;                 ///< of a layer that was called, and named by no members()
+  std::string unnamed_layer_;
 };
 
 /// While it lives, sees the calls of modules by this thread, those through Module::operator(). Observers nest
@@ -190,6 +220,50 @@ template <class M, class T>
 concept LayerOf = std::derived_from<std::remove_cvref_t<M>, Module<T>> ||
     std::convertible_to<M, std::shared_ptr<Module<T>>>;
 
+/// A module that another one holds by a pointer, as Sequential and Residual do: copies share it, but
+/// nn::clone copies it. Of a layer, which is moved in, or shares the parameters of one that has a name, or of
+/// a shared pointer, which may be null.
+template <class T>
+class HeldModule {
+ public:
+  template <LayerOf<T> M>
+  explicit HeldModule(M&& layer) {
+    using Layer = std::remove_cvref_t<M>;
+    if constexpr (std::derived_from<Layer, Module<T>>) {
+      const typename Module<T>::SharingScope sharing;
+      module_ = std::make_shared<Layer>(std::forward<M>(layer));
+      copy_ = &copy_of<Layer>;
+    } else {
+      module_ = std::forward<M>(layer);
+      if constexpr (requires { typename Layer::element_type; })
+        copy_ = &copy_of<typename Layer::element_type>;
+      else
+        copy_ = &copy_of<Module<T>>;
+    }
+  }
+  HeldModule(const HeldModule& other) : module_(other.shared_or_cloned()), copy_(other.copy_) {}
+  HeldModule(HeldModule&&) noexcept = default;
+  HeldModule& operator=(const HeldModule&) = default;
+  HeldModule& operator=(HeldModule&&) noexcept = default;
+
+  explicit operator bool() const { return module_ != nullptr; }
+  Module<T>& operator*() const { return *module_; }
+  Module<T>* operator->() const { return module_.get(); }
+
+ private:
+  std::shared_ptr<Module<T>> shared_or_cloned() const;
+  /// Null where the module is of a class of which no copy can be made here.
+  template <class M>
+  static std::shared_ptr<Module<T>> copy_of(const Module<T>& module) {
+    if constexpr (std::is_copy_constructible_v<M>)
+      if (typeid(module) == typeid(M)) return std::make_shared<M>(dynamic_cast<const M&>(module));
+    return nullptr;
+  }
+
+  std::shared_ptr<Module<T>> module_;
+  std::shared_ptr<Module<T>> (*copy_)(const Module<T>&);
+};
+
 /// Modules one after the other. Takes shared pointers to modules, and layers: one that has a name stays, and
 /// shares its parameters with the one in here.
 template <class T>
@@ -204,10 +278,10 @@ class Sequential : public Module<T> {
   }
 
   /// Appends a layer. Error for a null pointer.
-  void add(std::shared_ptr<Module<T>> layer);
-  template <class M>
-  requires std::derived_from<std::remove_cvref_t<M>, Module<T>>
-  void add(M&& layer) { add(this->shared(std::forward<M>(layer))); }
+  template <LayerOf<T> M>
+  void add(M&& layer) {
+    append(HeldModule<T>(std::forward<M>(layer)));
+  }
   std::size_t size() const { return layers_.size(); }
   /// Error for i from size() on.
   Module<T>& operator[](std::size_t i);
@@ -216,7 +290,15 @@ class Sequential : public Module<T> {
   std::string describe() const override { return "Sequential"; }
 
  private:
-  std::vector<std::shared_ptr<Module<T>>> layers_;
+  void append(HeldModule<T> layer);
+
+  std::vector<HeldModule<T>> layers_;
 };
+
+template <class First, class... Rest>
+requires requires { typename std::remove_cvref_t<First>::value_type; }
+Sequential(First&&, Rest&&...)->Sequential<typename std::remove_cvref_t<First>::value_type>;
+template <class First, class... Rest>
+Sequential(std::shared_ptr<First>, Rest&&...) -> Sequential<typename First::value_type>;
 
 }  // namespace xtape::nn

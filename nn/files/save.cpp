@@ -61,6 +61,7 @@ void save_all(const std::string& path, Module<T>& model, Optimizers<T> optimizer
   if (content.tensors.empty())
     throw Error("save", path + ": " + model.describe() +
                             " has nothing to save: name its parameters and layers in members()");
+  model.require_all_named("save");
   const auto add = [&](const std::string& prefix, const NamedTensors<T>& section) {
     for (const auto& [name, tensor] : section.tensors) content.tensors.emplace_back(prefix + name, tensor);
     for (const auto& [name, text] : section.metadata) content.metadata[prefix + name] = text;

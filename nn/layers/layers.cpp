@@ -37,7 +37,7 @@ std::string Linear<T>::describe() const {
 }
 
 template <class T>
-Residual<T>::Residual(std::shared_ptr<Module<T>> module) : module_(std::move(module)) {
+void Residual<T>::require_module() {
   if (!module_) throw Error("Residual", "the module is null");
   this->hold_shared();
 }
@@ -49,6 +49,12 @@ Tensor<T> Residual<T>::forward(const Tensor<T>& x) {
     throw Error("Residual", "shapes " + to_string(x.shape()) + " of x and " + to_string(y.shape()) +
                                 " of f(x) differ: " + module_->describe() + " must keep the shape");
   return x + y;
+}
+
+template <class T>
+Lambda<T>::Lambda(std::function<Tensor<T>(const Tensor<T>&)> f, std::string name)
+    : f_(std::move(f)), name_(std::move(name)) {
+  if (!f_) throw Error("Lambda", "the function is empty");
 }
 
 template <class T>
@@ -72,6 +78,7 @@ std::string Dropout<T>::describe() const {
 #define XTAPE_INSTANTIATE(T)  \
   template class Linear<T>;   \
   template class Residual<T>; \
+  template class Lambda<T>;   \
   template class Dropout<T>;
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -1,7 +1,9 @@
 // Walking the tree of modules, and calling them.
-#include "../module.hpp"
+#include "../clone.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -15,12 +17,21 @@ thread_local CallObserver<T>* observer = nullptr;
 template <class T>
 thread_local Module<T>* called_model = nullptr;  // the outermost module that is being called
 thread_local bool sharing = false;
+template <class T>
+thread_local detail::CloneScope<T>* cloning = nullptr;
+std::mutex noting;  // of layers that are not named: models are evaluated by several threads
 
 /// Drops what is in the list before; identity(item) says what an item is.
 template <class Item, class Identity>
 void drop_repeated(std::vector<Item>& items, const Identity& identity) {
   std::set<const void*> seen;
   std::erase_if(items, [&](const Item& item) { return !seen.insert(identity(item)).second; });
+}
+
+[[noreturn]] void throw_unnamed(const char* op, const std::string& layer, const std::string& model) {
+  throw Error(op, layer + " is called within " + model +
+                      ", whose members() does not name it: it would be neither trained nor saved. Name it "
+                      "with m.module(), and freeze() it where it is not to be trained");
 }
 
 /// Elements belong to one leaf, or to one buffer.
@@ -48,6 +59,27 @@ Module<T>::SharingScope::SharingScope() : before_(std::exchange(sharing, true)) 
 template <class T>
 Module<T>::SharingScope::~SharingScope() {
   sharing = before_;
+}
+
+template <class T>
+detail::CloneScope<T>::CloneScope()
+    : outer_(std::exchange(cloning<T>, this)), sharing_(std::exchange(sharing, true)) {}
+template <class T>
+detail::CloneScope<T>::~CloneScope() {
+  cloning<T> = outer_;
+  sharing = sharing_;
+}
+
+template <class T>
+std::shared_ptr<Module<T>> HeldModule<T>::shared_or_cloned() const {
+  if (!cloning<T>) return module_;
+  std::shared_ptr<Module<T>>& clone = cloning<T>->clones[module_.get()];
+  if (!clone) clone = copy_(*module_);
+  if (!clone)
+    throw Error("clone", module_->describe() +
+                             " is held by a std::shared_ptr to another class, so that its own is not known: "
+                             "make it with std::make_shared and hand that on, or hand on the layer itself");
+  return clone;
 }
 
 template <class T>
@@ -97,12 +129,38 @@ void Module<T>::require_named(Module& model) {
   const auto own = named_parameters(), known = model.named_parameters();
   if (own.empty() && named_buffers().empty()) set_training(model.training_);
   // A model that names nothing at all is one whose parameters are listed by hand.
-  if (!is_recording() || (known.empty() && modules.size() == 1)) return;
+  if (known.empty() && modules.size() == 1) return;
   for (const auto& entry : own)
-    if (std::ranges::none_of(known, [&](const auto& k) { return elements<T>(k) == elements<T>(entry); }))
-      throw Error("Module", describe() + " is called within " + model.describe() +
-                                ", whose members() does not name it: it would be neither trained nor saved. "
-                                "Name it with m.module(), or call it under NoGrad");
+    if (std::ranges::none_of(known, [&](const auto& k) { return elements<T>(k) == elements<T>(entry); })) {
+      const std::scoped_lock lock(noting);
+      model.unnamed_parameter_ = entry.second;
+      model.unnamed_layer_ = describe();
+      if (is_recording()) throw_unnamed("Module", describe(), model.describe());
+      return;
+    }
+}
+
+template <class T>
+void Module<T>::require_all_named(const char* op) {
+  const std::scoped_lock lock(noting);
+  if (!unnamed_parameter_.defined()) return;
+  for (const auto& [path, p] : named_parameters())
+    if (p.handle().value.get() == unnamed_parameter_.handle().value.get()) return;
+  throw_unnamed(op, unnamed_layer_, describe());
+}
+
+template <class T>
+void Module<T>::require_evaluation() const {
+  for (const auto& [path, module] : const_cast<Module&>(*this).named_modules())
+    if (module->training_)
+      throw Error("Module", "a const " + describe() + " is called, and " +
+                                (path.empty() ? "it" : "its '" + path + "'") +
+                                " is in training mode, in which calls may change it: call eval() first");
+}
+
+template <class T>
+void Module<T>::set_requires_grad(bool on) {
+  for (Tensor<T>& p : parameters()) p.set_requires_grad(on);
 }
 
 template <class T>
@@ -180,7 +238,7 @@ void Module<T>::set_training(bool on) {
 }
 
 template <class T>
-void Sequential<T>::add(std::shared_ptr<Module<T>> layer) {
+void Sequential<T>::append(HeldModule<T> layer) {
   if (!layer) throw Error("Sequential", "a layer is null");
   layers_.push_back(std::move(layer));
   this->hold_shared();
@@ -210,6 +268,10 @@ template class CallObserver<float>;
 template class CallObserver<double>;
 template class Module<float>;
 template class Module<double>;
+template class HeldModule<float>;
+template class HeldModule<double>;
+template class detail::CloneScope<float>;
+template class detail::CloneScope<double>;
 template class Sequential<float>;
 template class Sequential<double>;
 

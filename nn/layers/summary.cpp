@@ -112,6 +112,7 @@ Summary summary(Module<T>& model, const Shape& input_shape) {
                                  (owner == recorder.owners.end() ? "" : ", of " + owner->second) +
                                  ", which the model uses: it would be neither trained nor saved");
     }
+  model.require_all_named("summary");
   for (auto& [module, row] : recorder.unnamed) result.rows.push_back(std::move(row));
   return result;
 }

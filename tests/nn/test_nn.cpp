@@ -169,7 +169,7 @@ TEST_CASE("a layer that members() leaves out is an error where it is called, and
   fresh.names_second = false;
   const char* const forgotten =
       "[Module] Linear(4, 2) is called within Module, whose members() does not name it: it would be neither "
-      "trained nor saved. Name it with m.module(), or call it under NoGrad";
+      "trained nor saved. Name it with m.module(), and freeze() it where it is not to be trained";
   CHECK_THROWS_WITH_AS(fresh(x), forgotten, Error);
   CHECK_THROWS_WITH_AS(fresh(x), forgotten, Error);
   CHECK_THROWS_WITH_AS(fit(fresh, fresh.parameters()), forgotten, Error);

@@ -24,6 +24,7 @@ struct ParameterStep {
   bool is_used = false;       ///< a recorded operation of the forward pass took it
   bool is_reached = false;    ///< a backward pass came to it, whatever became of its gradient
   bool had_gradient = false;  ///< when the first backward pass of the step began: that of a step before
+  bool is_frozen = false;     ///< a leaf that requires no gradient: see Module::freeze
   bool is_undone = false;     ///< the weight was again what it was before the update when the next step came
   bool has_equal_rows = false;     ///< two rows (units) or more, all the same: see MonitorLimits::equal
   double gradient_dot_update = 0;  ///< Σ g Δw, the change of the loss to first order; negative in descent

@@ -18,11 +18,13 @@ struct Summary {
     std::string layer;            ///< describe()
     std::optional<Shape> output;  ///< of its last call; none where it was not called
     std::size_t parameters = 0;   ///< elements; a shared parameter counts where it comes first
+    std::size_t frozen = 0;       ///< of them
     std::size_t operations = 0;   ///< multiply-adds in matrix products; elementwise work is not counted
   };
 
   std::vector<Row> rows;
   std::size_t parameters() const;
+  std::size_t frozen() const;
   std::size_t operations() const;
 };
 
@@ -34,7 +36,7 @@ struct Summary {
 template <class T>
 Summary summary(Module<T>& model, const Shape& input_shape);
 
-/// As a table with totals.
+/// As a table with totals, which says what is frozen.
 std::ostream& operator<<(std::ostream& out, const Summary& summary);
 
 }  // namespace xtape::nn

@@ -21,18 +21,19 @@ const void* identity(const Tensor<T>& p) {
   return p.handle().value.get();
 }
 
-/// The elements of the parameters that are the module's own and not in `seen`, which receives them.
+/// Counts the elements of the parameters that are the module's own and not in `seen`, which receives them.
 template <class T>
-std::size_t count_parameters(Module<T>& module, std::set<const void*>& seen) {
+void count_parameters(Module<T>& module, std::set<const void*>& seen, Summary::Row& row) {
   Members<T> own;
   module.members(own);
   std::set<const void*> inner;
   for (const auto& entry : own.modules)
     for (const Tensor<T>& p : entry.second->parameters()) inner.insert(identity(p));
-  std::size_t count = 0;
   for (const Tensor<T>& p : module.parameters())
-    if (!inner.contains(identity(p)) && seen.insert(identity(p)).second) count += p.size();
-  return count;
+    if (!inner.contains(identity(p)) && seen.insert(identity(p)).second) {
+      row.parameters += p.size();
+      if (!p.requires_grad()) row.frozen += p.size();
+    }
 }
 
 /// Notes shapes and operations in the rows of the modules that are called.
@@ -82,6 +83,7 @@ std::size_t total(const Summary& summary, std::size_t Summary::Row::*what) {
 }  // namespace
 
 std::size_t Summary::parameters() const { return total(*this, &Row::parameters); }
+std::size_t Summary::frozen() const { return total(*this, &Row::frozen); }
 std::size_t Summary::operations() const { return total(*this, &Row::operations); }
 
 template <class T>
@@ -92,10 +94,8 @@ Summary summary(Module<T>& model, const Shape& input_shape) {
   std::map<Module<T>*, Summary::Row*> rows;
   std::set<const void*> seen;
   for (const auto& [path, module] : modules) {
-    result.rows.push_back({.path = path,
-                           .layer = module->describe(),
-                           .output = {},
-                           .parameters = count_parameters(*module, seen)});
+    result.rows.push_back({.path = path, .layer = module->describe(), .output = {}});
+    count_parameters(*module, seen, result.rows.back());
     rows[module] = &result.rows.back();
   }
 
@@ -120,11 +120,13 @@ Summary summary(Module<T>& model, const Shape& input_shape) {
 std::ostream& operator<<(std::ostream& out, const Summary& summary) {
   std::vector<std::array<std::string, 5>> lines{{"path", "layer", "output", "parameters", "operations"}};
   for (const Summary::Row& row : summary.rows)
-    lines.push_back({row.path.empty() ? "(model)" : row.path, row.layer,
+    lines.push_back({row.path.empty() ? "(model)" : row.path, row.layer + (row.frozen > 0 ? ", frozen" : ""),
                      row.output ? to_string(*row.output) : "not called", std::to_string(row.parameters),
                      std::to_string(row.operations)});
   lines.push_back(
       {"total", "", "", std::to_string(summary.parameters()), std::to_string(summary.operations())});
+  if (const std::size_t frozen = summary.frozen(); frozen > 0)
+    lines.push_back({"of these frozen", "", "", std::to_string(frozen), ""});
   std::array<std::size_t, 5> width{};
   for (const auto& line : lines)
     for (std::size_t i = 0; i < line.size(); ++i) width[i] = std::max(width[i], line[i].size());

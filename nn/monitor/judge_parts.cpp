@@ -48,18 +48,23 @@ void find_accumulated(const Run& run, Findings& findings) {
 void find_missing_gradients(const Run& run, Findings& findings) {
   if (run.size() < run.limits.certain) return;
   std::vector<std::string> unused, unreached;
+  std::size_t frozen = 0;
   for (std::size_t k = 0; k < run.history.parameters.size(); ++k) {
-    bool is_missing = true, is_used = false;
+    bool is_missing = true, is_used = false, is_frozen = false;
     for (const TrainingStep& step : run.steps) {
       const ParameterStep& p = step.parameters[k];
       is_missing = is_missing && !p.has_gradient && !p.is_reached;
       is_used = is_used || p.is_used;
+      is_frozen = is_frozen || p.is_frozen;
     }
-    if (is_missing) (is_used ? unreached : unused).push_back(run.name(k));
+    if (is_missing && is_frozen)
+      ++frozen;  // that is how it was meant
+    else if (is_missing)
+      (is_used ? unreached : unused).push_back(run.name(k));
   }
   const std::size_t count = unused.size() + unreached.size();
   // Where nothing has a gradient, backward() did not run, or on other parameters: that is another matter.
-  if (count == 0 || count == run.history.parameters.size()) return;
+  if (count == 0 || count + frozen == run.history.parameters.size()) return;
   std::vector<std::string> all = unreached, advice;
   all.insert(all.end(), unused.begin(), unused.end());
   if (!unreached.empty())

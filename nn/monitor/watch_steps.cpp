@@ -55,6 +55,7 @@ void GradientMonitor<T>::Watch::note_before_update() {
       noted.has_equal_rows = detail::has_equal_rows(
           p.data(), p.shape()[0], p.size() / std::max<std::size_t>(1, p.shape()[0]), options_.limits.equal);
     noted.has_gradient = p.has_grad();
+    noted.is_frozen = !p.requires_grad();
     if (!noted.has_gradient) continue;
     const Tensor<T> gradient = p.grad();
     noted.gradient_norm = detail::norm_of(gradient);

@@ -119,3 +119,63 @@ TEST_CASE("a training that is saved anywhere and loaded goes on to the same bits
   CHECK(other.trainer.fit(more, validation).epochs.size() == epochs.size() + 2);
   std::filesystem::remove(path);
 }
+
+TEST_CASE("a training that is saved between the batches of an update goes on to the same bits") {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("xtape_accumulated_" + std::to_string(getpid()))).string();
+  random::seed(1);
+  const Data data(random::normal<double>({22, 3}), random::normal<double>({22, 2}));
+  struct Run {
+    nn::Sequential<double> model{nn::Linear<double>(3, 4), nn::BatchNorm1d<double>(4),
+                                 nn::Linear<double>(4, 2)};
+    nn::Adam<double> adam{nn::groups<double>({{model[0].parameters(), {.learning_rate = 0.1}},
+                                              {model[2].parameters(), {}},
+                                              {model[1].parameters(), {.weight_decay = 0.1}}}),
+                          {.learning_rate = 0.2}};
+    Trainer trainer;
+    explicit Run(bool compiled)
+        : trainer(model, adam,
+                  [](const auto& y, const auto& batch) { return nn::mse_loss(y, batch.targets); },
+                  {.epochs = 2, .compiled = compiled, .accumulate = 3, .clip_norm = 0.5}) {}
+  };
+  for (const bool compiled : {false, true}) {
+    random::seed(8);
+    Run whole(compiled);
+    Loader first(data, {.batch_size = 4, .seed = 5});
+    whole.trainer.fit(first);
+    struct Killed {};
+    for (std::size_t batch = 1; batch <= 6; ++batch) {
+      CAPTURE(batch);
+      random::seed(8);
+      Run killed(compiled);
+      killed.trainer.options.on_batch_end = [&](std::size_t epoch, std::size_t number, double) {
+        if (epoch != 2 || number != batch) return;
+        nn::save(path, killed.trainer);
+        throw Killed();
+      };
+      Loader second(data, {.batch_size = 4, .seed = 5}), third(data, {.batch_size = 4});
+      CHECK_THROWS_AS(killed.trainer.fit(second), Killed);
+      const auto saved = nn::load_tensors<double>(path);
+      CHECK(saved.metadata.contains("trainer.accumulated") == (batch % 3 != 0));
+      random::seed(99);
+      Run resumed(compiled);
+      nn::load(path, resumed.trainer);
+      resumed.trainer.options.epochs = 1;
+      resumed.trainer.fit(third);
+      const auto expected = whole.model.state_dict(), found = resumed.model.state_dict();
+      for (std::size_t i = 0; i < expected.size(); ++i) check_close(found[i].second, expected[i].second, 0);
+      if (batch % 3 == 0) continue;
+      auto damaged = saved;
+      damaged.metadata["trainer.accumulated"] = "x";
+      nn::save_tensors(path, damaged);
+      CHECK_THROWS_AS(nn::load(path, resumed.trainer), Error);
+      damaged = saved;
+      for (auto& [name, x] : damaged.tensors)
+        if (name == "trainer.gradient.0.weight") x = zeros<double>({1});
+      nn::save_tensors(path, damaged);
+      CHECK_THROWS_WITH_AS(nn::load(path, resumed.trainer),
+                           doctest::Contains("the gradient of '0.weight' is of shape (1,)"), Error);
+    }
+  }
+  std::filesystem::remove(path);
+}

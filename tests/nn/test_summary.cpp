@@ -57,6 +57,25 @@ TEST_CASE("summary: each module's own numbers, shared parameters once, all calls
   CHECK(table.operations() == 32 + 24 + 64 + 32);
 }
 
+TEST_CASE("summary says what is frozen, wherever it is used") {
+  nn::Sequential<double> model(nn::Linear<double>(3, 4), nn::Tanh<double>(), nn::Linear<double>(4, 2));
+  CHECK(nn::summary(model, {1, 3}).frozen() == 0);
+  model[0].freeze();
+  const nn::Summary table = nn::summary(model, {1, 3});
+  CHECK(table.parameters() == 26);
+  CHECK(table.frozen() == 16);
+  std::ostringstream out;
+  out << table;
+  CHECK(out.str() ==
+        "path             layer                 output  parameters  operations\n"
+        "(model)          Sequential            (1, 2)           0           0\n"
+        "0                Linear(3, 4), frozen  (1, 4)          16          12\n"
+        "1                Tanh                  (1, 4)           0           0\n"
+        "2                Linear(4, 2)          (1, 2)          10           8\n"
+        "total                                                  26          20\n"
+        "of these frozen                                        16            \n");
+}
+
 TEST_CASE("summary as a table; modes, random generator, buffers and the tape are as before") {
   const auto shared = std::make_shared<nn::Linear<float>>(128, 128, false);
   nn::Sequential<float> model(nn::Linear<float>(784, 128), nn::BatchNorm1d<float>(128), nn::ReLU<float>(),

@@ -197,6 +197,100 @@ TEST_CASE("gradients changed after backward are what the step takes") {
   CHECK(model.w.item() == 1);
 }
 
+namespace {
+
+/// Without dropout and running statistics, which depend on how data are cut into batches.
+nn::Sequential<double> plain_model() {
+  random::seed(4);
+  return nn::Sequential<double>(nn::Linear<double>(3, 5), nn::Tanh<double>(), nn::Linear<double>(5, 2));
+}
+
+/// The weights after two epochs of data (10 samples) in this order.
+std::vector<Tensor<double>> trained_weights(std::size_t batch_size, nn::TrainerOptions options) {
+  nn::Sequential<double> model = plain_model();
+  nn::SGD<double> sgd(model.parameters(), {.learning_rate = 0.3, .momentum = 0.9});
+  random::seed(5);
+  const Data data(random::normal<double>({10, 3}), random::normal<double>({10, 2}));
+  Loader loader(data, {.batch_size = batch_size, .shuffle = false});
+  options.epochs = 2;
+  Trainer(model, sgd, squared_error, options).fit(loader);
+  return model.parameters();
+}
+
+}  // namespace
+
+TEST_CASE("gradients of several batches are that of one large batch, compiled as well") {
+  for (const bool compiled : {false, true}) {
+    CAPTURE(compiled);
+    // 4 + 4 + 2 samples in one update; 2 updates of 6 and 4 samples by batches of 3 (3 + 3, 3 + 1) and of 2.
+    const auto all = trained_weights(10, {}), six = trained_weights(6, {});
+    const auto compare = [&](const auto& expected, std::size_t batch_size, std::size_t accumulate) {
+      CAPTURE(batch_size);
+      const auto found = trained_weights(batch_size, {.compiled = compiled, .accumulate = accumulate});
+      for (std::size_t i = 0; i < found.size(); ++i) check_close(found[i], expected[i], 1e-12, 1e-14);
+    };
+    compare(all, 4, 3);
+    compare(all, 4, 7);  // the epoch ends it
+    compare(all, 1, 10);
+    compare(six, 3, 2);
+    compare(six, 2, 3);
+    compare(six, 6, 1);
+    CHECK(!difference<double>(trained_weights(3, {.accumulate = 2})[0].detach(), all[0].detach(), 1e-3, 0)
+               .empty());
+  }
+  // Callbacks: one for each batch, the gradients once for an update.
+  std::vector<std::string> seen;
+  trained_weights(4,
+                  {.accumulate = 2,
+                   .after_backward = [&] { seen.emplace_back("gradients"); },
+                   .on_batch_end = [&](auto, auto batch, auto) { seen.push_back(std::to_string(batch)); }});
+  const std::vector<std::string> epoch{"1", "gradients", "2", "gradients", "3"};
+  CHECK(std::vector<std::string>(seen.begin(), seen.begin() + 5) == epoch);
+  CHECK(seen.size() == 10);
+  // A parameter that only some of the batches use gets their share; one that is frozen on the way is left
+  // alone.
+  Line model;
+  auto other = parameter<double>({2.0});
+  nn::SGD<double> sgd({model.w, other}, {.learning_rate = 1});
+  int call = 0;
+  Loader loader(Data(ones<double>({4, 1}), zeros<double>({4, 1})), {.batch_size = 2});
+  Trainer trainer(
+      model, sgd,
+      [&](const Tensor<double>& y, const Data&) { return ++call % 2 == 1 ? mean(y) + sum(other) : mean(y); },
+      {.epochs = 1, .accumulate = 2});
+  trainer.fit(loader);
+  CHECK(model.w.item() == 0);
+  CHECK(other.item() == 1.5);
+  trainer.options.on_batch_end = [&](auto, auto, auto) { other.set_requires_grad(false); };
+  trainer.fit(loader);
+  CHECK(model.w.item() == -1);
+  CHECK(other.item() == 1.5);
+  trainer.options.accumulate = 0;
+  CHECK_THROWS_WITH_AS(trainer.fit(loader), "[Trainer] accumulate is 0: an update needs one batch at least",
+                       Error);
+}
+
+TEST_CASE("clip_norm limits what the optimiser gets, and after_backward sees it as it is") {
+  for (const bool compiled : {false, true}) {
+    Line model;
+    nn::SGD<double> sgd({model.w}, {.learning_rate = 1});
+    Loader loader(line_data, {.batch_size = 2});
+    double seen = 0;
+    Trainer trainer(model, sgd, squared_error,
+                    {.epochs = 1, .compiled = compiled, .clip_norm = 0.25, .after_backward = [&] {
+                       seen = model.w.grad().item();
+                     }});
+    trainer.fit(loader);
+    CHECK(seen == 2);  // of w² at 1
+    CHECK(model.w.item() == doctest::Approx(0.75).epsilon(1e-6));
+    trainer.options.after_backward = [&] { model.w.set_grad(Tensor<double>{100.0}); };
+    trainer.fit(loader);
+    CHECK(model.w.item() == doctest::Approx(0.5).epsilon(1e-6));
+    trainer.options.clip_norm = -1;
+    CHECK_THROWS_WITH_AS(trainer.fit(loader), "[Trainer] clip_norm -1 is negative", Error);
+  }
+}
+
 TEST_CASE("modes: training, evaluation for the validation, and then as they were, module by module") {
   Line model;
   nn::SGD<double> sgd({model.w});

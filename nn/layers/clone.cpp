@@ -102,8 +102,10 @@ void copy_parameters(const Module<T>& from, Module<T>& to) {
                          to.state_dict(), "the second model");
 }
 
+namespace detail {
+
 template <class T>
-detail::Replaced<T>::Replaced(Module<T>& module, const Named& parameters) {
+Replaced<T>::Replaced(Module<T>& module, const Named& parameters) {
   const auto known = module.state_dict();
   std::map<const void*, Tensor<T>> replacement;
   for (const auto& [name, tensor] : parameters) {
@@ -125,9 +127,11 @@ detail::Replaced<T>::Replaced(Module<T>& module, const Named& parameters) {
 }
 
 template <class T>
-detail::Replaced<T>::~Replaced() {
+Replaced<T>::~Replaced() {
   for (auto& [variable, old] : before_) *variable = std::move(old);
 }
+
+}  // namespace detail
 
 #define XTAPE_INSTANTIATE(T)                                                                               \
   template void detail::separate(Module<T>&, Module<T>&);                                                  \

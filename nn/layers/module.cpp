@@ -61,14 +61,18 @@ Module<T>::SharingScope::~SharingScope() {
   sharing = before_;
 }
 
+namespace detail {
+
 template <class T>
-detail::CloneScope<T>::CloneScope()
+CloneScope<T>::CloneScope()
     : outer_(std::exchange(cloning<T>, this)), sharing_(std::exchange(sharing, true)) {}
 template <class T>
-detail::CloneScope<T>::~CloneScope() {
+CloneScope<T>::~CloneScope() {
   cloning<T> = outer_;
   sharing = sharing_;
 }
+
+}  // namespace detail
 
 template <class T>
 std::shared_ptr<Module<T>> HeldModule<T>::shared_or_cloned() const {

@@ -36,7 +36,7 @@ template <class T>
 Tensor<T> BatchNorm<T>::along(const Tensor<T>& of_features, const Tensor<T>& x) const {
   if (x.rank() == 2) return of_features;
   Dims dims(x.rank() - 1, 1);
-  dims[0] = of_features.size();
+  dims[0] = -1;
   return reshape(of_features, dims);
 }
 

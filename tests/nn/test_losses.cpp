@@ -198,8 +198,9 @@ TEST_CASE("losses and their options give PyTorch's values and derivatives, recor
     const Tensor<double> y = tensor(row.at("y")), v = tensor(row.at("direction"));
     for (const auto& [text, which] : reductions) {
       const Reduction reduction = which;
-      CAPTURE(text);
-      const Json& expected = row.at("reductions").at(text);
+      const std::string& kind = text;
+      CAPTURE(kind);
+      const Json& expected = row.at("reductions").at(kind);
       const auto x = parameter(tensor(row.at("x")));
       const Tensor<double> seed = tensor(expected.at("seed"));
       const auto of_x = [&](const Tensor<double>& in) { return loss(in, y, reduction); };

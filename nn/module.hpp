@@ -78,7 +78,8 @@ class Module {
   virtual Tensor<T> forward(const Tensor<T>& x) = 0;
   /// forward(x), seen by the CallObserver that lives. Error when a module is called within another that names
   /// members, but not this one, and the parameters of this one are recorded: they would be neither trained
-  /// nor saved. One without parameters and buffers that is not named follows the mode of its caller.
+  /// nor saved; where they are not recorded, save() and summary() say so. One without parameters and buffers
+  /// that is not named follows the mode of its caller.
   Tensor<T> operator()(const Tensor<T>& x) {
     return observed([&] { return forward(x); });
   }

@@ -161,8 +161,8 @@ struct SGDOptions {
 template <class T>
 class SGD : public Optimizer<T> {
  public:
-  explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions options = {})
-      : SGD(Groups<T>({{std::move(parameters), {}}}), options) {}
+  explicit SGD(std::vector<Tensor<T>> parameters, SGDOptions o = {})
+      : SGD(Groups<T>({{std::move(parameters), {}}}), o) {}
   explicit SGD(Groups<T> groups, SGDOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
@@ -241,8 +241,8 @@ struct RMSpropOptions {
 template <class T>
 class RMSprop : public Optimizer<T> {
  public:
-  explicit RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions options = {})
-      : RMSprop(Groups<T>({{std::move(parameters), {}}}), options) {}
+  explicit RMSprop(std::vector<Tensor<T>> parameters, RMSpropOptions o = {})
+      : RMSprop(Groups<T>({{std::move(parameters), {}}}), o) {}
   explicit RMSprop(Groups<T> groups, RMSpropOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
@@ -268,8 +268,8 @@ struct AdagradOptions {
 template <class T>
 class Adagrad : public Optimizer<T> {
  public:
-  explicit Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions options = {})
-      : Adagrad(Groups<T>({{std::move(parameters), {}}}), options) {}
+  explicit Adagrad(std::vector<Tensor<T>> parameters, AdagradOptions o = {})
+      : Adagrad(Groups<T>({{std::move(parameters), {}}}), o) {}
   explicit Adagrad(Groups<T> groups, AdagradOptions options = {});
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }

@@ -20,8 +20,9 @@ struct NamedOptimizer {
 };
 
 /// Writes the parameters and buffers of a model as a safetensors file, under their dotted paths. At any
-/// moment there is either the old file or the new one. Errors: a model that names neither, a note whose name
-/// begins with "optimizer." or "trainer.", and those of save_tensors.
+/// moment there is either the old file or the new one. Errors: a model that names neither, a layer with
+/// parameters that was called in it and that members() does not name, a note whose name begins with
+/// "optimizer." or "trainer.", and those of save_tensors.
 template <class T>
 void save(const std::string& path, Module<T>& model, const Notes& notes = {});
 

@@ -1,4 +1,6 @@
 // What is done with whole models: freezing, clones, calls with other parameters, averages, deduced types.
+#include <algorithm>
+#include <cstdio>
 #include <type_traits>
 
 #include "../check_close.hpp"
@@ -165,6 +167,46 @@ TEST_CASE("freeze: neither recorded nor trained nor decayed, but saved, counted 
   nn::DataLoader<double> loader(data);
   nn::Trainer<double> trainer(net, adam, squared_error);
   CHECK_THROWS_WITH_AS(trainer.fit(loader), doctest::Contains("does not depend on any tensor"), Error);
+}
+
+TEST_CASE("the monitor does not miss gradients of what is frozen, but those of other parameters") {
+  for (const bool detached : {false, true}) {
+    random::seed(6);
+    nn::Linear<double> first(3, 4), second(4, 4), last(4, 1);
+    first.freeze();
+    std::vector<std::pair<std::string, Tensor<double>>> all;
+    for (auto* const layer : {&first, &second, &last})
+      for (const auto& one : layer->named_parameters()) all.push_back(one);
+    nn::GradientMonitor<double> monitor(all);
+    std::vector<Tensor<double>> parameters;
+    for (const auto& one : all) parameters.push_back(one.second);
+    nn::SGD<double> sgd(parameters, {.learning_rate = 0.01, .weight_decay = 0.1});
+    const Tensor<double> x = random::normal<double>({16, 3}), y = random::normal<double>({16, 1});
+    for (int step = 0; step < 20; ++step) {
+      sgd.zero_grad();
+      const Tensor<double> hidden = tanh(second(tanh(first(x))));
+      const Tensor<double> loss = nn::mse_loss(last(detached ? hidden.detach() : hidden), y);
+      loss.backward();
+      monitor.step(sgd, loss.item());
+    }
+    CHECK(monitor.history().steps.back().parameters[0].is_frozen);
+    CHECK(!monitor.history().steps.back().parameters[2].is_frozen);
+    const auto verdicts = monitor.verdicts();
+    const auto missing = std::ranges::find(verdicts, nn::Verdict::Kind::missing_gradient, &nn::Verdict::kind);
+    CHECK((missing != verdicts.end()) == detached);
+    if (detached) CHECK(missing->value == 2);  // of the second layer
+  }
+}
+
+TEST_CASE("a checkpoint records nothing for what is frozen, and what else it captures") {
+  auto w = parameter<double>({1.0, 2.0}), v = parameter<double>({3.0, 4.0});
+  w.set_requires_grad(false);
+  const auto of_w = [&](const Tensor<double>& x) { return x * w; };
+  const Tensor<double> x{1.0, 1.0};
+  CHECK(!checkpoint(of_w, x).requires_grad());
+  sum(checkpoint([&](const Tensor<double>& in) { return of_w(in) * v; }, x)).backward();
+  check_close(v.grad(), {1.0, 2.0}, 0);
+  CHECK(!w.has_grad());
 }
 
 TEST_CASE("LBFGS leaves what is frozen as it is") {
@@ -441,6 +483,10 @@ TEST_CASE("element types are deduced from what is given") {
   nn::Adam adam(moved.parameters(), {.learning_rate = 0.01});
   nn::AdamW adamw(nn::groups<float>({{moved.parameters(), {.weight_decay = 0}}}), {.beta1 = 0.8});
   nn::SGD sgd(moved.parameters());
+  const std::vector<Tensor<float>> decayed{moved.parameters()[0]}, others{moved.parameters()[1]};
+  nn::AdamW<float> named(nn::groups<float>({{decayed, {.weight_decay = 0.1}}, {others, {.weight_decay = 0}}}),
+                         {});
+  CHECK(named.parameters().size() == 2);
   nn::RMSprop rmsprop(moved.parameters(), {.alpha = 0.9});
   nn::Adagrad adagrad(moved.parameters());
   nn::LBFGS lbfgs(moved.parameters(), {.history = 3});

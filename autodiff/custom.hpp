@@ -1,6 +1,8 @@
 // Operations with a rule of the user's own.
 #pragma once
+#include <concepts>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -41,10 +43,7 @@ class CustomRule {
 
 /// Records `value`, computed from `inputs` by any means, with a rule for its gradients. Where gradients are
 /// to be differentiated again (create_graph) the rule runs recorded, so write it with xtape's operations, let
-/// it capture recorded tensors, and take the output as y: exp is
-///
-///     custom<double>("exp", {x}, exp(x.detach()), [](const auto& g, const auto& y) { return std::vector{g *
-///     y}; })
+/// it capture recorded tensors, and take the output as y.
 ///
 /// In forward mode (jvp) it runs recorded, too, on a g of its own, in which it must be linear. Otherwise a
 /// rule runs without recording; it may open a scope of EnableGrad. A rule that captures the output instead
@@ -54,6 +53,37 @@ class CustomRule {
 template <class T>
 Tensor<T> custom(const std::string& name, const std::vector<Tensor<std::type_identity_t<T>>>& inputs,
                  const Tensor<std::type_identity_t<T>>& value, CustomRule<std::type_identity_t<T>> rule);
+
+/// The same with the value as a function of the inputs, a std::vector, which runs without recording.
+template <class T, class F>
+requires(!std::convertible_to<F, Tensor<T>>) Tensor<T> custom(const std::string& name,
+                                                              const std::vector<Tensor<T>>& inputs,
+                                                              const F& value,
+                                                              CustomRule<std::type_identity_t<T>> rule) {
+  std::vector<Tensor<T>> constants;
+  for (const Tensor<T>& x : inputs) constants.push_back(x.detach());
+  const Tensor<T> y = [&]() -> Tensor<T> {
+    const NoGrad no_grad;
+    return value(constants);
+  }();
+  return custom<T>(name, inputs, y, std::move(rule));
+}
+/// For inputs in braces the function takes one argument for each. exp is
+///
+///     custom<double>("exp", {x}, [](const auto& x) { return exp(x); },
+///                    [](const auto& g, const auto& y) { return std::vector{g * y}; })
+template <class T, std::size_t n, class F>
+requires(!std::convertible_to<F, Tensor<T>>) Tensor<T> custom(const std::string& name,
+                                                              const Tensor<T> (&inputs)[n], const F& value,
+                                                              CustomRule<std::type_identity_t<T>> rule) {
+  const auto of_list = [&]<std::size_t... i>(const std::vector<Tensor<T>>& x, std::index_sequence<i...>) {
+    return Tensor<T>(value(x[i]...));
+  };
+  return custom<T>(
+      name, std::vector<Tensor<T>>(std::begin(inputs), std::end(inputs)),
+      [&](const std::vector<Tensor<T>>& x) { return of_list(x, std::make_index_sequence<n>()); },
+      std::move(rule));
+}
 
 namespace detail {
 

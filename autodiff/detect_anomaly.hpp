@@ -75,7 +75,7 @@ class AnomalyObserver : public Observer {
 ///
 ///     const DetectAnomaly scope;
 ///     loss(model(x), y).backward();
-class DetectAnomaly : public detail::AnomalyObserver {
+class [[nodiscard]] DetectAnomaly : public detail::AnomalyObserver {
  public:
   explicit DetectAnomaly(AnomalyOptions options = {}) : AnomalyObserver(options) {}
 

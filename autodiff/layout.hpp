@@ -1,5 +1,6 @@
 // Layout: reshaping, transposing, slicing, joining, diagonals; elements move, nothing is computed.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <span>
 #include <vector>
@@ -34,6 +35,10 @@ Tensor<T> reshape(const Tensor<T>& x, const Dims& shape);
 /// All elements in one dimension. No copy.
 template <class T>
 Tensor<T> flatten(Tensor<T> x);
+/// The axes from `start` to `end`, both included, as one: flatten(x, 1) gives (N, …) → (N, M). No copy. Error
+/// for an axis out of range, and where `end` is before `start`.
+template <class T>
+Tensor<T> flatten(const Tensor<T>& x, std::ptrdiff_t start, std::ptrdiff_t end = -1);
 /// Without the axes of size 1. No copy.
 template <class T>
 Tensor<T> squeeze(Tensor<T> x);
@@ -74,6 +79,9 @@ template <class T>
 Tensor<T> stack(std::initializer_list<Tensor<T>> tensors, std::ptrdiff_t axis = 0) {
   return stack(std::vector<Tensor<T>>(tensors), axis);
 }
+/// The tensors that stack() makes x from: one for each place of an axis, without that axis.
+template <class T>
+std::vector<Tensor<T>> unbind(const Tensor<T>& x, std::ptrdiff_t axis = 0);
 /// `sections` equal parts along an axis. Error when the size does not divide.
 template <class T, std::integral N, std::integral A = std::ptrdiff_t>
 std::vector<Tensor<T>> split(Tensor<T> x, N sections, A axis = 0) {
@@ -82,6 +90,13 @@ std::vector<Tensor<T>> split(Tensor<T> x, N sections, A axis = 0) {
 template <class T>
 std::vector<Tensor<T>> split(Tensor<T> x, std::size_t sections, std::size_t axis = 0) {
   return detail::split_sections(x, static_cast<std::ptrdiff_t>(sections), static_cast<std::ptrdiff_t>(axis));
+}
+/// The same for a number that is known: `auto [mu, logvar] = split<2>(x, -1)`.
+template <std::size_t sections, class T>
+requires(sections > 0) std::array<Tensor<T>, sections> split(const Tensor<T>& x, std::ptrdiff_t axis = 0) {
+  std::array<Tensor<T>, sections> parts;
+  std::ranges::move(detail::split_sections(x, sections, axis), parts.begin());
+  return parts;
 }
 /// Parts that begin at 0 and at each of the indices, which ascend.
 template <class T>

@@ -14,7 +14,7 @@ namespace xtape {
 
 /// While it lives, notes what the operations of this thread cost, forward and backward. Scopes nest, and each
 /// sees what happens within. Without a scope an operation pays for one test of a pointer.
-class Profile : public detail::Observer {
+class [[nodiscard]] Profile : public detail::Observer {
  public:
   /// One kind of operation. Times are its own: those of operations that it is composed of are theirs.
   struct Row {

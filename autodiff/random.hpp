@@ -47,7 +47,7 @@ class RandomPoint {
 };
 
 /// The thread's random numbers from an earlier point on, while it lives.
-class RandomAgain {
+class [[nodiscard]] RandomAgain {
  public:
   explicit RandomAgain(const RandomPoint& then) { then.rewind(); }
   ~RandomAgain() { now_.rewind(); }

@@ -110,7 +110,7 @@ class Tape {
 namespace detail {
 
 /// Sets the recording flag for a scope.
-class RecordingScope {
+class [[nodiscard]] RecordingScope {
  public:
   explicit RecordingScope(bool on) : before_(std::exchange(recording, on)) {}
   ~RecordingScope() { recording = before_; }
@@ -122,7 +122,7 @@ class RecordingScope {
 };
 
 /// While it lives, receives the inputs of operations that would be recorded, were it not for NoGrad.
-struct SkippedInputs {
+struct [[nodiscard]] SkippedInputs {
   std::vector<Kept> values;
   std::vector<Kept>* const outer = std::exchange(skipped_inputs, &values);
   SkippedInputs() = default;
@@ -136,8 +136,9 @@ struct SkippedInputs {
 /// Whether operations of this thread are recorded, where an input requires a gradient.
 inline bool is_recording() { return detail::recording; }
 
-/// While it lives, operations of this thread are not recorded. Scopes nest.
-class NoGrad {
+/// While it lives, operations of this thread are not recorded. Scopes nest. Like all scopes it needs a name:
+/// `NoGrad();` ends at once, and compilers warn of it.
+class [[nodiscard]] NoGrad {
  public:
   NoGrad() = default;
 
@@ -147,7 +148,7 @@ class NoGrad {
 
 /// While it lives, operations of this thread are recorded: within NoGrad, and in a rule of custom(), which
 /// runs without recording unless the pass creates a graph. Scopes nest.
-class EnableGrad {
+class [[nodiscard]] EnableGrad {
  public:
   EnableGrad() = default;
 

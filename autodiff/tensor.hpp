@@ -93,6 +93,10 @@ class Elements {
 
 template <class T>
 Tensor<T> filled(const Shape& shape, T x, const char* op);
+template <class T>
+Tensor<T> arange(T from, T to, T step);
+template <class T>
+Tensor<T> linspace(T from, T to, std::size_t n);
 
 }  // namespace detail
 }  // namespace xtape
@@ -107,10 +111,10 @@ struct xt::temporary_container<const xtape::detail::Elements<T>> {
 
 namespace xtape {
 
-/// An array of float or double, and its place in the recording. A cheap handle: copies share the value.
-/// The elements are contiguous and row-major. Leaves and constants change by assign(), and with them what
-/// shares their elements: detach(), and reshaped views. No operation changes a tensor. A default-constructed
-/// tensor is empty: using it is an error.
+/// An array of float or double, and its place in the recording. A cheap handle: copies share the value and
+/// the gradient, which a const one changes, too. The elements are contiguous and row-major. Leaves and
+/// constants change by assign(), and with them what shares their elements: detach(), and reshaped views. No
+/// operation changes a tensor. A default-constructed tensor is empty: using it is an error.
 template <class T>
 class Tensor {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "xtape tensors hold float or double");
@@ -210,18 +214,18 @@ class Tensor {
   Tensor grad() const;
   bool has_grad() const;
   /// Drops the gradient.
-  void zero_grad();
+  void zero_grad() const;
   /// Takes the place of a leaf's gradient, as clipping needs it. Error for a tensor that is no leaf, and for
   /// another shape.
-  void set_grad(const Tensor& gradient);
+  void set_grad(const Tensor& gradient) const;
   /// New elements for a leaf or a constant, in place: all that shares the value sees them, and a recording
   /// that kept the old ones refuses to be replayed. Error for another shape, and for a recorded tensor.
-  void assign(const Tensor& value) &;
+  void assign(const Tensor& value) const&;
   /// Error where nobody else would see the new elements, as those of slice(x, 0), which is a copy.
   void assign(const Tensor& value) &&;
 
   /// The elements of a leaf or a constant, to be written in place by an optimiser; counts as an assign().
-  T* begin_update();
+  T* begin_update() const;
 
   const detail::Handle& handle() const& { return handle_; }
   detail::Handle release() && { return std::move(handle_); }
@@ -256,9 +260,9 @@ template <class T>
 Tensor<T> parameter(const Tensor<T>& value);
 
 /// All elements v.
-template <class T>
-Tensor<T> full(const Shape& shape, std::type_identity_t<T> v) {
-  return detail::filled<T>(shape, v, "full");
+template <class T, Scalar V>
+Tensor<T> full(const Shape& shape, V v) {
+  return detail::filled<T>(shape, static_cast<T>(v), "full");
 }
 /// All elements 0.
 template <class T>
@@ -271,9 +275,9 @@ Tensor<T> ones(const Shape& shape) {
   return detail::filled<T>(shape, T(1), "ones");
 }
 /// A constant of the shape of x, all elements v.
-template <class T>
-Tensor<T> full_like(const Tensor<T>& x, std::type_identity_t<T> v) {
-  return detail::filled<T>(x.shape(), v, "full_like");
+template <class T, Scalar V>
+Tensor<T> full_like(const Tensor<T>& x, V v) {
+  return detail::filled<T>(x.shape(), static_cast<T>(v), "full_like");
 }
 /// A constant of the shape of x, all elements 0.
 template <class T>
@@ -289,16 +293,20 @@ Tensor<T> ones_like(const Tensor<T>& x) {
 template <class T>
 Tensor<T> eye(std::size_t n);
 /// from, from + step, …, below `to` (above it for a negative step). Error for a step of 0.
-template <class T>
-Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::type_identity_t<T> step = 1);
+template <class T, Scalar From, Scalar To, Scalar Step = T>
+Tensor<T> arange(From from, To to, Step step = 1) {
+  return detail::arange<T>(static_cast<T>(from), static_cast<T>(to), static_cast<T>(step));
+}
 /// 0, 1, …, below `to`.
-template <class T>
-Tensor<T> arange(std::type_identity_t<T> to) {
-  return arange<T>(T(0), to, T(1));
+template <class T, Scalar To>
+Tensor<T> arange(To to) {
+  return detail::arange<T>(T(0), static_cast<T>(to), T(1));
 }
 /// n numbers at equal distances, the first `from`, the last `to`; `from` alone for n = 1.
-template <class T>
-Tensor<T> linspace(std::type_identity_t<T> from, std::type_identity_t<T> to, std::size_t n);
+template <class T, Scalar From, Scalar To>
+Tensor<T> linspace(From from, To to, std::size_t n) {
+  return detail::linspace<T>(static_cast<T>(from), static_cast<T>(to), n);
+}
 
 namespace detail {
 

@@ -41,7 +41,7 @@ bool hold_over_fork() {
 
 /// While one lives, OpenBLAS computes on the threads that call it: for products that several threads share
 /// out among themselves.
-class SerialBlas {
+class [[nodiscard]] SerialBlas {
  public:
   SerialBlas();
   ~SerialBlas();

@@ -34,12 +34,14 @@ struct CsvOptions {
 };
 
 /// Samples and what is to be predicted for them: numbers (for mse_loss and the like), or classes (for
-/// cross_entropy), or nothing. The first axis of the tensors counts the samples. A batch is a small data set.
+/// cross_entropy), of each sample or of each of its places, or nothing. The first axis of all counts the
+/// samples. A batch is a small data set. Tokens, for Embedding, are inputs of whole numbers, which a float
+/// holds up to 2^24.
 template <class T>
 struct Dataset {
   Tensor<T> inputs;   ///< (N, …)
   Tensor<T> targets;  ///< (N, …), or empty
-  Indices labels;     ///< N classes from 0, or none
+  Indices labels;     ///< classes from 0: (N,), or (N, …) for those of places; or none
 
   Dataset() = default;
   /// Inputs alone. Error for rank 0.
@@ -47,7 +49,7 @@ struct Dataset {
   /// With numbers to predict. Error when the first axes differ.
   template <TargetsOf<T> Y>
   Dataset(const Tensor<T>& x, const Y& y) : Dataset(x, Tensor<T>(y), {}) {}
-  /// With classes: whatever makes Indices. Error unless there is one for each sample.
+  /// With classes: whatever makes Indices. Error unless there are some for each sample.
   Dataset(const Tensor<T>& inputs, const Indices& labels);
 
   /// N; 0 without inputs.

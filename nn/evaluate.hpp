@@ -14,7 +14,7 @@ using LossFunction = std::function<Tensor<T>(const Tensor<T>& output, const Data
 
 /// A scope in which a module and those within are in training or in evaluation mode; then each is as before.
 template <class T>
-class ModeScope {
+class [[nodiscard]] ModeScope {
  public:
   ModeScope(Module<T>& module, bool training);
   ~ModeScope();
@@ -25,15 +25,16 @@ class ModeScope {
   std::vector<std::pair<Module<T>*, bool>> former_;
 };
 
-/// The share, 0 … 1, of rows of logits (N, C) whose largest number is at the label; of equal numbers the
-/// first counts. A row with a NaN is wrong. Error for other shapes and for no rows.
+/// The share, 0 … 1, of rows of logits (…, C) whose largest number is at the label, of labels (…), one for
+/// each row; of equal numbers the first counts. A row with a NaN is wrong. Error for other shapes and for no
+/// rows.
 template <class T>
 double accuracy(const Tensor<T>& logits, const Indices& labels);
 
 /// What a model reaches on data.
 struct Evaluation {
   double loss = 0;      ///< mean over the samples
-  double accuracy = 0;  ///< 0 … 1; NaN for data without labels
+  double accuracy = 0;  ///< 0 … 1, of all labels; NaN for data without labels
 };
 
 /// In evaluation mode and without recording, batch by batch. Error for no samples.

@@ -160,7 +160,7 @@ class Module {
   void require_evaluation() const;
 
   /// While it lives, copies of modules that share parameters are wanted.
-  class SharingScope {
+  class [[nodiscard]] SharingScope {
    public:
     SharingScope();
     ~SharingScope();
@@ -286,6 +286,14 @@ class Sequential : public Module<T> {
   std::size_t size() const { return layers_.size(); }
   /// Error for i from size() on.
   Module<T>& operator[](std::size_t i);
+  /// Layer i as what it is: `model.at<nn::Linear<double>>(0).weight`. Error for i from size() on, and for a
+  /// layer of another class.
+  template <std::derived_from<Module<T>> M>
+  M& at(std::size_t i) {
+    if (auto* const layer = dynamic_cast<M*>(&(*this)[i])) return *layer;
+    throw Error("Sequential", "layer " + std::to_string(i) + " is " + (*this)[i].describe() +
+                                  ", no layer of the class that is asked for");
+  }
   Tensor<T> forward(const Tensor<T>& x) override;
   void members(Members<T>& m) override;
   std::string describe() const override { return "Sequential"; }

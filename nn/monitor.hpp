@@ -44,7 +44,7 @@ struct MonitorOptions {
 /// or a channel of (N, C, H, W). Memory: 88 bytes for each parameter tensor and step, 56 for each activation,
 /// and a copy of the weights. To be used and destroyed on the thread that made it.
 template <class T>
-class GradientMonitor {
+class [[nodiscard]] GradientMonitor {
  public:
   /// Errors: no parameters, one that is no leaf, `every` or the window 0.
   explicit GradientMonitor(Module<T>& model, MonitorOptions options = {})

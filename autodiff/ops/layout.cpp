@@ -81,6 +81,22 @@ Tensor<T> flatten(Tensor<T> x) {
 }
 
 template <class T>
+Tensor<T> flatten(const Tensor<T>& x, std::ptrdiff_t start, std::ptrdiff_t end) {
+  const std::size_t first = detail::normalize_axis(start, x.rank(), "flatten"),
+                    last = detail::normalize_axis(end, x.rank(), "flatten");
+  if (last < first)
+    throw Error("flatten", "axis " + std::to_string(last) + " of shape " + to_string(x.shape()) +
+                               " is before axis " + std::to_string(first));
+  Shape shape;
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    if (i <= first || i > last)
+      shape.push_back(x.shape()[i]);
+    else
+      shape[first] *= x.shape()[i];
+  return reshaped(x, shape);
+}
+
+template <class T>
 Tensor<T> squeeze(Tensor<T> x) {
   Shape shape;
   for (std::size_t d : x.shape())
@@ -187,6 +203,15 @@ std::vector<Tensor<T>> detail::split_sections(const Tensor<T>& x, std::ptrdiff_t
   const auto size = static_cast<std::size_t>(n / sections);
   for (std::size_t start = 0; parts.size() < static_cast<std::size_t>(sections); start += size)
     parts.push_back(split_part(x, axis, start, start + size));
+  return parts;
+}
+
+template <class T>
+std::vector<Tensor<T>> unbind(const Tensor<T>& x, std::ptrdiff_t signed_axis) {
+  const std::size_t axis = detail::normalize_axis(signed_axis, x.rank(), "unbind");
+  std::vector<Tensor<T>> parts;
+  for (std::size_t i = 0; i < x.shape()[axis]; ++i)
+    parts.push_back(squeeze(split_part(x, axis, i, i + 1), static_cast<std::ptrdiff_t>(axis)));
   return parts;
 }
 
@@ -334,6 +359,7 @@ Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
 #define XTAPE_INSTANTIATE(T)                                                                                \
   template Tensor<T> reshape(const Tensor<T>&, const Dims&);                                                \
   template Tensor<T> flatten(Tensor<T>);                                                                    \
+  template Tensor<T> flatten(const Tensor<T>&, std::ptrdiff_t, std::ptrdiff_t);                             \
   template Tensor<T> squeeze(Tensor<T>);                                                                    \
   template Tensor<T> squeeze(Tensor<T>, const Axes&);                                                       \
   template Tensor<T> unsqueeze(const Tensor<T>&, std::ptrdiff_t);                                           \
@@ -343,6 +369,7 @@ Tensor<T> trace(const Tensor<T>& x, std::ptrdiff_t k) {
   template Tensor<T> detail::concatenate(std::span<const Tensor<T>>, std::ptrdiff_t);                       \
   template Tensor<T> stack(const std::vector<Tensor<T>>&, std::ptrdiff_t);                                  \
   template std::vector<Tensor<T>> detail::split_sections(const Tensor<T>&, std::ptrdiff_t, std::ptrdiff_t); \
+  template std::vector<Tensor<T>> unbind(const Tensor<T>&, std::ptrdiff_t);                                 \
   template std::vector<Tensor<T>> split(Tensor<T>, const Indices&, std::ptrdiff_t);                         \
   template Tensor<T> detail::slice(const Tensor<T>&, std::span<const Slice>);                               \
   template Tensor<T> flip(Tensor<T>);                                                                       \

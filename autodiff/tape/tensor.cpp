@@ -109,12 +109,12 @@ bool Tensor<T>::has_grad() const {
 }
 
 template <class T>
-void Tensor<T>::zero_grad() {
+void Tensor<T>::zero_grad() const {
   if (is_leaf()) static_cast<detail::Leaf*>(handle_.node.get())->grad = {};
 }
 
 template <class T>
-void Tensor<T>::set_grad(const Tensor& gradient) {
+void Tensor<T>::set_grad(const Tensor& gradient) const {
   if (!is_leaf()) throw Error("set_grad", "only leaves hold a gradient: make the tensor with parameter()");
   if (!requires_grad()) throw Error("set_grad", "the leaf is frozen: set_requires_grad(true)");
   if (!(shape() == gradient.shape()))
@@ -134,7 +134,7 @@ void Tensor<T>::assign(const Tensor& value) && {
 }
 
 template <class T>
-void Tensor<T>::assign(const Tensor& value) & {
+void Tensor<T>::assign(const Tensor& value) const& {
   if (!(shape() == value.shape()))
     throw Error("assign", "shapes " + to_string(shape()) + " and " + to_string(value.shape()) + " differ");
   if (detail::tracing) return detail::tracing->store(handle_, value.handle_);
@@ -144,7 +144,7 @@ void Tensor<T>::assign(const Tensor& value) & {
 }
 
 template <class T>
-T* Tensor<T>::begin_update() {
+T* Tensor<T>::begin_update() const {
   if (detail::tracing) detail::require_readable(checked(), "begin_update");
   data();
   if (handle_.node && !is_leaf())
@@ -154,7 +154,7 @@ T* Tensor<T>::begin_update() {
   std::atomic<std::uint32_t>& version = handle_.value->owner().version;
   version.store(version.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   detail::changes.fetch_add(1, std::memory_order_relaxed);
-  return mutable_data();
+  return const_cast<T*>(data());
 }
 
 template <class T>
@@ -180,7 +180,7 @@ Tensor<T> eye(std::size_t n) {
 }
 
 template <class T>
-Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::type_identity_t<T> step) {
+Tensor<T> detail::arange(T from, T to, T step) {
   const double count =
       std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
   if (step == T(0) || !std::isfinite(count))
@@ -194,7 +194,7 @@ Tensor<T> arange(std::type_identity_t<T> from, std::type_identity_t<T> to, std::
 }
 
 template <class T>
-Tensor<T> linspace(std::type_identity_t<T> from, std::type_identity_t<T> to, std::size_t n) {
+Tensor<T> detail::linspace(T from, T to, std::size_t n) {
   Tensor<T> result = Tensor<T>::uninitialized({n}, "linspace");
   const T step = n > 1 ? (to - from) / static_cast<T>(n - 1) : T(0);
   for (std::size_t i = 0; i < n; ++i) result.mutable_data()[i] = from + static_cast<T>(i) * step;
@@ -220,14 +220,14 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   detail::backward(*this, options);
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                               \
-  template class Tensor<T>;                                                                                \
-  template Tensor<T> parameter(const Tensor<T>&);                                                          \
-  template Tensor<T> detail::filled(const Shape&, T, const char*);                                         \
-  template Tensor<T> eye<T>(std::size_t);                                                                  \
-  template Tensor<T> linspace<T>(std::type_identity_t<T>, std::type_identity_t<T>, std::size_t);           \
-  template std::ostream& detail::print(std::ostream&, const Printed<T>&);                                  \
-  template Tensor<T> arange<T>(std::type_identity_t<T>, std::type_identity_t<T>, std::type_identity_t<T>); \
+#define XTAPE_INSTANTIATE(T)                                              \
+  template class Tensor<T>;                                               \
+  template Tensor<T> parameter(const Tensor<T>&);                         \
+  template Tensor<T> detail::filled(const Shape&, T, const char*);        \
+  template Tensor<T> eye<T>(std::size_t);                                 \
+  template Tensor<T> detail::linspace(T, T, std::size_t);                 \
+  template std::ostream& detail::print(std::ostream&, const Printed<T>&); \
+  template Tensor<T> detail::arange(T, T, T);                             \
   template std::ostream& operator<<(std::ostream&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -11,16 +11,6 @@
 #include <autodiff/reductions.hpp>
 
 namespace xtape::nn {
-namespace {
-
-const Indices& checked_labels(const Indices& labels) {
-  if (labels.shape().size() != 1)
-    throw Error("Dataset", "labels of shape " + to_string(labels.shape()) +
-                               " are not one class for each sample: give rows of numbers as a tensor");
-  return labels;
-}
-
-}  // namespace
 
 template <class T>
 Dataset<T>::Dataset(const Tensor<T>& x, const Tensor<T>& y, const Indices& classes)
@@ -36,11 +26,11 @@ template <class T>
 Dataset<T>::Dataset(const Tensor<T>& x) : Dataset(x, Tensor<T>(), {}) {}
 
 template <class T>
-Dataset<T>::Dataset(const Tensor<T>& x, const Indices& classes)
-    : Dataset(x, Tensor<T>(), checked_labels(classes)) {
-  if (labels.size() != size())
-    throw Error("Dataset", std::to_string(labels.size()) + " labels for inputs of shape " +
-                               to_string(inputs.shape()) + ": one for each sample is needed");
+Dataset<T>::Dataset(const Tensor<T>& x, const Indices& classes) : Dataset(x, Tensor<T>(), classes) {
+  if (labels.shape().size() == 0 || labels.shape()[0] != size())
+    throw Error("Dataset", "labels of shape " + to_string(labels.shape()) + " for inputs of shape " +
+                               to_string(inputs.shape()) +
+                               ": one for each sample is needed, or a row of them");
 }
 
 template <class T>
@@ -49,12 +39,17 @@ Dataset<T> Dataset<T>::select(const Indices& places) const {
   part.inputs = take(inputs, places, 0);
   if (targets.defined()) part.targets = take(targets, places, 0);
   if (labels.empty()) return part;
-  const auto N = static_cast<std::ptrdiff_t>(labels.size());
+  std::vector<std::size_t> shape(labels.shape().begin(), labels.shape().end());
+  const auto N = static_cast<std::ptrdiff_t>(shape[0]);
+  const std::size_t row = labels.size() / shape[0];
+  shape[0] = places.size();
   std::vector<std::ptrdiff_t> chosen;
-  chosen.reserve(places.size());
-  for (const std::ptrdiff_t i : places.values())  // take() has checked them
-    chosen.push_back(labels[static_cast<std::size_t>(i < 0 ? i + N : i)]);
-  part.labels = chosen;
+  chosen.reserve(places.size() * row);
+  for (const std::ptrdiff_t i : places.values()) {  // take() has checked them
+    const auto from = labels.begin() + (i < 0 ? i + N : i) * static_cast<std::ptrdiff_t>(row);
+    chosen.insert(chosen.end(), from, from + static_cast<std::ptrdiff_t>(row));
+  }
+  part.labels = xt::adapt(chosen, shape);
   return part;
 }
 

@@ -21,12 +21,14 @@ ModeScope<T>::~ModeScope() {
 
 template <class T>
 double accuracy(const Tensor<T>& logits, const Indices& labels) {
-  if (logits.rank() != 2 || logits.size() == 0 || !(labels.shape() == Shape{logits.shape()[0]}))
+  const Shape& of = logits.shape();
+  if (of.size() < 2 || logits.size() == 0 || !(labels.shape() == Shape(std::span(of.begin(), of.size() - 1))))
     throw Error("accuracy", "logits of shape " + to_string(logits.shape()) + " and labels of shape " +
-                                to_string(labels.shape()) + " are not (N, C) and (N,) with N and C above 0");
+                                to_string(labels.shape()) +
+                                " are not (N, …, C) and (N, …) without a 0 among them");
   std::size_t right = 0;
   const T* row = logits.data();
-  const auto classes = static_cast<std::ptrdiff_t>(logits.shape()[1]);
+  const auto classes = static_cast<std::ptrdiff_t>(logits.shape(-1));
   for (const std::ptrdiff_t label : labels.values()) {
     if (label < 0 || label >= classes)
       throw Error("accuracy", "label " + std::to_string(label) + " is not one of the " +
@@ -50,11 +52,12 @@ Evaluation evaluate(Module<T>& model, const Dataset<T>& data,
     const Tensor<T> output = model(batch.inputs);
     const double n = static_cast<double>(batch.size());
     sum.loss += n * static_cast<double>(loss(output, batch).item());
+    if (data.labels.empty()) continue;
     // A whole number, which the product may miss: so 49 of 49 right are 1.
-    sum.accuracy += data.labels.empty() ? std::nan("") : std::round(n * accuracy(output, batch.labels));
+    sum.accuracy += std::round(static_cast<double>(batch.labels.size()) * accuracy(output, batch.labels));
   }
   sum.loss /= static_cast<double>(data.size());
-  sum.accuracy /= static_cast<double>(data.size());
+  sum.accuracy /= static_cast<double>(data.labels.size());  // 0 / 0 without labels
   return sum;
 }
 

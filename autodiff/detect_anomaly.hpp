@@ -75,9 +75,9 @@ class AnomalyObserver : public Observer {
 ///
 ///     const DetectAnomaly scope;
 ///     loss(model(x), y).backward();
-class [[nodiscard]] DetectAnomaly : public detail::AnomalyObserver {
+class DetectAnomaly : public detail::AnomalyObserver {
  public:
-  explicit DetectAnomaly(AnomalyOptions options = {}) : AnomalyObserver(options) {}
+  [[nodiscard]] explicit DetectAnomaly(AnomalyOptions options = {}) : AnomalyObserver(options) {}
 
  private:
   void found(Anomaly anomaly) override { throw AnomalyError(std::move(anomaly)); }

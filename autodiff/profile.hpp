@@ -14,7 +14,7 @@ namespace xtape {
 
 /// While it lives, notes what the operations of this thread cost, forward and backward. Scopes nest, and each
 /// sees what happens within. Without a scope an operation pays for one test of a pointer.
-class [[nodiscard]] Profile : public detail::Observer {
+class Profile : public detail::Observer {
  public:
   /// One kind of operation. Times are its own: those of operations that it is composed of are theirs.
   struct Row {
@@ -26,6 +26,8 @@ class [[nodiscard]] Profile : public detail::Observer {
     std::size_t kept = 0;       ///< bytes of the values that nodes hold for the backward pass
     double ratio() const { return forward > 0 ? backward / forward : 0; }  ///< gradient to value
   };
+
+  [[nodiscard]] Profile() = default;
 
   /// The ledger, the most expensive operation first.
   std::vector<Row> rows() const;

@@ -47,9 +47,9 @@ class RandomPoint {
 };
 
 /// The thread's random numbers from an earlier point on, while it lives.
-class [[nodiscard]] RandomAgain {
+class RandomAgain {
  public:
-  explicit RandomAgain(const RandomPoint& then) { then.rewind(); }
+  [[nodiscard]] explicit RandomAgain(const RandomPoint& then) { then.rewind(); }
   ~RandomAgain() { now_.rewind(); }
   RandomAgain(const RandomAgain&) = delete;
   RandomAgain& operator=(const RandomAgain&) = delete;

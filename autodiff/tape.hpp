@@ -110,9 +110,9 @@ class Tape {
 namespace detail {
 
 /// Sets the recording flag for a scope.
-class [[nodiscard]] RecordingScope {
+class RecordingScope {
  public:
-  explicit RecordingScope(bool on) : before_(std::exchange(recording, on)) {}
+  [[nodiscard]] explicit RecordingScope(bool on) : before_(std::exchange(recording, on)) {}
   ~RecordingScope() { recording = before_; }
   RecordingScope(const RecordingScope&) = delete;
   RecordingScope& operator=(const RecordingScope&) = delete;
@@ -122,10 +122,10 @@ class [[nodiscard]] RecordingScope {
 };
 
 /// While it lives, receives the inputs of operations that would be recorded, were it not for NoGrad.
-struct [[nodiscard]] SkippedInputs {
+struct SkippedInputs {
   std::vector<Kept> values;
   std::vector<Kept>* const outer = std::exchange(skipped_inputs, &values);
-  SkippedInputs() = default;
+  [[nodiscard]] SkippedInputs() = default;
   SkippedInputs(const SkippedInputs&) = delete;
   SkippedInputs& operator=(const SkippedInputs&) = delete;
   ~SkippedInputs() { skipped_inputs = outer; }
@@ -138,9 +138,9 @@ inline bool is_recording() { return detail::recording; }
 
 /// While it lives, operations of this thread are not recorded. Scopes nest. Like all scopes it needs a name:
 /// `NoGrad();` ends at once, and compilers warn of it.
-class [[nodiscard]] NoGrad {
+class NoGrad {
  public:
-  NoGrad() = default;
+  [[nodiscard]] NoGrad() = default;
 
  private:
   detail::RecordingScope scope_{false};
@@ -148,9 +148,9 @@ class [[nodiscard]] NoGrad {
 
 /// While it lives, operations of this thread are recorded: within NoGrad, and in a rule of custom(), which
 /// runs without recording unless the pass creates a graph. Scopes nest.
-class [[nodiscard]] EnableGrad {
+class EnableGrad {
  public:
-  EnableGrad() = default;
+  [[nodiscard]] EnableGrad() = default;
 
  private:
   detail::RecordingScope scope_{true};

@@ -41,9 +41,9 @@ bool hold_over_fork() {
 
 /// While one lives, OpenBLAS computes on the threads that call it: for products that several threads share
 /// out among themselves.
-class [[nodiscard]] SerialBlas {
+class SerialBlas {
  public:
-  SerialBlas();
+  [[nodiscard]] SerialBlas();
   ~SerialBlas();
   SerialBlas(const SerialBlas&) = delete;
   SerialBlas& operator=(const SerialBlas&) = delete;

@@ -14,9 +14,9 @@ using LossFunction = std::function<Tensor<T>(const Tensor<T>& output, const Data
 
 /// A scope in which a module and those within are in training or in evaluation mode; then each is as before.
 template <class T>
-class [[nodiscard]] ModeScope {
+class ModeScope {
  public:
-  ModeScope(Module<T>& module, bool training);
+  [[nodiscard]] ModeScope(Module<T>& module, bool training);
   ~ModeScope();
   ModeScope(const ModeScope&) = delete;
   ModeScope& operator=(const ModeScope&) = delete;

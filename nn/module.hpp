@@ -160,9 +160,9 @@ class Module {
   void require_evaluation() const;
 
   /// While it lives, copies of modules that share parameters are wanted.
-  class [[nodiscard]] SharingScope {
+  class SharingScope {
    public:
-    SharingScope();
+    [[nodiscard]] SharingScope();
     ~SharingScope();
     SharingScope(const SharingScope&) = delete;
     SharingScope& operator=(const SharingScope&) = delete;

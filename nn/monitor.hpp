@@ -44,13 +44,13 @@ struct MonitorOptions {
 /// or a channel of (N, C, H, W). Memory: 88 bytes for each parameter tensor and step, 56 for each activation,
 /// and a copy of the weights. To be used and destroyed on the thread that made it.
 template <class T>
-class [[nodiscard]] GradientMonitor {
+class GradientMonitor {
  public:
   /// Errors: no parameters, one that is no leaf, `every` or the window 0.
-  explicit GradientMonitor(Module<T>& model, MonitorOptions options = {})
+  [[nodiscard]] explicit GradientMonitor(Module<T>& model, MonitorOptions options = {})
       : GradientMonitor(model.named_parameters(), options) {}
-  explicit GradientMonitor(std::vector<std::pair<std::string, Tensor<T>>> parameters,
-                           MonitorOptions options = {});
+  [[nodiscard]] explicit GradientMonitor(std::vector<std::pair<std::string, Tensor<T>>> parameters,
+                                         MonitorOptions options = {});
   ~GradientMonitor();
 
   /// Takes the gradients, and the weights before the update. Error when a step is open, unless a backward

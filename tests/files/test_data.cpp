@@ -138,15 +138,40 @@ TEST_CASE("a data set from arrays: targets or labels, one for each sample") {
   CHECK_THROWS_WITH_AS(labelled.select({3}), "[take] index 3 is out of range for axis 0 of shape (3, 2)",
                        Error);
 
-  CHECK_THROWS_WITH_AS(Data(x, {0, 1}),
-                       "[Dataset] 2 labels for inputs of shape (3, 2): one for each sample is needed", Error);
-  CHECK_THROWS_WITH_AS(Data(x, {{0, 1}, {1, 0}, {0, 1}}),
-                       doctest::Contains("[Dataset] labels of shape (3, 2)"), Error);
+  CHECK_THROWS_WITH_AS(
+      Data(x, {0, 1}),
+      "[Dataset] labels of shape (2,) for inputs of shape (3, 2): one for each sample is needed, or "
+      "a row of them",
+      Error);
+  CHECK_THROWS_WITH_AS(Data(x, Indices(1)), doctest::Contains("[Dataset] labels of shape () for inputs"),
+                       Error);
   CHECK_THROWS_WITH_AS(
       Data(x, Tensor<double>{1.0, 2.0}),
       "[Dataset] inputs of shape (3, 2) and targets of shape (2,) differ in the number of samples", Error);
   CHECK_THROWS_WITH_AS(Data(Tensor<double>(1.0)), "[Dataset] a tensor of shape () has no axis of samples",
                        Error);
+}
+
+TEST_CASE("labels for each place of a sample: parts and batches take their rows") {
+  const Data texts(xt::xarray<int>{{5, 6, 7}, {1, 2, 3}, {8, 9, 4}}, {{6, 7, 0}, {2, 3, 0}, {9, 4, 1}});
+  CHECK(texts.size() == 3);
+  CHECK(texts.select({-1, 0}).labels == Indices{{9, 4, 1}, {6, 7, 0}});
+  CHECK(texts.select(std::vector<int>{}).labels.empty());
+  const auto [a, b] = texts.split(0.34, 1);
+  CHECK(a.labels.shape() == Shape{1, 3});
+  CHECK(b.labels.shape() == Shape{2, 3});
+  std::size_t batches = 0;
+  Loader loader(texts, {.batch_size = 2, .seed = 3});
+  for (const auto& batch : loader) {
+    ++batches;
+    CHECK(batch.labels.shape() == batch.inputs.shape());
+    for (std::size_t i = 0; i < batch.size(); ++i)  // each text's label is its next letter
+      CHECK(static_cast<double>(batch.labels[3 * i]) == batch.inputs.data()[3 * i + 1]);
+  }
+  CHECK(batches == 2);
+  CHECK(Data(ones<double>({2, 1}), zeros_like(ones<double>({2, 1}))).labels.empty());
+  CHECK(Data(ones<double>({1, 1}), Indices{{{0, 1}, {2, 3}}}).select({0, 0}).labels.shape() ==
+        Shape{2, 2, 2});
 }
 
 TEST_CASE("splitting: every sample once, the seed decides, the global generator has no part in it") {

@@ -367,10 +367,43 @@ TEST_CASE("accuracy: the largest logit, the first of equals, never NaN") {
   CHECK(nn::accuracy(Tensor<double>{{1.0, not_a_number}, {not_a_number, 1.0}, {0.0, 1.0}}, {0, 1, 1}) ==
         1.0 / 3);
   CHECK_THROWS_WITH_AS(nn::accuracy(Tensor<double>{{1, 2}}, {1, 0}),
-                       "[accuracy] logits of shape (1, 2) and labels of shape (2,) are not (N, C) and (N,) "
-                       "with N and C above 0",
+                       "[accuracy] logits of shape (1, 2) and labels of shape (2,) are not (N, …, C) and "
+                       "(N, …) without a 0 among them",
                        Error);
   CHECK_THROWS_AS(nn::accuracy(zeros<double>({0, 2}), std::vector<int>{}), Error);
+  const Tensor<double> places{{{1, 2}, {2, 1}, {3, 4}}, {{1, 2}, {2, 1}, {3, 4}}};
+  CHECK(nn::accuracy(places, {{1, 0, 1}, {0, 0, 1}}) == 5.0 / 6);
+  CHECK_THROWS_AS(nn::accuracy(places, {1, 0}), Error);
+  CHECK_THROWS_AS(nn::accuracy(places, {{1, 0}, {0, 0}}), Error);
+  CHECK_THROWS_AS(nn::accuracy(Tensor<double>{1.0, 2.0}, 1), Error);
+}
+
+TEST_CASE("texts: tokens in, a label for each place; losses and shares are of all places") {
+  random::seed(4);
+  // The next letter of a cycle of five.
+  const xt::xarray<int> start = xt::reshape_view(xt::arange(12), {12, 1}), all = (start + xt::arange(7)) % 5;
+  const Data texts(xt::view(all, xt::all(), xt::range(0, 6)), xt::view(all, xt::all(), xt::range(1, 7)));
+  nn::Sequential<double> model(nn::Embedding<double>(5, 8), nn::Linear<double>(8, 5));
+  const nn::LossFunction<double> loss = [](const auto& logits, const auto& batch) {
+    return nn::cross_entropy(flatten(logits, 0, -2), Indices(batch.labels.values()));
+  };
+  const auto before = nn::evaluate(model, texts, loss, 5);  // batches of 5, 5 and 2 texts
+  CHECK(before.accuracy == nn::accuracy(model(texts.inputs), texts.labels));
+  CHECK(std::abs(before.loss - loss(model(texts.inputs), texts).item()) < 1e-14);
+  CHECK(before.accuracy < 1);
+  nn::Adam<double> adam(model.parameters(), {.learning_rate = 0.05});
+  Trainer trainer(model, adam, loss);
+  trainer.options.epochs = 30;
+  Loader loader(texts, {.batch_size = 5});
+  const auto history = trainer.fit(loader, texts);
+  CHECK(history.epochs.back().validation_accuracy == 1);
+
+  CHECK(&model.at<nn::Linear<double>>(1) == &model[1]);
+  CHECK(model.at<nn::Embedding<double>>(0).weight.shape() == Shape{5, 8});
+  CHECK_THROWS_WITH_AS(model.at<nn::Linear<double>>(0),
+                       "[Sequential] layer 0 is Embedding(5, 8), no layer of the class that is asked for",
+                       Error);
+  CHECK_THROWS_AS(model.at<nn::Linear<double>>(2), Error);
 }
 
 TEST_CASE("a history as CSV, in full precision and without what was not measured; and as a table") {

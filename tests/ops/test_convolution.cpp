@@ -182,6 +182,43 @@ TEST_CASE_TEMPLATE("pooling: extremes, ties, padding that is never the largest",
   set_num_threads(before);
 }
 
+TEST_CASE_TEMPLATE("pooling of all kernels, strides and paddings: as over the columns of the windows", T,
+                   float, double) {
+  random::seed(12);
+  const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+  Tensor<T> values = random::normal<T>({2, 3, 6, 7});
+  values = where(values > T(0.8), round(values), values);  // ties
+  values = where(values > T(2.5), infinity, where(values < T(-2.2), -infinity, values));
+  for (const bool has_nan : {false, true})
+    for (const std::size_t kh : {1u, 2u, 3u, 4u})
+      for (const std::size_t kw : {kh, std::size_t{5}})
+        for (const std::size_t stride : {1u, 2u, 3u})
+          for (std::size_t padding = 0; padding <= std::min<std::size_t>(kh, kw) / 2; ++padding) {
+            CAPTURE(kh);
+            CAPTURE(kw);
+            CAPTURE(stride);
+            CAPTURE(padding);
+            const Size2 kernel{kh, kw};
+            const auto x = parameter(has_nan ? where(values > T(1.9), nan, values) : values);
+            const auto columns = [&](const Tensor<T>& a) {
+              return unfold(reshape(a, {6, 1, 6, 7}), kernel, stride, padding);
+            };
+            const auto largest = max_pool2d(x, kernel, stride, padding);
+            const auto inside = columns(ones_like(x)) > T(0);
+            check_close(largest, reshape(max(where(inside, columns(x), -infinity), 1), largest.shape()), 0);
+            const auto probe = random::normal<T>(largest.shape());
+            check_close(grad(largest, x, {.seed = probe, .retain_tape = true}),
+                        grad(largest, x, {.seed = probe, .create_graph = true}), 1e-5, 1e-5);
+
+            const auto finite = parameter(where(abs(values) < infinity, values, 0));
+            const auto mean_of = avg_pool2d(finite, kernel, stride, padding);
+            const auto same = reshape(mean(columns(finite), 1), largest.shape());
+            check_close(mean_of, same, 1e-5, 1e-5);
+            check_close(grad(mean_of, finite, {.seed = probe}), grad(same, finite, {.seed = probe}), 1e-5,
+                        1e-5);
+          }
+}
+
 TEST_CASE("max_pool2d: the Hessian is the same in forward mode over reverse mode") {
   random::seed(6);
   const Tensor<double> x = random::normal<double>({1, 2, 3, 4}), v = random::normal<double>({1, 2, 3, 4});

@@ -30,6 +30,53 @@ TEST_CASE("a custom operation uses the user's rule, to any order") {
   CHECK(Tape::current().size() == 0);
 }
 
+TEST_CASE("a custom value as a function of the inputs, which records nothing") {
+  std::size_t nodes = 0;
+  const auto f = [&](const Tensor<double>& x) {
+    const auto y = custom<double>(
+        "softsign", {x}, [](const auto& a) { return a / (1 + abs(a)); },
+        [x](const auto& g) { return std::vector{g / square(1 + abs(x))}; });
+    nodes = Tape::current().size();
+    return y;
+  };
+  const auto x = parameter<double>({1.0, -3.0});
+  const auto y = f(x);
+  CHECK(nodes == 1);
+  check_close(y, {0.5, -0.75}, 0);
+  check_close(grad(sum(y), x), {0.25, 1.0 / 16}, 1e-15);
+  CHECK(check_gradients(f, Tensor<double>{0.5, -1.5, 2.0}, {.order = 2}).passed);
+
+  // One argument for each input in braces; a list as a list. What else the function reads is not recorded
+  // either.
+  const auto a = parameter<double>({2.0, 3.0}), b = parameter<double>({5.0, 7.0});
+  const CustomRule<double> rule = [=](const auto& g) { return std::vector{g * b, g * a}; };
+  const auto product = custom<double>(
+      "product", {a, b}, [&](const auto& u, const auto& v) { return u * v + 0 * a; }, rule);
+  const auto of_list = custom<double>(
+      "product", std::vector{a, b}, [](const auto& list) { return list[0] * list[1]; }, rule);
+  CHECK(Tape::current().size() == 2);
+  check_close(product, of_list, 0);
+  check_close(grad(sum(product * of_list), b), {40.0, 126.0}, 0);
+  CHECK(check_gradients(
+            [](const auto& x) {
+              return custom<double>(
+                  "exp", {x}, [](const auto& u) { return exp(u); },
+                  [](const auto& g, const auto& y) { return std::vector{g * y}; });
+            },
+            Tensor<double>{0.5, -1.5}, {.order = 2})
+            .passed);
+
+  // Its operations are steps of a compiled function, and forward mode asks the rule.
+  const auto compiled = compile([&](const Tensor<double>& u) { return f(u) * u; });
+  for (const auto& u : {Tensor<double>{1.0, -3.0}, Tensor<double>{2.0, 0.5}, Tensor<double>{-1.0, 4.0}}) {
+    check_close(compiled(u), f(u) * u, 0);
+    const auto p = parameter(u);
+    check_close(grad(sum(compiled(p)), p), grad(sum(f(p) * p), p), 1e-15);
+    check_close(jvp(f, u, ones_like(u)).second, 1 / square(1 + abs(u)), 1e-15);
+  }
+  check_close(vmap(f)(Tensor<double>{{1.0, -3.0}, {0.0, 1.0}}), Tensor<double>{{0.5, -0.75}, {0.0, 0.5}}, 0);
+}
+
 TEST_CASE("a custom rule may leave an input without a gradient, and its mistakes are named") {
   const auto x = parameter<double>({1.0, 2.0}), y = parameter<double>({3.0, 4.0});
   const auto with = [&](CustomRule<double> rule) {

@@ -95,6 +95,8 @@ TEST_CASE("layout") {
   throws("[concatenate] there are no tensors", [] { concatenate(std::vector<Tensor<double>>{}); });
   throws("[stack] shapes (2, 3) and (3, 3) differ", [] { stack({m(2, 3), m(3, 3)}); });
   throws("[split] axis 1 of shape (2, 3) does not divide into 2 equal parts", [] { split(m(2, 3), 2, 1); });
+  throws("[split] axis 1 of shape (2, 3) does not divide into 2 equal parts", [] { split<2>(m(2, 3), 1); });
+  throws("[flatten] axis 0 of shape (2, 3) is before axis 1", [] { flatten(m(2, 3), 1, 0); });
   throws("[split] index 4 does not ascend within axis 1 of shape (2, 3)", [] { split(m(2, 3), {1, 4}, 1); });
   throws("[slice] index 2 is out of range for axis 0 of shape (2, 3)", [] { slice(m(2, 3), 2); });
   throws("[slice] 3 slices are too many for shape (2, 3)", [] { slice(m(2, 3), 0, 0, xt::all()); });

@@ -91,6 +91,56 @@ TEST_CASE("xtensor expressions mix into operations on either side") {
   check_close(x.grad(), {1.0, 2.0}, 0);
 }
 
+TEST_CASE("split into a known number, unbind, and flatten of some axes") {
+  const auto x = parameter(reshape(arange<double>(24), {2, 3, 4}));
+  const auto [low, high] = split<2>(x, -1);
+  check_close(low, slice(x, xt::ellipsis(), xt::range(0, 2)), 0);
+  check_close(high, slice(x, xt::ellipsis(), xt::range(2, 4)), 0);
+  CHECK(split<2>(x)[1].shape() == Shape{1, 3, 4});
+  check_close(grad(sum(high * high), x),
+              reshape(where(fmod(arange<double>(24), 4) < 2, 0.0, 2 * arange<double>(24)), {2, 3, 4}), 0);
+
+  for (const std::ptrdiff_t axis : {0, 1, 2, -1, -2}) {
+    const auto parts = unbind(x, axis);
+    CHECK(parts.size() == x.shape(axis));
+    check_close(stack(parts, axis), x, 0);
+    check_close(grad(sum(parts[1]), x), grad(sum(take(x, 1, axis)), x), 0);
+  }
+  CHECK(unbind(zeros<float>({0, 3})).empty());
+
+  CHECK(flatten(x, 1).shape() == Shape{2, 12});
+  CHECK(flatten(x, 0, 1).shape() == Shape{6, 4});
+  CHECK(flatten(x, 0, -2).shape() == Shape{6, 4});
+  CHECK(flatten(x, -1).shape() == x.shape());
+  CHECK(flatten(x, 0).shape() == flatten(x).shape());
+  CHECK(flatten(zeros<float>({2, 0, 3}), 1).shape() == Shape{2, 0});
+  CHECK(flatten(x.detach(), 1).data() == x.data());  // no copy
+  check_close(grad(sum(flatten(x, 1) * flatten(x, 1)), x), 2 * x, 0);
+}
+
+TEST_CASE("numbers of any type where tensors are made") {  // warnings are errors here
+  const std::size_t n = 3;
+  const Tensor<float> x = zeros<float>({n, 1});
+  check_close(arange<float>(x.size()), {0.0f, 1.0f, 2.0f}, 0);
+  check_close(arange<double>(n, 0, -1.5), {3.0, 1.5}, 0);
+  check_close(arange<float>(1, n), {1.0f, 2.0f}, 0);
+  check_close(linspace<float>(0, n, 4), {0.0f, 1.0f, 2.0f, 3.0f}, 0);
+  check_close(full<float>({2}, n), {3.0f, 3.0f}, 0);
+  check_close(full_like(x, 0.5), Tensor<float>{{0.5f}, {0.5f}, {0.5f}}, 0);
+}
+
+TEST_CASE("a const tensor is a handle as any other: gradient and value change through it") {
+  const auto w = parameter<double>({1.0, 2.0});
+  const auto same = w;
+  sum(w * w).backward();
+  same.zero_grad();
+  CHECK(!w.has_grad());
+  same.set_grad(Tensor<double>{3.0, 4.0});
+  check_close(w.grad(), {3.0, 4.0}, 0);
+  same.assign({5.0, 6.0});
+  check_close(w, {5.0, 6.0}, 0);
+}
+
 TEST_CASE("shapes are containers of integers, like xtensor's") {
   const Tensor<double> x = zeros<double>({2, 3});
   CHECK(x.shape() == Shape{2, 3});

@@ -12,12 +12,11 @@ struct VAE : nn::Module<double> {
   nn::Sequential<double> decoder{nn::Linear<double>(2, 32), nn::Tanh<double>(), nn::Linear<double>(32, 16)};
 
   auto operator()(const Tensor<double>& x, const Tensor<double>& noise) {
-    const auto parts = split(encoder(x), 2, 1);
-    const auto mu = parts[0], logvar = parts[1];
+    const auto [mu, logvar] = split<2>(encoder(x), 1);
     const auto z = mu + noise * exp(0.5 * logvar);  // a sample, with a gradient
     return std::tuple(decoder(z), mu, logvar);
   }
-  Tensor<double> forward(const Tensor<double>& x) override { return decoder(split(encoder(x), 2, 1)[0]); }
+  Tensor<double> forward(const Tensor<double>& x) override { return decoder(split<2>(encoder(x), 1)[0]); }
   void members(nn::Members<double>& m) override {
     m.module("encoder", encoder);
     m.module("decoder", decoder);

@@ -12,12 +12,11 @@ struct LeNet : nn::Module<double> {
   nn::Conv2d<double> conv1{1, 4, 3, {.padding = 1}};
   nn::Conv2d<double> conv2{4, 8, 3, {.padding = 1}};
   nn::Linear<double> head{8 * 3 * 3, 4};
-  nn::Flatten<double> flatten;
 
   Tensor<double> forward(const Tensor<double>& images) override {
     auto x = max_pool2d(relu(conv1(images)), 2);
     x = max_pool2d(relu(conv2(x)), 2);
-    return head(flatten(x));
+    return head(flatten(x, 1));
   }
   void members(nn::Members<double>& m) override {
     m.module("conv1", conv1);

@@ -8,9 +8,9 @@ using namespace xtape;
 
 /// Eighths from -1 to 1; the gradient passes as if it had not been rounded.
 Tensor<double> quantize(const Tensor<double>& x) {
-  const auto value = clamp(round(8 * x.detach()) / 8, -1, 1);
-  return custom<double>("quantize", {x}, value,
-                        [x](const auto& g) { return std::vector{g * (abs(x) <= 1)}; });
+  return custom<double>(
+      "quantize", {x}, [](const auto& w) { return clamp(round(8 * w) / 8, -1, 1); },
+      [x](const auto& g) { return std::vector{g * (abs(x) <= 1)}; });
 }
 
 struct QuantizedLinear : nn::Linear<double> {

@@ -33,8 +33,8 @@ struct Block : nn::Module<double> {
     const auto of_heads = [&](const auto& part) {
       return swapaxes(reshape(part, {x.shape(0), x.shape(1), heads, -1}), 1, 2);
     };
-    const auto parts = split(qkv(norm1(x)), 3, -1);
-    const auto a = attention(of_heads(parts[0]), of_heads(parts[1]), of_heads(parts[2]));
+    const auto [q, k, v] = split<3>(qkv(norm1(x)), -1);
+    const auto a = attention(of_heads(q), of_heads(k), of_heads(v));
     const auto y = x + project(reshape(swapaxes(a, 1, 2), x.shape()));
     return y + mlp(norm2(y));
   }

@@ -53,6 +53,7 @@ int main() {
   show(argmax(x, 1));
   show(reshape(x, {-1, 2}));
   show(flatten(x));
+  show(flatten(x, 0, 1));
   show(transpose(x, {1, 0}));
   show(swapaxes(x, 0, 1));
   show(unsqueeze(x, 1));
@@ -65,6 +66,9 @@ int main() {
   show(concatenate({x, y}, 1));
   show(stack({x, y}));
   show(split(x, 3, 1)[1]);
+  const auto [left, middle, right] = split<3>(x, 1);
+  show(middle);
+  show(unbind(x)[1]);
   show(where(x > 2, x, y));
   show(masked_fill(x, y < 0, 9));
   show(clamp(x, 1, 3));
@@ -132,6 +136,7 @@ int main() {
   first.weight.assign(full_like(first.weight, 0.1));
   first.bias.assign(full_like(first.bias, 0.2));
   last.weight.assign(full_like(last.weight, 0.3));
+  show(model.at<nn::Linear<double>>(0).bias);
   show(model(x));
   show(model.parameters().size());
   std::size_t count = 0;

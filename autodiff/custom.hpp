@@ -70,7 +70,7 @@ requires(!std::convertible_to<F, Tensor<T>>) Tensor<T> custom(const std::string&
 }
 /// For inputs in braces the function takes one argument for each. exp is
 ///
-///     custom<double>("exp", {x}, [](const auto& x) { return exp(x); },
+///     custom<double>("exp", {x}, [](const auto& a) { return exp(a); },
 ///                    [](const auto& g, const auto& y) { return std::vector{g * y}; })
 template <class T, std::size_t n, class F>
 requires(!std::convertible_to<F, Tensor<T>>) Tensor<T> custom(const std::string& name,

@@ -58,10 +58,10 @@ TEST_CASE("a custom value as a function of the inputs, which records nothing") {
   check_close(product, of_list, 0);
   check_close(grad(sum(product * of_list), b), {40.0, 126.0}, 0);
   CHECK(check_gradients(
-            [](const auto& x) {
+            [](const auto& u) {
               return custom<double>(
-                  "exp", {x}, [](const auto& u) { return exp(u); },
-                  [](const auto& g, const auto& y) { return std::vector{g * y}; });
+                  "exp", {u}, [](const auto& v) { return exp(v); },
+                  [](const auto& g, const auto& value) { return std::vector{g * value}; });
             },
             Tensor<double>{0.5, -1.5}, {.order = 2})
             .passed);

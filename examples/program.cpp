@@ -28,7 +28,8 @@ Program::~Program() = default;
 template <class T>
 void Program::option(const std::string& name, T& value, const std::string& help, const Allowed& allowed) {
   CLI::Option* const option = app_->add_option(name, value, help);
-  if constexpr (!std::is_same_v<T, std::filesystem::path>) option->capture_default_str();
+  if constexpr (!std::is_same_v<T, std::filesystem::path> && !std::is_same_v<T, Paths>)
+    option->capture_default_str();
   if (allowed.high != 0) option->check(CLI::Range(allowed.low, allowed.high));
   if (allowed.positive) option->check(CLI::Validator(positive_complaint, "POSITIVE"));
   if (!allowed.words.empty()) option->check(CLI::IsMember(allowed.words));
@@ -36,6 +37,7 @@ void Program::option(const std::string& name, T& value, const std::string& help,
 
 template void Program::option(const std::string&, std::string&, const std::string&, const Allowed&);
 template void Program::option(const std::string&, std::filesystem::path&, const std::string&, const Allowed&);
+template void Program::option(const std::string&, Paths&, const std::string&, const Allowed&);
 template void Program::option(const std::string&, int&, const std::string&, const Allowed&);
 template void Program::option(const std::string&, std::size_t&, const std::string&, const Allowed&);
 template void Program::option(const std::string&, double&, const std::string&, const Allowed&);

@@ -13,6 +13,8 @@ class App;
 
 namespace examples {
 
+using Paths = std::vector<std::filesystem::path>;
+
 /// What an option takes; anything when nothing is set.
 struct Allowed {
   int low = 0, high = 0;             ///< a number from low to high
@@ -30,8 +32,8 @@ class Program {
   Program(const std::string& name, const std::string& description);
   ~Program();
 
-  /// An option whose value goes to `value`, which holds the default: a string, a path, an int, a std::size_t
-  /// or a double.
+  /// An option whose value goes to `value`, which holds the default: a string, a path, several paths, an int,
+  /// a std::size_t or a double.
   template <class T>
   void option(const std::string& name, T& value, const std::string& help, const Allowed& allowed = {});
   /// An option without a value, which makes sense beside another option only.

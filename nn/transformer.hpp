@@ -88,13 +88,11 @@ template <class T>
 class TransformerBlock : public Module<T> {
  public:
   TransformerBlock(std::size_t width, std::size_t heads, const TransformerBlockOptions<T>& options = {});
-  Tensor<T> forward(const Tensor<T>& x) override {
-    return run(x, [&](const Tensor<T>& h) { return self_attn(h); });
-  }
+  Tensor<T> forward(const Tensor<T>& x) override { return run(x, nullptr); }
   using Module<T>::operator();
   /// Of positions that follow those of the cache: see MultiheadAttention.
   Tensor<T> operator()(const Tensor<T>& x, KeyValueCache<T>& cache) {
-    return this->observed([&] { return run(x, [&](const Tensor<T>& h) { return self_attn(h, cache); }); });
+    return this->observed([&] { return run(x, &cache); });
   }
   void members(Members<T>& m) override;
   std::string describe() const override;
@@ -104,8 +102,7 @@ class TransformerBlock : public Module<T> {
   LayerNorm<T> norm1, norm2;
 
  private:
-  template <class Attend>
-  Tensor<T> run(const Tensor<T>& x, const Attend& attend);
+  Tensor<T> run(const Tensor<T>& x, KeyValueCache<T>* cache);
 
   Dropout<T> dropout_;
   bool norm_first_;

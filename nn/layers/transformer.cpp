@@ -106,8 +106,8 @@ TransformerBlock<T>::TransformerBlock(std::size_t width, std::size_t heads,
 }
 
 template <class T>
-template <class Attend>
-Tensor<T> TransformerBlock<T>::run(const Tensor<T>& x, const Attend& attend) {
+Tensor<T> TransformerBlock<T>::run(const Tensor<T>& x, KeyValueCache<T>* cache) {
+  const auto attend = [&](const Tensor<T>& h) { return cache ? self_attn(h, *cache) : self_attn(h); };
   const auto feedforward = [&](const Tensor<T>& h) { return linear2(dropout_(activation_(linear1(h)))); };
   if (norm_first_) {
     const Tensor<T> h = x + dropout_(attend(norm1(x)));

@@ -44,6 +44,27 @@ void plain_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, c
 // C, one after the other, so that a sum of millions would lose digits: no more of them in one call.
 constexpr std::size_t most_int = std::numeric_limits<int>::max(), most_inner = std::size_t(1) << 16;
 
+int cblas_int(std::size_t n) { return static_cast<int>(std::min(n, most_int)); }
+
+/// y = A x or Aᵀ x for A (rows, columns), or y += …: for products with one row or one column, for which
+/// cblas_gemm would copy the whole matrix for a single use. It adds few elements of the inner dimension at a
+/// time, so that these are not to be more than most_gemv_inner.
+constexpr std::size_t most_gemv_inner = 4096;
+template <class T>
+void blas_gemv(bool transpose, std::size_t rows, std::size_t columns, const T* A, std::size_t lda, const T* x,
+               std::size_t x_step, T beta, T* y, std::size_t y_step) {
+  if (beta == T(0))  // some versions of OpenBLAS multiply what was there, and 0 · NaN is NaN
+    for (std::size_t i = 0; i < (transpose ? columns : rows); ++i) y[i * y_step] = T(0);
+  const auto product = [](auto&&... arguments) {
+    if constexpr (std::is_same_v<T, float>)
+      cblas_sgemv(arguments...);
+    else
+      cblas_dgemv(arguments...);
+  };
+  product(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, cblas_int(rows), cblas_int(columns), T(1), A,
+          cblas_int(lda), x, cblas_int(x_step), T(1), y, cblas_int(y_step));
+}
+
 /// Cuts the product until CBLAS can count it. A stride that it cannot is of one row (or column) at last,
 /// which has none.
 template <class T>
@@ -73,15 +94,18 @@ void blas_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, co
       for (std::size_t j = 0; j < N; ++j) C[i * ldc + j] += second[i * N + j];
     return;
   }
-  const auto integer = [](std::size_t n) { return static_cast<int>(std::min(n, most_int)); };
+  if (M == 1 && K <= most_gemv_inner)
+    return blas_gemv(!tb, tb ? N : K, tb ? K : N, B, ldb, A, ta ? lda : 1, beta, C, 1);
+  if (N == 1 && K <= most_gemv_inner)
+    return blas_gemv(ta, ta ? K : M, ta ? M : K, A, lda, B, tb ? 1 : ldb, beta, C, ldc);
   const auto product = [](auto&&... arguments) {
     if constexpr (std::is_same_v<T, float>)
       cblas_sgemm(arguments...);
     else
       cblas_dgemm(arguments...);
   };
-  product(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, integer(M),
-          integer(N), integer(K), T(1), A, integer(lda), B, integer(ldb), beta, C, integer(ldc));
+  product(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, cblas_int(M),
+          cblas_int(N), cblas_int(K), T(1), A, cblas_int(lda), B, cblas_int(ldb), beta, C, cblas_int(ldc));
 }
 
 }  // namespace
@@ -95,7 +119,9 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   if (M * N * K <= small_work) return kernels<T>().gemm(ta, tb, M, N, K, A, B, accumulate, C);
   const std::size_t lda = ta ? M : K, ldb = tb ? K : N;
   const T beta = accumulate ? T(1) : T(0);
-  if (M * N * K <= gemm_serial_work) return blas_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta, C, N);
+  // OpenBLAS shares out a matrix times a vector from 9216 on.
+  const std::size_t serial_work = M == 1 || N == 1 ? gemm_serial_work / 4 : gemm_serial_work;
+  if (M * N * K <= serial_work) return blas_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta, C, N);
   const SerialBlas serial;
   // Pieces of rows of C, or of columns if it has more of these.
   const bool rows = M >= N;

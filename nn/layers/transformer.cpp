@@ -59,13 +59,15 @@ Tensor<T> MultiheadAttention<T>::attend(const Tensor<T>& query, const Tensor<T>&
 
 template <class T>
 Tensor<T> MultiheadAttention<T>::attend(const Tensor<T>& x, KeyValueCache<T>& cache) {
-  Tensor<T> k = turned(project(x, 1), cache.position), v = project(x, 2);
+  // Here x is mostly one row, and its product takes less to cut than the weights.
+  const std::vector<Tensor<T>> parts = split(linear(x, in_proj_weight, in_proj_bias), 3, -1);
+  Tensor<T> k = turned(parts[1], cache.position), v = parts[2];
   const std::size_t added = x.shape(-2);
   if (cache.keys.defined()) {
     k = concatenate({cache.keys, k}, -2);
     v = concatenate({cache.values, v}, -2);
   }
-  const Tensor<T> y = joined(turned(project(x, 0), cache.position), k, v, {});
+  const Tensor<T> y = joined(turned(parts[0], cache.position), k, v, {});
   if (const std::size_t n = k.shape(-2); cache.window != 0 && n > cache.window) {
     const auto last = xt::range(n - cache.window, n);
     k = slice(k, xt::ellipsis(), last, xt::all());

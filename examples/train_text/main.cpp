@@ -211,6 +211,7 @@ int main(int argc, char** argv) {
   program.option("--prompt", o.prompt, "what a sample continues");
   program.option("--temperature", o.temperature, "of samples: below 1 they are likelier", {.positive = true});
   return program.run(argc, argv, [&] {
+    if (o.prompt.empty()) throw std::runtime_error("--prompt needs a character at least");
     if (o.threads != 0) set_num_threads(o.threads);
     o.sample != 0 ? write(o) : train(o);
   });

@@ -30,8 +30,7 @@ class Alphabet {
     for (const char c : text) {
       const std::size_t number = letters_.find(c);
       if (number == std::string::npos)
-        throw std::runtime_error("the text that the model learned has no character '" + std::string(1, c) +
-                                 "'");
+        throw std::runtime_error("'" + text + "' has a character that the model's text lacks");
       all.push_back(static_cast<std::ptrdiff_t>(number));
     }
     return all;

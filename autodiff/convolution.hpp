@@ -17,10 +17,12 @@ struct Size2 {
   std::ptrdiff_t height, width;
 };
 
-/// Stride and padding of conv2d().
+/// How conv2d() moves and what it connects.
 struct Conv2dOptions {
   Size2 stride = 1;
-  Size2 padding = 0;  ///< rows and columns of zeros on each side
+  Size2 padding = 0;       ///< rows and columns of zeros on each side
+  Size2 dilation = 1;      ///< steps between the places of the kernel
+  std::size_t groups = 1;  ///< the channels in so many parts, each of which sees its own alone
 };
 
 /// The windows of images as columns (im2col): x (N, C, H, W) gives (N, C·kh·kw, Ho·Wo), where column
@@ -28,12 +30,13 @@ struct Conv2dOptions {
 /// of the image, and Ho = ⌊(H + 2·padding − kh) / stride⌋ + 1. PyTorch's unfold; its derivative is fold.
 /// Error where no window fits.
 template <class T>
-Tensor<T> unfold(const Tensor<T>& x, Size2 kernel, Size2 stride = 1, Size2 padding = 0);
+Tensor<T> unfold(const Tensor<T>& x, Size2 kernel, Size2 stride = 1, Size2 padding = 0, Size2 dilation = 1);
 
 /// The transpose of unfold: the columns (N, C·kh·kw, Ho·Wo) are added at the places that unfold reads in
 /// images of size `image`: (N, C, H, W). Error for columns that unfold would not give.
 template <class T>
-Tensor<T> fold(const Tensor<T>& columns, Size2 image, Size2 kernel, Size2 stride = 1, Size2 padding = 0);
+Tensor<T> fold(const Tensor<T>& columns, Size2 image, Size2 kernel, Size2 stride = 1, Size2 padding = 0,
+               Size2 dilation = 1);
 
 namespace detail {
 template <class T>

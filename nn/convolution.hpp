@@ -11,12 +11,15 @@ namespace xtape::nn {
 struct ConvolutionOptions {
   Size2 stride = 1;
   Size2 padding = 0;
+  Size2 dilation = 1;
+  std::size_t groups = 1;
   bool bias = true;
 };
 
-/// conv2d with parameters: x (N, in, H, W), y (N, out, Ho, Wo). The weight (out, in, kh, kw) starts as
-/// init::he_uniform, whose variance 2 / (in·kh·kw) keeps the size of what passes through layers with ReLU,
-/// the bias (out) at 0. Error for 0 channels, and for a kernel or stride of 0.
+/// conv2d with parameters: x (N, in, H, W), y (N, out, Ho, Wo). The weight (out, in / groups, kh, kw) starts
+/// as init::he_uniform, whose variance 2 / (in / groups·kh·kw) keeps the size of what passes through layers
+/// with ReLU, the bias (out) at 0. Error for 0 channels, for groups that do not divide both, and for a kernel,
+/// stride or dilation of 0.
 template <class T>
 class Conv2d : public Module<T> {
  public:

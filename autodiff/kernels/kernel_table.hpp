@@ -123,6 +123,16 @@ struct Kernels {
   void (*adam)(T* w, T* m, T* v, const T* g, std::size_t n, const engine::AdamStep<T>& step);
   void (*rmsprop)(T* w, T* square, T* m, T* v, const T* g, std::size_t n, const engine::RmspropStep<T>& step);
   void (*adagrad)(T* w, T* square, const T* g, std::size_t n, const engine::AdagradStep<T>& step);
+
+  // Convolutions.
+  std::size_t width;  ///< of a panel: how many numbers are in a batch
+  /// C (M, panels · width) += A (M,K) B, where A (m, k) is x[a_row[m] + a_column[k]], row m of C begins at
+  /// c_row[m], and B is in panels (K, width) that are `panel` numbers apart. With `by_lane` A has a number
+  /// for each column, there and at the width − 1 places after it, and there is one panel:
+  /// C (m, l) += Σ A (m, k, l) B (k, l).
+  void (*indexed_gemm)(T* C, const std::ptrdiff_t* c_row, std::size_t M, std::size_t K, std::size_t panels,
+                       const T* x, const std::ptrdiff_t* a_row, const std::ptrdiff_t* a_column, bool by_lane,
+                       const T* B, std::size_t panel);
 };
 
 /// The table of an architecture, whether this machine has it or not; defined by kernels_arch.cpp.

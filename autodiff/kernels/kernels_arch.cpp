@@ -9,6 +9,7 @@
 // each architecture, and the linker would keep any of them.
 #define xsimd XTAPE_NAMED(xsimd_, XTAPE_ARCH)
 
+#include "convolution_kernels.hpp"
 #include "elementwise_kernels.hpp"
 #include "matrix_kernels.hpp"
 #include "normalization_kernels.hpp"
@@ -97,6 +98,8 @@ constexpr Kernels<T> make_table(const char* name) {
   k.adam = adam<B, T>;
   k.rmsprop = rmsprop<B, T>;
   k.adagrad = adagrad<B, T>;
+  k.width = B::size;
+  k.indexed_gemm = indexed_gemm<B, T>;
   return k;
 }
 

@@ -1,107 +1,32 @@
-// conv2d by columns and matrix products, tile by tile of samples.
+// conv2d and its gradients, without columns; unfold and fold, with them.
 #include "../convolution.hpp"
 
 #include <string>
 
-#include "../kernels/gemm.hpp"
 #include "../layout.hpp"
 #include "../linalg.hpp"
 #include "../reductions.hpp"
+#include "correlation.hpp"
 #include "matrix_product.hpp"
 #include "reduction_ops.hpp"
-#include "windows.hpp"
 
 namespace xtape {
 namespace detail {
 namespace {
 
-/// y (b, a, n) = x (a, b, n) with its first axes swapped.
+// What the decomposed forms say, with groups as a batch of products: weights and columns as (…, groups, …),
+// images or outputs as (N, groups, channels, places).
 template <class T>
-void swap_first_axes(T* y, const T* x, std::size_t a, std::size_t b, std::size_t n) {
-  for_blocks(a, a * b * n, [&](std::size_t first, std::size_t last) {
-    for (std::size_t i = first; i < last; ++i)
-      for (std::size_t j = 0; j < b; ++j) std::copy_n(x + (i * b + j) * n, n, y + (j * a + i) * n);
-  });
-}
-
-/// A batch in tiles of samples whose columns fit into the second-level cache, and the tiles in groups that
-/// threads share out. The backward pass makes the columns again: a sixth of its time with 16 channels of
-/// 14×14, where keeping those of the whole batch would take nine times the memory of x.
-struct Tiles {
-  std::size_t samples, out, tile, count, groups;
-
-  Tiles(const Windows& w, std::size_t N, std::size_t outputs) : samples(N), out(outputs) {
-    constexpr std::size_t columns = 1 << 16, most_groups = 16;
-    const std::size_t each = std::max<std::size_t>(1, w.rows() * w.outputs());
-    tile = std::clamp<std::size_t>(columns / each, 1, std::max<std::size_t>(1, N));
-    count = quotient_up(N, tile);
-    // Products of few multiplications gain little from the threads of BLAS, and much from being shared out;
-    // one so large that BLAS splits it well, or so little work that waking threads costs more, is not.
-    const double product = static_cast<double>(each) * static_cast<double>(out);
-    const bool shared = product < 0x1p24 && product * static_cast<double>(N) > 0x1p20;
-    groups = shared ? std::clamp<std::size_t>(count, 1, most_groups) : 1;
-  }
-
-  /// f(group, first sample, number of samples) for all tiles; those of a group one after the other.
-  template <class F>
-  void each(const F& f) const {
-    const auto run = [&](std::size_t group) {
-      for (std::size_t t = group * count / groups; t < (group + 1) * count / groups; ++t)
-        f(group, t * tile, std::min(tile, samples - t * tile));
-    };
-    if (groups == 1) return run(0);
-    const SerialBlas serial;
-    parallel_for(groups, run);
-  }
-};
-
-/// The products of a convolution with `out` channels, tile by tile of samples; K = C·kh·kw, L = Ho·Wo.
-template <class T>
-struct ConvolutionTiles {
-  const Windows& windows;
-  Tiles tiles;
-  std::size_t K = windows.rows(), L = windows.outputs(), out = tiles.out,
-              image = windows.channels * windows.plane();
-
-  ConvolutionTiles(const Windows& w, std::size_t N, std::size_t outputs) : windows(w), tiles(w, N, outputs) {}
-
-  struct Part {
-    std::size_t group, first, samples;
-    T *columns, *products;  ///< memory for (K, samples·L) and (out, samples·L) of the group's own
-  };
-
-  template <class F>
-  void each(const F& f) const {
-    const std::size_t n = tiles.tile;
-    Tensor<T> columns = Tensor<T>::uninitialized({tiles.groups, K * n * L}, "conv2d");
-    Tensor<T> products = Tensor<T>::uninitialized({tiles.groups, n == 1 ? 0 : out * n * L}, "conv2d");
-    tiles.each([&, all_columns = columns.mutable_data(), all_products = products.mutable_data()](
-                   std::size_t group, std::size_t first, std::size_t samples) {
-      f(Part{group, first, samples, all_columns + group * K * n * L,
-             n == 1 ? nullptr : all_products + group * out * n * L});
-    });
-  }
-  /// The columns (K, n·L) of a part's images.
-  void write_images(const Part& part, const T* x) const {
-    write_columns(part.columns, {L, part.samples * L}, x + part.first * image, part.samples, windows, T(0));
-  }
-  /// The part of g (N, out, L) as (out, n·L).
-  const T* outputs(const Part& part, const T* g) const {
-    const T* const own = g + part.first * out * L;
-    if (part.samples == 1) return own;
-    swap_first_axes(part.products, own, part.samples, out, L);
-    return part.products;
-  }
-};
-
-// What the decomposed forms say: W as (out, K), and images or outputs as (N, channels, places).
-template <class T>
-Tensor<T> as_matrix(const Tensor<T>& w) {
-  return reshape(w, Dims{w.shape()[0], w.size() / w.shape()[0]});
+Tensor<T> as_matrices(const Tensor<T>& w, std::size_t groups) {
+  return reshape(w, Dims{groups, w.shape()[0] / groups, w.size() / std::max<std::size_t>(1, w.shape()[0])});
 }
 template <class T>
-Tensor<T> as_lines(const Tensor<T>& x) {
-  return reshape(x, Dims{x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3]});
+Tensor<T> as_lines(const Tensor<T>& x, std::size_t groups) {
+  return reshape(x, Dims{x.shape()[0], groups, x.shape()[1] / groups, x.shape()[2] * x.shape()[3]});
+}
+template <class T>
+Tensor<T> in_groups(const Tensor<T>& columns, std::size_t groups) {
+  return reshape(columns, Dims{columns.shape()[0], groups, columns.shape()[1] / groups, columns.shape()[2]});
 }
 
 // conv2d, the gradient of its images and that of its weight are linear in either argument, and the three
@@ -111,11 +36,12 @@ struct Conv2d;
 template <class T>
 struct Conv2dWeightGradient;
 
-/// dx (N, C, H, W) = fold(Wᵀ (K, out) g (out, n·L)) for n samples at a time
+/// dx (N, C, H, W) of y = conv2d(x, w) from g (N, out, Ho, Wo) = dy
 template <class T>
 struct Conv2dImageGradient {
   static constexpr bool accumulates = true;
   Windows windows;
+  std::size_t groups;
   static constexpr const char* name = "conv2d_image_gradient";
   bool operator==(const Conv2dImageGradient&) const = default;
   void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
@@ -124,68 +50,77 @@ struct Conv2dImageGradient {
     return {g[0], windows.channels, windows.y.in, windows.x.in};
   }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& w) const {
-    const ConvolutionTiles<T> tiles(windows, g.shape()[0], g.shape()[1]);
-    tiles.each([&](const auto& part) {
-      const std::size_t columns = part.samples * tiles.L;
-      gemm(true, false, tiles.K, columns, tiles.out, w.data(), tiles.outputs(part, g.data()), false,
-           part.columns);
-      T* const images = dx.data + part.first * tiles.image;
-      if (!dx.accumulate) std::fill_n(images, part.samples * tiles.image, T(0));
-      add_columns(images, part.columns, {tiles.L, columns}, part.samples, windows);
-    });
+    if (g.shape()[0] * windows.channels * windows.plane() == 0) return;
+    const Correlation c{windows, groups, g.shape()[0], g.shape()[1] / groups};
+    const std::size_t in = c.in(), taps = c.taps();
+    correlate(
+        dx, c, Reading::of_images(windows.y), Reading::of_images(windows.x),
+        ChannelBlocks(groups, c.out, in, kernels<T>().width, c.by_lane()), g.data(), g.shape()[1],
+        [&](const auto& block, std::size_t j, std::size_t lane) {
+          return c.by_lane() ? (block.first + lane) * c.out + j : block.group * c.out + j;
+        },
+        [&](std::size_t to, std::size_t j) {
+          return w.data() + ((to / in * c.out + j) * in + to % in) * taps;
+        },
+        static_cast<const T*>(nullptr));
   }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& w) const {
-    return apply<T>(Fold<T>{windows}, product_tn(as_matrix(w), as_lines(g)));
+    const Tensor<T> columns = product_tn(as_matrices(w, groups), as_lines(g, groups));
+    return apply<T>(Fold<T>{windows},
+                    reshape(columns, Dims{g.shape()[0], windows.rows(), windows.outputs()}));
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
   static constexpr bool is_bilinear = true;
   void backward(Gradients<T>& d) const {
-    if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.adjoint, d.input(1));
-    if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows}, d.input(0), d.adjoint);
+    if (d.needs(0)) d.add(0, Conv2d<T>{windows, groups}, d.adjoint, d.input(1));
+    if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows, groups}, d.input(0), d.adjoint);
   }
 };
 
-/// dW (out, C, kh, kw) = Σ g (out, n·L) columnsᵀ (n·L, K), a sum for each group of tiles
+/// The channel of the images that channel j of a block's group is, or its lane.
+auto image_channel(const Correlation& c) {
+  return [c](const ChannelBlocks::Block& block, std::size_t j, std::size_t lane) {
+    return c.by_lane() ? (block.first + lane) / c.out : block.group * c.in() + j;
+  };
+}
+
+/// dW (out, C / groups, kh, kw) from g (N, out, Ho, Wo) = dy and x
 template <class T>
 struct Conv2dWeightGradient {
   static constexpr bool accumulates = true;
   Windows windows;
+  std::size_t groups;
   static constexpr const char* name = "conv2d_weight_gradient";
   bool operator==(const Conv2dWeightGradient&) const = default;
   void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
 
   Shape shape(const Shape& g, const Shape&) const {
-    return {g[1], windows.channels, windows.y.kernel, windows.x.kernel};
+    return {g[1], windows.channels / groups, windows.y.kernel, windows.x.kernel};
   }
   void compute(Target<T> dw, const Tensor<T>& g, const Tensor<T>& x) const {
-    const ConvolutionTiles<T> tiles(windows, g.shape()[0], g.shape()[1]);
-    const std::size_t size = tiles.out * tiles.K, groups = tiles.tiles.groups;
-    Tensor<T> sums = zeros<T>({groups, size});
-    tiles.each([&, to = sums.mutable_data()](const auto& part) {
-      tiles.write_images(part, x.data());
-      gemm(false, true, tiles.out, tiles.K, part.samples * tiles.L, tiles.outputs(part, g.data()),
-           part.columns, true, to + part.group * size);
-    });
-    if (!dw.accumulate) std::fill_n(dw.data, size, T(0));
-    kernels<T>().add_rows(dw.data, sums.data(), groups, size);
+    if (g.shape()[1] * windows.channels == 0) return;
+    const Correlation c{windows, groups, g.shape()[0], g.shape()[1] / groups};
+    correlate_weight(dw, c, ChannelBlocks(groups, c.in(), c.out, kernels<T>().width, c.by_lane()), x.data(),
+                     g.data(), image_channel(c));
   }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& x) const {
-    const Tensor<T> columns = apply<T>(Unfold<T>{windows}, x);
-    const Tensor<T> all = sum(product_nt(as_lines(g), columns), 0);
+    const Tensor<T> columns = in_groups(apply<T>(Unfold<T>{windows}, x), groups);
+    const Tensor<T> all = sum(product_nt(as_lines(g, groups), columns), 0);
     return reshape(all, Dims(shape(g.shape(), {})));
   }
   static constexpr unsigned keeps(unsigned i) { return keep_input(1 - i); }
   static constexpr bool is_bilinear = true;
   void backward(Gradients<T>& d) const {
-    if (d.needs(0)) d.add(0, Conv2d<T>{windows}, d.input(1), d.adjoint);
-    if (d.needs(1)) d.add(1, Conv2dImageGradient<T>{windows}, d.input(0), d.adjoint);
+    if (d.needs(0)) d.add(0, Conv2d<T>{windows, groups}, d.input(1), d.adjoint);
+    if (d.needs(1)) d.add(1, Conv2dImageGradient<T>{windows, groups}, d.input(0), d.adjoint);
   }
 };
 
-/// y (out, n·L) = W (out, K) columns (K, n·L) + b for n samples at a time; x (N, C, H, W), W (out, C, kh, kw)
+/// y (N, out, Ho, Wo) from x (N, C, H, W), W (out, C / groups, kh, kw) and b (out)
 template <class T>
 struct Conv2d {
   Windows windows;
+  std::size_t groups;
   static constexpr const char* name = "conv2d";
   bool operator==(const Conv2d&) const = default;
   void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
@@ -195,23 +130,23 @@ struct Conv2d {
   }
   template <class... Bias>
   void compute(Target<T> y, const Tensor<T>& x, const Tensor<T>& w, const Bias&... bias) const {
-    const ConvolutionTiles<T> tiles(windows, x.shape()[0], w.shape()[0]);
-    tiles.each([&](const auto& part) {
-      const std::size_t columns = part.samples * tiles.L;
-      tiles.write_images(part, x.data());
-      T* const to = y.data + part.first * tiles.out * tiles.L;
-      T* const products = part.samples == 1 ? to : part.products;
-      (add_bias(products, bias.data(), tiles.out, columns), ...);
-      gemm(false, false, tiles.out, columns, tiles.K, w.data(), part.columns, sizeof...(Bias) != 0, products);
-      if (part.samples != 1) swap_first_axes(to, products, tiles.out, part.samples, tiles.L);
-    });
+    if (w.shape()[0] == 0) return;
+    const Correlation c{windows, groups, x.shape()[0], w.shape()[0] / groups};
+    const T* b = nullptr;
+    ((b = bias.data()), ...);
+    correlate(
+        y, c, Reading::of_outputs(windows.y), Reading::of_outputs(windows.x),
+        ChannelBlocks(groups, c.in(), c.out, kernels<T>().width, c.by_lane()), x.data(), windows.channels,
+        image_channel(c),
+        [&](std::size_t to, std::size_t j) { return w.data() + (to * c.in() + j) * c.taps(); }, b);
   }
   template <class... Bias>
   Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& w, const Bias&... b) const
       requires(sizeof...(b) < 2) {
-    Tensor<T> y = matmul(as_matrix(w), apply<T>(Unfold<T>{windows}, x));
-    ((y = y + unsqueeze(b, 1)), ...);
-    return reshape(y, Dims(shape(x.shape(), w.shape())));
+    Tensor<T> y = matmul(as_matrices(w, groups), in_groups(apply<T>(Unfold<T>{windows}, x), groups));
+    y = reshape(y, Dims(shape(x.shape(), w.shape())));
+    ((y = y + reshape(b, {-1, 1, 1})), ...);
+    return y;
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) : i == 1 ? keep_input(0) : 0; }
   void tangent(Tangents<T>& t) const {
@@ -221,46 +156,48 @@ struct Conv2d {
   }
   void backward(Gradients<T>& d) const {
     const Tensor<T>& g = d.adjoint;
-    if (d.needs(0)) d.add(0, Conv2dImageGradient<T>{windows}, g, d.input(1));
-    if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows}, g, d.input(0));
+    if (d.needs(0)) d.add(0, Conv2dImageGradient<T>{windows, groups}, g, d.input(1));
+    if (d.needs(1)) d.add(1, Conv2dWeightGradient<T>{windows, groups}, g, d.input(0));
     if (d.input_count() == 3) d.add(2, Sum<T>{0b1101, false}, g);  // over samples and places
-  }
-
- private:
-  static void add_bias(T* y, const T* bias, std::size_t out, std::size_t n) {
-    for (std::size_t o = 0; o < out; ++o) std::fill_n(y + o * n, n, bias[o]);
   }
 };
 
-Windows conv2d_windows(const Shape& x, const Shape& w, const Shape* b, const Conv2dOptions& options) {
+template <class T>
+Conv2d<T> conv2d_for(const Shape& x, const Shape& w, const Shape* b, const Conv2dOptions& options) {
   constexpr const char* op = "conv2d";
+  const std::size_t groups = options.groups;
   if (x.size() != 4) throw Error(op, "x of shape " + to_string(x) + " is not (N, C, H, W): reshape it");
-  if (w.size() != 4) throw Error(op, "weight of shape " + to_string(w) + ": it must be (out, C, kh, kw)");
-  if (x[1] != w[1])
+  if (w.size() != 4)
+    throw Error(op, "weight of shape " + to_string(w) + ": it must be (out, C / groups, kh, kw)");
+  if (groups == 0 || x[1] % groups != 0 || w[0] % groups != 0)
+    throw Error(op, "groups of " + std::to_string(groups) + " do not divide the channels of x of shape " +
+                        to_string(x) + " and of the weight of shape " + to_string(w));
+  if (x[1] != groups * w[1])
     throw Error(op, "x of shape " + to_string(x) + " has " + std::to_string(x[1]) +
                         " channels, and the weight of shape " + to_string(w) + " takes " +
-                        std::to_string(w[1]));
+                        (groups == 1 ? "" : std::to_string(groups) + " groups of ") + std::to_string(w[1]));
   if (b && !(*b == Shape{w[0]}))
     throw Error(op, "bias of shape " + to_string(*b) + " for a weight of shape " + to_string(w) +
                         ": it must be (" + std::to_string(w[0]) + ",)");
-  return make_windows(op, x, {w[2], w[3]}, options.stride, options.padding);
+  return {make_windows(op, x, {w[2], w[3]}, options.stride, options.padding, options.dilation), groups};
 }
 
 }  // namespace
 }  // namespace detail
 
 template <class T>
-Tensor<T> unfold(const Tensor<T>& x, Size2 kernel, Size2 stride, Size2 padding) {
+Tensor<T> unfold(const Tensor<T>& x, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation) {
   return detail::apply<T>(
-      detail::Unfold<T>{detail::make_windows("unfold", x.shape(), kernel, stride, padding)}, x);
+      detail::Unfold<T>{detail::make_windows("unfold", x.shape(), kernel, stride, padding, dilation)}, x);
 }
 
 template <class T>
-Tensor<T> fold(const Tensor<T>& columns, Size2 image, Size2 kernel, Size2 stride, Size2 padding) {
+Tensor<T> fold(const Tensor<T>& columns, Size2 image, Size2 kernel, Size2 stride, Size2 padding,
+               Size2 dilation) {
   const Shape& from = columns.shape();
   detail::require_size("fold", "an image of", image, 0);
   detail::Windows w =
-      detail::make_windows("fold", {1, 1, image.height, image.width}, kernel, stride, padding);
+      detail::make_windows("fold", {1, 1, image.height, image.width}, kernel, stride, padding, dilation);
   if (from.size() != 3 || from[1] % w.kernel() != 0 || from[2] != w.outputs())
     throw Error("fold", "columns of shape " + to_string(from) + " are not (N, C·" +
                             std::to_string(w.kernel()) + ", " + std::to_string(w.outputs()) +
@@ -272,18 +209,17 @@ Tensor<T> fold(const Tensor<T>& columns, Size2 image, Size2 kernel, Size2 stride
 template <class T>
 Tensor<T> detail::conv2d(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& b,
                          const Conv2dOptions& options) {
-  return apply<T>(Conv2d<T>{conv2d_windows(x.shape(), w.shape(), &b.shape(), options)}, x, w, b);
+  return apply<T>(conv2d_for<T>(x.shape(), w.shape(), &b.shape(), options), x, w, b);
 }
 
 template <class T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& w, const Conv2dOptions& options) {
-  return detail::apply<T>(detail::Conv2d<T>{detail::conv2d_windows(x.shape(), w.shape(), nullptr, options)},
-                          x, w);
+  return detail::apply<T>(detail::conv2d_for<T>(x.shape(), w.shape(), nullptr, options), x, w);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                              \
-  template Tensor<T> unfold(const Tensor<T>&, Size2, Size2, Size2);                       \
-  template Tensor<T> fold(const Tensor<T>&, Size2, Size2, Size2, Size2);                  \
+  template Tensor<T> unfold(const Tensor<T>&, Size2, Size2, Size2, Size2);                \
+  template Tensor<T> fold(const Tensor<T>&, Size2, Size2, Size2, Size2, Size2);           \
   template Tensor<T> detail::conv2d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, \
                                     const Conv2dOptions&);                                \
   template Tensor<T> conv2d(const Tensor<T>&, const Tensor<T>&, const Conv2dOptions&);

@@ -20,10 +20,12 @@ void require_size(const char* op, const char* what, Size2 size, std::ptrdiff_t l
 
 namespace {
 
-WindowAxis make_axis(std::size_t in, std::ptrdiff_t kernel, std::ptrdiff_t stride, std::ptrdiff_t padding) {
+WindowAxis make_axis(std::size_t in, std::ptrdiff_t kernel, std::ptrdiff_t stride, std::ptrdiff_t padding,
+                     std::ptrdiff_t dilation) {
   const auto k = static_cast<std::size_t>(kernel), s = static_cast<std::size_t>(stride),
-             p = static_cast<std::size_t>(padding);
-  return {in, k, s, p, in + 2 * p < k ? 0 : (in + 2 * p - k) / s + 1};
+             p = static_cast<std::size_t>(padding), d = static_cast<std::size_t>(dilation),
+             length = (k - 1) * d + 1;  // of what a window sees, below 2⁶²
+  return {in, k, s, p, d, in + 2 * p < length ? 0 : (in + 2 * p - length) / s + 1};
 }
 
 }  // namespace
@@ -39,8 +41,11 @@ void write_windows(Code& to, const Windows& w, std::size_t images, const std::st
       replaced(line, {{"$column", "(((plane * kernel_y + ky) * kernel_x + kx) * out_y + oy) * out_x + ox"},
                       {"$place", "(plane * in_y + iy) * in_x + ix"}});
   // What lies before the image is beyond its end, too: the numbers have no sign.
-  text +=
-      "          const std::size_t iy = oy * stride_y + ky - before_y, ix = ox * stride_x + kx - before_x;\n";
+  text += replaced(
+      "          const std::size_t iy = oy * stride_y + $ky - before_y, ix = ox * stride_x + $kx - "
+      "before_x;\n",
+      {{"$ky", w.y.dilation == 1 ? "ky" : "ky * dilation_y"},
+       {"$kx", w.x.dilation == 1 ? "kx" : "kx * dilation_x"}});
   if (w.padded()) text += "          const bool inside = iy < in_y && ix < in_x;\n";
   if (!w.padded()) {
     body = replaced(body, {{"if (inside) ", ""}});
@@ -57,22 +62,29 @@ void write_windows(Code& to, const Windows& w, std::size_t images, const std::st
            {"in_x", w.x.in},
            {"stride_y", w.y.stride},
            {"stride_x", w.x.stride},
+           {"dilation_y", w.y.dilation},
+           {"dilation_x", w.x.dilation},
            {"before_y", w.y.padding},
            {"before_x", w.x.padding}},
           filled);
 }
 
-Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding) {
+Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding,
+                     Size2 dilation) {
   if (images.size() != 4)
     throw Error(op, "x of shape " + to_string(images) + " is not (N, C, H, W): reshape it");
   require_size(op, "a kernel of", kernel, 1);
   require_size(op, "a stride of", stride, 1);
   require_size(op, "a padding of", padding, 0);
-  const Windows w{images[1], make_axis(images[2], kernel.height, stride.height, padding.height),
-                  make_axis(images[3], kernel.width, stride.width, padding.width)};
+  require_size(op, "a dilation of", dilation, 1);
+  const Windows w{images[1],
+                  make_axis(images[2], kernel.height, stride.height, padding.height, dilation.height),
+                  make_axis(images[3], kernel.width, stride.width, padding.width, dilation.width)};
   if (w.outputs() == 0)
-    throw Error(op, "x of shape " + to_string(images) + " with a padding of " + text(padding) +
-                        " is smaller than the kernel " + text(kernel));
+    throw Error(
+        op, "x of shape " + to_string(images) + " with a padding of " + text(padding) +
+                " is smaller than the kernel " + text(kernel) +
+                (dilation.height == 1 && dilation.width == 1 ? "" : " with a dilation of " + text(dilation)));
   return w;
 }
 

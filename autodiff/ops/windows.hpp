@@ -11,20 +11,23 @@
 
 namespace xtape::detail {
 
-/// One axis: output o sees the elements o·stride + k − padding, k < kernel, of which `in` exist.
+/// One axis: output o sees the elements o·stride + k·dilation − padding, k < kernel, of which `in` exist.
 struct WindowAxis {
-  std::size_t in, kernel, stride, padding, out;
+  std::size_t in, kernel, stride, padding, dilation, out;
   bool operator==(const WindowAxis&) const = default;
 
   /// Only the places first_place() <= k < last_place() of a window are ever within the image.
-  std::size_t first_place() const { return padding - std::min(padding, (out - 1) * stride); }
-  std::size_t last_place() const { return std::min(kernel, in + padding); }
+  std::size_t first_place() const {
+    return quotient_up(padding - std::min(padding, (out - 1) * stride), dilation);
+  }
+  std::size_t last_place() const { return std::min(kernel, quotient_up(in + padding, dilation)); }
   /// Place k of a window is within the image for the outputs first(k) <= o < last(k).
   std::size_t first(std::size_t k) const {
-    return k >= padding ? 0 : std::min(out, quotient_up(padding - k, stride));
+    return k * dilation >= padding ? 0 : std::min(out, quotient_up(padding - k * dilation, stride));
   }
   std::size_t last(std::size_t k) const {
-    return k >= in + padding ? 0 : std::min(out, (in + padding - k - 1) / stride + 1);
+    const std::size_t place = k * dilation;
+    return place >= in + padding ? 0 : std::min(out, (in + padding - place - 1) / stride + 1);
   }
 };
 
@@ -51,7 +54,9 @@ struct Windows {
         if (start >= end) continue;
         for (std::size_t oy = y.first(ky); oy < y.last(ky); ++oy)
           row(k, oy * x.out + start,
-              (oy * y.stride + ky - y.padding) * x.in + start * x.stride + kx - x.padding, end - start);
+              (oy * y.stride + ky * y.dilation - y.padding) * x.in + start * x.stride + kx * x.dilation -
+                  x.padding,
+              end - start);
       }
   }
 };
@@ -67,7 +72,8 @@ std::string text(Size2 size);
 void require_size(const char* op, const char* what, Size2 size, std::ptrdiff_t least);
 
 /// The windows of images (…, C, H, W). Errors name `op`.
-Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding);
+Windows make_windows(const char* op, const Shape& images, Size2 kernel, Size2 stride, Size2 padding,
+                     Size2 dilation = 1);
 
 /// Where columns lie: the distances between two images, and between two rows.
 struct ColumnLayout {

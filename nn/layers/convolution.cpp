@@ -18,14 +18,18 @@ std::string sizes(auto height, auto width) { return std::to_string(height) + "x"
 
 template <class T>
 Conv2d<T>::Conv2d(std::size_t in, std::size_t out, Size2 kernel, const ConvolutionOptions& with)
-    : options{with.stride, with.padding} {
+    : options{with.stride, with.padding, with.dilation, with.groups} {
   if (in == 0 || out == 0)
     throw Error("Conv2d", std::to_string(in) + " channels in and " + std::to_string(out) +
                               " out: both must be positive");
-  if (std::min({kernel.height, kernel.width, with.stride.height, with.stride.width}) < 1 ||
+  if (std::min({kernel.height, kernel.width, with.stride.height, with.stride.width, with.dilation.height,
+                with.dilation.width}) < 1 ||
       std::min(with.padding.height, with.padding.width) < 0)
-    throw Error("Conv2d", "kernel and stride must be positive, the padding 0 or more");
-  weight = parameter(init::he_uniform<T>({out, in, kernel.height, kernel.width}));
+    throw Error("Conv2d", "kernel, stride and dilation must be positive, the padding 0 or more");
+  if (with.groups == 0 || in % with.groups != 0 || out % with.groups != 0)
+    throw Error("Conv2d", "groups of " + std::to_string(with.groups) + " do not divide " +
+                              std::to_string(in) + " channels in and " + std::to_string(out) + " out");
+  weight = parameter(init::he_uniform<T>({out, in / with.groups, kernel.height, kernel.width}));
   if (with.bias) bias = parameter(init::zeros<T>({out}));
 }
 
@@ -43,7 +47,9 @@ void Conv2d<T>::members(Members<T>& m) {
 template <class T>
 std::string Conv2d<T>::describe() const {
   const Shape& w = weight.shape();
-  return "Conv2d(" + std::to_string(w[1]) + ", " + std::to_string(w[0]) + ", " + sizes(w[2], w[3]) + ")";
+  return "Conv2d(" + std::to_string(w[1] * options.groups) + ", " + std::to_string(w[0]) + ", " +
+         sizes(w[2], w[3]) + (options.groups == 1 ? "" : ", " + std::to_string(options.groups) + " groups") +
+         ")";
 }
 
 template <class T>

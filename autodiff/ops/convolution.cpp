@@ -52,16 +52,19 @@ struct Conv2dImageGradient {
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& w) const {
     if (g.shape()[0] * windows.channels * windows.plane() == 0) return;
     const Correlation c{windows, groups, g.shape()[0], g.shape()[1] / groups};
-    const std::size_t in = c.in(), taps = c.taps();
+    const std::size_t in = c.in(), taps = c.taps(), P = windows.plane();
+    if (c.is_product())
+      return gemm_batch(c.N, in * P * c.out, [&](std::size_t n) {
+        gemm(true, false, in, P, c.out, w.data(), g.data() + n * c.out * P, dx.accumulate,
+             dx.data + n * in * P);
+      });
     correlate(
         dx, c, Reading::of_images(windows.y), Reading::of_images(windows.x),
         ChannelBlocks(groups, c.out, in, kernels<T>().width, c.by_lane()), g.data(), g.shape()[1],
         [&](const auto& block, std::size_t j, std::size_t lane) {
           return c.by_lane() ? (block.first + lane) * c.out + j : block.group * c.out + j;
         },
-        [&](std::size_t to, std::size_t j) {
-          return w.data() + ((to / in * c.out + j) * in + to % in) * taps;
-        },
+        Weights<T>{w.data(), c.out * in * taps, c.by_lane() ? c.out * taps : taps, in * taps},
         static_cast<const T*>(nullptr));
   }
   Tensor<T> decomposed(const Tensor<T>& g, const Tensor<T>& w) const {
@@ -100,6 +103,13 @@ struct Conv2dWeightGradient {
   void compute(Target<T> dw, const Tensor<T>& g, const Tensor<T>& x) const {
     if (g.shape()[1] * windows.channels == 0) return;
     const Correlation c{windows, groups, g.shape()[0], g.shape()[1] / groups};
+    if (const std::size_t P = windows.plane(), in = c.in(); c.is_product()) {
+      if (c.N == 0 && !dw.accumulate) std::fill_n(dw.data, c.out * in, T(0));
+      for (std::size_t n = 0; n < c.N; ++n)
+        gemm(false, true, c.out, in, P, g.data() + n * c.out * P, x.data() + n * in * P,
+             dw.accumulate || n > 0, dw.data);
+      return;
+    }
     correlate_weight(dw, c, ChannelBlocks(groups, c.in(), c.out, kernels<T>().width, c.by_lane()), x.data(),
                      g.data(), image_channel(c));
   }
@@ -134,11 +144,16 @@ struct Conv2d {
     const Correlation c{windows, groups, x.shape()[0], w.shape()[0] / groups};
     const T* b = nullptr;
     ((b = bias.data()), ...);
-    correlate(
-        y, c, Reading::of_outputs(windows.y), Reading::of_outputs(windows.x),
-        ChannelBlocks(groups, c.in(), c.out, kernels<T>().width, c.by_lane()), x.data(), windows.channels,
-        image_channel(c),
-        [&](std::size_t to, std::size_t j) { return w.data() + (to * c.in() + j) * c.taps(); }, b);
+    if (const std::size_t P = windows.plane(); c.is_product())
+      return gemm_batch(c.N, c.out * P * c.in(), [&](std::size_t n) {
+        T* const to = y.data + n * c.out * P;
+        for (std::size_t o = 0; b && o < c.out; ++o) std::fill_n(to + o * P, P, b[o]);
+        gemm(false, false, c.out, P, c.in(), w.data(), x.data() + n * c.in() * P, b != nullptr, to);
+      });
+    correlate(y, c, Reading::of_outputs(windows.y), Reading::of_outputs(windows.x),
+              ChannelBlocks(groups, c.in(), c.out, kernels<T>().width, c.by_lane()), x.data(),
+              windows.channels, image_channel(c),
+              Weights<T>{w.data(), c.out * c.in() * c.taps(), c.in() * c.taps(), c.taps()}, b);
   }
   template <class... Bias>
   Tensor<T> decomposed(const Tensor<T>& x, const Tensor<T>& w, const Bias&... b) const

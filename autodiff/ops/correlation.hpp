@@ -95,7 +95,10 @@ struct ChannelBlocks {
   std::size_t count() const { return groups * ranges; }
   std::size_t pitch() const { return quotient_up(panels, ranges) * width; }
   std::size_t all_panels() const { return groups * panels; }
-  std::size_t lanes() const { return by_lane ? width : 1; }
+  /// How many channels of the source lie beside each other in its tiles: those that are read one after the
+  /// other from one cache line, or at once.
+  std::size_t lanes() const { return by_lane || inner >= width ? width : 1; }
+  std::size_t planes() const { return by_lane ? inner : quotient_up(inner, lanes()); }
   Block range(std::size_t group, std::size_t begin, std::size_t end) const {
     return {group, group * panels + begin, end - begin, group * outer + begin * width,
             std::min(outer, end * width) - begin * width};
@@ -112,6 +115,7 @@ template <class T>
 struct SourceTiles {
   Reading y, x;
   std::size_t N, planes, lanes;       ///< planes: of a tile, with `lanes` channels each
+  std::size_t beside;                 ///< how many lanes are channels of the same group
   std::size_t samples = 1, rows = 1;  ///< of the result that a tile is for, at most
   std::size_t width, plane, image;    ///< of a tile: elements of a row, of a plane, of a sample
   PoolVector<std::ptrdiff_t> across;  ///< which elements of a row of the image are in one of a tile
@@ -119,7 +123,12 @@ struct SourceTiles {
   /// For a result of `columns` numbers at each place.
   SourceTiles(const Reading& of_y, const Reading& of_x, std::size_t images, const ChannelBlocks& channels,
               std::size_t columns)
-      : y(of_y), x(of_x), N(images), planes(channels.inner), lanes(channels.lanes()) {
+      : y(of_y),
+        x(of_x),
+        N(images),
+        planes(channels.planes()),
+        lanes(channels.lanes()),
+        beside(channels.by_lane ? 1 : lanes) {
     constexpr std::size_t most_source = (192 << 10) / sizeof(T), most_result = (128 << 10) / sizeof(T);
     constexpr std::size_t line = 64 / sizeof(T);
     const auto size_for = [&](std::ptrdiff_t n) {  // an odd number of cache lines: planes begin in all sets
@@ -145,9 +154,13 @@ struct SourceTiles {
   std::size_t places() const { return unsign(x.out) * rows; }  ///< of a sample
   std::size_t heights() const { return quotient_up(unsign(y.out), rows); }
   std::size_t count() const { return quotient_up(N, samples) * heights(); }
-  std::ptrdiff_t at(std::size_t p, std::ptrdiff_t row, std::ptrdiff_t column) const {
-    return static_cast<std::ptrdiff_t>(p * plane + (unsign(row) * width + unsign(column)) * lanes);
+  /// Where channel j of a block is.
+  std::ptrdiff_t at(std::size_t n, std::size_t j, std::ptrdiff_t row, std::ptrdiff_t column) const {
+    return static_cast<std::ptrdiff_t>(n * image + j / beside * plane + j % beside +
+                                       (unsign(row) * width + unsign(column)) * lanes);
   }
+
+  std::size_t channel(std::size_t p, std::size_t lane) const { return p * beside + lane % beside; }
 
   struct Tile {
     std::size_t sample, samples, row, rows;
@@ -166,26 +179,34 @@ struct SourceTiles {
     while (unsign(end) < width && across[unsign(end)] == across[unsign(begin)] + end - begin) ++end;
     const std::size_t height = unsign(y.length(static_cast<std::ptrdiff_t>(tile.rows)));
     for (std::size_t n = 0; n < tile.samples; ++n)
-      for (std::size_t p = 0; p < planes; ++p)
-        for (std::size_t l = 0; l < lanes; ++l)
+      for (std::size_t p = 0; p < planes; ++p) {
+        // Lanes that are channels one after the other go at once.
+        std::size_t together = 1;
+        while (together < lanes && channel(p, together) == channel(p, 0) + together) ++together;
+        for (std::size_t l = 0; l < lanes; l += together)
           for (std::size_t r = 0; r < height; ++r) {
             T* const row = to + n * image + p * plane + r * width * lanes + l;
-            const std::size_t c = channel(p, l);
+            const std::size_t c = channel(p, l), some = std::min(together, channels - std::min(c, channels));
             const auto i = y.element(static_cast<std::ptrdiff_t>(tile.row), static_cast<std::ptrdiff_t>(r));
-            if (c >= channels || i < 0)
-              for (std::size_t j = 0; j < width; ++j) row[j * lanes] = T(0);
+            if (some == 0 || i < 0)
+              for (std::size_t j = 0; j < width; ++j) std::fill_n(row + j * lanes, together, T(0));
             else
-              copy_row(row,
+              copy_row(row, some,
                        from + (((tile.sample + n) * channels + c) * unsign(y.in) + unsign(i)) * unsign(x.in),
                        unsign(begin), unsign(end));
           }
+      }
   }
 
  private:
   static std::size_t unsign(std::ptrdiff_t n) { return static_cast<std::size_t>(n); }
-  void copy_row(T* row, const T* from, std::size_t begin, std::size_t end) const {
+  /// For so many neighbouring lanes, whose channels are a plane of the image apart.
+  void copy_row(T* row, std::size_t some, const T* from, std::size_t begin, std::size_t end) const {
+    const auto apart = unsign(y.in * x.in);
     const auto each = [&](std::size_t i, std::size_t last) {
-      for (; i < last; ++i) row[i * lanes] = across[i] < 0 ? T(0) : from[across[i]];
+      for (; i < last; ++i)
+        for (std::size_t l = 0; l < some; ++l)
+          row[i * lanes + l] = across[i] < 0 ? T(0) : from[l * apart + unsign(across[i])];
     };
     each(0, begin);
     if (begin < end) {
@@ -193,7 +214,7 @@ struct SourceTiles {
       if (lanes == 1)
         std::copy_n(first, end - begin, row + begin);
       else
-        for (std::size_t i = begin; i < end; ++i) row[i * lanes] = first[i - begin];
+        kernels<T>().transpose(row + begin * lanes, lanes, false, first, apart, some, end - begin, T(1));
     }
     each(end, width);
   }
@@ -217,17 +238,31 @@ struct Correlation {
   std::size_t taps() const { return windows.kernel(); }
   bool by_lane() const { return groups > 1 && in() == 1; }
   std::size_t multiplications() const { return N * windows.outputs() * groups * out * in() * taps(); }
+  /// Whether the images are already what the kernel multiplies, and BLAS takes them as they are: for fewer
+  /// places it would arrange the weight anew too often.
+  bool is_product() const {
+    const auto plain = [](const WindowAxis& a) { return a.kernel == 1 && a.stride == 1 && a.padding == 0; };
+    return groups == 1 && plain(windows.y) && plain(windows.x) && windows.plane() >= 128;
+  }
   /// Waking threads is worth it.
   bool is_shared() const { return multiplications() > (1 << 20); }
   static constexpr std::size_t most_slots = 16;
 };
 
-/// y = bias + Σ source · weight, where weight(o, j) is where the taps lie by which channel j of a group of
-/// the source (`all` channels) becomes channel o of the result, and channel(block, j, lane) which that is.
-template <class T, class Channel, class Weight>
+/// Where the weight of channel o of a group of the result, by which channel j of the same group of the source
+/// is multiplied, lies: from data + group · the number of the group + o · lane + j · inner on, tap by tap.
+template <class T>
+struct Weights {
+  const T* data;
+  std::size_t group, lane, inner;
+};
+
+/// y = bias + Σ source · weight; channel(block, j, lane) says which of the source's channels (there are
+/// `all`) channel j of a block's group is.
+template <class T, class Channel>
 void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Reading& of_x,
                ChannelBlocks blocks, const T* source, std::size_t all, const Channel& channel,
-               const Weight& weight, const T* bias) {
+               const Weights<T>& weights, const T* bias) {
   multiply_adds += c.multiplications();
   const std::size_t W = blocks.width, most_slots = c.is_shared() ? Correlation::most_slots : 1;
   const SourceTiles<T> tiles(of_y, of_x, c.N, blocks, blocks.by_lane ? W : blocks.panels * W);
@@ -257,13 +292,13 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
       if (taps.size() == tap) continue;
       for (std::size_t j = 0; j < blocks.inner; ++j)
         for (std::size_t t = tap; t < taps.size(); ++t)
-          a_column.push_back(tiles.at(j, of_y.column(taps[t] / of_x.taps, rest_y),
+          a_column.push_back(tiles.at(0, j, of_y.column(taps[t] / of_x.taps, rest_y),
                                       of_x.column(taps[t] % of_x.taps, rest_x)));
       for (std::size_t n = 0; n < tiles.samples; ++n)
         for (std::ptrdiff_t oy = qy; oy < height; oy += of_y.divisor)
           for (std::ptrdiff_t ox = qx; ox < of_x.out; ox += of_x.divisor) {
             const std::size_t place = n * places + static_cast<std::size_t>(oy * of_x.out + ox);
-            a_row.push_back(tiles.at(n * tiles.planes, of_y.row(oy), of_x.row(ox)));
+            a_row.push_back(tiles.at(n, 0, of_y.row(oy), of_x.row(ox)));
             c_row.push_back(static_cast<std::ptrdiff_t>(place * pitch));
           }
       parts.push_back({qy, static_cast<std::size_t>((of_x.out - qx - 1) / of_x.divisor + 1), row,
@@ -272,19 +307,23 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
 
   const std::size_t panel = a_column.size() * W;
   Tensor<T> packed = Tensor<T>::uninitialized({blocks.all_panels(), panel}, "conv2d");
+  const auto pack = [&](T* to, const ChannelBlocks::Block& block, const Part& part) {
+    const T* const first = weights.data + block.group * weights.group +
+                           (block.first - block.group * blocks.outer) * weights.lane;
+    if (block.count < W) std::fill_n(to, part.K * W, T(0));
+    if (part.K == blocks.inner * c.taps() && weights.inner == c.taps())
+      return kernels<T>().transpose(to, W, false, first, weights.lane, block.count, part.K, T(1));
+    for (std::size_t j = 0; j < blocks.inner; ++j)
+      for (std::size_t t = 0; t < part.taps; ++t, to += W) {
+        const T* const w = first + j * weights.inner + taps[part.tap + t];
+        for (std::size_t l = 0; l < block.count; ++l) to[l] = w[l * weights.lane];
+      }
+  };
   for_blocks(blocks.all_panels(), packed.size(),
              [&, all_packed = packed.mutable_data()](std::size_t from, std::size_t to) {
                for (std::size_t p = from; p < to; ++p)
                  for (const Part& part : parts)
-                   for (std::size_t j = 0; j < blocks.inner; ++j) {
-                     const auto block = blocks.one_panel(p);
-                     T* const at = all_packed + p * panel + (part.column + j * part.taps) * W;
-                     for (std::size_t l = 0; l < W; ++l) {
-                       const T* const w = l < block.count ? weight(block.first + l, j) : nullptr;
-                       for (std::size_t t = 0; t < part.taps; ++t)
-                         at[t * W + l] = w ? w[taps[part.tap + t]] : T(0);
-                     }
-                   }
+                   pack(all_packed + p * panel + part.column * W, blocks.one_panel(p), part);
              });
 
   const std::size_t tasks = tiles.count() * blocks.count(), slots = std::min(tasks, most_slots),
@@ -298,7 +337,7 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
     const auto tile = tiles.tile(task / blocks.count());
     const auto block = blocks.block(task % blocks.count());
     tiles.copy(tile_data, tile, source, all,
-               [&](std::size_t j, std::size_t l) { return channel(block, j, l); });
+               [&](std::size_t p, std::size_t l) { return channel(block, tiles.channel(p, l), l); });
     std::fill_n(start, pitch, T(0));
     if (bias) std::copy_n(bias + block.first, block.count, start);
     for (std::size_t i = 0; i < tile.samples * places; ++i) std::copy_n(start, pitch, result + i * pitch);
@@ -308,11 +347,13 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
                                 a_column.data() + part.column, blocks.by_lane,
                                 packed.data() + block.panel * panel + part.column * W, panel);
     for (std::size_t n = 0; n < tile.samples; ++n)
-      kernels<T>().transpose(
-          y.data + ((tile.sample + n) * blocks.groups * blocks.outer + block.first) * result_plane +
-              tile.row * lines,
-          result_plane, y.accumulate, result + n * places * pitch, pitch, tile.rows * lines, block.count,
-          T(1));
+      for (std::size_t o = 0; o < block.count;
+           o += 2 * W)  // few rows at a time, so that each is written in one go
+        kernels<T>().transpose(
+            y.data + ((tile.sample + n) * blocks.groups * blocks.outer + block.first + o) * result_plane +
+                tile.row * lines,
+            result_plane, y.accumulate, result + n * places * pitch + o, pitch, tile.rows * lines,
+            std::min(2 * W, block.count - o), T(1));
   });
 }
 
@@ -334,17 +375,17 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
                                      std::max<std::size_t>(1, tiles.count()));
   const std::size_t pitch = blocks.pitch(), places = tiles.places(), lines = c.windows.x.out;
   PoolVector<std::ptrdiff_t> a_row, c_row, a_column;
-  for (std::size_t j = 0; j < blocks.inner; ++j)
-    for (std::ptrdiff_t ky = 0; ky < of_y.taps; ++ky)
-      for (std::ptrdiff_t kx = 0; kx < of_x.taps; ++kx) {
-        c_row.push_back(static_cast<std::ptrdiff_t>(a_row.size() * pitch));
-        a_row.push_back(tiles.at(j, of_y.column(ky, 0), of_x.column(kx, 0)));
+  for (std::size_t p = 0; p < tiles.planes; ++p)
+    for (std::size_t tap = 0; tap < c.taps(); ++tap)
+      for (std::size_t j = p * tiles.beside; j < std::min(blocks.inner, (p + 1) * tiles.beside); ++j) {
+        const auto k = static_cast<std::ptrdiff_t>(tap);
+        c_row.push_back(static_cast<std::ptrdiff_t>((j * c.taps() + tap) * pitch));
+        a_row.push_back(tiles.at(0, j, of_y.column(k / of_x.taps, 0), of_x.column(k % of_x.taps, 0)));
       }
   for (std::size_t n = 0; n < tiles.samples; ++n)
     for (std::size_t oy = 0; oy < tiles.rows; ++oy)
       for (std::ptrdiff_t ox = 0; ox < of_x.out; ++ox)
-        a_column.push_back(
-            tiles.at(n * tiles.planes, of_y.row(static_cast<std::ptrdiff_t>(oy)), of_x.row(ox)));
+        a_column.push_back(tiles.at(n, 0, of_y.row(static_cast<std::ptrdiff_t>(oy)), of_x.row(ox)));
 
   const std::size_t jobs = blocks.count() * shares, slots = std::min(jobs, most_slots),
                     source_size = tiles.samples * tiles.image, panel = tiles.samples * places * W,
@@ -365,7 +406,7 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
         for (std::size_t i = share * tiles.count() / shares; i < (share + 1) * tiles.count() / shares; ++i) {
           const auto tile = tiles.tile(i);
           tiles.copy(tile_data, tile, x, c.windows.channels,
-                     [&](std::size_t j, std::size_t l) { return channel(block, j, l); });
+                     [&](std::size_t p, std::size_t l) { return channel(block, tiles.channel(p, l), l); });
           for (std::size_t n = 0; n < tile.samples; ++n)
             for (std::size_t p = 0; p < block.panels; ++p)
               kernels<T>().transpose(

@@ -9,23 +9,23 @@ namespace xtape::detail {
 template <class T>
 struct IndexedProduct {
   const T* x;
-  const std::ptrdiff_t *a_row, *a_column;
-  std::size_t panel;
+  const std::ptrdiff_t *c_row, *a_row;
+  std::size_t c_panel, panel;
 };
 
 /// C += A B for `rows` rows and `panels` batches, all of them in registers. By itself: inlined into loops,
 /// the compiler would keep addresses in memory.
 template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
-[[gnu::noinline]] void indexed_tile(T* C, const std::ptrdiff_t* c_row, std::size_t K,
-                                    const IndexedProduct<T>& p, std::size_t row, const std::ptrdiff_t* column,
-                                    const T* right) {
+[[gnu::noinline]] void indexed_tile(T* C, std::size_t K, const IndexedProduct<T>& p, std::size_t row,
+                                    const std::ptrdiff_t* column, const T* right) {
   constexpr std::size_t W = B::size;
   const std::size_t panel = p.panel;
   B sum[rows][panels];
   const T* from[rows];
   for (std::size_t r = 0; r < rows; ++r) {
     from[r] = p.x + p.a_row[row + r];
-    for (std::size_t j = 0; j < panels; ++j) sum[r][j] = B::load_unaligned(C + c_row[row + r] + j * W);
+    for (std::size_t j = 0; j < panels; ++j)
+      sum[r][j] = B::load_unaligned(C + p.c_row[row + r] + j * p.c_panel);
   }
   for (std::size_t k = 0; k < K; ++k, right += W) {
     const std::ptrdiff_t at = column[k];
@@ -41,7 +41,7 @@ template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
     }
   }
   for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t j = 0; j < panels; ++j) sum[r][j].store_unaligned(C + c_row[row + r] + j * W);
+    for (std::size_t j = 0; j < panels; ++j) sum[r][j].store_unaligned(C + p.c_row[row + r] + j * p.c_panel);
 }
 
 /// How many rows and panels fit into registers, beside those of B and a number of A.
@@ -51,43 +51,43 @@ inline constexpr std::size_t indexed_panels = sizeof(B) == 64 ? 4 : 2;
 
 /// Tiles of `rows` rows, and of one less where that leaves a smaller rest.
 template <class B, bool by_lane, std::size_t panels, std::size_t rows, class T>
-void indexed_rows_of(T* C, const std::ptrdiff_t* c_row, std::size_t row, std::size_t M, std::size_t K,
-                     const IndexedProduct<T>& p, const std::ptrdiff_t* column, const T* right) {
+void indexed_rows_of(T* C, std::size_t row, std::size_t M, std::size_t K, const IndexedProduct<T>& p,
+                     const std::ptrdiff_t* column, const T* right) {
   if constexpr (rows > 0) {
     const std::size_t left = M - row, tiles = (left + rows - 1) / rows, missing = tiles * rows - left;
     const std::size_t end = row + (missing < tiles ? tiles - missing : left / rows) * rows;
-    for (; row < end; row += rows) indexed_tile<B, by_lane, rows, panels>(C, c_row, K, p, row, column, right);
-    if (row < M) indexed_rows_of<B, by_lane, panels, rows - 1>(C, c_row, row, M, K, p, column, right);
+    for (; row < end; row += rows) indexed_tile<B, by_lane, rows, panels>(C, K, p, row, column, right);
+    if (row < M) indexed_rows_of<B, by_lane, panels, rows - 1>(C, row, M, K, p, column, right);
   }
 }
 
 template <class B, bool by_lane, std::size_t panels, class T>
-void indexed_panels_of(T* C, const std::ptrdiff_t* c_row, std::size_t M, std::size_t K, std::size_t count,
-                       const IndexedProduct<T>& p, const std::ptrdiff_t* column, const T* right) {
+void indexed_panels_of(T* C, std::size_t M, std::size_t K, std::size_t count, const IndexedProduct<T>& p,
+                       const std::ptrdiff_t* column, const T* right) {
   if constexpr (panels > 0) {
     std::size_t j = 0;
     for (; j + panels <= count; j += panels)
-      indexed_rows_of<B, by_lane, panels, indexed_rows>(C + j * B::size, c_row, 0, M, K, p, column,
+      indexed_rows_of<B, by_lane, panels, indexed_rows>(C + j * p.c_panel, 0, M, K, p, column,
                                                         right + j * p.panel);
     if (j < count)
-      indexed_panels_of<B, by_lane, panels - 1>(C + j * B::size, c_row, M, K, count - j, p, column,
+      indexed_panels_of<B, by_lane, panels - 1>(C + j * p.c_panel, M, K, count - j, p, column,
                                                 right + j * p.panel);
   }
 }
 
 /// In pieces of K whose panels stay in the first-level cache.
 template <class B, class T>
-void indexed_gemm(T* C, const std::ptrdiff_t* c_row, std::size_t M, std::size_t K, std::size_t panels,
-                  const T* x, const std::ptrdiff_t* a_row, const std::ptrdiff_t* a_column, bool by_lane,
-                  const T* right, std::size_t panel) {
+void indexed_gemm(T* C, const std::ptrdiff_t* c_row, std::size_t c_panel, std::size_t M, std::size_t K,
+                  std::size_t panels, const T* x, const std::ptrdiff_t* a_row, const std::ptrdiff_t* a_column,
+                  bool by_lane, const T* right, std::size_t panel) {
   constexpr std::size_t most = 16384 / sizeof(B) / indexed_panels<B>;
-  const IndexedProduct<T> p{x, a_row, a_column, panel};
+  const IndexedProduct<T> p{x, c_row, a_row, c_panel, panel};
   for (std::size_t k = 0; k < K; k += most) {
     const std::size_t some = K - k < most ? K - k : most;
     if (by_lane)
-      indexed_panels_of<B, true, 1>(C, c_row, M, some, panels, p, a_column + k, right + k * B::size);
+      indexed_panels_of<B, true, 1>(C, M, some, panels, p, a_column + k, right + k * B::size);
     else
-      indexed_panels_of<B, false, indexed_panels<B> >(C, c_row, M, some, panels, p, a_column + k,
+      indexed_panels_of<B, false, indexed_panels<B> >(C, M, some, panels, p, a_column + k,
                                                       right + k * B::size);
   }
 }

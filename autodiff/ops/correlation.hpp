@@ -129,7 +129,7 @@ struct SourceTiles {
         planes(channels.planes()),
         lanes(channels.lanes()),
         beside(channels.by_lane ? 1 : lanes) {
-    constexpr std::size_t most_source = (192 << 10) / sizeof(T), most_result = (128 << 10) / sizeof(T);
+    constexpr std::size_t most_source = (384 << 10) / sizeof(T), most_result = (256 << 10) / sizeof(T);
     constexpr std::size_t line = 64 / sizeof(T);
     const auto size_for = [&](std::ptrdiff_t n) {  // an odd number of cache lines: planes begin in all sets
       return (quotient_up(unsign(y.length(n)) * width * lanes, line) | 1) * line;
@@ -177,14 +177,20 @@ struct SourceTiles {
     const auto begin = std::ranges::find_if(across, [](std::ptrdiff_t i) { return i >= 0; }) - across.begin();
     auto end = begin;
     while (unsign(end) < width && across[unsign(end)] == across[unsign(begin)] + end - begin) ++end;
+    // And so are whole rows without padding.
     const std::size_t height = unsign(y.length(static_cast<std::ptrdiff_t>(tile.rows)));
+    const bool is_one =
+        begin == 0 && unsign(end) == width && x.in == end && y.is_interval() &&
+        y.element(static_cast<std::ptrdiff_t>(tile.row), 0) >= 0 &&
+        y.element(static_cast<std::ptrdiff_t>(tile.row), static_cast<std::ptrdiff_t>(height) - 1) >= 0;
+    const std::size_t rows_at_once = is_one ? height : 1;
     for (std::size_t n = 0; n < tile.samples; ++n)
       for (std::size_t p = 0; p < planes; ++p) {
         // Lanes that are channels one after the other go at once.
         std::size_t together = 1;
         while (together < lanes && channel(p, together) == channel(p, 0) + together) ++together;
         for (std::size_t l = 0; l < lanes; l += together)
-          for (std::size_t r = 0; r < height; ++r) {
+          for (std::size_t r = 0; r < height; r += rows_at_once) {
             T* const row = to + n * image + p * plane + r * width * lanes + l;
             const std::size_t c = channel(p, l), some = std::min(together, channels - std::min(c, channels));
             const auto i = y.element(static_cast<std::ptrdiff_t>(tile.row), static_cast<std::ptrdiff_t>(r));
@@ -193,7 +199,7 @@ struct SourceTiles {
             else
               copy_row(row, some,
                        from + (((tile.sample + n) * channels + c) * unsign(y.in) + unsign(i)) * unsign(x.in),
-                       unsign(begin), unsign(end));
+                       unsign(begin), unsign(end), (rows_at_once - 1) * width);
           }
       }
   }
@@ -201,7 +207,8 @@ struct SourceTiles {
  private:
   static std::size_t unsign(std::ptrdiff_t n) { return static_cast<std::size_t>(n); }
   /// For so many neighbouring lanes, whose channels are a plane of the image apart.
-  void copy_row(T* row, std::size_t some, const T* from, std::size_t begin, std::size_t end) const {
+  void copy_row(T* row, std::size_t some, const T* from, std::size_t begin, std::size_t end,
+                std::size_t more) const {
     const auto apart = unsign(y.in * x.in);
     const auto each = [&](std::size_t i, std::size_t last) {
       for (; i < last; ++i)
@@ -212,9 +219,10 @@ struct SourceTiles {
     if (begin < end) {
       const T* const first = from + across[begin];
       if (lanes == 1)
-        std::copy_n(first, end - begin, row + begin);
+        std::copy_n(first, end - begin + more, row + begin);
       else
-        kernels<T>().transpose(row + begin * lanes, lanes, false, first, apart, some, end - begin, T(1));
+        kernels<T>().transpose(row + begin * lanes, lanes, false, first, apart, some, end - begin + more,
+                               T(1));
     }
     each(end, width);
   }
@@ -299,7 +307,7 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
           for (std::ptrdiff_t ox = qx; ox < of_x.out; ox += of_x.divisor) {
             const std::size_t place = n * places + static_cast<std::size_t>(oy * of_x.out + ox);
             a_row.push_back(tiles.at(n, 0, of_y.row(oy), of_x.row(ox)));
-            c_row.push_back(static_cast<std::ptrdiff_t>(place * pitch));
+            c_row.push_back(static_cast<std::ptrdiff_t>(place * W));
           }
       parts.push_back({qy, static_cast<std::size_t>((of_x.out - qx - 1) / of_x.divisor + 1), row,
                        a_column.size() - column, column, taps.size() - tap, tap});
@@ -327,33 +335,38 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
              });
 
   const std::size_t tasks = tiles.count() * blocks.count(), slots = std::min(tasks, most_slots),
-                    source_size = tiles.samples * tiles.image, result_size = tiles.samples * places * pitch;
-  Tensor<T> memory = Tensor<T>::uninitialized({slots, source_size + result_size + pitch}, "conv2d");
+                    source_size = tiles.samples * tiles.image, result_panel = tiles.samples * places * W,
+                    result_size = result_panel * (pitch / W);
+  Tensor<T> memory = Tensor<T>::uninitialized({slots, source_size + result_size}, "conv2d");
   const std::size_t result_plane = static_cast<std::size_t>(of_y.out * of_x.out);
   in_slots(slots, tasks, [&, own = memory.mutable_data()](std::size_t slot, std::size_t task) {
-    T* const tile_data = own + slot * (source_size + result_size + pitch);
+    T* const tile_data = own + slot * (source_size + result_size);
     T* const result = tile_data + source_size;
-    T* const start = result + result_size;
     const auto tile = tiles.tile(task / blocks.count());
     const auto block = blocks.block(task % blocks.count());
     tiles.copy(tile_data, tile, source, all,
                [&](std::size_t p, std::size_t l) { return channel(block, tiles.channel(p, l), l); });
-    std::fill_n(start, pitch, T(0));
-    if (bias) std::copy_n(bias + block.first, block.count, start);
-    for (std::size_t i = 0; i < tile.samples * places; ++i) std::copy_n(start, pitch, result + i * pitch);
+    for (std::size_t p = 0; p < block.panels; ++p) {
+      const std::size_t some = std::min(W, block.count - p * W);
+      T* const to = result + p * result_panel;
+      std::fill_n(to, W, T(0));
+      if (bias) std::copy_n(bias + block.first + p * W, some, to);
+      const std::size_t size = tile.samples * places * W;
+      for (std::size_t done = W; done < size; done *= 2)
+        std::copy_n(to, std::min(done, size - done), to + done);
+    }
     for (const Part& part : parts)
-      kernels<T>().indexed_gemm(result, c_row.data() + part.row, tile.samples * part.rows(tile.rows, of_y),
-                                part.K, block.panels, tile_data, a_row.data() + part.row,
-                                a_column.data() + part.column, blocks.by_lane,
+      kernels<T>().indexed_gemm(result, c_row.data() + part.row, result_panel,
+                                tile.samples * part.rows(tile.rows, of_y), part.K, block.panels, tile_data,
+                                a_row.data() + part.row, a_column.data() + part.column, blocks.by_lane,
                                 packed.data() + block.panel * panel + part.column * W, panel);
     for (std::size_t n = 0; n < tile.samples; ++n)
-      for (std::size_t o = 0; o < block.count;
-           o += 2 * W)  // few rows at a time, so that each is written in one go
+      for (std::size_t p = 0; p < block.panels; ++p)
         kernels<T>().transpose(
-            y.data + ((tile.sample + n) * blocks.groups * blocks.outer + block.first + o) * result_plane +
+            y.data + ((tile.sample + n) * blocks.groups * blocks.outer + block.first + p * W) * result_plane +
                 tile.row * lines,
-            result_plane, y.accumulate, result + n * places * pitch + o, pitch, tile.rows * lines,
-            std::min(2 * W, block.count - o), T(1));
+            result_plane, y.accumulate, result + p * result_panel + n * places * W, W, tile.rows * lines,
+            std::min(W, block.count - p * W), T(1));
   });
 }
 
@@ -379,7 +392,7 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
     for (std::size_t tap = 0; tap < c.taps(); ++tap)
       for (std::size_t j = p * tiles.beside; j < std::min(blocks.inner, (p + 1) * tiles.beside); ++j) {
         const auto k = static_cast<std::ptrdiff_t>(tap);
-        c_row.push_back(static_cast<std::ptrdiff_t>((j * c.taps() + tap) * pitch));
+        c_row.push_back(static_cast<std::ptrdiff_t>((j * c.taps() + tap) * W));
         a_row.push_back(tiles.at(0, j, of_y.column(k / of_x.taps, 0), of_x.column(k % of_x.taps, 0)));
       }
   for (std::size_t n = 0; n < tiles.samples; ++n)
@@ -414,7 +427,7 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
                   g + ((tile.sample + n) * c.groups * c.out + block.first + p * W) * plane + tile.row * lines,
                   plane, std::min(W, block.count - p * W), tile.rows * lines, T(1));
           kernels<T>().indexed_gemm(
-              sum, c_row.data(), K, tile.samples == 1 ? tile.rows * lines : tile.samples * places,
+              sum, c_row.data(), K * W, K, tile.samples == 1 ? tile.rows * lines : tile.samples * places,
               block.panels, tile_data, a_row.data(), a_column.data(), blocks.by_lane, packed, panel);
         }
       });
@@ -423,7 +436,9 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
     T* const sum = sums.mutable_data() + b * shares * K * pitch;
     kernels<T>().add_rows(sum, sum + K * pitch, shares - 1, K * pitch);
     const auto block = blocks.block(b);
-    kernels<T>().transpose(dw.data + block.first * K, K, dw.accumulate, sum, pitch, K, block.count, T(1));
+    for (std::size_t p = 0; p < block.panels; ++p)
+      kernels<T>().transpose(dw.data + (block.first + p * W) * K, K, dw.accumulate, sum + p * K * W, W, K,
+                             std::min(W, block.count - p * W), T(1));
   }
 }
 

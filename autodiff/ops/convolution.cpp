@@ -184,7 +184,7 @@ Conv2d<T> conv2d_for(const Shape& x, const Shape& w, const Shape* b, const Conv2
   if (x.size() != 4) throw Error(op, "x of shape " + to_string(x) + " is not (N, C, H, W): reshape it");
   if (w.size() != 4)
     throw Error(op, "weight of shape " + to_string(w) + ": it must be (out, C / groups, kh, kw)");
-  if (groups == 0 || x[1] % groups != 0 || w[0] % groups != 0)
+  if (groups == 0 || groups > std::max<std::size_t>(1, x[1]) || x[1] % groups != 0 || w[0] % groups != 0)
     throw Error(op, "groups of " + std::to_string(groups) + " do not divide the channels of x of shape " +
                         to_string(x) + " and of the weight of shape " + to_string(w));
   if (x[1] != groups * w[1])

@@ -142,13 +142,17 @@ Tensor<double> operation(Bytes& in, const Operands& x) {
     case 24:
       return matmul(x[0], x[1]);
     case 25:
-      return unfold(x[0], in.size2(), in.size2(), in.size2());
+      return unfold(x[0], in.size2(), in.size2(), in.size2(), in.size2());
     case 26:
-      return fold(x[0], in.size2(), in.size2(), in.size2(), in.size2());
+      return fold(x[0], in.size2(), in.size2(), in.size2(), in.size2(), in.size2());
     case 27:
       return max_pool2d(x[0], in.size2(), in.size2(), in.size2());
     case 28:
-      return conv2d(x[0], x[1], x[2], {.stride = in.size2(), .padding = in.size2()});
+      return conv2d(x[0], x[1], x[2],
+                    {.stride = in.size2(),
+                     .padding = in.size2(),
+                     .dilation = in.size2(),
+                     .groups = static_cast<std::size_t>(in.number())});
     default:
       return linear(x[0], x[1], x[2]);
   }

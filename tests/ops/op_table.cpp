@@ -224,6 +224,35 @@ void add_convolution(std::vector<OpRow>& rows) {
                        return square(fold(x[0], {5, 4}, {2, 3}, {2, 1}, {0, 2}));
                      },
                      {{{2, 6, 12}}}));
+  rows.push_back(row("unfold", "dilation",
+                     [](const Tensors& x) {
+                       return square(unfold(x[0], {2, 3}, {2, 1}, {0, 2}, {1, 2}));
+                     },
+                     {{{2, 3, 5, 4}}, {{1, 1, 2, 1}}}));
+  rows.push_back(row("fold", "dilation",
+                     [](const Tensors& x) {
+                       return square(fold(x[0], {5, 4}, {2, 3}, {2, 1}, {0, 2}, {1, 2}));
+                     },
+                     {{{2, 6, 8}}}));
+  rows.push_back(row(
+      "conv2d", "dilation",
+      [](const Tensors& x) {
+        return square(conv2d(x[0], x[1], x[2], {.stride = {1, 2}, .padding = {1, 2}, .dilation = {2, 3}}));
+      },
+      {{{2, 2, 5, 6}, {3, 2, 2, 3}, {3}}, {{1, 1, 1, 3}, {1, 1, 2, 1}, {1}}}));
+  rows.push_back(
+      row("conv2d", "groups",
+          [](const Tensors& x) {
+            return square(
+                conv2d(x[0], x[1], x[2], {.stride = {2, 1}, .padding = 1, .dilation = {1, 2}, .groups = 2}));
+          },
+          {{{2, 4, 5, 4}, {6, 2, 2, 3}, {6}},
+           {{1, 2, 3, 3}, {2, 1, 1, 2}, {2}},
+           {{0, 2, 3, 3}, {2, 1, 1, 2}, {2}}}));
+  rows.push_back(row(
+      "conv2d", "depthwise",
+      [](const Tensors& x) { return square(conv2d(x[0], x[1], {.stride = 2, .padding = 1, .groups = 3})); },
+      {{{2, 3, 4, 5}, {3, 1, 3, 3}}, {{1, 3, 4, 3}, {6, 1, 2, 3}}}));
   rows.push_back(row("conv2d", "", [](const Tensors& x) { return square(conv2d(x[0], x[1], x[2])); },
                      {{{2, 3, 5, 4}, {2, 3, 3, 2}, {2}},
                       {{1, 1, 1, 1}, {1, 1, 1, 1}, {1}},

@@ -36,7 +36,8 @@ enum class Form {
   rows,
   image,
   fold,
-  convolution
+  convolution,
+  grouped
 };
 
 template <class X>

@@ -405,6 +405,15 @@ bool Resolver::fit(Form form, const Gene& gene, Statement& made) {
       return reshape_to(made, 0, {1 + few % 2, channels, 3, 1 + several}) &&
              reshape_to(made, 1, {several, channels, few, 2}) && reshape_to(made, 2, {several});
     }
+    case Form::grouped: {
+      more(1);
+      const long channels = 1 + number(gene, 0, 2);
+      with.low = 1 + number(gene, 3, 2);
+      with.high = number(gene, 3, 3) % 2;
+      with.k = 1 + few % 2, with.step = several;
+      return reshape_to(made, 0, {1, with.step * channels, 3, 3}) &&
+             reshape_to(made, 1, {with.step * few, channels, 1 + few % 2, 2});
+    }
   }
   return false;
 }

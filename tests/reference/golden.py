@@ -308,6 +308,14 @@ case("conv2d", lambda x, w, b: F.conv2d(x, w, b) ** 2,
      [(3, 2, 4, 5), (3, 2, 1, 1), (3,)], [(2, 2, 3, 4), (2, 2, 3, 4), (2,)], [(2, 3, 7, 6), (4, 3, 3, 3), (4,)]])
 case("conv2d/no bias", lambda x, w: F.conv2d(x, w, stride=2, padding=(1, 2)) ** 2,
      [[(2, 2, 5, 4), (3, 2, 3, 3)], [(1, 1, 1, 1), (1, 1, 3, 5)], [(2, 1, 6, 7), (2, 1, 3, 2)]])
+case("unfold/dilation", lambda x: F.unfold(x, (2, 3), stride=(2, 1), padding=(0, 2), dilation=(1, 2)) ** 2, IMAGES)
+case("fold/dilation", lambda c: F.fold(c, (5, 4), (2, 3), stride=(2, 1), padding=(0, 2), dilation=(1, 2)) ** 2, [[(2, 6, 8)]])
+case("conv2d/dilation", lambda x, w, b: F.conv2d(x, w, b, stride=(1, 2), padding=(1, 2), dilation=(2, 3)) ** 2,
+     [[(2, 2, 5, 6), (3, 2, 2, 3), (3,)], [(1, 1, 1, 3), (1, 1, 2, 1), (1,)], [(1, 3, 7, 8), (2, 3, 3, 3), (2,)]])
+case("conv2d/groups", lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding=1, dilation=(1, 2), groups=2) ** 2,
+     [[(2, 4, 5, 4), (6, 2, 2, 3), (6,)], [(1, 2, 3, 3), (2, 1, 1, 2), (2,)], [(1, 6, 5, 6), (4, 3, 3, 2), (4,)]])
+case("conv2d/depthwise", lambda x, w: F.conv2d(x, w, stride=2, padding=1, groups=3) ** 2,
+     [[(2, 3, 4, 5), (3, 1, 3, 3)], [(1, 3, 4, 3), (6, 1, 2, 3)]])
 case("max_pool2d", lambda x: F.max_pool2d(x, 2) ** 2, IMAGES)
 case("max_pool2d/overlapping", lambda x: F.max_pool2d(x, (3, 2), (1, 2), 1) ** 2, IMAGES)
 case("avg_pool2d", lambda x: F.avg_pool2d(x, 2) ** 2, IMAGES)

@@ -93,10 +93,15 @@ class Elements {
 
 template <class T>
 Tensor<T> filled(const Shape& shape, T x, const char* op);
+
+/// A number of any type where a T is wanted, so that size() and int go without a warning of the conversion.
 template <class T>
-Tensor<T> arange(T from, T to, T step);
-template <class T>
-Tensor<T> linspace(T from, T to, std::size_t n);
+struct Number {
+  template <std::convertible_to<T> N>
+  Number(const N& number) : value(static_cast<T>(number)) {}  // NOLINT
+  operator T() const { return value; }                        // NOLINT
+  T value;
+};
 
 }  // namespace detail
 }  // namespace xtape
@@ -260,9 +265,9 @@ template <class T>
 Tensor<T> parameter(const Tensor<T>& value);
 
 /// All elements v.
-template <class T, Scalar V>
-Tensor<T> full(const Shape& shape, V v) {
-  return detail::filled<T>(shape, static_cast<T>(v), "full");
+template <class T>
+Tensor<T> full(const Shape& shape, detail::Number<T> v) {
+  return detail::filled<T>(shape, v, "full");
 }
 /// All elements 0.
 template <class T>
@@ -275,9 +280,9 @@ Tensor<T> ones(const Shape& shape) {
   return detail::filled<T>(shape, T(1), "ones");
 }
 /// A constant of the shape of x, all elements v.
-template <class T, Scalar V>
-Tensor<T> full_like(const Tensor<T>& x, V v) {
-  return detail::filled<T>(x.shape(), static_cast<T>(v), "full_like");
+template <class T>
+Tensor<T> full_like(const Tensor<T>& x, std::type_identity_t<detail::Number<T>> v) {
+  return detail::filled<T>(x.shape(), v, "full_like");
 }
 /// A constant of the shape of x, all elements 0.
 template <class T>
@@ -293,20 +298,16 @@ Tensor<T> ones_like(const Tensor<T>& x) {
 template <class T>
 Tensor<T> eye(std::size_t n);
 /// from, from + step, …, below `to` (above it for a negative step). Error for a step of 0.
-template <class T, Scalar From, Scalar To, Scalar Step = T>
-Tensor<T> arange(From from, To to, Step step = 1) {
-  return detail::arange<T>(static_cast<T>(from), static_cast<T>(to), static_cast<T>(step));
-}
+template <class T>
+Tensor<T> arange(detail::Number<T> from, detail::Number<T> to, detail::Number<T> step = 1);
 /// 0, 1, …, below `to`.
-template <class T, Scalar To>
-Tensor<T> arange(To to) {
-  return detail::arange<T>(T(0), static_cast<T>(to), T(1));
+template <class T>
+Tensor<T> arange(detail::Number<T> to) {
+  return arange<T>(0, to);
 }
 /// n numbers at equal distances, the first `from`, the last `to`; `from` alone for n = 1.
-template <class T, Scalar From, Scalar To>
-Tensor<T> linspace(From from, To to, std::size_t n) {
-  return detail::linspace<T>(static_cast<T>(from), static_cast<T>(to), n);
-}
+template <class T>
+Tensor<T> linspace(detail::Number<T> from, detail::Number<T> to, std::size_t n);
 
 namespace detail {
 

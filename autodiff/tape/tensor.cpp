@@ -180,7 +180,7 @@ Tensor<T> eye(std::size_t n) {
 }
 
 template <class T>
-Tensor<T> detail::arange(T from, T to, T step) {
+Tensor<T> arange(detail::Number<T> from, detail::Number<T> to, detail::Number<T> step) {
   const double count =
       std::ceil((static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step));
   if (step == T(0) || !std::isfinite(count))
@@ -194,7 +194,7 @@ Tensor<T> detail::arange(T from, T to, T step) {
 }
 
 template <class T>
-Tensor<T> detail::linspace(T from, T to, std::size_t n) {
+Tensor<T> linspace(detail::Number<T> from, detail::Number<T> to, std::size_t n) {
   Tensor<T> result = Tensor<T>::uninitialized({n}, "linspace");
   const T step = n > 1 ? (to - from) / static_cast<T>(n - 1) : T(0);
   for (std::size_t i = 0; i < n; ++i) result.mutable_data()[i] = from + static_cast<T>(i) * step;
@@ -220,14 +220,14 @@ void Tensor<T>::backward(const BackwardOptions<T>& options) const {
   detail::backward(*this, options);
 }
 
-#define XTAPE_INSTANTIATE(T)                                              \
-  template class Tensor<T>;                                               \
-  template Tensor<T> parameter(const Tensor<T>&);                         \
-  template Tensor<T> detail::filled(const Shape&, T, const char*);        \
-  template Tensor<T> eye<T>(std::size_t);                                 \
-  template Tensor<T> detail::linspace(T, T, std::size_t);                 \
-  template std::ostream& detail::print(std::ostream&, const Printed<T>&); \
-  template Tensor<T> detail::arange(T, T, T);                             \
+#define XTAPE_INSTANTIATE(T)                                                             \
+  template class Tensor<T>;                                                              \
+  template Tensor<T> parameter(const Tensor<T>&);                                        \
+  template Tensor<T> detail::filled(const Shape&, T, const char*);                       \
+  template Tensor<T> eye<T>(std::size_t);                                                \
+  template Tensor<T> linspace<T>(detail::Number<T>, detail::Number<T>, std::size_t);     \
+  template std::ostream& detail::print(std::ostream&, const Printed<T>&);                \
+  template Tensor<T> arange<T>(detail::Number<T>, detail::Number<T>, detail::Number<T>); \
   template std::ostream& operator<<(std::ostream&, const Tensor<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -177,6 +177,8 @@ TEST_CASE("functions of layout of both namespaces") {
   EACH(reshape(FORWARDED, {-1}));
   EACH(reshape(FORWARDED, shape));
   EACH(flatten(FORWARDED));
+  EACH(flatten(FORWARDED, 1));
+  EACH(flatten(FORWARDED, 0, -1));
   EACH(squeeze(FORWARDED));
   EACH(squeeze(reshape(FORWARDED, {4, 1}), 1));
   EACH(squeeze(reshape(FORWARDED, {4, 1}), std::size_t(1)));
@@ -202,6 +204,9 @@ TEST_CASE("functions of layout of both namespaces") {
   each<Parts>([](auto&& x) { return split(FORWARDED, std::vector<int>{1}, 1); });
   each<Parts>([](auto&& x) { return split(FORWARDED, std::size_t(2), std::size_t(1)); });
   each<Parts>([](auto&& x) { return split(FORWARDED, {1}); });
+  each<std::array<X, 2>>([](auto&& x) { return split<2>(FORWARDED); });
+  each<std::array<X, 2>>([](auto&& x) { return split<2>(FORWARDED, -1); });
+  each<Parts>([](auto&& x) { return unbind(FORWARDED, 1); });
   EACH(slice(FORWARDED, xt::all(), 1));
   EACH(slice(FORWARDED, range(0, 1), newaxis()));
   EACH(flip(FORWARDED));

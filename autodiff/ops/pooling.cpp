@@ -160,12 +160,12 @@ struct MaxPool2d {
       each_window(windows, [&](std::size_t o, std::size_t first, const auto& each) {
         T best = a[first], sum(0);
         each([&](std::size_t i) {
-          best = a[i] > best ? a[i] : best;
+          best = best > a[i] ? best : a[i];
           sum += a[i];
         });
-        if (sum != sum)  // there may be a NaN, which is the largest
-          each([&](std::size_t i) { best = a[i] != a[i] ? a[i] : best; });
         largest[o] = best;
+        if (sum != sum)  // there may be a NaN, which is the largest
+          each([&](std::size_t i) { largest[o] = a[i] != a[i] ? a[i] : largest[o]; });
       });
     });
   }

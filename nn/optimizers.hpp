@@ -106,6 +106,9 @@ class Optimizer : public HasLearningRate {
   /// arrays without their number of steps.
   void restore(const Named& names, const Named& state) { adopt(read(names, state)); }
 
+  /// The names of the parameters, in their order. Error for one that is not among the names.
+  std::vector<std::string> names_of_parameters(const Named& names) const;
+
   /// A state that has been checked and copied, so that several optimisers go on together or not at all.
   class State {
     friend class Optimizer;
@@ -140,8 +143,6 @@ class Optimizer : public HasLearningRate {
   }
 
  private:
-  std::vector<std::string> names_of_parameters(const Named& names) const;
-
   std::vector<Tensor<T>> parameters_;
   std::vector<GroupOptions> groups_;  ///< of each parameter
   double first_options_rate_ = 0;     ///< what the rates of groups are relative to

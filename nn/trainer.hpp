@@ -94,7 +94,6 @@ class Trainer {
   bool completes_update(std::size_t samples, bool is_last);
   void update();
   void require_parameters(const Tensor<T>& loss) const;
-  std::vector<std::string> names_of_parameters() const;
 
   Module<T>& model_;
   Optimizer<T>& optimizer_;

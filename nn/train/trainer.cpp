@@ -182,22 +182,6 @@ void Trainer<T>::require_parameters(const Tensor<T>& loss) const {
                 "this model");
 }
 
-/// Of the optimiser's, in its order.
-template <class T>
-std::vector<std::string> Trainer<T>::names_of_parameters() const {
-  std::vector<std::string> names;
-  const auto named = model_.named_parameters();
-  for (const Tensor<T>& p : optimizer_.parameters()) {
-    const auto found = std::ranges::find_if(
-        named, [&](const auto& one) { return one.second.handle().node.get() == p.handle().node.get(); });
-    if (found == named.end())
-      throw Error("Trainer", "a parameter of shape " + to_string(p.shape()) +
-                                 " of the optimiser has no name in the model: it cannot be saved");
-    names.push_back(found->first);
-  }
-  return names;
-}
-
 template <class T>
 NamedTensors<T> Trainer<T>::state() const {
   NamedTensors<T> all;
@@ -206,7 +190,7 @@ NamedTensors<T> Trainer<T>::state() const {
     all.tensors.emplace_back(std::string(best_prefix) + model[i].first, state_.best[i]);
   const auto count = [](auto n) { return std::to_string(n); };
   if (state_.batches_since > 0) {
-    const std::vector<std::string> names = names_of_parameters();
+    const std::vector<std::string> names = optimizer_.names_of_parameters(model_.named_parameters());
     for (std::size_t i = 0; i < names.size(); ++i)
       if (state_.gradients[i].defined())
         all.tensors.emplace_back(std::string(gradient_prefix) + names[i], state_.gradients[i]);
@@ -255,7 +239,7 @@ typename Trainer<T>::State Trainer<T>::read(const NamedTensors<T>& saved) const 
   };
   if (const auto found = saved.metadata.find("accumulated"); found != saved.metadata.end()) {
     StateReader(found->second) >> state.batches_since >> state.samples_since;
-    const std::vector<std::string> names = names_of_parameters();
+    const std::vector<std::string> names = optimizer_.names_of_parameters(model_.named_parameters());
     state.gradients.resize(names.size());
     for (std::size_t i = 0; i < names.size(); ++i)
       for (const auto& [name, x] : saved.tensors)

@@ -40,7 +40,7 @@ TEST_CASE("a text that is written by the cache has the logits of the whole text"
   const NoGrad no_grad;
   const std::vector<int> text = some_text(30);
   const Tensor<float> whole = model(Indices(text));
-  for (const std::size_t at_once : {1, 7, 30})
+  for (const std::size_t at_once : {1UL, 7UL, 30UL})
     check_close(one_by_one(model, text, 30, at_once), whole, 1e-5, 1e-5);
   std::vector<int> other = text;
   other[0] = 1 - other[0];

@@ -170,6 +170,32 @@ TEST_CASE("long sums in sequence keep their digits along either axis") {
   CHECK(bias.grad().item() == 20'000'000);
 }
 
+TEST_CASE_TEMPLATE("a row times a matrix is a row of the product, and so is a column", T, float, double) {
+  random::seed(5);
+  const double precise = 100 * std::numeric_limits<T>::epsilon();
+  for (const std::size_t K : {70UL, 5000UL}) {  // the second is beyond what is left to gemv
+    const auto a = random::normal<T>({3, K}), b = random::normal<T>({K, 40});
+    const auto whole = matmul(a, b);
+    const auto close = [&](const Tensor<T>& x, const Tensor<T>& y) {
+      check_close(x, y, precise, precise * std::sqrt(static_cast<double>(K)));
+    };
+    const auto row = parameter<T>(slice(a, xt::range(1, 2))),
+               column = parameter<T>(slice(b, xt::all(), xt::range(7, 8)));
+    const Tensor<T> y = matmul(row, b), z = matmul(a, column), t = linear(row, transpose(b).detach());
+    close(y, slice(whole, xt::range(1, 2)));
+    close(t, y);
+    close(linear(transpose(column), a), transpose(z));
+    close(z, slice(whole, xt::all(), xt::range(7, 8)));
+    for (int times = 1; times <= 2; ++times) {  // the second adds to the gradients
+      sum(matmul(row, b) * y.detach()).backward();
+      sum(matmul(a, column) * z.detach()).backward();
+      close(row.grad(), static_cast<T>(times) * slice(matmul(whole, transpose(b)), xt::range(1, 2)));
+      close(column.grad(),
+            static_cast<T>(times) * slice(matmul(transpose(a), whole), xt::all(), xt::range(7, 8)));
+    }
+  }
+}
+
 TEST_CASE("adding at one place many times loses nothing") {
   const std::size_t n = 20'000'000;
   const Tensor<float> table = parameter(zeros<float>({2, 1}));

@@ -58,9 +58,10 @@ TEST_CASE_TEMPLATE("products are the same bits with one thread and with many", T
   struct Product {
     std::size_t M, K, N;
   };
-  const std::vector<Product> products{{650, 400, 3}, {64, 64, 64},   {70, 65, 64},  {128, 300, 128},
-                                      {1, 700, 900}, {900, 700, 1},  {513, 64, 77}, {77, 64, 513},
-                                      {30, 9000, 2}, {600, 90, 300}, {2, 600, 1500}};
+  const std::vector<Product> products{{650, 400, 3}, {64, 64, 64},   {70, 65, 64},   {128, 300, 128},
+                                      {1, 700, 900}, {900, 700, 1},  {513, 64, 77},  {77, 64, 513},
+                                      {30, 9000, 2}, {600, 90, 300}, {2, 600, 1500}, {1, 110, 90},
+                                      {90, 110, 1}};
   for (const auto& [M, K, N] : products) {
     const std::string product = std::to_string(M) + " x " + std::to_string(K) + " x " + std::to_string(N);
     CAPTURE(product);

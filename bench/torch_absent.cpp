@@ -11,6 +11,7 @@ Side step(const hand_written::Network&) { return {}; }
 Side relu_layers(const hand_written::ReluLayers&) { return {}; }
 Side convolution(const hand_written::Convolution&) { return {}; }
 Side transformer(const bench::TransformerData&) { return {}; }
+Side images(const bench::ImageData&) { return {}; }
 Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy&) { return {}; }
 Side batch_norm(const hand_written::BatchNorm&) { return {}; }
 Side adam(const hand_written::Adam&) { return {}; }

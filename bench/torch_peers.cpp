@@ -137,6 +137,32 @@ struct Transformer : Gradients {
   }
 };
 
+struct Images : Gradients {
+  Tensor x, W, b, g;
+  std::int64_t stride, padding, groups;
+  bool with_gradient;
+
+  explicit Images(const bench::ImageData& data)
+      : x(parameter(data.x, {data.batch, data.in, data.size, data.size})),
+        W(parameter(data.W, {data.out, data.in / data.groups, data.kernel, data.kernel})),
+        b(parameter(data.b, {data.out})),
+        g(tensor(data.g, {data.batch, data.out, data.out_size(), data.out_size()})),
+        stride(static_cast<std::int64_t>(data.stride)),
+        padding(static_cast<std::int64_t>(data.padding)),
+        groups(static_cast<std::int64_t>(data.groups)),
+        with_gradient(data.with_gradient) {}
+
+  void run() {
+    gradient.clear();
+    if (with_gradient) {
+      gradient = grad({torch::conv2d(x, W, b, stride, padding, 1, groups)}, {x, W, b}, {g});
+    } else {
+      const torch::NoGradGuard off;
+      gradient.push_back(torch::conv2d(x, W, b, stride, padding, 1, groups));
+    }
+  }
+};
+
 struct SoftmaxCrossEntropy : Gradients {
   Tensor z, labels;
 
@@ -297,6 +323,7 @@ Side step(const hand_written::Network& data) { return side<Step>(data); }
 Side relu_layers(const hand_written::ReluLayers& data) { return side<ReluLayers>(data); }
 Side convolution(const hand_written::Convolution& data) { return side<Convolution>(data); }
 Side transformer(const bench::TransformerData& data) { return side<Transformer>(data); }
+Side images(const bench::ImageData& data) { return side<Images>(data); }
 Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data) {
   return side<SoftmaxCrossEntropy>(data);
 }

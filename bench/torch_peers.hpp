@@ -6,6 +6,7 @@
 #include "comparison.hpp"
 #include "gaussian_mixture.hpp"
 #include "hand_written.hpp"
+#include "image_data.hpp"
 #include "linalg_data.hpp"
 #include "transformer_data.hpp"
 
@@ -19,6 +20,7 @@ std::string compiler_flags();
 bench::Side step(const hand_written::Network& data);
 bench::Side relu_layers(const hand_written::ReluLayers& data);
 bench::Side convolution(const hand_written::Convolution& data);
+bench::Side images(const bench::ImageData& data);
 bench::Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data);
 bench::Side batch_norm(const hand_written::BatchNorm& data);
 bench::Side adam(const hand_written::Adam& data);

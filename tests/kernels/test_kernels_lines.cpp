@@ -235,6 +235,55 @@ TEST_CASE("products of small matrices and transposition") {
   });
 }
 
+TEST_CASE("products by offsets, of which the kernel reads some columns at once") {
+  for_each_table([](const auto& k, auto number) {
+    using T = decltype(number);
+    const std::size_t W = k.width;
+    CHECK(W * sizeof(T) >= 16);
+    for (const std::size_t M : Sizes{1, 2, 5, 6, 7, 11, 12, 25})
+      for (const std::size_t K : Sizes{0, 1, 3, 300, 1100})
+        for (const std::size_t panels : Sizes{1, 2, 3, 4, 7})
+          for (const bool by_lane : {false, true}) {
+            if (by_lane && panels != 1) continue;
+            // A (m, k) is x[3 m + 2 k], rows of C are in reverse, and panels have a gap.
+            const std::size_t panel = (K + 1) * W, c_panel = (M + 2) * W;
+            const std::vector<T> x = random_numbers<T>(3 * M + 2 * K + W, -1, 1),
+                                 b = random_numbers<T>(panels * panel, -1, 1, 2);
+            std::vector<std::ptrdiff_t> c_row, a_row, a_column;
+            for (std::size_t m = 0; m < M; ++m) {
+              c_row.push_back(static_cast<std::ptrdiff_t>((M - 1 - m) * W));
+              a_row.push_back(static_cast<std::ptrdiff_t>(3 * m));
+            }
+            for (std::size_t i = 0; i < K; ++i) a_column.push_back(static_cast<std::ptrdiff_t>(2 * i));
+            Framed<T> c(panels * c_panel, T(0.5));
+            k.indexed_gemm(c.data(), c_row.data(), c_panel, M, K, panels, x.data(), a_row.data(),
+                           a_column.data(), by_lane, b.data(), panel);
+            double worst = 0;
+            bool gaps = true;
+            for (std::size_t p = 0; p < panels; ++p)
+              for (std::size_t m = 0; m < M + 2; ++m)
+                for (std::size_t l = 0; l < W; ++l) {
+                  const T one = c[p * c_panel + m * W + l];
+                  if (m >= M) {
+                    gaps &= one == T(0.5);
+                    continue;
+                  }
+                  Real sum = 0.5;
+                  for (std::size_t i = 0; i < K; ++i)
+                    sum += static_cast<Real>(x[3 * (M - 1 - m) + 2 * i + (by_lane ? l : 0)]) *
+                           b[p * panel + i * W + l];
+                  worst = std::max(worst, ulps(one, sum, static_cast<double>(K + 4)));
+                }
+            CAPTURE(M);
+            CAPTURE(K);
+            CAPTURE(panels);
+            CHECK(worst <= 8);
+            CHECK(gaps);
+            CHECK(c.frame_is_whole());
+          }
+  });
+}
+
 TEST_CASE("scaled copies and the updates of optimisers") {
   for_each_table([](const auto& k, auto number) {
     using T = decltype(number);

@@ -1,0 +1,16 @@
+// The data of the rows of convolutions, for both sides.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace bench {
+
+struct ImageData {
+  std::size_t batch, in, size, out, kernel, stride, padding, groups;
+  bool with_gradient;
+  std::vector<float> x{}, W{}, b{}, g{};  ///< g: the adjoint of the result
+
+  std::size_t out_size() const { return (size + 2 * padding - kernel) / stride + 1; }
+};
+
+}  // namespace bench

@@ -9,25 +9,24 @@ using T = double;
 
 int main() {
   const auto v0 = parameter<T>({1.6484375, 1.8359375, 0.9296875});
-  const auto v1 = take(v0, triu_indices(1).columns);
-  const auto v2 = cumsum(v0, -1);
-  const auto v3 = v2 * 0.25;
-  const auto v4 = reshape(v3, {1, -1, 3});
-  const auto v15 = checkpoint([=](auto v5, auto v6) {
-    const auto v12 = [&] {
+  const auto v1 = xtape::all(v0 > 0.5, 0, true) * v0;
+  const auto v2 = var(v0, -1, false);
+  const auto v3 = take(v2, triu_indices(1).columns);
+  const auto v14 = checkpoint([=](auto v4, auto v5) {
+    const auto v11 = [&] {
       const NoGrad no_grad;
-      const auto v11 = map([](auto v7, auto v8) {
-        const auto v9 = v8 * 1;
-        const auto v10 = clamp(v9, -1, 1.5);
-        return v10;
-      }, v6, v4);
-      return v11;
+      const auto v10 = map([](auto v6, auto v7) {
+        const auto v8 = v7 * 1;
+        const auto v9 = clamp(v8, -1, 1.5);
+        return v9;
+      }, v5, v3);
+      return v10;
     }();
-    const auto v13 = xtape::std(v0);
-    const auto v14 = sigmoid(v13) + 0.5;
-    return v14;
-  }, v3, v4);
-  const auto loss = sum(sin(v1)) + sum(sin(v15));
+    const auto v12 = mean(v0);
+    const auto v13 = v12 * 1;
+    return v13;
+  }, v2, v3);
+  const auto loss = sum(sin(v1)) + sum(sin(v14));
   std::cout.precision(17);
   std::cout << loss.item() << "\n";
   if (!loss.requires_grad()) return 0;

@@ -1,4 +1,3 @@
-#include <cmath>
 #include <cstdio>
 #include <set>
 #include <string>
@@ -8,12 +7,6 @@
 #include "fill.hpp"
 
 using namespace xtape;
-
-Tensor<double> attention(const Tensor<double>& q, const Tensor<double>& k, const Tensor<double>& v) {
-  const auto scores = matmul(q, swapaxes(k, -2, -1)) / std::sqrt(q.shape(-1));
-  const auto future = triu(ones<double>({q.shape(-2), k.shape(-2)}), 1);
-  return matmul(softmax(masked_fill(scores, future, -INFINITY), -1), v);
-}
 
 struct Block : nn::Module<double> {
   std::size_t heads;
@@ -30,12 +23,8 @@ struct Block : nn::Module<double> {
         mlp(nn::Linear<double>(width, 4 * width), nn::GELU<double>(), nn::Linear<double>(4 * width, width)) {}
 
   Tensor<double> forward(const Tensor<double>& x) override {
-    const auto of_heads = [&](const auto& part) {
-      return swapaxes(reshape(part, {x.shape(0), x.shape(1), heads, -1}), 1, 2);
-    };
     const auto [q, k, v] = split<3>(qkv(norm1(x)), -1);
-    const auto a = attention(of_heads(q), of_heads(k), of_heads(v));
-    const auto y = x + project(reshape(swapaxes(a, 1, 2), x.shape()));
+    const auto y = x + project(attention(q, k, v, {.causal = true, .heads = heads}));
     return y + mlp(norm2(y));
   }
   void members(nn::Members<double>& m) override {

@@ -294,6 +294,8 @@ void add_layout(std::vector<OpRow>& rows) {
                      {{{4}}, {{2, 3}}, {{2, 1, 2, 2}}}));
   rows.push_back(row(
       "flatten", "", [](const Tensors& x) { return square(flatten(x[0])); }, any_shape));
+  rows.push_back(row("flatten", "axes", [](const Tensors& x) { return square(flatten(x[0], -2)); },
+                     {{{2, 3}}, {{2, 2, 3}}, {{2, 0}}, {{2, 1, 2, 2}}}));
   rows.push_back(row(
       "squeeze", "", [](const Tensors& x) { return square(squeeze(x[0])); }, any_shape));
   rows.push_back(row("squeeze", "axis", [](const Tensors& x) { return square(squeeze(x[0], -2)); },
@@ -334,6 +336,18 @@ void add_layout(std::vector<OpRow>& rows) {
                        return sum(parts[0]) * sum(parts[1]) + sum(square(parts[2]));
                      },
                      {{{4}}, {{2, 3}}, {{2, 1, 5}}}));
+  rows.push_back(row("split", "known",
+                     [](const Tensors& x) {
+                       const auto [a, b] = split<2>(x[0], -1);
+                       return a * b;
+                     },
+                     {{{4}}, {{3, 2}}, {{2, 1, 2}}, {{0, 2}}}));
+  rows.push_back(row("unbind", "",
+                     [](const Tensors& x) {
+                       const auto parts = unbind(x[0], -1);
+                       return parts[0] * parts[1];
+                     },
+                     {{{2}}, {{3, 2}}, {{2, 1, 2}}, {{0, 2}}}));
   rows.push_back(row("slice", "",
                      [](const Tensors& x) { return square(slice(x[0], xt::range(0, 2), xt::newaxis(), -1)); },
                      {{{2, 3}}, {{3, 1}}, {{2, 2, 3}}}));

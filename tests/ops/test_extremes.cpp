@@ -208,6 +208,7 @@ std::map<std::string, Function<T>> list_operations() {
   XTAPE_CALL(slice, xt::range(1, 4));
   XTAPE_CALL(flip);
   all["split"] = [](X x, N) { return split(x[0], 2, 0)[0]; };
+  all["unbind"] = [](X x, N) { return unbind(x[0])[0]; };
   XTAPE_CALL(tril);
   XTAPE_CALL(triu);
   XTAPE_CALL(diag);

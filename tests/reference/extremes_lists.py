@@ -105,6 +105,7 @@ def rearrangements(type):
     yield moved('slice', flat, [b, c, d], 1)
     yield moved('flip', flat, [d, c, b, a], 3)
     yield moved('split', flat, [a, b])
+    yield moved('unbind', square, [a, b])
     yield moved('tril', square, [[a, E(0)], [c, d]])
     yield moved('triu', square, [[a, b], [E(0), d]])
     yield moved('diag', square, [a, d])

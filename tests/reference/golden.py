@@ -246,6 +246,7 @@ case("rotary_embedding/heads", lambda x: rotary(x, 5, 2, 100) ** 2, [[(2, 4)], [
 # ---- layout
 case("reshape", lambda x: x.reshape(-1, 2) ** 2, [[(4,)], [(2, 3)]])
 case("flatten", lambda x: x.reshape(-1) ** 2, ANY)
+case("flatten/axes", lambda x: x.flatten(-2, -1) ** 2, [[(2, 3)], [(2, 2, 3)]])
 case("squeeze", lambda x: x.squeeze() ** 2, ANY)
 case("squeeze/axis", lambda x: x.squeeze(-2) ** 2, [[(2, 1, 3)]])
 case("unsqueeze", lambda x: x.unsqueeze(-1) ** 2, ANY)
@@ -255,6 +256,8 @@ case("broadcast_to", lambda x: x.broadcast_to(2, 3, 2) ** 2, [[()], [(2,)], [(3,
 case("concatenate", lambda a, b: torch.cat([a, b, a], -1) ** 2, [[(2,), (3,)], [(2, 3), (2, 1)]])
 case("stack", lambda a, b: torch.stack([a, b], 1) ** 2, [[(2,), (2,)], [(2, 3), (2, 3)]])
 case("split", lambda x: torch.mul(*x.tensor_split(2, 0)), [[(4,)], [(2, 3)]])
+case("split/known", lambda x: torch.mul(*x.chunk(2, -1)), [[(4,)], [(3, 2)]])
+case("unbind", lambda x: torch.mul(*x.unbind(-1)), [[(2,)], [(3, 2)]])
 
 
 def split_indices(x):

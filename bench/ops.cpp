@@ -72,6 +72,12 @@ int main(int argc, char** argv) {
     add("matmul", {n, n}, [](const auto& x) { return matmul(x, x); });
   for (const int n : {16, 32, 64})
     add("matmul of a batch", {64, n, n}, [](const auto& x) { return matmul(x, x); });
+  for (const xtape::Size2 kernel : {2, 3, 4}) {
+    const std::string windows =
+        " of " + std::to_string(kernel.height) + " by " + std::to_string(kernel.width);
+    add("max_pool2d" + windows, {16, 4, 12, 12}, [=](const auto& x) { return max_pool2d(x, kernel); });
+    add("avg_pool2d" + windows, {16, 4, 12, 12}, [=](const auto& x) { return avg_pool2d(x, kernel); });
+  }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -150,7 +150,7 @@ void train(const Options& o) {
     ++step, ++losses;
 
     if (step % o.every == 0 || step == o.steps) {
-      std::string written = sample(model, alphabet, o, 80);
+      std::string written = o.prompt + sample(model, alphabet, o, 80);
       std::ranges::replace(written, '\n', ' ');
       std::printf("step %5zu  loss %.3f  validation %.3f  %s\n", step,
                   sum_of_losses / static_cast<double>(losses), evaluate(model, validation, o.window),

@@ -79,8 +79,8 @@ void train(const Options& o) {
   const auto held_out = training.begin() + static_cast<std::ptrdiff_t>(training.size() / 10 * 9);
   validation.assign(held_out, training.end());
   training.erase(held_out, training.end());
-  alphabet.numbers(o.prompt);  // an error now, and not at the first sample
   if (validation.size() <= o.window) throw std::runtime_error("a tenth of the text is shorter than a window");
+  alphabet.numbers(o.prompt);  // an error now, and not at the first sample
 
   GPT model(alphabet.size(), o.model);
   std::vector<Tensor<float>> matrices, vectors;

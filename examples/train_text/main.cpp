@@ -93,31 +93,29 @@ void train(const Options& o) {
               validation.size(), alphabet.size(), weights);
 
   // What moves the values is to decay, not what shifts and scales them.
-  nn::AdamW<float> decayed(matrices, {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay});
-  nn::AdamW<float> others(vectors, {.learning_rate = o.learning_rate, .weight_decay = 0});
+  nn::AdamW<float> adam(
+      nn::groups<float>({{matrices, {.weight_decay = o.weight_decay}}, {vectors, {.weight_decay = 0}}}),
+      {.learning_rate = o.learning_rate});
   const std::size_t warmup = std::max<std::size_t>(1, o.steps / 20);
-  const auto schedule_of = [&](nn::HasLearningRate& optimizer) {
-    return nn::WarmupLR(optimizer, {.steps = warmup, .start_factor = 0.01},
-                        nn::CosineLR(optimizer, {.steps = std::max<std::size_t>(1, o.steps - warmup),
-                                                 .minimum = o.learning_rate / 10}));
-  };
-  nn::WarmupLR schedules[] = {schedule_of(decayed), schedule_of(others)};
+  nn::WarmupLR schedule(adam, {.steps = warmup, .start_factor = 0.01},
+                        nn::CosineLR(adam, {.steps = std::max<std::size_t>(1, o.steps - warmup),
+                                            .minimum = o.learning_rate / 10}));
 
   std::size_t step = 0;
   if (o.resume) {
-    const nn::Notes notes = nn::load(o.checkpoint, model, {{"decayed", decayed}, {"others", others}});
+    const nn::Notes notes = nn::load(o.checkpoint, model, adam);
     if (notes.at("alphabet") != alphabet.codes())
       throw std::runtime_error(o.checkpoint + " is of a text with other characters");
     step = std::stoul(notes.at("step"));
     std::istringstream(notes.at("generator")) >> random::generator();
-    for (auto& schedule : schedules) schedule.set_count(step);
+    schedule.set_count(step);
     std::printf("going on after step %zu of %s\n", step, o.checkpoint.c_str());
   }
   const auto save = [&] {
     std::ostringstream generator, shape;
     generator << random::generator();
     shape << o.model.layers << ' ' << o.model.width << ' ' << o.model.heads << ' ' << o.window;
-    nn::save(o.checkpoint, model, {{"decayed", decayed}, {"others", others}},
+    nn::save(o.checkpoint, model, adam,
              {{"step", std::to_string(step)},
               {"generator", generator.str()},
               {"alphabet", alphabet.codes()},
@@ -144,9 +142,8 @@ void train(const Options& o) {
       sum_of_losses += static_cast<double>(loss.item());
     }
     nn::clip_grad_norm(model.parameters(), o.clip);
-    decayed.step();
-    others.step();
-    for (auto& schedule : schedules) schedule.step();
+    adam.step();
+    schedule.step();
     ++step, ++losses;
 
     if (step % o.every == 0 || step == o.steps) {

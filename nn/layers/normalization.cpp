@@ -3,11 +3,11 @@
 
 #include <array>
 
+#include <autodiff/arrange.hpp>
 #include <autodiff/elementwise.hpp>
 #include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/normalization.hpp>
-#include <autodiff/reductions.hpp>
 
 namespace xtape::nn {
 namespace {
@@ -67,13 +67,12 @@ Tensor<T> BatchNorm<T>::of_batch(const Tensor<T>& x) {
   if (x.rank() == 2) {
     y = batch_norm(x, weight, bias, epsilon, &batch);
   } else {
-    // By the moments of each sample's features, which lie side by side in memory: nothing is transposed.
-    Axes inner;
-    for (std::size_t axis = 2; axis < x.rank(); ++axis) inner.push_back(static_cast<std::ptrdiff_t>(axis));
-    const Tensor<T> means = mean(x, inner);
-    const Tensor<T> center = mean(means, 0), variance = mean(var(x, inner), 0) + var(means, 0);
-    y = (x - along(center, x)) * along(weight / sqrt(variance + epsilon), x) + along(bias, x);
-    batch = {center.detach(), variance.detach()};
+    // As rows of features. With its two copies batch_norm takes about half the time that means, variances and
+    // elementwise operations take in place, and keeps fewer arrays for the backward pass.
+    const Tensor<T> last = moveaxis(x, 1, -1);
+    const Tensor<T> rows = reshape(last, {-1, static_cast<std::ptrdiff_t>(weight.size())});
+    y = batch_norm(rows, weight, bias, epsilon, &batch);
+    y = moveaxis(reshape(y, Dims(last.shape())), -1, 1);
   }
   const T m = static_cast<T>(options_.momentum), n = static_cast<T>(count);
   const Tensor<T> mean = (1 - m) * running_mean + m * batch.mean;

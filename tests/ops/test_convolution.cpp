@@ -126,6 +126,7 @@ TEST_CASE_TEMPLATE("groups and dilation: values by the definition, gradients by 
                 {6, 2, 3, 2},
                 {.stride = {2, 1}, .padding = {1, 2}, .dilation = {2, 3}, .groups = 2}},
            Case{{3, 5, 8, 9}, {5, 1, 3, 3}, {.padding = 1, .groups = 5}},  // depthwise
+           Case{{2, 11, 6, 5}, {33, 1, 2, 3}, {.padding = 1, .dilation = 2, .groups = 11}},
            Case{
                {2, 19, 9, 8}, {38, 1, 3, 2}, {.stride = 2, .padding = 1, .groups = 19}},  // with a multiplier
            Case{

@@ -7,7 +7,8 @@ namespace bench {
 
 struct ImageData {
   std::size_t batch, in, size, out, kernel, stride, padding, groups;
-  bool with_gradient;
+  bool is_first;  ///< layer: its images are data, whose gradient nobody needs
+  bool with_gradient = false;
   std::vector<float> x{}, W{}, b{}, g{};  ///< g: the adjoint of the result
 
   std::size_t out_size() const { return (size + 2 * padding - kernel) / stride + 1; }

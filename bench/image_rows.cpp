@@ -15,17 +15,21 @@ struct Images {
   std::vector<Tensor<float>> results;
 
   explicit Images(const ImageData& data)
-      : x(parameter(data.x, {data.batch, data.in, data.size, data.size})),
+      : x(tensor(data.x, {data.batch, data.in, data.size, data.size})),
         W(parameter(data.W, {data.out, data.in / data.groups, data.kernel, data.kernel})),
         b(parameter(data.b, {data.out})),
         g(tensor(data.g, {data.batch, data.out, data.out_size(), data.out_size()})),
         options{.stride = data.stride, .padding = data.padding, .groups = data.groups},
-        with_gradient(data.with_gradient) {}
+        with_gradient(data.with_gradient) {
+    if (!data.is_first) x = parameter(x);
+  }
 
   void run() {
     results.clear();
     if (with_gradient) {
-      results = grad(conv2d(x, W, b, options), {x, W, b}, {.seed = g});
+      std::vector<Tensor<float>> inputs{W, b};
+      if (x.requires_grad()) inputs.push_back(x);
+      results = grad(conv2d(x, W, b, options), inputs, {.seed = g});
     } else {
       const xtape::NoGrad off;
       results.push_back(conv2d(x, W, b, options));
@@ -58,7 +62,7 @@ void add(std::vector<Row>& rows, const std::string& name, const ImageData& shape
 
 std::vector<Row> image_rows() {
   std::vector<Row> rows;
-  add(rows, "conv2d 7×7 stride 2, 4×3×224×224 to 64", {4, 3, 224, 64, 7, 2, 3, 1, false});
+  add(rows, "conv2d 7×7 stride 2, 4×3×224×224 to 64", {4, 3, 224, 64, 7, 2, 3, 1, true});
   add(rows, "conv2d 3×3, 8×64×56×56 to 64", {8, 64, 56, 64, 3, 1, 1, 1, false});
   add(rows, "conv2d 3×3, 8×128×28×28 to 128", {8, 128, 28, 128, 3, 1, 1, 1, false});
   add(rows, "conv2d 1×1, 8×256×14×14 to 256", {8, 256, 14, 256, 1, 1, 0, 1, false});

@@ -143,7 +143,7 @@ struct Images : Gradients {
   bool with_gradient;
 
   explicit Images(const bench::ImageData& data)
-      : x(parameter(data.x, {data.batch, data.in, data.size, data.size})),
+      : x(tensor(data.x, {data.batch, data.in, data.size, data.size}).set_requires_grad(!data.is_first)),
         W(parameter(data.W, {data.out, data.in / data.groups, data.kernel, data.kernel})),
         b(parameter(data.b, {data.out})),
         g(tensor(data.g, {data.batch, data.out, data.out_size(), data.out_size()})),
@@ -155,7 +155,9 @@ struct Images : Gradients {
   void run() {
     gradient.clear();
     if (with_gradient) {
-      gradient = grad({torch::conv2d(x, W, b, stride, padding, 1, groups)}, {x, W, b}, {g});
+      std::vector<Tensor> inputs{W, b};
+      if (x.requires_grad()) inputs.push_back(x);
+      gradient = grad({torch::conv2d(x, W, b, stride, padding, 1, groups)}, inputs, {g});
     } else {
       const torch::NoGradGuard off;
       gradient.push_back(torch::conv2d(x, W, b, stride, padding, 1, groups));

@@ -44,8 +44,10 @@ template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
     for (std::size_t j = 0; j < panels; ++j) sum[r][j].store_unaligned(C + p.c_row[row + r] + j * p.c_panel);
 }
 
-/// How many rows and panels fit into registers, beside those of B and a number of A.
-inline constexpr std::size_t indexed_rows = 6;
+/// How many rows and panels fit into registers, beside those of B and a number of A; of eight sums at least,
+/// since two begin in a cycle, and each takes four.
+template <std::size_t panels>
+inline constexpr std::size_t indexed_rows = panels == 1 ? 8 : 6;
 template <class B>
 inline constexpr std::size_t indexed_panels = sizeof(B) == 64 ? 4 : 2;
 
@@ -67,8 +69,8 @@ void indexed_panels_of(T* C, std::size_t M, std::size_t K, std::size_t count, co
   if constexpr (panels > 0) {
     std::size_t j = 0;
     for (; j + panels <= count; j += panels)
-      indexed_rows_of<B, by_lane, panels, indexed_rows>(C + j * p.c_panel, 0, M, K, p, column,
-                                                        right + j * p.panel);
+      indexed_rows_of<B, by_lane, panels, indexed_rows<panels> >(C + j * p.c_panel, 0, M, K, p, column,
+                                                                 right + j * p.panel);
     if (j < count)
       indexed_panels_of<B, by_lane, panels - 1>(C + j * p.c_panel, M, K, count - j, p, column,
                                                 right + j * p.panel);

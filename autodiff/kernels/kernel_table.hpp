@@ -126,9 +126,9 @@ struct Kernels {
 
   // Convolutions.
   std::size_t width;  ///< of a panel: how many numbers are in a batch
-  /// C (M, panels · width) += A (M,K) B (K, panels · width), both in panels of `width` columns: those of B (K,
-  /// width) are `panel` numbers apart, those of C c_panel, and in them row m begins at c_row[m]. A (m, k) is
-  /// x[a_row[m] + a_column[k]]. With `by_lane` A has a number for each column, there and at the width − 1
+  /// C (M, panels · width) += A (M,K) B (K, panels · width), both in panels of `width` columns: those of B
+  /// (K, width) are `panel` numbers apart, those of C c_panel, and in them row m begins at c_row[m]. A (m, k)
+  /// is x[a_row[m] + a_column[k]]. With `by_lane` A has a number for each column, there and at the width − 1
   /// places after it, and there is one panel: C (m, l) += Σ A (m, k, l) B (k, l).
   void (*indexed_gemm)(T* C, const std::ptrdiff_t* c_row, std::size_t c_panel, std::size_t M, std::size_t K,
                        std::size_t panels, const T* x, const std::ptrdiff_t* a_row,

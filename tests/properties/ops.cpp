@@ -5,6 +5,8 @@
 
 #include <xtensor/xadapt.hpp>
 
+#include <nn/losses.hpp>
+
 namespace xtape::properties {
 namespace {
 

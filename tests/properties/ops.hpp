@@ -8,6 +8,7 @@ enum class Form {
   unary,
   binary,
   same,
+  alike,
   axis,
   axes,
   reshape,

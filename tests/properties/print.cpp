@@ -130,7 +130,7 @@ std::string print_leaf(const Statement& leaf) {
 std::string print(const Program& program) {
   std::ostringstream out;
   out << "// A random program: prints its loss and the gradients of its leaves.\n// clang-format "
-         "off\n#include <iostream>\n\n#include <autodiff/autodiff.hpp>\n\nusing namespace xtape;\nusing T = "
+         "off\n#include <iostream>\n\n#include <nn/nn.hpp>\n\nusing namespace xtape;\nusing T = "
          "double;\n\nint main() {\n";
   print(out, program.statements, "  ");
   out << "  const auto loss = ";

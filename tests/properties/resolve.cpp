@@ -263,6 +263,9 @@ bool Resolver::fit(Form form, const Gene& gene, Statement& made) {
     case Form::binary:
       more(1);
       return broadcast(made.operands);
+    case Form::alike:
+      if (rank < 1) return false;
+      [[fallthrough]];
     case Form::same:
       more(1);
       return reshape_to(made, 1, shape);

@@ -14,7 +14,8 @@ struct AttentionOptions {
   /// those before and itself, with L = 1 all keys, as for a text that is written token by token.
   bool causal = false;
   /// Where it is 0 a query does not see a key; else it is 1. It broadcasts to the scores (…, L, S): (L, S),
-  /// or (B, 1, 1, S) for texts of different lengths. Not differentiated.
+  /// or (B, 1, 1, S) for texts of different lengths. Not differentiated. While a function is traced its
+  /// numbers are not known, and all but 0 count as 1.
   Tensor<T> mask = {};
   /// In this share of the places a weight is set to 0, and the others are multiplied by 1 / (1 − dropout).
   double dropout = 0;
@@ -37,8 +38,8 @@ struct AttentionOptions {
 /// Gradients of gradients, and forward mode over them, take memory for all scores.
 ///
 /// The random places of `dropout` are those of random::uniform(): drawn anew at each call, the same when a
-/// checkpoint runs it again. Errors: shapes that do not agree, more queries than keys where it is causal, a
-/// mask of other numbers than 0 and 1, and a dropout outside [0, 1).
+/// checkpoint runs it again. Errors: shapes that do not agree, no keys, more queries than keys where it is
+/// causal, a mask of other numbers than 0 and 1, and a dropout outside [0, 1).
 template <class T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<std::type_identity_t<T>>& k,
                     const Tensor<std::type_identity_t<T>>& v,

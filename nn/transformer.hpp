@@ -28,9 +28,9 @@ struct MultiheadAttentionOptions {
 };
 
 /// attention() of several heads, with linear projections of queries, keys, values and of the result
-/// (Vaswani et al., 2017). Parameters have PyTorch's names, and start as there: in_proj_weight (3·width,
-/// width), which holds those of queries, keys and values one below the other, in_proj_bias (3·width),
-/// out_proj.weight and out_proj.bias. Error where heads do not divide width.
+/// (Vaswani et al., 2017). Parameters have PyTorch's names: in_proj_weight (3·width, width), which holds
+/// those of queries, keys and values one below the other, in_proj_bias (3·width), out_proj.weight and
+/// out_proj.bias. They start as init::xavier_uniform, the biases at 0. Error where heads do not divide width.
 template <class T>
 class MultiheadAttention : public Module<T> {
  public:
@@ -82,8 +82,8 @@ struct TransformerBlockOptions {
 
 /// Attention and a feedforward part, each with a residual sum and a norm: with norm_first
 /// x ← x + self_attn(norm1(x)), x ← x + linear2(gelu(linear1(norm2(x)))), for x (…, L, width). Members have
-/// the names of PyTorch's TransformerEncoderLayer, whose weights it takes: its activation is relu, and
-/// norm_first false, unless said otherwise.
+/// the names of PyTorch's TransformerEncoderLayer, whose weights it takes; that one's defaults are
+/// {.causal = false, .feedforward = 2048, .dropout = 0.1, .norm_first = false} and relu.
 template <class T>
 class TransformerBlock : public Module<T> {
  public:

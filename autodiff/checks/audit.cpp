@@ -214,9 +214,11 @@ class Auditor {
     return static_cast<T>(engine() & 1u ? magnitude : -magnitude);
   }
 
+  /// Of the finite elements: no step moves the others, such as a mask of −∞.
   static double largest(const std::vector<T>& x) {
     double result = 0;
-    for (const T v : x) result = std::max(result, std::abs(static_cast<double>(v)));
+    for (const T v : x)
+      if (std::isfinite(v)) result = std::max(result, std::abs(static_cast<double>(v)));
     return result;
   }
 

@@ -69,7 +69,7 @@ class AuditObserver : public Observer {
                                "one type for the whole function");
     run_.operations.push_back({y.node, copy_of<T>(y), {}});
     for (const Handle* input : inputs) {
-      Node* const node = input->node.get();
+      Node* const node = input->active();
       if (!input->value || (node && !node->is_leaf()) || is_helper(*input)) continue;
       const std::size_t bits = hash_of(input->value->template elements<T>(), input->value->size);
       run_.operations.back().given.push_back({node, bits});

@@ -143,8 +143,11 @@ void gemm_rows(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, co
                const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {
   multiply_adds += M * N * K;
   if (M * N == 0) return;
-  blas_gemm(ta, tb, M, N, K, A, std::max<std::size_t>(lda, 1), B, std::max<std::size_t>(ldb, 1),
-            accumulate ? T(1) : T(0), C, ldc);
+  // In pieces for which blas_gemm() needs no memory, since threads may call this.
+  for (std::size_t k = 0; k == 0 || k < K; k += most_inner)
+    blas_gemm(ta, tb, M, N, std::min(K - k, most_inner), A + k * (ta ? lda : 1),
+              std::max<std::size_t>(lda, 1), B + k * (tb ? 1 : ldb), std::max<std::size_t>(ldb, 1),
+              accumulate || k != 0 ? T(1) : T(0), C, ldc);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                           \

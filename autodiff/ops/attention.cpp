@@ -1,4 +1,4 @@
-// attention() and rotary_embedding().
+// attention(): its operation, gradient and tangent.
 #include "../attention.hpp"
 
 #include <bit>
@@ -134,8 +134,8 @@ struct AttentionTangent : AttentionRule {
     return &in[inputs() + static_cast<std::size_t>(std::popcount(moved & ((1u << i) - 1)))];
   }
   /// q, k and v with tangents in their places, and the bias.
-  std::vector<Tensor<T>> tangents(std::span<const Tensor<T>> in) const {
-    std::vector<Tensor<T>> all(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(inputs()));
+  PoolVector<Tensor<T>> tangents(std::span<const Tensor<T>> in) const {
+    PoolVector<Tensor<T>> all(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(inputs()));
     for (std::size_t i = 0; i < 4; ++i)
       if (const Tensor<T>* const x = of(i, in)) all[i] = *x;
     return all;
@@ -143,9 +143,9 @@ struct AttentionTangent : AttentionRule {
 
   // dS = scale (dq kᵀ + q dkᵀ) + dbias, dP = P (dS − Σ P dS), dy = dP v + P dv
   void compute(Target<T> y, std::span<const Tensor<T>> in) const {
-    const std::vector<Tensor<T>> other = tangents(in);
+    const PoolVector<Tensor<T>> other = tangents(in);
     AttentionSizes sizes(*this, in);
-    sizes.widen(AttentionSizes(*this, std::span(other)).batch);
+    sizes.widen(AttentionSizes(*this, std::span<const Tensor<T>>(other)).batch);
     const AttentionHeads<T> all(*this, in, sizes), moving(*this, other, sizes);
     const std::size_t D = all.D, E = all.E;
     all.each(2, true,
@@ -201,7 +201,7 @@ struct AttentionTangent : AttentionRule {
 };
 
 template <class T, class Op>
-Tensor<T> apply_list(const Op& op, const std::vector<Tensor<T>>& in, const Shape& shape) {
+Tensor<T> apply_list(const Op& op, std::span<const Tensor<T>> in, const Shape& shape) {
   return perform<T>(op, Handles<T>(in), shape, [&](const Op& same) {
     Tensor<T> y = Tensor<T>::uninitialized(shape, same.name);
     same.compute(Target<T>{y.mutable_data(), y.size()}, in);
@@ -235,7 +235,7 @@ struct Attention : AttentionRule {
   }
   static constexpr unsigned keeps(unsigned) { return keep_all_inputs; }
   void tangent(Tangents<T>& t) const {
-    std::vector<Tensor<T>> all;
+    PoolVector<Tensor<T>> all;
     AttentionTangent<T> op{*this, 0};
     for (std::size_t i = 0; i < t.input_count(); ++i) all.push_back(t.input(i));
     for (std::size_t i = 0; i < 3u + has_bias; ++i)
@@ -243,7 +243,7 @@ struct Attention : AttentionRule {
     if (op.moved) t.add(apply_list<T>(op, all, t.output().shape()));
   }
   void backward(Gradients<T>& d) const {
-    std::vector<Tensor<T>> all{d.adjoint};
+    PoolVector<Tensor<T>> all{d.adjoint};
     AttentionGradient<T> op{*this, 0};
     for (std::size_t i = 0; i < d.input_count(); ++i) all.push_back(d.input(i));
     for (std::size_t i = 0; i < 3u + has_bias; ++i)
@@ -297,64 +297,6 @@ Tensor<T> attention_bias(const AttentionOptions<T>& options, const Shape& scores
   return bias.defined() ? bias + hidden : hidden;
 }
 
-/// y = x with its pairs of features i and i + D/2 turned by the angle (first + row) base^(−2i/D), or back.
-template <class T>
-struct Rotary {
-  static constexpr bool accumulates = true;
-  std::size_t first, heads;
-  double base;
-  bool back = false;
-  static constexpr const char* name = "rotary_embedding";
-  bool operator==(const Rotary&) const = default;
-  Rotary batched(const Shape&) const { return *this; }
-  void write(Notation& to) const { to.set(Term::call(name, to.x, to.shape)); }
-
-  Shape shape(const Shape& x) const { return x; }
-  void compute(Target<T> y, const Tensor<T>& x) const {
-    const std::size_t L = x.shape().end()[-2], D = x.shape().back() / heads, half = D / 2;
-    const Tensor<T> turns = cosines_and_sines(L, half);
-    for_blocks(D == 0 ? 0 : x.size() / D, x.size(), [&](std::size_t from, std::size_t to) {
-      for (std::size_t r = from; r < to; ++r) {
-        const T *const low = x.data() + r * D, *const high = low + half;
-        const T *const c = turns.data() + r / heads % L * half, *const s = c + L * half;
-        T* const out = y.data + r * D;
-        for (std::size_t i = 0; i < half; ++i) {
-          const T a = low[i] * c[i] - high[i] * s[i], b = high[i] * c[i] + low[i] * s[i];
-          out[i] = y.accumulate ? out[i] + a : a;
-          out[half + i] = y.accumulate ? out[half + i] + b : b;
-        }
-      }
-    });
-  }
-  Tensor<T> decomposed(const Tensor<T>& x) const {
-    const std::size_t L = x.shape(-2), half = x.shape(-1) / heads / 2;
-    const Tensor<T> turns = cosines_and_sines(L, half), c = slice(turns, 0), s = slice(turns, 1);
-    const Tensor<T> pairs =
-        reshape(x, Dims{axes_size(x.shape(), 0, x.rank() - 2), L, heads, std::size_t(2), half});
-    const Tensor<T> low = slice(pairs, xt::ellipsis(), 0, xt::all()),
-                    high = slice(pairs, xt::ellipsis(), 1, xt::all());
-    return reshape(xtape::concatenate({low * c - high * s, high * c + low * s}, -1), Dims(x.shape()));
-  }
-  static constexpr bool is_linear = true;
-  void backward(Gradients<T>& d) const { d.add(0, Rotary{first, heads, base, !back}, d.adjoint); }
-
- private:
-  /// Of the angles of each row and pair: (2, L, 1, D/2).
-  Tensor<T> cosines_and_sines(std::size_t L, std::size_t half) const {
-    Tensor<T> all = Tensor<T>::uninitialized({2, L, 1, half}, name);
-    T *const c = all.mutable_data(), *const s = c + L * half;
-    for (std::size_t i = 0; i < half; ++i) {
-      const double turn = std::pow(base, -static_cast<double>(i) / static_cast<double>(half));
-      for (std::size_t p = 0; p < L; ++p) {
-        const double angle = static_cast<double>(first + p) * turn;
-        c[p * half + i] = static_cast<T>(std::cos(angle));
-        s[p * half + i] = static_cast<T>(back ? -std::sin(angle) : std::sin(angle));
-      }
-    }
-    return all;
-  }
-};
-
 }  // namespace
 }  // namespace detail
 
@@ -367,9 +309,9 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<std::type_identity_t<T>>& k
   if (!(options.dropout >= 0 && options.dropout < 1))
     throw Error("attention", "dropout " + number_text(options.dropout) + " is not in [0, 1)");
   Attention<T> op{{options.heads, options.causal, false, options.dropout, options.scale}};
-  std::vector<Tensor<T>> in{q, k, v};
+  PoolVector<Tensor<T>> in{q, k, v};
   const AttentionSizes sizes(op, std::span<const Tensor<T>>(in));
-  if (op.scale == 0) op.scale = 1 / std::sqrt(static_cast<double>(sizes.D));
+  if (op.scale == 0) op.scale = 1 / std::sqrt(static_cast<double>(std::max<std::size_t>(1, sizes.D)));
   const Tensor<T> bias = attention_bias(options, op.scores(sizes.batch, sizes.L, sizes.S));
   op.has_bias = bias.defined();
   if (op.has_bias) in.push_back(bias);
@@ -380,22 +322,9 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<std::type_identity_t<T>>& k
   return apply_list<T>(op, in, shape);
 }
 
-template <class T>
-Tensor<T> rotary_embedding(const Tensor<T>& x, const RotaryOptions& options) {
-  const std::size_t heads = std::max<std::size_t>(1, options.heads);
-  if (x.rank() < 2 || x.shape().back() % (2 * heads) != 0)
-    throw Error("rotary_embedding", "x of shape " + to_string(x.shape()) + " is not (…, length, " +
-                                        (heads > 1 ? std::to_string(heads) + " times an" : "an") +
-                                        " even number of features)");
-  if (!(options.base > 0))
-    throw Error("rotary_embedding", "the base " + detail::number_text(options.base) + " is not positive");
-  return detail::apply<T>(detail::Rotary<T>{options.first, heads, options.base}, x);
-}
-
 #define XTAPE_INSTANTIATE(T)                                                         \
   template Tensor<T> attention(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, \
-                               const AttentionOptions<T>&);                          \
-  template Tensor<T> rotary_embedding(const Tensor<T>&, const RotaryOptions&);
+                               const AttentionOptions<T>&);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)
 #undef XTAPE_INSTANTIATE

@@ -39,7 +39,7 @@ Dataset<T> Dataset<T>::select(const Indices& places) const {
   part.inputs = take(inputs, places, 0);
   if (targets.defined()) part.targets = take(targets, places, 0);
   if (labels.empty()) return part;
-  std::vector<std::size_t> shape(labels.shape().begin(), labels.shape().end());
+  xt::dynamic_shape<std::size_t> shape(labels.shape().begin(), labels.shape().end());
   const auto N = static_cast<std::ptrdiff_t>(shape[0]);
   const std::size_t row = labels.size() / shape[0];
   shape[0] = places.size();

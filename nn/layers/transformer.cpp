@@ -9,6 +9,20 @@
 
 namespace xtape::nn {
 
+namespace {
+
+/// Of x and the keys in a cache only the number of positions differs.
+void require_same_texts(Shape x, const Shape& keys) {
+  const Shape given = x;
+  if (x.size() == keys.size()) x[x.size() - 2] = keys[keys.size() - 2];
+  if (!(x == keys))
+    throw Error("MultiheadAttention", "x of shape " + to_string(given) +
+                                          " does not follow the keys of shape " + to_string(keys) +
+                                          " in the cache: begin other texts with an empty cache");
+}
+
+}  // namespace
+
 template <class T>
 MultiheadAttention<T>::MultiheadAttention(std::size_t width, std::size_t heads,
                                           const MultiheadAttentionOptions& options)
@@ -54,13 +68,17 @@ Tensor<T> MultiheadAttention<T>::joined(const Tensor<T>& q, const Tensor<T>& k, 
 template <class T>
 Tensor<T> MultiheadAttention<T>::attend(const Tensor<T>& query, const Tensor<T>& key, const Tensor<T>& value,
                                         const Tensor<T>& mask) {
-  return joined(turned(project(query, 0), 0), turned(project(key, 1), 0), project(value, 2), mask);
+  // Causal queries are those of the last positions.
+  const std::size_t L = query.shape(-2), S = key.shape(-2), first = options_.causal && L < S ? S - L : 0;
+  return joined(turned(project(query, 0), first), turned(project(key, 1), 0), project(value, 2), mask);
 }
 
 template <class T>
 Tensor<T> MultiheadAttention<T>::attend(const Tensor<T>& x, KeyValueCache<T>& cache) {
   // Here x is mostly one row, and its product takes less to cut than the weights.
-  const std::vector<Tensor<T>> parts = split(linear(x, in_proj_weight, in_proj_bias), 3, -1);
+  const auto parts = split<3>(
+      in_proj_bias.defined() ? linear(x, in_proj_weight, in_proj_bias) : linear(x, in_proj_weight), -1);
+  if (cache.keys.defined()) require_same_texts(x.shape(), cache.keys.shape());
   Tensor<T> k = turned(parts[1], cache.position), v = parts[2];
   const std::size_t added = x.shape(-2);
   if (cache.keys.defined()) {

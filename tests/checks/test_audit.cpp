@@ -185,6 +185,16 @@ TEST_CASE("a leaf that the function makes is not moved, and the operation is che
   CHECK(wrong(f(2)) == std::vector<std::string>{"product"});
 }
 
+TEST_CASE("a frozen leaf counts as a constant, and one of −∞ as what does not move") {
+  auto p = parameter<double>({0.5, -1.5, 2.0}), q = parameter<double>({1.0, 2.0, 3.0});
+  q.set_requires_grad(false);
+  CHECK(audit([&] { return sum(square(p * q)); }).passed);
+  const Tensor<double> hidden{0, -std::numeric_limits<double>::infinity(), 0};
+  const AuditReport masked = audit([&] { return sum(square(softmax(p + hidden))); });
+  CHECK(masked.passed);
+  CHECK(std::ranges::all_of(masked.rows, &AuditReport::Row::checked));
+}
+
 TEST_CASE("a function whose values change from call to call is refused") {
   const auto p = parameter<double>({0.5, -1.5, 2.0});
   double calls = 0;

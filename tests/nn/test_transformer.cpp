@@ -34,22 +34,29 @@ TEST_CASE("MultiheadAttention has PyTorch's names and shapes") {
 
 TEST_CASE("a cache gives token by token, and in parts, what the whole text gives") {
   random::seed(1);
-  for (const bool rotary : {false, true}) {
-    CAPTURE(rotary);
-    nn::TransformerBlock<double> block(8, 2, {.rotary = rotary});
-    const auto x = random::normal<double>({3, 7, 8});
-    const auto whole = block(x).detach();
+  const auto x = random::normal<double>({3, 7, 8});
+  const auto check_parts = [&](auto& layer) {
+    const auto whole = layer(x).detach();
     const NoGrad no_grad;
     for (const std::vector<std::size_t>& parts : {std::vector<std::size_t>(7, 1), {4, 1, 2}, {7}}) {
       nn::KeyValueCache<double> cache;
       std::size_t at = 0;
       for (const std::size_t n : parts) {
-        check_close(block(rows(x, at, at + n), cache), rows(whole, at, at + n), 1e-13, 1e-14);
+        check_close(layer(rows(x, at, at + n), cache), rows(whole, at, at + n), 1e-13, 1e-14);
         at += n;
         CHECK(cache.position == at);
         CHECK(cache.keys.shape() == Shape{3, at, 8});
       }
     }
+  };
+  for (const bool rotary : {false, true}) {
+    CAPTURE(rotary);
+    nn::TransformerBlock<double> block(8, 2, {.rotary = rotary});
+    check_parts(block);
+    nn::MultiheadAttention<double> attention(8, 2, {.causal = true, .rotary = rotary, .bias = false});
+    check_parts(attention);
+    // Fewer queries than keys are those of the last positions.
+    check_close(attention(rows(x, 4, 7), x, x).detach(), rows(attention(x), 4, 7).detach(), 1e-13, 1e-14);
   }
 }
 
@@ -120,6 +127,11 @@ TEST_CASE("errors of MultiheadAttention, TransformerBlock and RMSNorm") {
   check_error([] { Block(8, 2, {.activation = nullptr}); }, {"[TransformerBlock]", "activation"});
   Attention attention(8, 2);
   check_error([&] { attention(zeros<double>({2, 3, 7})); }, {"(2, 3, 7)"});
+  nn::KeyValueCache<double> cache;
+  attention(zeros<double>({2, 3, 8}), cache);
+  check_error([&] { attention(zeros<double>({1, 1, 8}), cache); }, {"(1, 1, 8)", "(2, 3, 8)", "empty cache"});
+  check_error([&] { attention(zeros<double>({1, 8}), cache); }, {"(1, 8)", "empty cache"});
+  CHECK(cache.position == 3);
   nn::RMSNorm<double> norm(3);
   check_error([&] { norm(zeros<double>({3, 2})); }, {"[RMSNorm]", "(3, 2)", "(…, 3)"});
   check_error([] { nn::RMSNorm<double>(0); }, {"0 features"});

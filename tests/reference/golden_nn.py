@@ -18,10 +18,10 @@ def tensor(t):
 layers = {}
 
 
-def layer(name, module, *shape):
+def layer(name, module, *shape, spread=1):
     torch.manual_seed(zlib.crc32(name.encode()))
     for p in module.parameters():
-        p.data = torch.randn(p.shape)
+        p.data = torch.randn(p.shape) * spread
     row = {"parameters": [tensor(p) for p in module.parameters()], "batches": []}
     for _ in range(3):
         x = (torch.randn(shape) * 2 + 0.5).requires_grad_()
@@ -90,10 +90,11 @@ def encoder_layer(**options):
     return nn.TransformerEncoderLayer(6, 2, dropout=0, batch_first=True, **options)
 
 
-layer("MultiheadAttention", SelfAttention(False), 2, 4, 6)
-layer("MultiheadAttention/causal, no bias", SelfAttention(True, bias=False), 2, 4, 6)
-layer("TransformerBlock", encoder_layer(dim_feedforward=24, activation="gelu", norm_first=True), 2, 4, 6)
-layer("TransformerBlock/relu, norm last", encoder_layer(dim_feedforward=5), 2, 4, 6)
+layer("MultiheadAttention", SelfAttention(False), 2, 4, 6, spread=0.4)
+layer("MultiheadAttention/causal, no bias", SelfAttention(True, bias=False), 2, 4, 6, spread=0.4)
+layer("TransformerBlock", encoder_layer(dim_feedforward=24, activation="gelu", norm_first=True), 2, 4, 6,
+      spread=0.4)
+layer("TransformerBlock/relu, norm last", encoder_layer(dim_feedforward=5), 2, 4, 6, spread=0.4)
 layer("RMSNorm", RMSNorm(5, 1e-5), 2, 3, 5)
 layer("RMSNorm/epsilon", RMSNorm(5, 0.01), 4, 5)
 for name, module in [

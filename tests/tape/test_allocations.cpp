@@ -184,12 +184,15 @@ TEST_CASE("layers, clipping, checkpoints and loaders: nothing, or the few lists 
   nn::Sequential<float> dense(nn::Linear<float>(features, hidden), nn::Dropout<float>(0.5), nn::GELU<float>(),
                               nn::BatchNorm1d<float>(hidden), nn::LayerNorm<float>(hidden),
                               nn::Residual<float>(nn::Linear<float>(hidden, hidden)), nn::Softmax<float>());
+  nn::TransformerBlock<float> block(8, 2, {.rotary = true, .dropout = 0.1});
+  const auto texts = random::normal<float>({2, 5, 8});
   const auto squared = [](const Tensor<float>& y) { return sum(square(y)); };
   const std::vector<Row> all{
       {"dense", 0, [&] { return squared(dense(rows)); }, dense.parameters()},
       {"images", 0, [&] { return squared(images(pictures)); }, images.parameters()},
       {"LSTMCell", 0, [&] { return squared(lstm_cell(rows)); }, lstm_cell.parameters()},
       {"GRUCell", 0, [&] { return squared(gru_cell(rows)); }, gru_cell.parameters()},
+      {"TransformerBlock", 0, [&] { return squared(block(texts)); }, block.parameters()},
       {"LSTM", 2, [&] { return squared(lstm(x)); }, lstm.parameters()},  // for any number of steps
       {"GRU", 2, [&] { return squared(gru(x)); }, gru.parameters()},
       {"Embedding", 0, [&] { return squared(words(indices)); }, words.parameters()},

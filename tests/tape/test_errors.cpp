@@ -220,7 +220,8 @@ TEST_CASE("backward and grad") {
       "[shape] index 7 is out of range for (2,): tensor.shape(i) is what counts negative ones from the end",
       [] { Shape{2}.insert(7, 3); });
   throws(
-      "[grad] input 1 does not require a gradient: it is a constant. Make it with parameter() before what is "
+      "[grad] input 1 does not require a gradient: it is a constant, or frozen. Make it with parameter() "
+      "before what is "
       "computed "
       "from it; a tensor that was computed must have been recorded",
       [] {

@@ -12,9 +12,12 @@ struct VAE : nn::Module<double> {
   nn::Sequential<double> decoder{nn::Linear<double>(2, 32), nn::Tanh<double>(), nn::Linear<double>(32, 16)};
 
   auto operator()(const Tensor<double>& x, const Tensor<double>& noise) {
-    const auto [mu, logvar] = split<2>(encoder(x), 1);
-    const auto z = mu + noise * exp(0.5 * logvar);  // a sample, with a gradient
-    return std::tuple(decoder(z), mu, logvar);
+    const auto call = [&] {
+      const auto [mu, logvar] = split<2>(encoder(x), 1);
+      const auto z = mu + noise * exp(0.5 * logvar);  // a sample, with a gradient
+      return std::tuple(decoder(z), mu, logvar);
+    };
+    return observed(call, [](const auto& results) { return std::get<0>(results); });
   }
   Tensor<double> forward(const Tensor<double>& x) override { return decoder(split<2>(encoder(x), 1)[0]); }
   void members(nn::Members<double>& m) override {

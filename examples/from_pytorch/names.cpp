@@ -4,6 +4,8 @@
 
 #include <nn/nn.hpp>
 
+#include "fill.hpp"
+
 using namespace xtape;
 
 template <Scalar N>
@@ -123,10 +125,17 @@ int main() {
   show(conv2d(image, kernel, {.stride = 2, .padding = 1}));
   show(max_pool2d(image, 2));
   show(layer_norm(x, ones<double>({3}), zeros<double>({3})));
+  show(attention(image, image, image, {.causal = true}));
   show(nn::mse_loss(x, y));
   show(nn::mse_loss(x, y, nn::Reduction::sum));
   show(nn::cross_entropy(x, labels));
+  const Tensor<double> classes{1, 2, 3};
+  show(nn::cross_entropy(x, labels, {.ignore_index = 0, .label_smoothing = 0.1, .weight = classes}));
   show(nn::binary_cross_entropy_with_logits(y, sigmoid(x)));
+  show(nn::binary_cross_entropy_with_logits(y, sigmoid(x), {.pos_weight = classes}));
+  show(nn::l1_loss(x, y));
+  show(nn::huber_loss(x, y, 0.5));
+  show(nn::kl_div(log_softmax(x, 1), softmax(y, 1), nn::Reduction::batch_mean));
 
   // Modules
   nn::Linear<double> first(3, 2), last(2, 3, false);
@@ -158,6 +167,22 @@ int main() {
   show(nn::Embedding<double>(4, 3)(labels).size());
   show(nn::Dropout<double>(0.1)(x).size());
   show(nn::Conv2d<double>(2, 3, 3, {.padding = 1})(image).size());
+  show(nn::Conv2d<double>(2, 4, 3, {.padding = 2, .dilation = 2, .groups = 2})(image).size());
+  show(nn::BatchNorm2d<double>(2)(image));
+  const auto rows = flatten(image, 0, 1);
+  nn::MultiheadAttention<double> heads(4, 2);
+  fill(heads);
+  show(heads(rows));
+  nn::TransformerBlock<double> block(4, 2, {.causal = false, .feedforward = 8});
+  fill(block);
+  show(block(rows));
+  first.weight.set_requires_grad(false);
+  show(first.weight.requires_grad());
+  model.freeze();
+  show(model(x).requires_grad());
+  model.unfreeze();
+  show(nn::clone(model)(x));
+  show(nn::functional_call(model, {{"0.bias", b}}, x));
 
   // Training
   nn::SGD<double> sgd({w, b}, {.learning_rate = 0.1, .momentum = 0.9});
@@ -177,6 +202,11 @@ int main() {
   optimizer.set_learning_rate(0.01);
   show(optimizer.learning_rate());
   show(model(x));
+  nn::AdamW<double> adamw(nn::groups<double>({{{w}, {}}, {{b}, {.weight_decay = 0}}}),
+                          {.learning_rate = 0.1, .weight_decay = 0.1});
+  adamw.step();
+  show(w);
+  show(b);
   nn::LBFGS<double> lbfgs({w}, {.history = 20});
   show(lbfgs.step([&] { return square(f(x) - 1); }));
   set_num_threads(1);

@@ -1,4 +1,5 @@
 """One line for each row of the README's tables of names; names.cpp gives the same numbers."""
+import copy
 import os
 import tempfile
 
@@ -8,6 +9,8 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
+
+from fill import fill
 
 torch.set_default_dtype(torch.float64)
 
@@ -126,10 +129,21 @@ show(F.linear(x, y, b))
 show(F.conv2d(image, kernel, stride=2, padding=1))
 show(F.max_pool2d(image, 2))
 show(F.layer_norm(x, (3,), torch.ones(3), torch.zeros(3)))
+if hasattr(F, "scaled_dot_product_attention"):  # PyTorch 2
+    show(F.scaled_dot_product_attention(image, image, image, is_causal=True))
+else:
+    future = torch.ones(4, 4).triu(1) > 0
+    show((image @ image.mT / 2).masked_fill(future, -torch.inf).softmax(-1) @ image)
 show(F.mse_loss(x, y))
 show(F.mse_loss(x, y, reduction="sum"))
 show(F.cross_entropy(x, labels))
+classes = torch.tensor([1.0, 2.0, 3.0])
+show(F.cross_entropy(x, labels, ignore_index=0, label_smoothing=0.1, weight=classes))
 show(F.binary_cross_entropy_with_logits(y, torch.sigmoid(x)))
+show(F.binary_cross_entropy_with_logits(y, torch.sigmoid(x), pos_weight=classes))
+show(F.l1_loss(x, y))
+show(F.huber_loss(x, y, delta=0.5))
+show(F.kl_div(F.log_softmax(x, dim=1), F.softmax(y, dim=1), reduction="batchmean"))
 
 # Modules
 model = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 3, bias=False))
@@ -158,6 +172,25 @@ show(nn.BatchNorm1d(3)(x))
 show(nn.Embedding(4, 3)(labels).numel())
 show(nn.Dropout(0.1)(x).numel())
 show(nn.Conv2d(2, 3, 3, padding=1)(image).numel())
+show(nn.Conv2d(2, 4, 3, padding=2, dilation=2, groups=2)(image).numel())
+show(nn.BatchNorm2d(2)(image))
+rows = image.flatten(0, 1)
+heads = nn.MultiheadAttention(4, 2, batch_first=True)
+fill(heads)
+show(heads(rows, rows, rows)[0])
+block = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, activation="gelu", norm_first=True, batch_first=True)
+fill(block)
+show(block(rows))
+model[0].weight.requires_grad_(False)
+show(model[0].weight.requires_grad)
+model.requires_grad_(False)
+show(model(x).requires_grad)
+model.requires_grad_(True)
+show(copy.deepcopy(model)(x))
+if hasattr(torch, "func"):  # PyTorch 2
+    show(torch.func.functional_call(model, {"0.bias": b}, (x,)))
+else:
+    show(nn.utils.stateless.functional_call(model, {"0.bias": b}, (x,)))
 
 # Training
 sgd = optim.SGD([w, b], lr=0.1, momentum=0.9)
@@ -174,6 +207,10 @@ for group in optimizer.param_groups:
     group["lr"] = 0.01
 show(optimizer.param_groups[0]["lr"])
 show(model(x))
+adamw = optim.AdamW([{"params": [w]}, {"params": [b], "weight_decay": 0.0}], lr=0.1, weight_decay=0.1)
+adamw.step()
+show(w)
+show(b)
 lbfgs = optim.LBFGS([w], history_size=20)
 
 

@@ -19,7 +19,8 @@ struct Images {
         W(parameter(data.W, {data.out, data.in / data.groups, data.kernel, data.kernel})),
         b(parameter(data.b, {data.out})),
         g(tensor(data.g, {data.batch, data.out, data.out_size(), data.out_size()})),
-        options{.stride = data.stride, .padding = data.padding, .groups = data.groups},
+        options{
+            .stride = data.stride, .padding = data.padding, .dilation = data.dilation, .groups = data.groups},
         with_gradient(data.with_gradient) {
     if (!data.is_first) x = parameter(x);
   }
@@ -66,9 +67,13 @@ std::vector<Row> image_rows() {
   add(rows, "conv2d 3×3, 8×64×56×56 to 64", {8, 64, 56, 64, 3, 1, 1, 1, false});
   add(rows, "conv2d 3×3, 8×128×28×28 to 128", {8, 128, 28, 128, 3, 1, 1, 1, false});
   add(rows, "conv2d 1×1, 8×256×14×14 to 256", {8, 256, 14, 256, 1, 1, 0, 1, false});
+  add(rows, "conv2d 1×1, 8×256×56×56 to 64", {8, 256, 56, 64, 1, 1, 0, 1, false});
   add(rows, "conv2d 3×3, 8×512×7×7 to 512", {8, 512, 7, 512, 3, 1, 1, 1, false});
   add(rows, "conv2d 3×3 stride 2, 8×128×28×28 to 256", {8, 128, 28, 256, 3, 2, 1, 1, false});
+  add(rows, "conv2d 3×3, 16×16×28×28 to 32", {16, 16, 28, 32, 3, 1, 1, 1, false});
   add(rows, "depthwise conv2d 3×3, 8×64×56×56", {8, 64, 56, 64, 3, 1, 1, 64, false});
+  add(rows, "conv2d 3×3 in 32 groups, 8×128×28×28", {8, 128, 28, 128, 3, 1, 1, 32, false});
+  add(rows, "conv2d 3×3 with dilation 2, 8×64×28×28 to 64", {8, 64, 28, 64, 3, 1, 2, 1, false, 2});
   return rows;
 }
 

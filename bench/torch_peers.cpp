@@ -139,7 +139,7 @@ struct Transformer : Gradients {
 
 struct Images : Gradients {
   Tensor x, W, b, g;
-  std::int64_t stride, padding, groups;
+  std::int64_t stride, padding, dilation, groups;
   bool with_gradient;
 
   explicit Images(const bench::ImageData& data)
@@ -149,6 +149,7 @@ struct Images : Gradients {
         g(tensor(data.g, {data.batch, data.out, data.out_size(), data.out_size()})),
         stride(static_cast<std::int64_t>(data.stride)),
         padding(static_cast<std::int64_t>(data.padding)),
+        dilation(static_cast<std::int64_t>(data.dilation)),
         groups(static_cast<std::int64_t>(data.groups)),
         with_gradient(data.with_gradient) {}
 
@@ -157,10 +158,10 @@ struct Images : Gradients {
     if (with_gradient) {
       std::vector<Tensor> inputs{W, b};
       if (x.requires_grad()) inputs.push_back(x);
-      gradient = grad({torch::conv2d(x, W, b, stride, padding, 1, groups)}, inputs, {g});
+      gradient = grad({torch::conv2d(x, W, b, stride, padding, dilation, groups)}, inputs, {g});
     } else {
       const torch::NoGradGuard off;
-      gradient.push_back(torch::conv2d(x, W, b, stride, padding, 1, groups));
+      gradient.push_back(torch::conv2d(x, W, b, stride, padding, dilation, groups));
     }
   }
 };

@@ -61,6 +61,9 @@ class Members {
 ///       }
 ///     };
 ///
+/// An operator() of one's own, of other arguments or with other results, calls observed(): only then is a
+/// layer found that members() leaves out, and only then does a summary see the call.
+///
 /// Modules move, and are passed by reference. A copy would share the parameters and buffers, so that training
 /// it would train the original: copying a module that has some is an error, except into Sequential and
 /// Residual, which share a layer that they are given by its name. nn::clone makes a copy of its own.

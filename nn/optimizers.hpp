@@ -90,8 +90,7 @@ class Optimizer : public HasLearningRate {
   Optimizer& operator=(Optimizer&&) noexcept = default;
 
   /// One update of every parameter that has a gradient; one that has none, as it is frozen, also does not
-  /// decay. Where there is no memory for what the rule keeps,
-  /// nothing has changed.
+  /// decay. Where there is no memory for what the rule keeps, nothing has changed.
   void step();
   void zero_grad();
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }

@@ -71,6 +71,21 @@ double evaluate(GPT& model, const std::vector<std::ptrdiff_t>& text, std::size_t
   return nn::cross_entropy(reshape(logits, {-1, logits.shape(-1)}), all.y).item();
 }
 
+/// The notes of a checkpoint, which are read alone to begin with. Error for a file of another program.
+nn::Notes notes_of(const std::string& checkpoint) {
+  nn::Notes notes = nn::load_tensors<float>(checkpoint).metadata;
+  for (const char* name : {"step", "generator", "alphabet", "model"})
+    if (!notes.contains(name)) throw std::runtime_error(checkpoint + " is no checkpoint of train_text");
+  return notes;
+}
+
+/// What the weights' shapes and their use depend on.
+std::string settings(const GPTOptions& o) {
+  std::ostringstream text;
+  text << o.layers << ' ' << o.width << ' ' << o.heads << ' ';
+  return text.str();
+}
+
 void train(const Options& o) {
   random::seed(o.seed);
   const std::string text = read_texts(o.text);
@@ -103,23 +118,25 @@ void train(const Options& o) {
 
   std::size_t step = 0;
   if (o.resume) {
-    const nn::Notes notes = nn::load(o.checkpoint, model, adam);
+    const nn::Notes notes = notes_of(o.checkpoint);
     if (notes.at("alphabet") != alphabet.codes())
       throw std::runtime_error(o.checkpoint + " is of a text with other characters");
+    if (!notes.at("model").starts_with(settings(o.model)))
+      throw std::runtime_error(o.checkpoint + " is of a model with other --layers, --width or --heads");
+    nn::load(o.checkpoint, model, adam);
     step = std::stoul(notes.at("step"));
     std::istringstream(notes.at("generator")) >> random::generator();
     schedule.set_count(step);
     std::printf("going on after step %zu of %s\n", step, o.checkpoint.c_str());
   }
   const auto save = [&] {
-    std::ostringstream generator, shape;
+    std::ostringstream generator;
     generator << random::generator();
-    shape << o.model.layers << ' ' << o.model.width << ' ' << o.model.heads << ' ' << o.window;
     nn::save(o.checkpoint, model, adam,
              {{"step", std::to_string(step)},
               {"generator", generator.str()},
               {"alphabet", alphabet.codes()},
-              {"model", shape.str()}});
+              {"model", settings(o.model) + std::to_string(o.window)}});
   };
 
   // Traced at the first step, and then run as one program.
@@ -165,7 +182,7 @@ void train(const Options& o) {
 /// Writes from a checkpoint alone.
 void write(Options o) {
   if (o.checkpoint.empty()) throw std::runtime_error("--sample needs --checkpoint, which training writes");
-  const nn::Notes notes = nn::load_tensors<float>(o.checkpoint).metadata;
+  const nn::Notes notes = notes_of(o.checkpoint);
   std::istringstream codes(notes.at("alphabet")), shape(notes.at("model"));
   const Alphabet alphabet = Alphabet::of_codes(codes);
   shape >> o.model.layers >> o.model.width >> o.model.heads >> o.window;

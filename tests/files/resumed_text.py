@@ -59,5 +59,22 @@ def main():
         wrong = subprocess.run([program, "--checkpoint", whole, "--sample", "9", "--prompt", "é"], capture_output=True, text=True)
         assert wrong.returncode == 1 and "'é' has a character that" in wrong.stderr, wrong
 
+        def refused(message, *options):
+            result = subprocess.run([program, *options], capture_output=True, text=True)
+            assert result.returncode == 1 and message in result.stderr, result
+
+        def written(name, content):
+            path = os.path.join(folder, name)
+            with open(path, "wb") as file:
+                file.write(content)
+            return path
+
+        foreign = written("foreign", (2).to_bytes(8, "little") + b"{}")  # a safetensors file without arrays and notes
+        refused("is no checkpoint of train_text", "--checkpoint", foreign, "--sample", "9")
+        refused("is no checkpoint of train_text", "--text", text, "--checkpoint", foreign, "--resume")
+        other = written("other", b"The end. " * 200)
+        refused("is of a text with other characters", "--text", other, "--checkpoint", whole, "--resume")
+        refused("other --layers, --width or --heads", "--text", text, "--checkpoint", whole, "--resume", "--layers", "3")
+
 
 main()

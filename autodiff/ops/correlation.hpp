@@ -1,5 +1,6 @@
 // The products of convolutions without columns: the kernel of products by offsets reads the windows out of
-// tiles of images that stay in the second-level cache.
+// tiles of images that stay in the second-level cache (but for windows that are larger than that, or channels
+// so many that it would hold less than 64 places of them).
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -37,6 +38,14 @@ struct Correlation {
   /// Whether it is worth waking threads.
   bool is_shared() const { return multiplications() > (1 << 20); }
   static constexpr std::size_t most_slots = 16;
+  /// How many tasks there should be, at least.
+  std::size_t wanted() const { return is_shared() && num_threads() > 1 ? most_slots : 1; }
+  /// How many slots for so many tasks that take `own` elements each. Tiles for which the cache is too small,
+  /// with more than `most`, take together no more than images and results. No result may depend on it.
+  std::size_t slots(std::size_t tasks, std::size_t own, std::size_t most) const {
+    const std::size_t operands = N * (windows.channels * windows.plane() + groups * out * windows.outputs());
+    return std::min({tasks, wanted(), std::max<std::size_t>(1, std::max(most_slots * most, operands) / own)});
+  }
 };
 
 /// Where the weight of channel o of a group of the result, by which channel j of the same group of the source
@@ -54,26 +63,28 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
                ChannelBlocks blocks, const T* source, std::size_t all, const Channel& channel,
                const Weights<T>& weights, const T* bias) {
   multiply_adds += c.multiplications();
-  const std::size_t W = blocks.width, most_slots = c.is_shared() ? Correlation::most_slots : 1;
+  const std::size_t W = blocks.width;
   const SourceTiles<T> tiles(of_y, of_x, c.N, blocks, blocks.by_lane ? W : blocks.panels * W);
-  if (tiles.count() < most_slots) blocks.cut(most_slots / std::max<std::size_t>(1, tiles.count()));
+  if (tiles.count() < c.wanted()) blocks.cut(c.wanted() / std::max<std::size_t>(1, tiles.count()));
   const std::size_t pitch = blocks.pitch(), places = tiles.places(),
                     lines = static_cast<std::size_t>(of_x.out);
 
   // Places of a tile with the same taps. Along each axis these are every place, or every divisor-th.
+  // A smaller tile has the first of them, as it lacks samples or rows, or has columns of a single row.
   struct Part {
-    std::ptrdiff_t y;
-    std::size_t across, row, K, column, taps, tap;  ///< row, column, tap: where they begin in the lists below
-    std::size_t rows(std::size_t height, const Reading& of) const {
-      const auto h = static_cast<std::ptrdiff_t>(height);
-      return h <= y ? 0 : static_cast<std::size_t>((h - y - 1) / of.divisor + 1) * across;
+    std::ptrdiff_t y, x;
+    std::size_t row, K, column, taps, tap;  ///< row, column, tap: where they begin in the lists below
+    static std::size_t count(std::size_t places, std::ptrdiff_t first, const Reading& of) {
+      const auto end = static_cast<std::ptrdiff_t>(places);
+      return end <= first ? 0 : static_cast<std::size_t>((end - first - 1) / of.divisor + 1);
     }
   };
   PoolVector<Part> parts;
   PoolVector<std::ptrdiff_t> a_row, c_row, a_column, taps;
-  const auto height = static_cast<std::ptrdiff_t>(tiles.rows);
+  const auto height = static_cast<std::ptrdiff_t>(tiles.rows),
+             across = static_cast<std::ptrdiff_t>(tiles.columns);
   for (std::ptrdiff_t qy = 0; qy < std::min(of_y.divisor, height); ++qy)
-    for (std::ptrdiff_t qx = 0; qx < std::min(of_x.divisor, of_x.out); ++qx) {
+    for (std::ptrdiff_t qx = 0; qx < std::min(of_x.divisor, across); ++qx) {
       const std::ptrdiff_t rest_y = of_y.rest(qy), rest_x = of_x.rest(qx);
       const std::size_t tap = taps.size(), row = a_row.size(), column = a_column.size();
       for (std::ptrdiff_t ky = 0; ky < of_y.taps; ++ky)
@@ -86,13 +97,12 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
                                       of_x.column(taps[t] % of_x.taps, rest_x)));
       for (std::size_t n = 0; n < tiles.samples; ++n)
         for (std::ptrdiff_t oy = qy; oy < height; oy += of_y.divisor)
-          for (std::ptrdiff_t ox = qx; ox < of_x.out; ox += of_x.divisor) {
-            const std::size_t place = n * places + static_cast<std::size_t>(oy * of_x.out + ox);
+          for (std::ptrdiff_t ox = qx; ox < across; ox += of_x.divisor) {
+            const std::size_t place = n * places + static_cast<std::size_t>(oy * across + ox);
             a_row.push_back(tiles.at(n, 0, of_y.row(oy), of_x.row(ox)));
             c_row.push_back(static_cast<std::ptrdiff_t>(place * W));
           }
-      parts.push_back({qy, static_cast<std::size_t>((of_x.out - qx - 1) / of_x.divisor + 1), row,
-                       a_column.size() - column, column, taps.size() - tap, tap});
+      parts.push_back({qy, qx, row, a_column.size() - column, column, taps.size() - tap, tap});
     }
 
   const std::size_t panel = a_column.size() * W;
@@ -116,9 +126,9 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
                    pack(all_packed + p * panel + part.column * W, blocks.one_panel(p), part);
              });
 
-  const std::size_t tasks = tiles.count() * blocks.count(), slots = std::min(tasks, most_slots),
-                    source_size = tiles.samples * tiles.image, result_panel = tiles.samples * places * W,
-                    result_size = result_panel * (pitch / W);
+  const std::size_t tasks = tiles.count() * blocks.count(), source_size = tiles.samples * tiles.image,
+                    result_panel = tiles.samples * places * W, result_size = result_panel * (pitch / W),
+                    slots = c.slots(tasks, source_size + result_size, tiles.most_size);
   Tensor<T> memory = Tensor<T>::uninitialized({slots, source_size + result_size}, "conv2d");
   const std::size_t result_plane = static_cast<std::size_t>(of_y.out * of_x.out);
   in_slots(slots, tasks, [&, own = memory.mutable_data()](std::size_t slot, std::size_t task) {
@@ -138,17 +148,21 @@ void correlate(Target<T> y, const Correlation& c, const Reading& of_y, const Rea
         std::copy_n(to, std::min(done, size - done), to + done);
     }
     for (const Part& part : parts)
-      kernels<T>().indexed_gemm(result, c_row.data() + part.row, result_panel,
-                                tile.samples * part.rows(tile.rows, of_y), part.K, block.panels, tile_data,
-                                a_row.data() + part.row, a_column.data() + part.column, blocks.by_lane,
-                                packed.data() + block.panel * panel + part.column * W, panel);
+      kernels<T>().indexed_gemm(
+          result, c_row.data() + part.row, result_panel,
+          tile.samples * Part::count(tile.rows, part.y, of_y) * Part::count(tile.columns, part.x, of_x),
+          part.K, block.panels, tile_data, a_row.data() + part.row, a_column.data() + part.column,
+          blocks.by_lane, packed.data() + block.panel * panel + part.column * W, panel);
+    const std::size_t together = tile.columns == lines ? tile.rows : 1;  // rows
     for (std::size_t n = 0; n < tile.samples; ++n)
       for (std::size_t p = 0; p < block.panels; ++p)
-        kernels<T>().transpose(
-            y.data + ((tile.sample + n) * blocks.groups * blocks.outer + block.first + p * W) * result_plane +
-                tile.row * lines,
-            result_plane, y.accumulate, result + p * result_panel + n * places * W, W, tile.rows * lines,
-            std::min(W, block.count - p * W), T(1));
+        for (std::size_t row = 0; row < tile.rows; row += together)
+          kernels<T>().transpose(
+              y.data +
+                  ((tile.sample + n) * blocks.groups * blocks.outer + block.first + p * W) * result_plane +
+                  (tile.row + row) * lines + tile.column,
+              result_plane, y.accumulate, result + p * result_panel + (n * places + row * tiles.columns) * W,
+              W, together * tile.columns, std::min(W, block.count - p * W), T(1));
   });
 }
 
@@ -179,12 +193,12 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
       }
   for (std::size_t n = 0; n < tiles.samples; ++n)
     for (std::size_t oy = 0; oy < tiles.rows; ++oy)
-      for (std::ptrdiff_t ox = 0; ox < of_x.out; ++ox)
+      for (std::ptrdiff_t ox = 0; ox < static_cast<std::ptrdiff_t>(tiles.columns); ++ox)
         a_column.push_back(tiles.at(n, 0, of_y.row(static_cast<std::ptrdiff_t>(oy)), of_x.row(ox)));
 
-  const std::size_t jobs = blocks.count() * shares, slots = std::min(jobs, most_slots),
-                    source_size = tiles.samples * tiles.image, panel = tiles.samples * places * W,
-                    packed_size = panel * pitch / W;
+  const std::size_t jobs = blocks.count() * shares, source_size = tiles.samples * tiles.image,
+                    panel = tiles.samples * places * W, packed_size = panel * pitch / W,
+                    slots = c.slots(jobs, source_size + packed_size, tiles.most_size);
   Tensor<T> memory = Tensor<T>::uninitialized({slots, source_size + packed_size}, "conv2d_weight_gradient");
   Tensor<T> sums = Tensor<T>::uninitialized({jobs, K * pitch}, "conv2d_weight_gradient");
   const std::size_t plane = c.windows.outputs();
@@ -206,11 +220,13 @@ void correlate_weight(Target<T> dw, const Correlation& c, ChannelBlocks blocks, 
             for (std::size_t p = 0; p < block.panels; ++p)
               kernels<T>().transpose(
                   packed + p * panel + n * places * W, W, false,
-                  g + ((tile.sample + n) * c.groups * c.out + block.first + p * W) * plane + tile.row * lines,
-                  plane, std::min(W, block.count - p * W), tile.rows * lines, T(1));
-          kernels<T>().indexed_gemm(
-              sum, c_row.data(), K * W, K, tile.samples == 1 ? tile.rows * lines : tile.samples * places,
-              block.panels, tile_data, a_row.data(), a_column.data(), blocks.by_lane, packed, panel);
+                  g + ((tile.sample + n) * c.groups * c.out + block.first + p * W) * plane +
+                      tile.row * lines + tile.column,
+                  plane, std::min(W, block.count - p * W), tile.rows * tile.columns, T(1));
+          kernels<T>().indexed_gemm(sum, c_row.data(), K * W, K,
+                                    tile.samples == 1 ? tile.rows * tile.columns : tile.samples * places,
+                                    block.panels, tile_data, a_row.data(), a_column.data(), blocks.by_lane,
+                                    packed, panel);
         }
       });
   // The first of the sums of a block becomes that of all.

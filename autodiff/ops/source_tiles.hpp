@@ -2,7 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
-#include <ranges>
 
 #include "../base/pool_vector.hpp"
 #include "../kernels/kernels.hpp"
@@ -111,46 +110,60 @@ struct ChannelBlocks {
 template <class T>
 struct SourceTiles {
   Reading y, x;
-  std::size_t N, planes, lanes;       ///< planes: of a tile, with `lanes` channels each
-  std::size_t beside;                 ///< how many lanes are channels of the same group
-  std::size_t samples = 1, rows = 1;  ///< of the result that a tile is for, at most
-  std::size_t width, plane, image;    ///< of a tile: elements of a row, of a plane, of a sample
-  PoolVector<std::ptrdiff_t> across;  ///< which elements of a row of the image are in one of a tile
+  std::size_t N, planes, lanes;            ///< planes: of a tile, with `lanes` channels each
+  std::size_t beside;                      ///< how many lanes are channels of the same group
+  std::size_t samples = 1, rows, columns;  ///< of the result that a tile is for, at most
+  std::size_t width, plane, image;         ///< of a tile: elements of a row, of a plane, of a sample
+  PoolVector<std::ptrdiff_t> across;       ///< which elements of an image's row are in a tile of each strip
 
-  /// For a result of `columns` numbers at each place.
+  /// What a tile and its result are to take at most, to stay in the second-level cache.
+  static constexpr std::size_t most_source = (384 << 10) / sizeof(T), most_result = (256 << 10) / sizeof(T),
+                               most_size = most_source + most_result;
+
+  /// For a result of `numbers` at each place. Tiles are of some samples, or where one is too large, of some
+  /// rows, or at last of some columns: then no two of its rows have the same taps.
   SourceTiles(const Reading& of_y, const Reading& of_x, std::size_t images, const ChannelBlocks& channels,
-              std::size_t columns)
+              std::size_t numbers)
       : y(of_y),
         x(of_x),
         N(images),
         planes(channels.planes()),
         lanes(channels.lanes()),
         beside(channels.by_lane ? 1 : lanes) {
-    constexpr std::size_t most_source = (384 << 10) / sizeof(T), most_result = (256 << 10) / sizeof(T);
     constexpr std::size_t line = 64 / sizeof(T);
-    const auto size_for = [&](std::ptrdiff_t n) {  // an odd number of cache lines: planes begin in all sets
-      return (quotient_up(unsign(y.length(n)) * width * lanes, line) | 1) * line;
+    // An odd number of cache lines: planes begin in all sets.
+    const auto size_for = [&](std::ptrdiff_t high, std::ptrdiff_t wide) {
+      return (quotient_up(unsign(y.length(high) * x.length(wide)) * lanes, line) | 1) * line;
     };
-    const auto fit = [&](std::size_t n, std::ptrdiff_t height) {
-      return n * planes * size_for(height) <= most_source &&
-             n * unsign(height * x.out) * columns <= most_result;
+    const auto fit = [&](std::size_t n, std::ptrdiff_t high, std::ptrdiff_t wide) {
+      return n * planes * size_for(high, wide) <= most_source &&
+             n * unsign(high * wide) * numbers <= most_result;
     };
-    const auto whole = [&](std::ptrdiff_t n) {
-      return std::min(y.out, (n + y.divisor - 1) / y.divisor * y.divisor);
+    const auto share = [](const Reading& of, std::ptrdiff_t tiles) {
+      return std::min(of.out, ((of.out - 1) / tiles + of.divisor) / of.divisor * of.divisor);
     };
-    width = unsign(x.length(x.out));
-    std::ptrdiff_t most = y.out, tiles = 1;
-    while (!fit(1, most) && whole(1) < most) most = whole((y.out - 1) / ++tiles + 1);
-    rows = unsign(most);
-    while (most == y.out && samples < N && fit(2 * samples, most)) samples *= 2;
-    plane = size_for(most);
+    std::ptrdiff_t high = y.out, wide = x.out, tiles = 1;
+    while (!fit(1, high, wide) && share(y, y.out) < high) high = share(y, ++tiles);
+    // Each tile takes the whole weight through the cache, and neighbours copy what both of them read.
+    for (tiles = 2; !fit(1, high, wide); ++tiles) {
+      const std::ptrdiff_t some = share(x, tiles);
+      if (some < 64 || tiles * x.length(some) > 2 * x.length(x.out)) break;
+      wide = some;
+    }
+    while (high == y.out && wide == x.out && samples < N && fit(2 * samples, high, wide)) samples *= 2;
+    rows = unsign(high);
+    columns = unsign(wide);
+    width = unsign(x.length(wide));
+    plane = size_for(high, wide);
     image = planes * plane;
-    for (std::size_t i = 0; i < width; ++i) across.push_back(x.element(0, static_cast<std::ptrdiff_t>(i)));
+    for (std::ptrdiff_t q = 0; q < x.out; q += wide)
+      for (std::size_t i = 0; i < width; ++i) across.push_back(x.element(q, static_cast<std::ptrdiff_t>(i)));
   }
 
-  std::size_t places() const { return unsign(x.out) * rows; }  ///< of a sample
+  std::size_t places() const { return rows * columns; }  ///< of a sample
   std::size_t heights() const { return quotient_up(unsign(y.out), rows); }
-  std::size_t count() const { return quotient_up(N, samples) * heights(); }
+  std::size_t strips() const { return quotient_up(unsign(x.out), columns); }
+  std::size_t count() const { return quotient_up(N, samples) * heights() * strips(); }
   /// Where channel j of a block is.
   std::ptrdiff_t at(std::size_t n, std::size_t j, std::ptrdiff_t row, std::ptrdiff_t column) const {
     return static_cast<std::ptrdiff_t>(n * image + j / beside * plane + j % beside +
@@ -161,19 +174,24 @@ struct SourceTiles {
   std::size_t channel(std::size_t p, std::size_t lane) const { return p * beside + lane % beside; }
 
   struct Tile {
-    std::size_t sample, samples, row, rows;
+    std::size_t sample, samples, row, rows, column, columns;
   };
   Tile tile(std::size_t i) const {
-    const std::size_t n = i / heights() * samples, row = i % heights() * rows;
-    return {n, std::min(samples, N - n), row, std::min(rows, unsign(y.out) - row)};
+    const std::size_t column = i % strips() * columns, row = i / strips() % heights() * rows,
+                      n = i / strips() / heights() * samples;
+    return {n,      std::min(samples, N - n),
+            row,    std::min(rows, unsign(y.out) - row),
+            column, std::min(columns, unsign(x.out) - column)};
   }
   /// Copies what a tile reads; channel(plane, lane) says from which of the channels, none where it is beyond.
   template <class Channel>
   void copy(T* to, const Tile& tile, const T* from, std::size_t channels, const Channel& channel) const {
     // The images' elements of a row are neighbours, but for large strides.
-    const auto begin = std::ranges::find_if(across, [](std::ptrdiff_t i) { return i >= 0; }) - across.begin();
+    const std::ptrdiff_t* const elements = across.data() + tile.column / columns * width;
+    const auto begin =
+        std::find_if(elements, elements + width, [](std::ptrdiff_t i) { return i >= 0; }) - elements;
     auto end = begin;
-    while (unsign(end) < width && across[unsign(end)] == across[unsign(begin)] + end - begin) ++end;
+    while (unsign(end) < width && elements[end] == elements[begin] + end - begin) ++end;
     // And so are whole rows without padding.
     const std::size_t height = unsign(y.length(static_cast<std::ptrdiff_t>(tile.rows)));
     const bool is_one =
@@ -196,7 +214,7 @@ struct SourceTiles {
             else
               copy_row(row, some,
                        from + (((tile.sample + n) * channels + c) * unsign(y.in) + unsign(i)) * unsign(x.in),
-                       unsign(begin), unsign(end), (rows_at_once - 1) * width);
+                       elements, unsign(begin), unsign(end), (rows_at_once - 1) * width);
           }
         }
       }
@@ -205,17 +223,17 @@ struct SourceTiles {
  private:
   static std::size_t unsign(std::ptrdiff_t n) { return static_cast<std::size_t>(n); }
   /// For so many neighbouring lanes, whose channels are a plane of the image apart.
-  void copy_row(T* row, std::size_t some, const T* from, std::size_t begin, std::size_t end,
-                std::size_t more) const {
+  void copy_row(T* row, std::size_t some, const T* from, const std::ptrdiff_t* elements, std::size_t begin,
+                std::size_t end, std::size_t more) const {
     const auto apart = unsign(y.in * x.in);
     const auto each = [&](std::size_t i, std::size_t last) {
       for (; i < last; ++i)
         for (std::size_t l = 0; l < some; ++l)
-          row[i * lanes + l] = across[i] < 0 ? T(0) : from[l * apart + unsign(across[i])];
+          row[i * lanes + l] = elements[i] < 0 ? T(0) : from[l * apart + unsign(elements[i])];
     };
     each(0, begin);
     if (begin < end) {
-      const T* const first = from + across[begin];
+      const T* const first = from + elements[begin];
       if (lanes == 1)
         std::copy_n(first, end - begin + more, row + begin);
       else

@@ -188,6 +188,51 @@ TEST_CASE("memory of a convolution: tiles, not the columns of a batch") {
   CHECK(memory_use().peak - before - y.size() * sizeof(float) < 16u << 20);
 }
 
+TEST_CASE("long rows are cut: memory, the same bits for any number of threads, steps and groups") {
+  random::seed(14);
+  const int before = num_threads();
+  struct Case {
+    Shape x, w;
+    Conv2dOptions options;
+  };
+  for (const Case& one : {Case{{8, 16, 1, 20000}, {16, 16, 1, 3}, {.padding = {0, 1}}},
+                          Case{{1, 40, 5, 4001}, {24, 40, 3, 5}, {.stride = 2, .padding = 1}},
+                          Case{{2, 36, 5, 3000}, {9, 12, 2, 3}, {.stride = {3, 5}, .groups = 3}},
+                          Case{{1, 30, 7, 7000}, {60, 1, 5, 3}, {.stride = {1, 2}, .groups = 30}},
+                          Case{{1, 30, 7, 7000}, {30, 1, 2, 3}, {.dilation = {3, 40}, .groups = 30}},
+                          Case{{2, 16, 1, 9000}, {16, 16, 1, 3}, {.dilation = {1, 4000}}}}) {
+    CAPTURE(one.x);
+    CAPTURE(one.w);
+    const auto x = parameter(random::normal<float>(one.x)), w = parameter(random::normal<float>(one.w));
+    const Tensor<float> like = composed_conv2d(x, w, one.options),
+                        probe = random::normal<float>(like.shape());
+    auto expected = grad(sum(like * probe), {x, w});
+    expected.push_back(like.detach());
+    const auto run = [&](int threads) {
+      set_num_threads(threads);
+      const auto within_memory = [&](const auto& results, std::size_t size) {
+        reset_peak_memory();
+        const std::ptrdiff_t live = memory_use().live;
+        const auto kept = results();
+        // Some tiles and where things are in them; rows for all slots would be 4 to 20 MB.
+        CHECK(memory_use().peak - live <
+              static_cast<std::ptrdiff_t>(size * sizeof(float)) + ((threads == 1 ? 2 : 16) << 20));
+        return kept;
+      };
+      const auto y = within_memory([&] { return conv2d(x, w, one.options); }, like.size());
+      auto all = within_memory([&] { return grad(y, {x, w}, {.seed = probe}); }, x.size() + w.size());
+      all.push_back(y.detach());
+      return all;
+    };
+    const auto alone = run(1), shared = run(4);
+    set_num_threads(before);
+    for (std::size_t i = 0; i < 3; ++i) {
+      check_close(alone[i], expected[i], 1e-4, i == 1 ? 1e-1 : 1e-3);
+      check_close(shared[i], alone[i], 0);
+    }
+  }
+}
+
 TEST_CASE("unfold and fold are each other's transpose") {
   const Tensor<double> x = random::normal<double>({2, 3, 5, 4});
   const Tensor<double> columns = unfold(x, {3, 2}, {2, 1}, {1, 0});

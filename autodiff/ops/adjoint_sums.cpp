@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../base/thread_local.hpp"
 #include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
@@ -103,31 +104,28 @@ Tensor<T> stack_rows(const std::vector<Tensor<T>>& rows) {
 
 namespace {
 
-/// A limit that a trace works out.
+/// How deep the limits of adjoint_slope() are, one within another.
+XTAPE_THREAD_LOCAL int limits = 0;
+
+/// One of them that is worked out.
 class LimitWithin {
  public:
-  LimitWithin() {
-    if (trace_) ++trace_->limits;
-  }
-  ~LimitWithin() {
-    if (trace_) --trace_->limits;
-  }
+  LimitWithin() { ++limits; }
+  ~LimitWithin() { --limits; }
   LimitWithin(const LimitWithin&) = delete;
   LimitWithin& operator=(const LimitWithin&) = delete;
-
- private:
-  Trace* const trace_ = tracing;
 };
 
 }  // namespace
 
 template <class T>
 Tensor<T> Gradients<T>::adjoint_slope(const Tensor<T>& mask) {
-  // In a trace any length may be 0, and each limit asks for those of the lengths after it: so often that
-  // limits of limits of limits are left out there. They are 0 unless three lengths in a chain are.
+  // Each limit asks for those of the lengths after it, and in a trace any length may be 0: so often, or
+  // without an end, that limits of limits of limits are left out. They are 0 unless three lengths in a chain
+  // are.
   constexpr int deepest = 2;
   const Tensor<T> seed = mask * equal(adjoint, 0);
-  if (adjoint.requires_grad() && contains(seed, 1) && !(tracing && tracing->limits == deepest)) {
+  if (adjoint.requires_grad() && contains(seed, 1) && limits < deepest) {
     const LimitWithin within;
     Pass pass(true, true, std::vector<Pass::Target>{{&node_, {}}});
     pass.replay(*adjoint.handle().node.get(), seed.handle());

@@ -111,7 +111,6 @@ class Trace {
 
   std::uint64_t number() const { return number_; }
   std::size_t drawn = 0;   ///< of the random numbers: those from here on have been drawn before
-  int limits = 0;          ///< how deep those of Gradients::adjoint_slope() are, one within another
   bool draws_now = false;  ///< numbers that were drawn before the trace are drawn again, and are constants
 
  private:

@@ -52,7 +52,8 @@ class TransformerStep {
         return weights_[Data::first_layer + l * Data::of_layer + i];
       };
       const Tensor a = layer_norm(x, w(Data::gamma1), w(Data::beta1));
-      const Tensor q = linear(a, w(Data::queries)), k = linear(a, w(Data::keys)), v = linear(a, w(Data::values));
+      const Tensor q = linear(a, w(Data::queries)), k = linear(a, w(Data::keys)),
+                   v = linear(a, w(Data::values));
       x = x + linear(attend(q, k, v), w(Data::joined));
       const Tensor h =
           gelu(linear(layer_norm(x, w(Data::gamma2), w(Data::beta2)), w(Data::wide), w(Data::wide_bias)));

@@ -18,8 +18,8 @@ struct ConvolutionOptions {
 
 /// conv2d with parameters: x (N, in, H, W), y (N, out, Ho, Wo). The weight (out, in / groups, kh, kw) starts
 /// as init::he_uniform, whose variance 2 / (in / groups·kh·kw) keeps the size of what passes through layers
-/// with ReLU, the bias (out) at 0. Error for 0 channels, for groups that do not divide both, and for a kernel,
-/// stride or dilation of 0.
+/// with ReLU, the bias (out) at 0. Error for 0 channels, for groups that do not divide both, and for a
+/// kernel, stride or dilation of 0.
 template <class T>
 class Conv2d : public Module<T> {
  public:

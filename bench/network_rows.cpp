@@ -267,6 +267,15 @@ Comparison transformer_gradients() {
           side<TransformerGradients<AttentionBy::products>>(data)};
 }
 
+Comparison attention_gradients() {
+  const AttentionData data(1024);
+  return {side<AttentionGradients<AttentionBy::operation>>(data),
+          {},
+          {},
+          torch_peers::attention(data),
+          side<AttentionGradients<AttentionBy::products>>(data)};
+}
+
 }  // namespace
 
 std::vector<Row> network_rows() {
@@ -289,6 +298,8 @@ std::vector<Row> network_rows() {
           {within_baseline(2.2, "value alone")}),
       row("value and product along a direction, 784-512-10", beside_value<ValueAndProduct>,
           {within_baseline(2.2, "value alone")}),
+      row("causal attention, 4 heads of 32, 1,024 tokens", attention_gradients,
+          {faster_than_libtorch(1), within_baseline(0.7, "products and softmax")}),
       row("gradients of a transformer, 0.8M weights, 1,024 tokens", transformer_gradients,
           {faster_than_libtorch(1.8), within_baseline(0.85, "attention by products and softmax")}),
       row("step of a transformer, 0.8M weights, 1,024 tokens, 2 threads", transformer_step,

@@ -10,6 +10,7 @@ std::string compiler_flags() { return ""; }
 Side step(const hand_written::Network&) { return {}; }
 Side relu_layers(const hand_written::ReluLayers&) { return {}; }
 Side convolution(const hand_written::Convolution&) { return {}; }
+Side attention(const bench::AttentionData&) { return {}; }
 Side transformer(const bench::TransformerData&) { return {}; }
 Side images(const bench::ImageData&) { return {}; }
 Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy&) { return {}; }

@@ -94,6 +94,31 @@ struct Convolution : Gradients {
   void run() { gradient = grad({torch::conv2d(x, W, b, 1, 1).square().mean() * 0.5}, {x, W, b}); }
 };
 
+/// Causal attention of q, k and v (texts, length, width); `future` is true where a key is later.
+Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& future) {
+  const std::int64_t heads = bench::TransformerData::heads, D = q.size(2) / heads;
+  const auto split = [&](const Tensor& x) {
+    return x.view({x.size(0), x.size(1), heads, D}).transpose(1, 2);
+  };
+  const Tensor scores = torch::matmul(split(q), split(k).transpose(2, 3)) / std::sqrt(static_cast<double>(D));
+  const Tensor y = torch::matmul(scores.masked_fill(future, -INFINITY).softmax(-1), split(v));
+  return y.transpose(1, 2).reshape(q.sizes());
+}
+
+struct Attention : Gradients {
+  Tensor q, k, v, g, future;
+
+  explicit Attention(const bench::AttentionData& data) {
+    const std::initializer_list<std::size_t> shape{1, data.length, bench::TransformerData::width};
+    q = parameter(data.q, shape), k = parameter(data.k, shape), v = parameter(data.v, shape);
+    g = tensor(data.g, shape);
+    const auto n = static_cast<std::int64_t>(data.length);
+    future = torch::ones({n, n}).triu(1) > 0;
+  }
+
+  void run() { gradient = grad({attend(q, k, v, future)}, {q, k, v}, {g}); }
+};
+
 struct Transformer : Gradients {
   using Data = bench::TransformerData;
   std::vector<Tensor> weights;
@@ -111,8 +136,7 @@ struct Transformer : Gradients {
   }
 
   void run() {
-    const std::int64_t texts = Data::texts, length = Data::length, width = Data::width,
-                       D = width / Data::heads;
+    const std::int64_t texts = Data::texts, length = Data::length, width = Data::width;
     Tensor x =
         torch::embedding(weights[Data::table], read).reshape({texts, length, width}) + weights[Data::places];
     for (std::size_t l = 0; l < Data::layers; ++l) {
@@ -121,14 +145,9 @@ struct Transformer : Gradients {
         return torch::layer_norm(h, {width}, w(gamma), w(gamma + 1u));
       };
       const Tensor a = norm(x, Data::gamma1);
-      const auto heads = [&](Data::OfLayer i) {
-        return torch::linear(a, w(i)).view({texts, length, Data::heads, D}).transpose(1, 2);
-      };
-      const Tensor scores =
-          torch::matmul(heads(Data::queries), heads(Data::keys).transpose(2, 3)) / std::sqrt(D);
-      const Tensor attended =
-          torch::matmul(scores.masked_fill(future, -INFINITY).softmax(-1), heads(Data::values));
-      x = x + torch::linear(attended.transpose(1, 2).reshape({texts, length, width}), w(Data::joined));
+      const auto part = [&](Data::OfLayer i) { return torch::linear(a, w(i)); };
+      x = x + torch::linear(attend(part(Data::queries), part(Data::keys), part(Data::values), future),
+                            w(Data::joined));
       const Tensor h = torch::gelu(torch::linear(norm(x, Data::gamma2), w(Data::wide), w(Data::wide_bias)));
       x = x + torch::linear(h, w(Data::narrow), w(Data::narrow_bias));
     }
@@ -325,6 +344,7 @@ std::string compiler_flags() { return "-isystem " XTAPE_LIBTORCH_HEADERS; }
 Side step(const hand_written::Network& data) { return side<Step>(data); }
 Side relu_layers(const hand_written::ReluLayers& data) { return side<ReluLayers>(data); }
 Side convolution(const hand_written::Convolution& data) { return side<Convolution>(data); }
+Side attention(const bench::AttentionData& data) { return side<Attention>(data); }
 Side transformer(const bench::TransformerData& data) { return side<Transformer>(data); }
 Side images(const bench::ImageData& data) { return side<Images>(data); }
 Side softmax_cross_entropy(const hand_written::SoftmaxCrossEntropy& data) {

@@ -29,6 +29,7 @@ bench::Side exp_sin(const hand_written::ExpSin& data);
 bench::Side hessian_vector(const hand_written::HessianVector& data);
 bench::Side log_sum_exp(const hand_written::LogSumExp& data);
 bench::Side gaussian_mixture(const bench::GaussianMixture& data);
+bench::Side attention(const bench::AttentionData& data);
 bench::Side transformer(const bench::TransformerData& data);
 bench::Side process(const bench::ProcessData& data);
 bench::Side filter(const bench::FilterData& data);

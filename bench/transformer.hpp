@@ -5,12 +5,31 @@
 
 #include <nn/nn.hpp>
 
+#include "comparison.hpp"
 #include "transformer_data.hpp"
 
 namespace bench {
 
 /// How a step computes attention.
 enum class AttentionBy { operation, products };
+
+/// Causal attention of q, k and v (texts, length, width); future (length, length) is −10⁹ where a key is
+/// later.
+template <AttentionBy by>
+xtape::Tensor<float> attend(const xtape::Tensor<float>& q, const xtape::Tensor<float>& k,
+                            const xtape::Tensor<float>& v, const xtape::Tensor<float>& future) {
+  const std::size_t heads = TransformerData::heads, D = q.shape(2) / heads;
+  if constexpr (by == AttentionBy::operation) return attention(q, k, v, {.causal = true, .heads = heads});
+  const auto split = [&](const auto& x) {
+    return transpose(reshape(x, {x.shape(0), x.shape(1), heads, D}), {0, 2, 1, 3});
+  };
+  const float scale = 1 / std::sqrt(static_cast<float>(D));
+  const auto scores = matmul(split(q), transpose(split(k), {0, 1, 3, 2})) * scale + future;
+  return reshape(transpose(matmul(softmax(scores, -1), split(v)), {0, 2, 1, 3}), q.shape());
+}
+inline xtape::Tensor<float> future_of(std::size_t length) {
+  return xtape::triu(xtape::full<float>({length, length}, -1e9f), 1);
+}
 
 template <AttentionBy by = AttentionBy::operation>
 class TransformerStep {
@@ -25,7 +44,7 @@ class TransformerStep {
       weights_.push_back(parameter(numbers, xtape::Dims(shape)));
     adam_ =
         std::make_unique<xtape::nn::AdamW<float>>(weights_, xtape::nn::AdamWOptions{.learning_rate = 1e-4});
-    future_ = xtape::triu(xtape::full<float>({Data::length, Data::length}, -1e9f), 1);
+    future_ = future_of(Data::length);
   }
 
   void run() {
@@ -54,7 +73,7 @@ class TransformerStep {
       const Tensor a = layer_norm(x, w(Data::gamma1), w(Data::beta1));
       const Tensor q = linear(a, w(Data::queries)), k = linear(a, w(Data::keys)),
                    v = linear(a, w(Data::values));
-      x = x + linear(attend(q, k, v), w(Data::joined));
+      x = x + linear(attend<by>(q, k, v, future_), w(Data::joined));
       const Tensor h =
           gelu(linear(layer_norm(x, w(Data::gamma2), w(Data::beta2)), w(Data::wide), w(Data::wide_bias)));
       x = x + linear(h, w(Data::narrow), w(Data::narrow_bias));
@@ -68,21 +87,6 @@ class TransformerStep {
   std::vector<Tensor> weights_;
 
  private:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v) const {
-    if constexpr (by == AttentionBy::operation) {
-      return attention(q, k, v, {.causal = true, .heads = Data::heads});
-    } else {
-      const std::size_t texts = Data::texts, length = Data::length, D = Data::width / Data::heads;
-      const auto split = [&](const Tensor& x) {
-        return transpose(reshape(x, {texts, length, Data::heads, D}), {0, 2, 1, 3});
-      };
-      const float scale = 1 / std::sqrt(static_cast<float>(D));
-      const Tensor scores = matmul(split(q), transpose(split(k), {0, 1, 3, 2})) * scale + future_;
-      return reshape(transpose(matmul(softmax(scores, -1), split(v)), {0, 2, 1, 3}),
-                     {texts, length, Data::width});
-    }
-  }
-
   Tensor future_;
   std::unique_ptr<xtape::nn::AdamW<float>> adam_;
   xtape::Indices read_, next_;
@@ -96,6 +100,22 @@ struct TransformerGradients : TransformerStep<by> {
     for (auto& w : this->weights_) w.zero_grad();
     this->loss().backward();
   }
+};
+
+/// Attention alone, forward and backward.
+template <AttentionBy by>
+struct AttentionGradients {
+  xtape::Tensor<float> q, k, v, g, future;
+  std::vector<xtape::Tensor<float>> gradient;
+
+  explicit AttentionGradients(const AttentionData& data)
+      : q(parameter(data.q, data.shape())),
+        k(parameter(data.k, data.shape())),
+        v(parameter(data.v, data.shape())),
+        g(tensor(data.g, data.shape())),
+        future(future_of(data.length)) {}
+  void run() { gradient = grad(attend<by>(q, k, v, future), {q, k, v}, {.seed = g}); }
+  std::vector<double> gradients() const { return flat(gradient[0], gradient[1], gradient[2]); }
 };
 
 }  // namespace bench

@@ -58,4 +58,15 @@ struct TransformerData {
   }
 };
 
+/// Queries, keys, values and an adjoint of the result, (1, length, width), for the same heads.
+struct AttentionData {
+  std::size_t length;
+  std::vector<float> q, k, v, g;
+
+  explicit AttentionData(std::size_t n) : length(n) {
+    for (auto* const x : {&q, &k, &v, &g}) *x = normal<float>(n * TransformerData::width);
+  }
+  xtape::Dims shape() const { return {std::size_t(1), length, TransformerData::width}; }
+};
+
 }  // namespace bench

@@ -57,7 +57,8 @@ void check_long(std::size_t L, std::size_t S, double tolerance) {
 
 TEST_CASE("attention over many blocks of rows is that of products, forward and backward") {
   random::seed(1);
-  for (const auto& [L, S] : {std::pair{64, 64}, {65, 130}, {300, 300}, {1, 70}, {17, 1200}}) {
+  using Lengths = std::pair<std::size_t, std::size_t>;
+  for (const auto& [L, S] : {Lengths{64, 64}, {65, 130}, {300, 300}, {1, 70}, {17, 1200}}) {
     check_long<double>(L, S, 1e-13);
     check_long<float>(L, S, 3e-6);
   }

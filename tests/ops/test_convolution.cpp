@@ -165,7 +165,7 @@ TEST_CASE("steps that leave nearly all out, or are nearly all padding, take no m
        {Conv2dOptions{.stride = far, .padding = far},
         Conv2dOptions{.padding = {far, 1}, .dilation = {2 * far - 2, 3}},
         Conv2dOptions{.stride = {far, 1}, .padding = {far - 1, 0}, .dilation = {3, far / 4 > 1 ? 2 : 1}}})
-    for (const std::size_t groups : {1, 2}) {
+    for (const std::size_t groups : {1u, 2u}) {
       Conv2dOptions o = options;
       o.groups = groups;
       const auto& weight = groups == 1 ? w : depthwise;
@@ -182,10 +182,10 @@ TEST_CASE("steps that leave nearly all out, or are nearly all padding, take no m
 TEST_CASE("memory of a convolution: tiles, not the columns of a batch") {
   const auto x = random::normal<float>({16, 32, 64, 64}), w = random::normal<float>({8, 32, 3, 3});
   reset_peak_memory();
-  const std::size_t before = memory_use().live;
+  const std::ptrdiff_t before = memory_use().live;
   const Tensor<float> y = conv2d(x, w, {.padding = 1});
   // Those of one image would be 9 · 32 · 64 · 64 · 4 bytes, 4.7 MB; those of all 75 MB.
-  CHECK(memory_use().peak - before - y.size() * sizeof(float) < 16u << 20);
+  CHECK(memory_use().peak - before - static_cast<std::ptrdiff_t>(y.size() * sizeof(float)) < 16 << 20);
 }
 
 TEST_CASE("long rows are cut: memory, the same bits for any number of threads, steps and groups") {
@@ -387,7 +387,7 @@ TEST_CASE("errors name shapes") {
       "[conv2d] x of shape (2, 3, 5, 5) with a padding of (0, 0) is smaller than the kernel (3, "
       "3) with a dilation of (3, 3)",
       Error);
-  for (const std::size_t groups : {0, 2})
+  for (const std::size_t groups : {0u, 2u})
     CHECK_THROWS_WITH_AS(conv2d(x, w, {.groups = groups}),
                          doctest::Contains("do not divide the channels of x of shape (2, 3, 5, 5) and of the "
                                            "weight of shape (4, 3, 3, 3)"),

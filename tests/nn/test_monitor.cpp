@@ -283,10 +283,16 @@ TEST_CASE("every k-th step is kept, and watching ends with the monitor") {
   CHECK_THROWS_WITH_AS(Monitor({}), "[GradientMonitor] there are no parameters to watch", Error);
   CHECK_THROWS_WITH_AS(Monitor({{"w", w.detach()}}),
                        "[GradientMonitor] 'w' is no parameter: make it with parameter()", Error);
-  CHECK_THROWS_WITH_AS(Monitor({{"w", w}}, {.every = 0}), "[GradientMonitor] every must be at least 1",
-                       Error);
-  CHECK_THROWS_WITH_AS(Monitor({{"w", w}}, {.limits = {.window = 0}}),
-                       "[GradientMonitor] the window must be at least 1 step", Error);
+  CHECK_THROWS_WITH_AS(
+      [&] {
+        const Monitor none({{"w", w}}, {.every = 0});
+      }(),
+      "[GradientMonitor] every must be at least 1", Error);
+  CHECK_THROWS_WITH_AS(
+      [&] {
+        const Monitor none({{"w", w}}, {.limits = {.window = 0}});
+      }(),
+      "[GradientMonitor] the window must be at least 1 step", Error);
   Monitor monitor({{"w", w}});
   CHECK_THROWS_WITH_AS(monitor.after_step(0), "[GradientMonitor] after_step() without before_step()", Error);
   monitor.before_step();

@@ -91,7 +91,8 @@ TEST_CASE("dropout of a block is in training alone, and gradients reach every pa
   const auto x = random::normal<float>({2, 5, 8});
   CHECK_FALSE(same_bits(block(x).detach(), block(x).detach()));
   sum(square(block(x))).backward();
-  for (const auto& [name, p] : block.named_parameters()) {
+  for (const auto& [path, p] : block.named_parameters()) {
+    const std::string& name = path;  // Clang 14 captures no binding
     CAPTURE(name);
     CHECK(norm(p.grad()).item() > 0);
   }

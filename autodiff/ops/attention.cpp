@@ -14,6 +14,14 @@ namespace {
 using AttentionParts = unsigned;
 constexpr unsigned q_part = 1, k_part = 2, v_part = 4, bias_part = 8;
 
+/// A rule for what is differentiated seldom: that of the decomposed form, recorded anew.
+template <class T, class Op>
+void replay_decomposed(const Op& op, const Gradients<T>& d) {
+  std::vector<Tensor<T>> x;
+  for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
+  replay_through<T>(op.name, d, [&] { return op.decomposed(x); });
+}
+
 /// The gradients that are wanted of q, k, v and the bias, one behind the other for each of the batch:
 /// (batch…, L·heads·D + S·heads·D + S·heads·E + heads·L·S), from g, q, k, v, …
 template <class T>
@@ -114,11 +122,7 @@ struct AttentionGradient : AttentionRule {
   void tangent(Tangents<T>& t) const {
     t.replay([&](const std::vector<Tensor<T>>& x) { return decomposed(x); });
   }
-  void backward(Gradients<T>& d) const {
-    std::vector<Tensor<T>> x;
-    for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-    replay_through<T>(name, d, [&] { return decomposed(x); });
-  }
+  void backward(Gradients<T>& d) const { replay_decomposed(*this, d); }
 };
 
 /// The tangent of the result from q, k, v, …, and the tangents that there are of q, k, v and the bias.
@@ -193,11 +197,7 @@ struct AttentionTangent : AttentionRule {
   void tangent(Tangents<T>& t) const {
     t.replay([&](const std::vector<Tensor<T>>& x) { return decomposed(x); });
   }
-  void backward(Gradients<T>& d) const {
-    std::vector<Tensor<T>> x;
-    for (std::size_t i = 0; i < d.input_count(); ++i) x.push_back(d.recorded_input(i));
-    replay_through<T>(name, d, [&] { return decomposed(x); });
-  }
+  void backward(Gradients<T>& d) const { replay_decomposed(*this, d); }
 };
 
 template <class T, class Op>

@@ -50,6 +50,9 @@ template <std::size_t panels>
 inline constexpr std::size_t indexed_rows = panels == 1 ? 8 : 6;
 template <class B>
 inline constexpr std::size_t indexed_panels = sizeof(B) == 64 ? 4 : 2;
+/// For how much of K these panels stay in the first-level cache.
+template <class B>
+inline constexpr std::size_t indexed_depth = 16384 / sizeof(B) / indexed_panels<B>;
 
 /// Tiles of `rows` rows, and of one less where that leaves a smaller rest.
 template <class B, bool by_lane, std::size_t panels, std::size_t rows, class T>
@@ -77,12 +80,11 @@ void indexed_panels_of(T* C, std::size_t M, std::size_t K, std::size_t count, co
   }
 }
 
-/// In pieces of K whose panels stay in the first-level cache.
 template <class B, class T>
 void indexed_gemm(T* C, const std::ptrdiff_t* c_row, std::size_t c_panel, std::size_t M, std::size_t K,
                   std::size_t panels, const T* x, const std::ptrdiff_t* a_row, const std::ptrdiff_t* a_column,
                   bool by_lane, const T* right, std::size_t panel) {
-  constexpr std::size_t most = 16384 / sizeof(B) / indexed_panels<B>;
+  constexpr std::size_t most = indexed_depth<B>;
   const IndexedProduct<T> p{x, c_row, a_row, c_panel, panel};
   for (std::size_t k = 0; k < K; k += most) {
     const std::size_t some = K - k < most ? K - k : most;

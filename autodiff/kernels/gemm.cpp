@@ -46,6 +46,12 @@ constexpr std::size_t most_int = std::numeric_limits<int>::max(), most_inner = s
 
 int cblas_int(std::size_t n) { return static_cast<int>(std::min(n, most_int)); }
 
+// Up to these many multiplications the library's own kernel is as fast as OpenBLAS, and faster the smaller
+// they are. Measured on one core of an EPYC with AVX2, in µs for float, own and OpenBLAS: 16x16x16 0.21 and
+// 0.33, 64x64x32 3.9 and 5.1, 128x128x128 48 and 54, 512x512x512 3190 and 2960. To lay out B for a few rows
+// does not pay.
+constexpr std::size_t blocked_work = std::size_t(1) << 21, blocked_rows = 16;
+
 /// y = A x or Aᵀ x for A (rows, columns), or y += …: for products with one row or one column, for which
 /// cblas_gemm would copy the whole matrix for a single use. It adds few elements of the inner dimension at a
 /// time, so that these are not to be more than most_gemv_inner.
@@ -98,6 +104,8 @@ void blas_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, co
     return blas_gemv(!tb, tb ? N : K, tb ? K : N, B, ldb, A, ta ? lda : 1, beta, C, 1);
   if (N == 1 && K <= most_gemv_inner)
     return blas_gemv(ta, ta ? K : M, ta ? M : K, A, lda, B, tb ? 1 : ldb, beta, C, ldc);
+  if (M * N * K <= blocked_work && (tb || M >= blocked_rows))
+    return kernels<T>().blocked_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta != T(0), C, ldc);
   const auto product = [](auto&&... arguments) {
     if constexpr (std::is_same_v<T, float>)
       cblas_sgemm(arguments...);

@@ -114,6 +114,10 @@ struct Kernels {
   /// C (M,N) = op(A) (M,K) op(B) (K,N); a transposed B has at most gemm_packed_limit elements.
   void (*gemm)(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K, const T* A,
                const T* B, bool accumulate, T* C);
+  /// The same in blocks, of matrices whose rows lie lda, ldb and ldc apart.
+  void (*blocked_gemm)(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K,
+                       const T* A, std::size_t lda, const T* B, std::size_t ldb, bool accumulate, T* C,
+                       std::size_t ldc);
   /// y[j · y_row + i] = scale · x[i · x_row + j] for i < rows, j < cols.
   void (*transpose)(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t x_row, std::size_t rows,
                     std::size_t cols, T scale);

@@ -9,9 +9,8 @@
 // each architecture, and the linker would keep any of them.
 #define xsimd XTAPE_NAMED(xsimd_, XTAPE_ARCH)
 
-#include "convolution_kernels.hpp"
 #include "elementwise_kernels.hpp"
-#include "matrix_kernels.hpp"
+#include "gemm_kernels.hpp"
 #include "normalization_kernels.hpp"
 #include "optimizer_kernels.hpp"
 #include "reduction_kernels.hpp"
@@ -93,6 +92,7 @@ constexpr Kernels<T> make_table(const char* name) {
   k.normalize_rows_gradient = normalize_rows_gradient<B, T>;
 
   k.gemm = small_gemm<B, T>;
+  k.blocked_gemm = blocked_gemm<B, T>;
   k.transpose = transpose<B, T>;
   k.sgd = sgd<B, T>;
   k.adam = adam<B, T>;

@@ -1,4 +1,4 @@
-// Kernels of matrices and copies.
+// Kernels of copies.
 #pragma once
 #include "batch_functions.hpp"
 #include "kernel_table.hpp"
@@ -15,56 +15,6 @@ void scale_row(T* y, bool accumulate, std::size_t n, const T* x, std::ptrdiff_t 
     for (std::size_t i = 0; i < n; i += B::size)
       store(y + i, n - i, accumulate, B(scale * load(x + i, n - i, B(T(0)))));
   }
-}
-
-/// Rows × columns batches of C, the last batch with `left` columns. A (i, k) lies at i · a_row + k · a_col.
-template <class B, std::size_t rows, std::size_t columns, class T>
-void gemm_tile(std::size_t K, const T* A, std::size_t a_row, std::size_t a_col, const T* right,
-               std::size_t right_row, std::size_t left, bool accumulate, T* C, std::size_t N) {
-  constexpr std::size_t W = B::size;
-  B sum[rows][columns];
-  for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < columns; ++c) sum[r][c] = T(0);
-  for (std::size_t k = 0; k < K; ++k, A += a_col, right += right_row) {
-    B b[columns];
-    for (std::size_t c = 0; c < columns; ++c) b[c] = load(right + c * W, left - c * W, B(T(0)));
-    for (std::size_t r = 0; r < rows; ++r)
-      for (std::size_t c = 0; c < columns; ++c) sum[r][c] = xsimd::fma(B(A[r * a_row]), b[c], sum[r][c]);
-  }
-  for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < columns; ++c) store(C + r * N + c * W, left - c * W, accumulate, sum[r][c]);
-}
-
-template <class B, std::size_t rows, class T>
-void gemm_rows(std::size_t N, std::size_t K, const T* A, std::size_t a_row, std::size_t a_col, const T* right,
-               std::size_t right_row, bool accumulate, T* C) {
-  constexpr std::size_t W = B::size;
-  std::size_t j = 0;
-  for (; j + W < N; j += 2 * W)
-    gemm_tile<B, rows, 2>(K, A, a_row, a_col, right + j, right_row, N - j, accumulate, C + j, N);
-  if (j < N) gemm_tile<B, rows, 1>(K, A, a_row, a_col, right + j, right_row, N - j, accumulate, C + j, N);
-}
-
-/// Products of small matrices, without blocking for caches. The rows of op(B) are read as batches: a
-/// transposed B is laid out anew first. A single column is a row of the transposed product.
-template <class B, class T>
-void small_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* left, const T* right,
-                bool accumulate, T* C) {
-  if (N == 1 && M > 1 && (ta || M * K <= gemm_packed_limit))
-    return small_gemm<B>(!tb, !ta, 1, M, K, right, left, accumulate, C);
-  const std::size_t a_row = ta ? 1 : K, a_col = ta ? M : 1;
-  std::size_t right_row = N;
-  alignas(B) T packed[gemm_packed_limit];
-  if (tb && N > 1) {
-    for (std::size_t j = 0; j < N; ++j)
-      for (std::size_t k = 0; k < K; ++k) packed[k * N + j] = right[j * K + k];
-    right = packed;
-  }
-  std::size_t i = 0;
-  for (; i + 4 <= M; i += 4)
-    gemm_rows<B, 4>(N, K, left + i * a_row, a_row, a_col, right, right_row, accumulate, C + i * N);
-  for (; i < M; ++i)
-    gemm_rows<B, 1>(N, K, left + i * a_row, a_row, a_col, right, right_row, accumulate, C + i * N);
 }
 
 /// y (cols, rows) = scale · xᵀ, or y += …, number by number.

@@ -35,6 +35,8 @@ inline OpRow row(const char* op, const char* variant, std::function<Tensor<doubl
   return {op, variant, std::move(f), std::move(shapes), std::move(ranges), order};
 }
 
+/// The rows of attention.hpp.
+void add_attention(std::vector<OpRow>& rows);
 /// The rows of sorting.hpp, masks.hpp and arrange.hpp, and what makes indices.
 void add_sorting_and_arranging(std::vector<OpRow>& rows);
 

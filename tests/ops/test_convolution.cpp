@@ -1,4 +1,4 @@
-// Convolution and pooling against loops over their definitions, their layers, threads, and errors.
+// Convolution against loops over their definitions, their layers, threads, and errors.
 #include <limits>
 #include <utility>
 
@@ -11,37 +11,36 @@ using namespace xtape::test;
 
 namespace {
 
-/// The definition, element by element.
+/// The definition, element by element. Its numbers are plain ones: tests are compiled without optimisation.
 template <class T>
 Tensor<T> plain_conv2d(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>& b, const Conv2dOptions& o) {
-  const Shape sx = x.shape(), sw = w.shape();
-  const auto size = [](std::size_t n, std::size_t k, std::ptrdiff_t s, std::ptrdiff_t p, std::ptrdiff_t d) {
-    return (static_cast<std::ptrdiff_t>(n) + 2 * p - d * (static_cast<std::ptrdiff_t>(k) - 1) - 1) / s + 1;
+  const auto size = [](const Tensor<T>& a, std::size_t axis) {
+    return static_cast<std::ptrdiff_t>(a.shape()[axis]);
   };
-  const Shape to{static_cast<std::ptrdiff_t>(sx[0]), static_cast<std::ptrdiff_t>(sw[0]),
-                 size(sx[2], sw[2], o.stride.height, o.padding.height, o.dilation.height),
-                 size(sx[3], sw[3], o.stride.width, o.padding.width, o.dilation.width)};
-  Tensor<T> y = Tensor<T>::uninitialized(to);
+  const std::ptrdiff_t N = size(x, 0), in = size(x, 1), height = size(x, 2), width = size(x, 3),
+                       out = size(w, 0), channels = size(w, 1), kh = size(w, 2), kw = size(w, 3);
+  const auto [sy, sx] = o.stride;
+  const auto [py, px] = o.padding;
+  const auto [dy, dx] = o.dilation;
+  const std::ptrdiff_t per_group = out / static_cast<std::ptrdiff_t>(o.groups),
+                       rows = (height + 2 * py - dy * (kh - 1) - 1) / sy + 1,
+                       columns = (width + 2 * px - dx * (kw - 1) - 1) / sx + 1;
+  Tensor<T> y = Tensor<T>::uninitialized({N, out, rows, columns});
   T* at = y.mutable_data();
-  for (std::size_t n = 0; n < to[0]; ++n)
-    for (std::size_t f = 0; f < to[1]; ++f)
-      for (std::size_t oy = 0; oy < to[2]; ++oy)
-        for (std::size_t ox = 0; ox < to[3]; ++ox) {
+  const T *const from = x.data(), *const by = w.data();
+  for (std::ptrdiff_t n = 0; n < N; ++n)
+    for (std::ptrdiff_t f = 0; f < out; ++f)
+      for (std::ptrdiff_t oy = 0; oy < rows; ++oy)
+        for (std::ptrdiff_t ox = 0; ox < columns; ++ox) {
           double sum = static_cast<double>(b.data()[f]);
-          for (std::size_t c = 0; c < sw[1]; ++c)
-            for (std::size_t ky = 0; ky < sw[2]; ++ky)
-              for (std::size_t kx = 0; kx < sw[3]; ++kx) {
-                const auto iy = static_cast<std::ptrdiff_t>(oy) * o.stride.height +
-                                static_cast<std::ptrdiff_t>(ky) * o.dilation.height - o.padding.height;
-                const auto ix = static_cast<std::ptrdiff_t>(ox) * o.stride.width +
-                                static_cast<std::ptrdiff_t>(kx) * o.dilation.width - o.padding.width;
-                if (!std::cmp_less(iy, sx[2]) || iy < 0 || !std::cmp_less(ix, sx[3]) || ix < 0) continue;
-                const std::size_t channel = f / (sw[0] / o.groups) * sw[1] + c;
-                const std::size_t from =
-                    ((n * sx[1] + channel) * sx[2] + static_cast<std::size_t>(iy)) * sx[3] +
-                    static_cast<std::size_t>(ix);
-                sum += static_cast<double>(x.data()[from]) *
-                       static_cast<double>(w.data()[((f * sw[1] + c) * sw[2] + ky) * sw[3] + kx]);
+          for (std::ptrdiff_t c = 0; c < channels; ++c)
+            for (std::ptrdiff_t ky = 0; ky < kh; ++ky)
+              for (std::ptrdiff_t kx = 0; kx < kw; ++kx) {
+                const std::ptrdiff_t iy = oy * sy + ky * dy - py, ix = ox * sx + kx * dx - px;
+                if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
+                const std::ptrdiff_t plane = n * in + f / per_group * channels + c;
+                sum += static_cast<double>(from[(plane * height + iy) * width + ix]) *
+                       static_cast<double>(by[((f * channels + c) * kh + ky) * kw + kx]);
               }
           *at++ = static_cast<T>(sum);
         }
@@ -273,91 +272,6 @@ TEST_CASE("gradients of conv2d: of some inputs only, several times the same, acc
   check_close(g[2], zeros<float>({3}), 0);
   CHECK(conv2d(zeros<float>({2, 0, 3, 3}), zeros<float>({1, 0, 2, 2})).shape() == Shape{2, 1, 2, 2});
   CHECK(max_pool2d(empty, 2).shape() == Shape{0, 2, 2, 2});
-}
-
-TEST_CASE_TEMPLATE("pooling: extremes, ties, padding that is never the largest", T, float, double) {
-  const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
-  const auto x = parameter(Tensor<T>(xt::xarray<T>{{{{-5, -5, 1, 2}, {-5, -7, 2, 2}}}}));
-  const Tensor<T> y = max_pool2d(x, 2);
-  check_close(y, Tensor<T>(xt::xarray<T>{{{{-5, 2}}}}), 0);
-  const T third = T(1) / 3;
-  for (const bool recorded : {false, true})
-    check_close(grad(sum(y), x, {.retain_tape = true, .create_graph = recorded}),
-                Tensor<T>(xt::xarray<T>{{{{third, third, 0, third}, {third, 0, third, third}}}}), 1e-6);
-  check_close(max_pool2d(x, 2, 2, 1), Tensor<T>(xt::xarray<T>{{{{-5, 1, 2}, {-5, 2, 2}}}}), 0);
-  check_close(avg_pool2d(x, 2, 2, 1), Tensor<T>(xt::xarray<T>{{{{-1.25, -1, 0.5}, {-1.25, -1.25, 0.5}}}}),
-              1e-6);
-  check_close(
-      max_pool2d(Tensor<T>(xt::xarray<T>{{{{1, nan}, {2, 3}, {infinity, 1}, {-infinity, -infinity}}}}),
-                 {2, 1}),
-      Tensor<T>(xt::xarray<T>{{{{2, nan}, {infinity, 1}}}}), 0);
-  check_close(max_pool2d(full<T>({1, 1, 1, 1}, -infinity), 1), full<T>({1, 1, 1, 1}, -infinity), 0);
-
-  // The padding takes no part of the gradient of a window with nothing but −∞.
-  const auto lowest = parameter(full<T>({1, 1, 2, 2}, -infinity));
-  for (const bool recorded : {false, true})
-    check_close(grad(sum(max_pool2d(lowest, 2, 2, 1)), lowest, {.create_graph = recorded}),
-                ones<T>({1, 1, 2, 2}), 0);
-
-  // Large enough to be shared out, to three threads that have memory of their own.
-  const int before = num_threads();
-  set_num_threads(3);
-  const auto big = parameter(random::normal<T>({80, 5, 33, 31}));
-  const Tensor<T> pooled = max_pool2d(big, 3, 2, 1);
-  check_close(pooled,
-              reshape(max(unfold(reshape(big + 100, {400, 1, 33, 31}), 3, 2, 1), 1), {80, 5, 17, 16}) - 100,
-              1e-4, 1e-4);
-  const Tensor<T> probe = random::normal<T>(pooled.shape());
-  check_close(grad(sum(pooled * probe), big),
-              grad(sum(max_pool2d(big, 3, 2, 1) * probe), big, {.create_graph = true}), 1e-5, 1e-5);
-  set_num_threads(before);
-}
-
-TEST_CASE_TEMPLATE("pooling of all kernels, strides and paddings: as over the columns of the windows", T,
-                   float, double) {
-  random::seed(12);
-  const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
-  Tensor<T> values = random::normal<T>({2, 3, 6, 7});
-  values = where(values > T(0.8), round(values), values);  // ties
-  values = where(values > T(2.5), infinity, where(values < T(-2.2), -infinity, values));
-  for (const bool has_nan : {false, true})
-    for (const std::size_t kh : {1u, 2u, 3u, 4u})
-      for (const std::size_t kw : {kh, std::size_t{5}})
-        for (const std::size_t stride : {1u, 2u, 3u})
-          for (std::size_t padding = 0; padding <= std::min<std::size_t>(kh, kw) / 2; ++padding) {
-            CAPTURE(kh);
-            CAPTURE(kw);
-            CAPTURE(stride);
-            CAPTURE(padding);
-            const Size2 kernel{kh, kw};
-            const auto x = parameter(has_nan ? where(values > T(1.9), nan, values) : values);
-            const auto columns = [&](const Tensor<T>& a) {
-              return unfold(reshape(a, {6, 1, 6, 7}), kernel, stride, padding);
-            };
-            const auto largest = max_pool2d(x, kernel, stride, padding);
-            const auto inside = columns(ones_like(x)) > T(0);
-            check_close(largest, reshape(max(where(inside, columns(x), -infinity), 1), largest.shape()), 0);
-            const auto probe = random::normal<T>(largest.shape());
-            check_close(grad(largest, x, {.seed = probe, .retain_tape = true}),
-                        grad(largest, x, {.seed = probe, .create_graph = true}), 1e-5, 1e-5);
-
-            const auto finite = parameter(where(abs(values) < infinity, values, 0));
-            const auto mean_of = avg_pool2d(finite, kernel, stride, padding);
-            const auto same = reshape(mean(columns(finite), 1), largest.shape());
-            check_close(mean_of, same, 1e-5, 1e-5);
-            check_close(grad(mean_of, finite, {.seed = probe}), grad(same, finite, {.seed = probe}), 1e-5,
-                        1e-5);
-          }
-}
-
-TEST_CASE("max_pool2d: the Hessian is the same in forward mode over reverse mode") {
-  random::seed(6);
-  const Tensor<double> x = random::normal<double>({1, 2, 3, 4}), v = random::normal<double>({1, 2, 3, 4});
-  const auto f = [](const Tensor<double>& a) { return sum(pow(max_pool2d(a, 2, 1), 3)); };
-  const auto slope = [&](const Tensor<double>& a) {
-    return vjp(f, a, Tensor<double>(1.0), {.create_graph = true}).second;
-  };
-  check_close(jvp(slope, x, v).second, hvp(f, x, v).second, 1e-13, 1e-13);
 }
 
 TEST_CASE("errors name shapes") {

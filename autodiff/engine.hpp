@@ -9,6 +9,7 @@
 #include "detect_anomaly.hpp"
 #include "indices.hpp"
 #include "kernels/optimizer_steps.hpp"
+#include "tape/leaf_observer.hpp"
 #include "tensor.hpp"
 
 /// For libraries of layers; models and their training have no use for it.
@@ -94,6 +95,9 @@ bool reaches_leaves(const Pass& pass);
 /// Sees the operations of this thread while it lives, and tests them as DetectAnomaly does: a class derives
 /// from it and overrides forward(), backward() and found().
 using AnomalyObserver = detail::AnomalyObserver;
+/// Sees when gradients of leaves are complete in backward(), and may change them before they are added: a
+/// class derives from it and overrides begin_pass(), complete() and end_pass().
+using LeafObserver = detail::LeafObserver;
 /// While it lives under NoGrad, its `values` are the inputs that require a gradient, of all operations that
 /// run.
 using SkippedInputs = detail::SkippedInputs;

@@ -73,8 +73,8 @@ void pack_panels(T* panels, bool tb, std::size_t K, std::size_t left, const T* r
   }
 }
 
-/// C (M,N) = op(A) op(B), or C += …, by blocks for which some panels of B are packed on the stack. Rows of the
-/// matrices lie lda, ldb and ldc apart.
+/// C (M,N) = op(A) op(B), or C += …, by blocks for which some panels of B are packed on the stack. Rows of
+/// the matrices lie lda, ldb and ldc apart.
 template <class B, class T>
 void blocked_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* left,
                   std::size_t lda, const T* right, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {

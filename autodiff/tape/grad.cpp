@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../kernels/kernels.hpp"
+#include "observer.hpp"
 #include "op.hpp"
 
 namespace xtape {
@@ -61,7 +62,9 @@ void detail::backward(const Tensor<T>& output, const BackwardOptions<T>& options
                 "result: take value_and_grad(), or grad() within it");
   const Tensor<T> seed = seed_for("backward", output, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
+  detail::observe_pass_begins(output.handle());
   pass.replay(*output.handle().node.get(), seed.handle());
+  detail::observe_pass_ends(pass.leaves());
 
   const detail::RecordingScope scope(options.create_graph);
   const auto adds_in_place = [&](const detail::Leaf& leaf) {

@@ -14,6 +14,8 @@ void Observer::begin(const char*, const Handle*) {}
 void Observer::forward(const char*, const Handle&, std::span<const Handle* const>) {}
 void Observer::backward(Node&, const Pass&) {}
 void Observer::end() {}
+void Observer::pass_begins(const Handle&) {}
+void Observer::pass_ends(std::span<Node* const>) {}
 
 void begin_observed(const char* op, const Handle* adjoint) {
   for (Observer* o = observer; o; o = o->outer()) try {
@@ -31,6 +33,13 @@ void observe_backward(Node& node, const Pass& pass) {
 }
 void end_observed() {
   for (Observer* o = observer; o; o = o->outer()) o->end();
+}
+
+void observe_pass_begins(const Handle& output) {
+  for (Observer* o = observer; o; o = o->outer()) o->pass_begins(output);
+}
+void observe_pass_ends(std::span<Node* const> leaves) {
+  for (Observer* o = observer; o; o = o->outer()) o->pass_ends(leaves);
 }
 
 }  // namespace xtape::detail

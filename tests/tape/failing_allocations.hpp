@@ -57,7 +57,7 @@ inline void wait_for_threads() {
   });
 }
 
-/// attempt(n, calls, refused) for every n (from 400 on, in steps of n / 400, others for either kind) until
+/// attempt(n, calls, refused) for every n (from 150 on, in steps of n / 150, others for either kind) until
 /// nothing was refused, from an empty pool and from a full one. It returns what went wrong, or nothing; the
 /// tape, the pool and the heap must then hold what they held before.
 template <class Attempt>
@@ -69,7 +69,7 @@ void refuse_each(const std::string& name, const Attempt& attempt) {
     if (!empty && !keeps) return;
     for (const auto calls : {FailingHeap::one, FailingHeap::all_from}) {
       bool refused = true;
-      for (std::size_t n = 1; refused; n += 1 + (n + (calls == FailingHeap::one)) / 400) {
+      for (std::size_t n = 1; refused; n += 1 + (n + (calls == FailingHeap::one)) / 150) {
         if (empty) release_cached_memory();
         const std::size_t nodes = Tape::current().size();
         const std::ptrdiff_t live = memory_use().live, blocks = heap_blocks();

@@ -12,6 +12,9 @@ struct DataLoaderOptions {
   bool shuffle = true;     ///< each pass in an order of its own
   std::uint64_t seed = 0;  ///< of the orders
   bool drop_last = false;  ///< leave out a last batch of fewer samples
+  /// Of `size` processes that train together, this is number `rank`: it gets its share of each batch, samples
+  /// one after the other, and the batches are those of a single process.
+  std::size_t rank = 0, size = 1;
 };
 
 /// Walks over a data set in batches; each range-for is one pass (epoch):
@@ -56,16 +59,22 @@ class DataLoader {
     bool more_;
   };
 
-  /// Error for a batch of 0 samples.
+  /// Errors: a batch of 0 samples, or of fewer than there are processes; a rank that is none.
   explicit DataLoader(Dataset<T> dataset, DataLoaderOptions options = {});
 
   /// Begins the next pass, or after restore() the rest of one. A pass that was left by `break` is over.
   Iterator begin();
   std::default_sentinel_t end() const { return {}; }
 
-  /// The number of batches in a pass.
+  /// The number of batches in a pass. A last one of fewer samples than processes is left out.
   std::size_t size() const;
   const Dataset<T>& dataset() const { return dataset_; }
+  /// The samples of the current batch, all processes' shares together.
+  std::size_t samples() const { return samples_; }
+  /// What part of them this process has.
+  double part() const { return static_cast<double>(batch_.size()) / static_cast<double>(samples_); }
+  /// Deals the batches out among processes from here on: see DataLoaderOptions. Errors as of the constructor.
+  void share(std::size_t rank, std::size_t size);
 
   /// Where training stands: within a pass, the batch behind the current one.
   const State& state() const { return next_; }
@@ -79,6 +88,7 @@ class DataLoader {
   DataLoaderOptions options_;
   State next_;
   bool restored_ = false;
+  std::size_t samples_ = 0;
   std::vector<std::size_t> order_;
 };
 

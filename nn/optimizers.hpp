@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -70,6 +71,20 @@ class HasLearningRate {
   double first_ = 0;
 };
 
+/// How processes that train together, with the same gradients, divide an optimiser's state: each keeps that
+/// of its own parameters, and updates these. mpi::DataParallel::shard() makes one.
+template <class T>
+class StateShares {
+ public:
+  virtual ~StateShares() = default;
+  /// Whether parameter i is this process's.
+  virtual bool is_own(std::size_t i) const = 0;
+  /// Gives the new values of all parameters to all processes.
+  virtual void exchange(std::vector<Tensor<T>>& parameters) = 0;
+  /// What the process that parameter i belongs to gives as `own`; undefined where that is. All call it.
+  virtual Tensor<T> gather(std::size_t i, const Tensor<T>& own) = 0;
+};
+
 /// What optimisers have in common: the parameters, and what the steps carry on for each of them. A rule
 /// derives from it and writes update().
 template <class T>
@@ -98,7 +113,8 @@ class Optimizer : public HasLearningRate {
   /// What the steps carry on, to be saved under the names of the parameters, model.named_parameters(): for
   /// each that has been updated its number of steps, such as "steps.hidden.weight" (beyond 2^24 rounded in
   /// float), and the arrays of the rule, such as "mean.hidden.weight". Handles share. The options are not
-  /// among them. Error for a parameter that is not among the names.
+  /// among them. Of a state that processes share it is whole on each, and all of them must call it. Error for
+  /// a parameter that is not among the names.
   Named state(const Named& names) const;
   /// Continues from a state(), which is copied; a parameter that it does not name starts anew. Error for a
   /// parameter without a name, for an entry that belongs to no parameter here or is of another shape, and for
@@ -117,7 +133,17 @@ class Optimizer : public HasLearningRate {
   /// The first half of restore(), with its errors.
   State read(const Named& names, const Named& state) const;
   /// The second half.
-  void adopt(State state) noexcept { state_ = std::move(state); }
+  void adopt(State state) noexcept {
+    state_ = std::move(state);
+    drop_others();
+  }
+
+  /// Divides the state among processes from here on, or without shares no more: then what this process does
+  /// not have starts anew. Error for a rule with a step of its own.
+  virtual void share(std::shared_ptr<StateShares<T>> shares) {
+    shares_ = std::move(shares);
+    drop_others();
+  }
 
  protected:
   /// Makes the arrays that update() is to use: for all parameters, before the first of them changes.
@@ -142,10 +168,14 @@ class Optimizer : public HasLearningRate {
   }
 
  private:
+  bool is_own(std::size_t i) const { return !shares_ || shares_->is_own(i); }
+  void drop_others() noexcept;
+
   std::vector<Tensor<T>> parameters_;
   std::vector<GroupOptions> groups_;  ///< of each parameter
   double first_options_rate_ = 0;     ///< what the rates of groups are relative to
   State state_;                       ///< for each parameter; arrays are empty until they are used
+  std::shared_ptr<StateShares<T>> shares_;
 };
 
 /// Settings of SGD.
@@ -323,6 +353,8 @@ class LBFGS : public Optimizer<T> {
   explicit LBFGS(Groups<T> groups, LBFGSOptions options = {}) = delete;
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
+  /// Error: its direction is of all parameters.
+  void share(std::shared_ptr<StateShares<T>> shares) override;
 
   /// Up to max_iterations iterations. The closure computes the loss at the present parameters, one element,
   /// the same each time, and is called several times; the gradients are set to zero before it, and backward()

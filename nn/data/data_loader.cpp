@@ -13,12 +13,24 @@ template <class T>
 DataLoader<T>::DataLoader(Dataset<T> dataset, DataLoaderOptions options)
     : dataset_(std::move(dataset)), options_(options), next_{.seed = options.seed} {
   if (options_.batch_size == 0) throw Error("DataLoader", "a batch of 0 samples");
+  share(options_.rank, options_.size);
+}
+
+template <class T>
+void DataLoader<T>::share(std::size_t rank, std::size_t size) {
+  if (rank >= size)
+    throw Error("DataLoader", "there is no rank " + std::to_string(rank) + " among " + std::to_string(size));
+  if (options_.batch_size < size)
+    throw Error("DataLoader", "a batch of " + std::to_string(options_.batch_size) + " samples for " +
+                                  std::to_string(size) + " processes: each needs one at least");
+  options_.rank = rank;
+  options_.size = size;
 }
 
 template <class T>
 std::size_t DataLoader<T>::size() const {
   const std::size_t n = dataset_.size(), whole = n / options_.batch_size;
-  return whole + (!options_.drop_last && n % options_.batch_size != 0 ? 1 : 0);
+  return whole + (!options_.drop_last && n % options_.batch_size >= options_.size ? 1 : 0);
 }
 
 template <class T>
@@ -45,8 +57,12 @@ bool DataLoader<T>::fetch() {
     next_ = {next_.seed, next_.epoch + 1, 0};
     return false;
   }
-  const std::size_t at = next_.batch * options_.batch_size;
-  batch_ = dataset_.select(std::span(order_).subspan(at, std::min(options_.batch_size, order_.size() - at)));
+  const std::size_t at = next_.batch * options_.batch_size,
+                    all = std::min(options_.batch_size, order_.size() - at),
+                    from = options_.rank * all / options_.size,
+                    to = (options_.rank + 1) * all / options_.size;
+  batch_ = dataset_.select(std::span(order_).subspan(at + from, to - from));
+  samples_ = all;
   ++next_.batch;
   return true;
 }

@@ -3,11 +3,14 @@
 #include <cstddef>
 #include <string>
 
-namespace xtape::nn::detail {
+namespace xtape::nn {
+
+namespace detail {
 
 /// Written beside `path`, flushed to the disk and renamed by commit(): at any moment, and after the end of
 /// the process at any moment, there is either the old file or the new one. Without commit() it is gone with
-/// this object. (A process that is killed may leave PATH.new-….) Errors begin with "[op] path: ".
+/// this object. (A process that is killed may leave PATH.new-….) Errors begin with "[op] path: ". Nothing is
+/// written where set_writes_files(false) was called.
 class NewFile {
  public:
   NewFile(const char* op, std::string path);
@@ -23,7 +26,9 @@ class NewFile {
 
   const char* op_;
   std::string path_, beside_;
-  int file_;
+  int file_ = -1;  ///< none where nothing is written
 };
 
-}  // namespace xtape::nn::detail
+}  // namespace detail
+
+}  // namespace xtape::nn

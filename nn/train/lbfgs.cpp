@@ -153,6 +153,11 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
   }
 }
 
+template <class T>
+void LBFGS<T>::share(std::shared_ptr<StateShares<T>>) {
+  throw Error("LBFGS", "its state cannot be divided: a direction is of all parameters together");
+}
+
 #define XTAPE_INSTANTIATE(T) template class LBFGS<T>;
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

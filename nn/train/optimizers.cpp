@@ -53,14 +53,22 @@ Optimizer<T>::Optimizer(Groups<T> groups, std::vector<std::string> memories, dou
 template <class T>
 void Optimizer<T>::step() {
   for (std::size_t i = 0; i < parameters_.size(); ++i)
-    if (parameters_[i].has_grad()) prepare(i);
+    if (parameters_[i].has_grad() && is_own(i)) prepare(i);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Tensor<T>& p = parameters_[i];
     if (!p.has_grad()) continue;
     const Tensor<T> gradient = p.grad();
     ++state_.steps[i];
-    update(i, p.begin_update(), gradient.data(), p.size());
+    if (is_own(i)) update(i, p.begin_update(), gradient.data(), p.size());
   }
+  if (shares_) shares_->exchange(parameters_);
+}
+
+template <class T>
+void Optimizer<T>::drop_others() noexcept {
+  for (auto& memory : state_.memories)
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      if (!is_own(i)) memory.second[i] = {};
 }
 
 template <class T>
@@ -116,8 +124,10 @@ typename Optimizer<T>::Named Optimizer<T>::state(const Named& names) const {
   for (std::size_t i = 0; i < own.size(); ++i) {
     if (steps(i) == 0) continue;
     all.emplace_back("steps." + own[i], Tensor<T>(steps(i)));
-    for (const auto& [name, tensors] : state_.memories)
-      if (tensors[i].defined()) all.emplace_back(name + "." + own[i], tensors[i]);
+    for (const auto& [name, tensors] : state_.memories) {
+      const Tensor<T> one = shares_ ? shares_->gather(i, tensors[i]) : tensors[i];
+      if (one.defined()) all.emplace_back(name + "." + own[i], one);
+    }
   }
   return all;
 }

@@ -271,7 +271,7 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
   const auto step = [&](const Dataset<T>& batch) {
     const std::size_t number = training.state().batch;
     const Tensor<T> loss = options.compiled ? compiled_backward(batch) : forward(batch);
-    const double value = static_cast<double>(loss.item());
+    double value = static_cast<double>(loss.item());
     if (!std::isfinite(value)) {
       if (options.on_batch_end) options.on_batch_end(epoch, number, value);
       throw Error("Trainer", "the loss is " + engine::number_text(value) + " in epoch " +
@@ -281,9 +281,10 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
     }
     if (std::exchange(is_first, false)) require_parameters(loss);
     if (!options.compiled) loss.backward();
-    if (completes_update(batch.size(), number == training.size())) update();
-    state_.total += value * static_cast<double>(batch.size());
-    state_.samples += batch.size();
+    if (options.mean_of_processes) value = options.mean_of_processes(value);
+    if (completes_update(training.samples(), number == training.size())) update();
+    state_.total += value * static_cast<double>(training.samples());
+    state_.samples += training.samples();
     state_.place = training.state();
     if (options.on_batch_end) options.on_batch_end(epoch, number, value);
     progress.batch(epoch, number, training.size(), value);

@@ -35,3 +35,4 @@
 #include "textbook.hpp"
 #include "trainer.hpp"
 #include "transformer.hpp"
+#include "write_file.hpp"

@@ -2,10 +2,12 @@
 // monitor of the gradients, early stopping, and checkpoints from which an interrupted run goes on.
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 
+#ifdef XTAPE_MPI
+#include <nn/distributed.hpp>
+#endif
 #include <nn/nn.hpp>
 
 #include "../program.hpp"
@@ -82,6 +84,9 @@ void train(const Options& o) {
   const std::size_t done = std::min(o.epochs, trainer.history.epochs.size());
   trainer.options.epochs = o.epochs - done;
 
+#ifdef XTAPE_MPI
+  const mpi::DataParallel<float> parallel(trainer, loader);  // all that mpirun -np 4 takes
+#endif
   const auto start = std::chrono::steady_clock::now();
   trainer.fit(loader, pictures.validation);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -90,9 +95,7 @@ void train(const Options& o) {
   std::cout << '\n' << monitor;
   const auto write = [&](const char* name, auto&& content) {
     const std::filesystem::path path = o.out / name;
-    std::ofstream file(path);
-    content(file);
-    if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
+    nn::write_file(path, content);
     std::cout << "wrote " << path.string() << '\n';
   };
   std::cout << '\n';

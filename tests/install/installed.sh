@@ -12,7 +12,7 @@ pc=$(find "$work/stage" -name xtape.pc)
 libdir=$(dirname "$(dirname "$pc")")
 prefix=$(dirname "$(find "$work/stage" -type d -path '*/include/xtape')")
 prefix=${prefix%/include}
-sed -i "s|^prefix=.*|prefix=$prefix|" "$pc" # the copy is staged, not in its real place
+sed -i "s|^prefix=.*|prefix=$prefix|" "$(dirname "$pc")"/*.pc # the copy is staged, not in its real place
 export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir"
 
 users
@@ -45,6 +45,15 @@ check "a model that overrides parameters() does not compile" grep -q 'final' "$w
 
 batches='' # of a library without xsimd: elementwise operations are tried without it, too
 grep -q xsimd "$pc" || batches=-DXTAPE_WITHOUT_XSIMD
+
+# ---- the program of nn/distributed.md: one rank and two write the same file, but for rounding of the last digits
+if pkg-config --exists xtape-mpi; then
+  awk '/^```cpp$/ { on = 1; next } /^```$/ { on = 0 } on' "$source/nn/distributed.md" >"$work/ranks.cpp"
+  check "nn/distributed.md: compile" sh -c '${CXX:-c++} -std=c++20 -o "$0" "$0.cpp" $(pkg-config --cflags --libs xtape-mpi)' "$work/ranks"
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  (cd "$work" && ./ranks | cut -c 1-20 >one && mpirun -np 2 ./ranks | cut -c 1-20 >two)
+  check "nn/distributed.md: two ranks report the losses of one" sh -c 'grep -q "^ *20 .*[0-9]" "$0/one" && cmp "$0/one" "$0/two"' "$work"
+fi
 
 # ---- the README: block K in language L goes to K.L
 mkdir "$work/readme"

@@ -45,4 +45,9 @@ users() {
   check "CMake: configure" cmake -S "$source/tests/install/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
   check "CMake: build" cmake --build "$work/cmake"
   check "CMake: run" "$work/cmake/consumer"
+  pkg-config --exists xtape-mpi || return 0
+  check "MPI, pkg-config: compile" sh -c '${CXX:-c++} -std=c++20 -o "$0" "$1" $(pkg-config --cflags --libs xtape-mpi)' \
+    "$work/consumer_mpi" "$source/tests/install/consumer/mpi.cpp"
+  check "MPI, pkg-config: run" "$work/consumer_mpi"
+  check "MPI, CMake: run" "$work/cmake/consumer_mpi"
 }

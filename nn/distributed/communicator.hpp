@@ -1,0 +1,87 @@
+// MPI's communicator, and sums of which all ranks get the same bits.
+#pragma once
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <mpi.h>
+
+#include "../distributed.hpp"
+
+namespace xtape::mpi {
+
+struct Communicator::State {
+  MPI_Comm comm = MPI_COMM_WORLD;
+  std::size_t rank = 0, size = 1;
+  std::chrono::microseconds delay{0};
+};
+
+namespace detail {
+
+constexpr std::size_t most_at_once = std::size_t(1)
+                                     << 24;  ///< numbers of one message, which MPI counts in int
+
+/// Error, naming `op`, for what MPI answers.
+void check(int answer, const char* op);
+/// The job cannot go on: it ends with this process.
+void note_failure();
+
+template <class T>
+MPI_Datatype type_of();
+template <>
+inline MPI_Datatype type_of<float>() {
+  return MPI_FLOAT;
+}
+template <>
+inline MPI_Datatype type_of<double>() {
+  return MPI_DOUBLE;
+}
+
+/// A sum over all ranks of n numbers, which goes on while others are computed. Each rank adds up one part, of
+/// all ranks in their order, and gives it to the others: as many bytes as a ring takes, and bits that no
+/// network changes. MPI wants collectives in one order on all ranks, but it is the network that says when the
+/// second of the two begins: several sums at once have a communicator for each of the two, and progress() of
+/// one is called when has_parts() of those started before it.
+template <class T>
+class OrderedSum {
+ public:
+  OrderedSum(Communicator ranks, std::size_t n, MPI_Comm parts, MPI_Comm sums);
+  OrderedSum(const Communicator& ranks, std::size_t n)
+      : OrderedSum(ranks, n, ranks.state().comm, ranks.state().comm) {}
+  ~OrderedSum();
+  OrderedSum(OrderedSum&&) = delete;
+
+  /// The numbers: this rank's, then the sums. Not to be touched from start() until it is done.
+  T* data() { return data_.data(); }
+  std::size_t size() const { return n_; }
+  void start();
+  /// Goes on if it can; whether it is done.
+  bool progress();
+  void wait();
+  bool has_parts() const { return phase_ != Phase::parts; }
+
+  static constexpr std::size_t collectives = 2;
+  double seconds = 0;  ///< from start to end
+
+ private:
+  enum class Phase { idle, parts, sums };
+  bool arrived();
+  void add_parts();
+
+  using Clock = std::chrono::steady_clock;
+  Communicator ranks_;
+  std::size_t n_, part_;
+  MPI_Comm parts_comm_, sums_comm_;
+  std::vector<T> data_, parts_, sum_;  ///< data: a part for each rank
+  Phase phase_ = Phase::idle;
+  MPI_Request request_ = MPI_REQUEST_NULL;
+  Clock::time_point began_{}, phase_began_{};
+};
+
+/// Whole parameters for each rank, as many numbers as can be alike.
+template <class T>
+std::shared_ptr<nn::StateShares<T>> shares_of(const std::vector<Tensor<T>>& parameters,
+                                              const Communicator& ranks);
+
+}  // namespace detail
+}  // namespace xtape::mpi

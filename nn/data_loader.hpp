@@ -67,14 +67,14 @@ class DataLoader {
   std::default_sentinel_t end() const { return {}; }
 
   /// The number of batches in a pass. A last one of fewer samples than processes is left out.
-  std::size_t size() const;
+  std::size_t size() const { return batches_for(options_.size); }
   const Dataset<T>& dataset() const { return dataset_; }
   /// The samples of the current batch, all processes' shares together.
   std::size_t samples() const { return samples_; }
-  /// What part of them this process has.
-  double part() const { return static_cast<double>(batch_.size()) / static_cast<double>(samples_); }
+  /// What part of them this process has. Error before the first batch.
+  double weight() const;
   /// Deals the batches out among processes from here on: see DataLoaderOptions. Errors as of the constructor.
-  void share(std::size_t rank, std::size_t size);
+  void shard(std::size_t rank, std::size_t size);
 
   /// Where training stands: within a pass, the batch behind the current one.
   const State& state() const { return next_; }
@@ -83,6 +83,7 @@ class DataLoader {
 
  private:
   bool fetch();
+  std::size_t batches_for(std::size_t processes) const;
 
   Dataset<T> dataset_, batch_;
   DataLoaderOptions options_;

@@ -15,13 +15,14 @@ struct EnvironmentOptions {
   /// The first rank alone prints and writes files: the standard output of the others is dropped, and
   /// nn::set_writes_files is off there.
   bool first_writes = true;
-  /// A sum or a broadcast counts as complete no sooner than so long after it began: to see what a slower
-  /// network would do.
+  /// Each of the two messages of a sum of gradients takes so long, one after the other, as if they shared a
+  /// slow network: to see what is hidden behind the backward pass.
   std::chrono::microseconds delay{0};
 };
 
-/// Begins MPI, and ends it with its life; once in a program. Where it ends by an exception, it says so, with
-/// its rank, and the job ends within seconds. Does nothing where the program has begun MPI itself.
+/// Begins MPI, unless the program has, and ends it with its life; once in a program, and around the `try`
+/// that catches what a rank throws. A rank that ends by an exception says so, with its number, and the job
+/// ends within seconds.
 class Environment {
  public:
   Environment(int& argc, char**& argv, const EnvironmentOptions& options = {});
@@ -76,19 +77,20 @@ struct DataParallelOptions {
 ///
 /// In the beginning all ranks take the parameters and buffers of the first; after each pass its buffers, such
 /// as running means. All ranks must build the same model and run the same passes; what differs is the data.
-/// Random numbers are the same on all of them while they draw alike.
+/// After each pass they have the first rank's generator, too. What depends on a loss, as when to stop, is to
+/// be decided by loss(), which all have alike, and not by a rank's own.
 ///
 /// Errors, of backward() on every rank, with no gradient changed: a NaN or an infinity in some rank's
-/// gradient, naming rank and parameter; a parameter that some ranks' losses depend on and others' do not.
+/// gradient, naming rank and parameter; a parameter that some ranks' losses depend on and others' do not. One
+/// with create_graph is an error, too. Buffers, as running means, have then seen the batch.
 ///
-///     mpi::Environment environment(argc, argv);
-///     …
-///     mpi::DataParallel<float> parallel(model);                  // a loop of one's own: shares of equal
-///     size mpi::DataParallel<float> parallel(trainer, loader);        // or nn::Trainer
+///     mpi::DataParallel<float> parallel(model);            // a loop of one's own
+///     mpi::DataParallel<float> parallel(trainer, loader);  // or an nn::Trainer
 template <class T>
 class DataParallel {
  public:
-  /// Losses are means over shares of the same size. Error where the ranks' models differ in names or shapes.
+  /// Losses are means over shares of the same size: batches that the ranks divide evenly, and drop_last.
+  /// Error where the ranks' models differ in names or shapes.
   explicit DataParallel(nn::Module<T>& model, const Communicator& ranks = world(),
                         const DataParallelOptions& options = {});
   /// The loader deals out its batches, whatever their size, and the trainer reports the loss of the whole
@@ -100,15 +102,15 @@ class DataParallel {
   DataParallel& operator=(const DataParallel&) = delete;
 
   /// Divides the optimiser's state among the ranks: each keeps that of some whole parameters, and after its
-  /// step() gives their new values to the others. Saved and loaded it is whole, so that the number of ranks
-  /// may be another. Error for LBFGS.
+  /// step() gives their new values to the others. Saved and loaded it is whole, on every rank, so that the
+  /// number of ranks may be another: all ranks must call nn::save. Error for LBFGS.
   void shard(nn::Optimizer<T>& optimizer);
 
   const Communicator& ranks() const;
   /// The mean over the whole batch of the loss that backward() ran last on, if that was one number.
   double loss() const;
-  /// What the sums of the last pass took, and how long backward() waited for them at its end: the rest was
-  /// hidden behind the pass.
+  /// How long the sums of the last pass took, each from its beginning to its end, and how long backward()
+  /// waited for the last of them.
   struct Times {
     double communicating = 0, waiting = 0;  ///< seconds
     std::size_t collectives = 0;

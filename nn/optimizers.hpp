@@ -74,9 +74,9 @@ class HasLearningRate {
 /// How processes that train together, with the same gradients, divide an optimiser's state: each keeps that
 /// of its own parameters, and updates these. mpi::DataParallel::shard() makes one.
 template <class T>
-class StateShares {
+class StateShards {
  public:
-  virtual ~StateShares() = default;
+  virtual ~StateShards() = default;
   /// Whether parameter i is this process's.
   virtual bool is_own(std::size_t i) const = 0;
   /// Gives the new values of all parameters to all processes.
@@ -140,8 +140,11 @@ class Optimizer : public HasLearningRate {
 
   /// Divides the state among processes from here on, or without shares no more: then what this process does
   /// not have starts anew. Error for a rule with a step of its own.
-  virtual void share(std::shared_ptr<StateShares<T>> shares) {
-    shares_ = std::move(shares);
+  virtual void shard(std::shared_ptr<StateShards<T>> shards) {
+    if (!shards)
+      for (std::size_t i = 0; i < parameters_.size(); ++i)
+        if (!is_own(i)) state_.steps[i] = 0;
+    shards_ = std::move(shards);
     drop_others();
   }
 
@@ -168,14 +171,14 @@ class Optimizer : public HasLearningRate {
   }
 
  private:
-  bool is_own(std::size_t i) const { return !shares_ || shares_->is_own(i); }
+  bool is_own(std::size_t i) const { return !shards_ || shards_->is_own(i); }
   void drop_others() noexcept;
 
   std::vector<Tensor<T>> parameters_;
   std::vector<GroupOptions> groups_;  ///< of each parameter
   double first_options_rate_ = 0;     ///< what the rates of groups are relative to
   State state_;                       ///< for each parameter; arrays are empty until they are used
-  std::shared_ptr<StateShares<T>> shares_;
+  std::shared_ptr<StateShards<T>> shards_;
 };
 
 /// Settings of SGD.
@@ -354,7 +357,7 @@ class LBFGS : public Optimizer<T> {
   double learning_rate() const override { return options.learning_rate; }
   void set_learning_rate(double rate) override { this->set_rate(options.learning_rate, rate); }
   /// Error: its direction is of all parameters.
-  void share(std::shared_ptr<StateShares<T>> shares) override;
+  void shard(std::shared_ptr<StateShards<T>> shards) override;
 
   /// Up to max_iterations iterations. The closure computes the loss at the present parameters, one element,
   /// the same each time, and is called several times; the gradients are set to zero before it, and backward()

@@ -34,9 +34,9 @@ struct TrainerOptions {
   std::function<void(std::size_t epoch)> on_epoch_begin = {};
   /// The gradients of an update are there, and it is to come: the place to change or to look at them.
   std::function<void()> after_backward = {};
-  /// Of processes that train together: gives the mean of a number over all of them, after each backward pass
-  /// of its loss, as the loss that is reported. mpi::DataParallel sets it.
-  std::function<double(double loss)> mean_of_processes = {};
+  /// Of processes that train together: the loss of the whole batch, after backward(); that is then reported,
+  /// and tested for NaN. mpi::DataParallel sets it.
+  std::function<double()> reduced_loss = {};
   /// After each batch, and its update if one was due; and for a loss that is NaN or infinite, without one,
   /// before fit() throws.
   std::function<void(std::size_t epoch, std::size_t batch, double loss)> on_batch_end = {};

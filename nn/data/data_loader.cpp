@@ -13,11 +13,11 @@ template <class T>
 DataLoader<T>::DataLoader(Dataset<T> dataset, DataLoaderOptions options)
     : dataset_(std::move(dataset)), options_(options), next_{.seed = options.seed} {
   if (options_.batch_size == 0) throw Error("DataLoader", "a batch of 0 samples");
-  share(options_.rank, options_.size);
+  shard(options_.rank, options_.size);
 }
 
 template <class T>
-void DataLoader<T>::share(std::size_t rank, std::size_t size) {
+void DataLoader<T>::shard(std::size_t rank, std::size_t size) {
   if (rank >= size)
     throw Error("DataLoader", "there is no rank " + std::to_string(rank) + " among " + std::to_string(size));
   if (options_.batch_size < size)
@@ -28,9 +28,15 @@ void DataLoader<T>::share(std::size_t rank, std::size_t size) {
 }
 
 template <class T>
-std::size_t DataLoader<T>::size() const {
+double DataLoader<T>::weight() const {
+  if (samples_ == 0) throw Error("DataLoader", "there is no batch yet");
+  return static_cast<double>(batch_.size()) / static_cast<double>(samples_);
+}
+
+template <class T>
+std::size_t DataLoader<T>::batches_for(std::size_t processes) const {
   const std::size_t n = dataset_.size(), whole = n / options_.batch_size;
-  return whole + (!options_.drop_last && n % options_.batch_size >= options_.size ? 1 : 0);
+  return whole + (!options_.drop_last && n % options_.batch_size >= processes ? 1 : 0);
 }
 
 template <class T>
@@ -69,11 +75,11 @@ bool DataLoader<T>::fetch() {
 
 template <class T>
 void DataLoader<T>::restore(const State& state) {
-  if (state.batch > size())
+  if (state.batch > batches_for(1))  // a last batch may be too small for the processes of today
     throw Error("DataLoader", "there is no batch " + std::to_string(state.batch) + " among " +
                                   std::to_string(size()) + ": the data or the batch size were others");
   next_ = state;
-  if (next_.batch == size()) next_ = {state.seed, state.epoch + 1, 0};
+  if (next_.batch >= size()) next_ = {state.seed, state.epoch + 1, 0};
   restored_ = true;
 }
 

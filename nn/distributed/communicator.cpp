@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <limits>
 #include <thread>
 
 #include "../write_file.hpp"
@@ -15,6 +16,8 @@ namespace {
 
 std::atomic<bool> failed = false;
 bool began_here = false;  // MPI
+MPI_Comm at_end = MPI_COMM_NULL;
+std::chrono::steady_clock::time_point link_free{};  // see EnvironmentOptions::delay
 std::chrono::microseconds the_delay{0};
 
 void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
@@ -26,6 +29,7 @@ void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
     int given = 0;
     detail::check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given), "mpi::Environment");
     began_here = true;
+    detail::check(MPI_Comm_dup(MPI_COMM_WORLD, &at_end), "mpi::Environment");
   }
   detail::check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "mpi::Environment");
   the_delay = options.delay;
@@ -43,6 +47,22 @@ void end() {
   MPI_Finalized(&ended);
   if (!began_here || ended) return;
   if (failed) MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
+  // It would wait without end for a rank that waits for this one.
+  MPI_Request all = MPI_REQUEST_NULL;
+  int done = MPI_Ibarrier(at_end, &all) != MPI_SUCCESS;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!done && std::chrono::steady_clock::now() < limit) {
+    if (MPI_Test(&all, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) done = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  if (!done) {
+    int rank = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    std::fprintf(stderr, "xtape: rank %d has ended, and after 10 seconds others have not: the job ends\n",
+                 rank);
+    MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
+  }
+  MPI_Comm_free(&at_end);
   MPI_Finalize();
 }
 
@@ -57,15 +77,18 @@ void detail::check(int answer, const char* op) {
 }
 
 void detail::note_failure() {
-  if (failed.exchange(true)) return;
-  int rank = 0, size = 1;
+  int rank = 0, size = 1, ended = 0;
+  MPI_Finalized(&ended);
+  if (ended) return;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
+  if (size == 1 || failed.exchange(true)) return;
   std::fprintf(stderr, "xtape: rank %d of %d ends by an exception, and the job with it\n", rank, size);
   // Who catches the exception has the time to say what it was. The other ranks may wait for this one.
   std::thread([] {
     std::this_thread::sleep_for(std::chrono::seconds(2));
-    MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
+    std::_Exit(
+        EXIT_FAILURE);  // MPI may be called by one thread only, and ends the job of a process that is gone
   }).detach();
 }
 
@@ -120,7 +143,10 @@ OrderedSum<T>::OrderedSum(Communicator ranks, std::size_t n, MPI_Comm parts, MPI
       sums_comm_(sums),
       data_(part_ * ranks_.size()),
       parts_(data_.size()),
-      sum_(part_) {}
+      sum_(part_) {
+  if (part_ > static_cast<std::size_t>(std::numeric_limits<int>::max()))
+    throw Error("all_reduce", std::to_string(n) + " numbers at once are more than MPI counts");
+}
 
 template <class T>
 OrderedSum<T>::~OrderedSum() {
@@ -131,8 +157,9 @@ OrderedSum<T>::~OrderedSum() {
 
 template <class T>
 void OrderedSum<T>::start() {
-  began_ = phase_began_ = Clock::now();
+  began_ = Clock::now();
   phase_ = Phase::parts;
+  take_link();
   check(MPI_Ialltoall(data_.data(), static_cast<int>(part_), type_of<T>(), parts_.data(),
                       static_cast<int>(part_), type_of<T>(), parts_comm_, &request_),
         "all_reduce");
@@ -145,7 +172,13 @@ bool OrderedSum<T>::arrived() {
     check(MPI_Test(&request_, &done, MPI_STATUS_IGNORE), "all_reduce");
     if (!done) return false;
   }
-  return Clock::now() - phase_began_ >= ranks_.state().delay;
+  return Clock::now() >= ready_;
+}
+
+template <class T>
+void OrderedSum<T>::take_link() {
+  const auto delay = ranks_.state().delay;
+  if (delay.count() != 0) ready_ = link_free = std::max(Clock::now(), link_free) + delay;
 }
 
 template <class T>
@@ -162,7 +195,7 @@ bool OrderedSum<T>::progress() {
   if (phase_ == Phase::parts && arrived()) {
     add_parts();
     phase_ = Phase::sums;
-    phase_began_ = Clock::now();
+    take_link();
     check(MPI_Iallgather(sum_.data(), static_cast<int>(part_), type_of<T>(), data_.data(),
                          static_cast<int>(part_), type_of<T>(), sums_comm_, &request_),
           "all_reduce");

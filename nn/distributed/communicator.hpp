@@ -67,6 +67,7 @@ class OrderedSum {
   enum class Phase { idle, parts, sums };
   bool arrived();
   void add_parts();
+  void take_link();
 
   using Clock = std::chrono::steady_clock;
   Communicator ranks_;
@@ -75,12 +76,12 @@ class OrderedSum {
   std::vector<T> data_, parts_, sum_;  ///< data: a part for each rank
   Phase phase_ = Phase::idle;
   MPI_Request request_ = MPI_REQUEST_NULL;
-  Clock::time_point began_{}, phase_began_{};
+  Clock::time_point began_{}, ready_{};
 };
 
 /// Whole parameters for each rank, as many numbers as can be alike.
 template <class T>
-std::shared_ptr<nn::StateShares<T>> shares_of(const std::vector<Tensor<T>>& parameters,
+std::shared_ptr<nn::StateShards<T>> shards_of(const std::vector<Tensor<T>>& parameters,
                                               const Communicator& ranks);
 
 }  // namespace detail

@@ -5,9 +5,11 @@
 #include <deque>
 #include <exception>
 #include <thread>
+#include <type_traits>
 #include <unordered_map>
 
 #include <autodiff/engine.hpp>
+#include <autodiff/random.hpp>
 
 #include "communicator.hpp"
 
@@ -55,7 +57,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   }
 
   ~Reducer() override {
-    if (std::uncaught_exceptions() > exceptions_) {
+    if (is_under_way_ || (std::uncaught_exceptions() > exceptions_ && !has_agreed)) {
       detail::note_failure();
       return;
     }
@@ -69,6 +71,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   std::function<double()> find_weight;
   double loss = 0;
   Times times;
+  bool has_agreed = false;  ///< on an error that all ranks throw
   const Communicator& ranks() const { return ranks_; }
 
  private:
@@ -91,6 +94,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
                   "do not agree any more");
     weight = find_weight ? find_weight() : 1 / static_cast<double>(ranks_.size());
     is_on_ = true;
+    has_agreed = false;
     sent_ = 0;
     for (Place& place : places_) place.is_packed = false;
     for (Bucket& bucket : buckets_) {
@@ -123,6 +127,10 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   void pack(engine::Node& leaf) {
     const auto found = numbers_.find(&leaf);
     if (found == numbers_.end() || places_[found->second].is_packed) return;
+    if (leaf.adjoint.node)
+      throw Error("DataParallel",
+                  "gradients that are recorded (create_graph) are not summed over ranks: take grad(), and "
+                  "all_reduce() of what it gives");
     Place& place = places_[found->second];
     Bucket& bucket = buckets_[place.bucket];
     const Tensor<T> gradient{engine::Handle(leaf.adjoint)};
@@ -147,7 +155,6 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     if (!std::exchange(is_on_, false)) return;
     for (engine::Node* const leaf : leaves)
       if (leaf->adjoint.value) pack(*leaf);
-    if (std::ranges::none_of(places_, &Place::is_packed)) return;  // of another model
     const auto start = Clock::now();
     send(true);
     times = {};
@@ -165,6 +172,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
       Bucket& bucket = buckets_[places_[i].bucket];
       const auto with = static_cast<std::size_t>(bucket.sum.data()[bucket.filled + i - bucket.first]);
       if (with == 0) continue;
+      if (with != ranks_.size()) has_agreed = true;
       if (with != ranks_.size())
         throw Error("DataParallel", "the losses of " + std::to_string(with) + " of " +
                                         std::to_string(ranks_.size()) + " ranks depend on '" +
@@ -175,6 +183,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
       sums[i] = std::move(sum).release();
     }
     take_from_first(buffers_);
+    take_generator();
     for (std::size_t i = 0; i < parameters_.size(); ++i)
       if (sums[i].value) parameters_[i].second.handle().node->adjoint = std::move(sums[i]);
   }
@@ -189,6 +198,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     const auto bad =
         std::ranges::find_if_not(buckets_, [&](Bucket& b) { return is_finite(b.sum.data(), b.filled); });
     if (bad == buckets_.end()) return;
+    has_agreed = true;
     const auto none = static_cast<int>(parameters_.size());
     int own = none;
     for (std::size_t i = bad->first; i < bad->end && own == none; ++i) {
@@ -225,6 +235,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     int same = first == own, all_same = 0;
     detail::check(MPI_Allreduce(&same, &all_same, 1, MPI_INT, MPI_MIN, comm), "DataParallel");
     if (all_same) return;
+    has_agreed = true;
     throw Error("DataParallel", same ? "other ranks have another model than rank 0: names or shapes differ"
                                      : "this rank, " + std::to_string(ranks_.rank()) +
                                            ", has another model than rank 0: names or shapes differ");
@@ -241,11 +252,22 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     if (ranks_.is_first()) return;
     const T* from = all.data();
     for (Tensor<T>& x : tensors) {
+      if (std::equal(x.data(), x.data() + x.size(), from)) {  // what is recorded may have kept it
+        from += x.size();
+        continue;
+      }
       Tensor<T> first = Tensor<T>::uninitialized(x.shape());
       std::copy_n(from, x.size(), first.mutable_data());
       x.assign(first);
       from += x.size();
     }
+  }
+
+  /// Ranks with shares of other sizes have drawn other numbers, and a checkpoint has those of the first.
+  void take_generator() {
+    auto& generator = random::generator();
+    static_assert(std::is_trivially_copyable_v<std::remove_reference_t<decltype(generator)>>);
+    detail::check(MPI_Bcast(&generator, sizeof generator, MPI_BYTE, 0, ranks_.state().comm), "DataParallel");
   }
 
   Communicator ranks_;
@@ -269,22 +291,23 @@ template <class T>
 DataParallel<T>::DataParallel(nn::Trainer<T>& trainer, nn::DataLoader<T>& loader, const Communicator& ranks,
                               const DataParallelOptions& options)
     : DataParallel(trainer.model(), ranks, options) {
-  loader.share(ranks.rank(), ranks.size());
+  reducer_->has_agreed = true;  // on the loader's errors
+  loader.shard(ranks.rank(), ranks.size());
   loader_ = &loader;
   trainer_ = &trainer;
-  reducer_->find_weight = [&loader] { return loader.part(); };
-  trainer.options.mean_of_processes = [this](double) { return loss(); };
+  reducer_->find_weight = [&loader] { return loader.weight(); };
+  trainer.options.reduced_loss = [this] { return loss(); };
 }
 
 template <class T>
 DataParallel<T>::~DataParallel() {
-  if (loader_) loader_->share(0, 1);
-  if (trainer_) trainer_->options.mean_of_processes = nullptr;
+  if (loader_) loader_->shard(0, 1);
+  if (trainer_) trainer_->options.reduced_loss = nullptr;
 }
 
 template <class T>
 void DataParallel<T>::shard(nn::Optimizer<T>& optimizer) {
-  optimizer.share(detail::shares_of<T>(optimizer.parameters(), ranks()));
+  optimizer.shard(detail::shards_of<T>(optimizer.parameters(), ranks()));
 }
 
 template <class T>

@@ -25,6 +25,7 @@ void set_writes_files(bool on) { writes_files = on; }
 void write_file(const std::string& path, const std::function<void(std::ostream&)>& content) {
   std::ostringstream text;
   content(text);
+  if (!text) throw Error("write_file", path + ": what is to be written could not be made");
   detail::NewFile file("write_file", path);
   const std::string all = text.str();
   file.write(all.data(), all.size());

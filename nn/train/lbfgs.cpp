@@ -154,7 +154,7 @@ Tensor<T> LBFGS<T>::step(const std::function<Tensor<T>()>& closure) {
 }
 
 template <class T>
-void LBFGS<T>::share(std::shared_ptr<StateShares<T>>) {
+void LBFGS<T>::shard(std::shared_ptr<StateShards<T>>) {
   throw Error("LBFGS", "its state cannot be divided: a direction is of all parameters together");
 }
 

@@ -61,7 +61,7 @@ void Optimizer<T>::step() {
     ++state_.steps[i];
     if (is_own(i)) update(i, p.begin_update(), gradient.data(), p.size());
   }
-  if (shares_) shares_->exchange(parameters_);
+  if (shards_) shards_->exchange(parameters_);
 }
 
 template <class T>
@@ -125,7 +125,7 @@ typename Optimizer<T>::Named Optimizer<T>::state(const Named& names) const {
     if (steps(i) == 0) continue;
     all.emplace_back("steps." + own[i], Tensor<T>(steps(i)));
     for (const auto& [name, tensors] : state_.memories) {
-      const Tensor<T> one = shares_ ? shares_->gather(i, tensors[i]) : tensors[i];
+      const Tensor<T> one = shards_ ? shards_->gather(i, tensors[i]) : tensors[i];
       if (one.defined()) all.emplace_back(name + "." + own[i], one);
     }
   }

@@ -272,16 +272,22 @@ double Trainer<T>::train_epoch(DataLoader<T>& training, std::size_t epoch, Progr
     const std::size_t number = training.state().batch;
     const Tensor<T> loss = options.compiled ? compiled_backward(batch) : forward(batch);
     double value = static_cast<double>(loss.item());
-    if (!std::isfinite(value)) {
+    const auto require_finite = [&] {
+      if (std::isfinite(value)) return;
       if (options.on_batch_end) options.on_batch_end(epoch, number, value);
       throw Error("Trainer", "the loss is " + engine::number_text(value) + " in epoch " +
                                  std::to_string(epoch) + ", batch " + std::to_string(number) +
                                  ": the weights are those before it; look at the inputs, lower the "
                                  "learning rate, or clip the gradients");
-    }
+    };
+    // Processes that train together find it together, after the pass.
+    if (!options.reduced_loss) require_finite();
     if (std::exchange(is_first, false)) require_parameters(loss);
     if (!options.compiled) loss.backward();
-    if (options.mean_of_processes) value = options.mean_of_processes(value);
+    if (options.reduced_loss) {
+      value = options.reduced_loss();
+      require_finite();
+    }
     if (completes_update(training.samples(), number == training.size())) update();
     state_.total += value * static_cast<double>(training.samples());
     state_.samples += training.samples();

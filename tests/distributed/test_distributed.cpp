@@ -119,6 +119,12 @@ TEST_CASE("broadcast: the numbers of one rank, and the sum of all adjoints for i
                 rank() == root ? Tensor<double>{all, all} : Tensor<double>{0.0, 0.0}, 0);
   }
   CHECK_THROWS_AS(mpi::broadcast(zeros<double>({1}), size()), Error);
+  if (size() == 1) return;
+  const auto one = zeros<double>({1});
+  CHECK_THROWS_WITH_AS(mpi::broadcast(rank() == 0 ? parameter(one) : one),
+                       "[broadcast] x requires a gradient on rank 0 and none on rank 1: make it a parameter on "
+                       "all of them, or none",
+                       Error);
 }
 
 TEST_CASE("training is that of one process with the whole batch, and all ranks have the same bits") {
@@ -270,6 +276,11 @@ TEST_CASE("what one rank must refuse all refuse, and nothing has changed") {
                               " ranks depend on 'b.bias': all must compute the same function, of other data";
   CHECK_THROWS_WITH_AS(sum(choice(ones<double>({1, 2}))).backward(), differs.c_str(), Error);
   CHECK_FALSE(choice.a.weight.has_grad());
+  // A rank whose loss has nothing of the model is no rank that is missing.
+  const auto other_parameter = parameter<double>({1.0});
+  const Tensor<double> in = ones<double>({1, 2});
+  CHECK_THROWS_AS((rank() == 0 ? sum(choice.a(in)) : sum(square(other_parameter))).backward(), Error);
+  CHECK_THROWS_AS(sum(choice.a(in)).backward({.create_graph = true}), Error);
 
   nn::Linear<double> other(2, rank() == 0 ? 2 : 3);
   CHECK_THROWS_AS(mpi::DataParallel<double>{other}, Error);

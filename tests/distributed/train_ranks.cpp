@@ -1,5 +1,5 @@
 // A short training on several ranks with a checkpoint after each batch, from which it goes on:
-// train_ranks FOLDER [throw|nan|kill RANK BATCH]. A rank can be made to fail in a batch. Each leaves its
+// train_ranks FOLDER [throw|nan|"nan loss"|kill RANK BATCH]. A rank can be made to fail in a batch. Each leaves its
 // process number in FOLDER, for who wants to kill it.
 #include <csignal>
 #include <cstdio>
@@ -23,7 +23,10 @@ void train(const std::string& folder, const std::string& failure, std::size_t ba
   random::seed(4);
   const Tensor<double> x = random::normal<double>({240, 5});
   nn::DataLoader<double> loader(nn::Dataset<double>(x, sin(x)), {.batch_size = 40, .seed = 9});
-  nn::Sequential<double> model(nn::Linear<double>(5, 9), nn::Tanh<double>(), nn::Linear<double>(9, 5));
+  nn::Sequential<double> model(nn::Linear<double>(5, 9), nn::Tanh<double>(), nn::BatchNorm1d<double>(9),
+                               nn::Linear<double>(9, 5));
+  // Its masks are the same on all ranks, and other ones for other shares.
+  if (folder.ends_with("dropout")) model.add(nn::Dropout<double>(0.1));
   nn::Adam<double> adam(model.parameters(), {.learning_rate = 0.01});
   std::size_t batches = 0;
   const bool fails = ranks.rank() == bad;
@@ -32,6 +35,7 @@ void train(const std::string& folder, const std::string& failure, std::size_t ba
     if (now && failure == "throw") throw std::runtime_error("no more data");
     if (now && failure == "kill") std::raise(SIGKILL);
     const Tensor<double> value = nn::mse_loss(y, batch.targets);
+    if (now && failure == "nan loss") return value * std::numeric_limits<double>::quiet_NaN();
     // The loss is a number, but its gradient is not.
     if (now && failure == "nan") return value + sum(sqrt(0.0 * y));
     return value;

@@ -8,10 +8,11 @@ namespace xtape::mpi {
 namespace {
 
 template <class T>
-class Shares : public nn::StateShares<T> {
+class Shares : public nn::StateShards<T> {
  public:
   Shares(const std::vector<Tensor<T>>& parameters, const Communicator& ranks)
-      : ranks_(ranks), owners_(parameters.size()), shapes_(parameters.size()) {
+      : rank_(ranks.rank()), owners_(parameters.size()), shapes_(parameters.size()) {
+    detail::check(MPI_Comm_dup(ranks.state().comm, &comm_), "shard");
     // The largest first, each to the rank that has least so far.
     std::vector<std::size_t> order(parameters.size()), sizes(ranks.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -23,14 +24,14 @@ class Shares : public nn::StateShares<T> {
       shapes_[i] = parameters[i].shape();
     }
   }
-  bool is_own(std::size_t i) const override { return owner(i) == ranks_.rank(); }
+  bool is_own(std::size_t i) const override { return owner(i) == rank_; }
   void exchange(std::vector<Tensor<T>>& parameters) override {
     for (std::size_t i = 0; i < parameters.size(); ++i)
       send(is_own(i) ? parameters[i].mutable_data() : parameters[i].begin_update(), i);
   }
   Tensor<T> gather(std::size_t i, const Tensor<T>& own) override {
     int defined = own.defined();
-    detail::check(MPI_Bcast(&defined, 1, MPI_INT, owners_[i], ranks_.state().comm), "shard");
+    detail::check(MPI_Bcast(&defined, 1, MPI_INT, owners_[i], comm_), "shard");
     if (!defined) return {};
     Tensor<T> all = is_own(i) ? own : Tensor<T>::uninitialized(shapes_[i]);
     send(all.mutable_data(), i);
@@ -44,14 +45,15 @@ class Shares : public nn::StateShares<T> {
     const std::size_t n = element_count(i);
     for (std::size_t at = 0; at < n; at += detail::most_at_once)
       detail::check(MPI_Bcast(numbers + at, static_cast<int>(std::min(detail::most_at_once, n - at)),
-                              detail::type_of<T>(), owners_[i], ranks_.state().comm),
+                              detail::type_of<T>(), owners_[i], comm_),
                     "shard");
   }
   std::size_t element_count(std::size_t i) const {
     return std::accumulate(shapes_[i].begin(), shapes_[i].end(), std::size_t{1}, std::multiplies<>());
   }
 
-  Communicator ranks_;
+  std::size_t rank_;
+  MPI_Comm comm_ = MPI_COMM_NULL;  ///< of its own, until MPI ends
   std::vector<int> owners_;
   std::vector<Shape> shapes_;
 };
@@ -59,14 +61,14 @@ class Shares : public nn::StateShares<T> {
 }  // namespace
 
 template <class T>
-std::shared_ptr<nn::StateShares<T>> detail::shares_of(const std::vector<Tensor<T>>& parameters,
+std::shared_ptr<nn::StateShards<T>> detail::shards_of(const std::vector<Tensor<T>>& parameters,
                                                       const Communicator& ranks) {
   return std::make_shared<Shares<T>>(parameters, ranks);
 }
 
-template std::shared_ptr<nn::StateShares<float>> detail::shares_of(const std::vector<Tensor<float>>&,
+template std::shared_ptr<nn::StateShards<float>> detail::shards_of(const std::vector<Tensor<float>>&,
                                                                    const Communicator&);
-template std::shared_ptr<nn::StateShares<double>> detail::shares_of(const std::vector<Tensor<double>>&,
+template std::shared_ptr<nn::StateShards<double>> detail::shards_of(const std::vector<Tensor<double>>&,
                                                                     const Communicator&);
 
 }  // namespace xtape::mpi

@@ -51,6 +51,8 @@ class AnomalyObserver : public Observer {
 
  protected:
   virtual void found(Anomaly anomaly) = 0;
+  /// Whether an anomaly that is found now would be of use: adjoints are tested only then.
+  virtual bool is_looking() const { return true; }
   /// A rule is running: what it computes on the way may be masked, and only what it adds counts.
   bool is_in_rule() const { return rules_ != 0; }
 

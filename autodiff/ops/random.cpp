@@ -3,6 +3,7 @@
 
 #include "../base/text.hpp"
 #include "../tape/op.hpp"
+#include "../threads.hpp"
 
 #include <cmath>
 #include <memory>
@@ -13,13 +14,15 @@
 #include <thread>
 #include <utility>
 
-#include "../threads.hpp"
+#include "random_words.hpp"
 
 namespace xtape::random {
 namespace {
 
-/// In [0, 1), 53 bits.
-double unit(std::mt19937_64& engine) { return static_cast<double>(engine() >> 11) * 0x1p-53; }
+/// In [0, 1), 53 bits of a number of the generator.
+double unit(std::uint64_t number) {
+  return static_cast<double>(static_cast<std::int64_t>(number >> 11)) * 0x1p-53;
+}
 
 // Of the mathematical library, machines have versions that differ in the last bit. These are sums of + − · ÷,
 // which IEEE 754 defines.
@@ -81,13 +84,15 @@ struct Normal {
   bool operator==(const Normal&) const = default;
 
   void compute(detail::Target<T> y) const {
-    std::mt19937_64& engine = engine_of_thread();
-    for (std::size_t i = 0; i < y.size; i += 2) {
-      const double radius = std::sqrt(-2 * logarithm(1 - unit(engine)));
-      const auto [cosine, sine] = on_circle(unit(engine));
-      y.data[i] = mean + sd * static_cast<T>(radius * cosine);
-      if (i + 1 < y.size) y.data[i + 1] = mean + sd * static_cast<T>(radius * sine);
-    }
+    const std::size_t count = y.size + y.size % 2;
+    detail::each_drawn(engine_of_thread(), count, 32, [&](std::size_t i, std::size_t last, auto&& draw) {
+      for (; i < last; i += 2) {
+        const double radius = std::sqrt(-2 * logarithm(1 - unit(draw())));
+        const auto [cosine, sine] = on_circle(unit(draw()));
+        y.data[i] = mean + sd * static_cast<T>(radius * cosine);
+        if (i + 1 < y.size) y.data[i + 1] = mean + sd * static_cast<T>(radius * sine);
+      }
+    });
   }
 };
 
@@ -99,11 +104,12 @@ struct Uniform {
   bool operator==(const Uniform&) const = default;
 
   void compute(detail::Target<T> y) const {
-    std::mt19937_64& engine = engine_of_thread();
-    for (std::size_t i = 0; i < y.size; ++i) {
-      const T r = low + (high - low) * static_cast<T>(unit(engine));
-      y.data[i] = r < high ? r : low;  // rounding to float may reach the upper end
-    }
+    detail::each_drawn(engine_of_thread(), y.size, 4, [&](std::size_t i, std::size_t last, auto&& draw) {
+      for (; i < last; ++i) {
+        const T r = low + (high - low) * static_cast<T>(unit(draw()));
+        y.data[i] = r < high ? r : low;  // rounding to float may reach the upper end
+      }
+    });
   }
 };
 
@@ -157,7 +163,7 @@ std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine) {
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
   for (std::size_t i = n; i > 1; --i) {
-    const auto j = static_cast<std::size_t>(unit(engine) * static_cast<double>(i));
+    const auto j = static_cast<std::size_t>(unit(engine()) * static_cast<double>(i));
     std::swap(order[i - 1], order[j]);
   }
   return order;

@@ -44,6 +44,7 @@ class GradientMonitor<T>::Watch : public engine::AnomalyObserver {
                std::span<const engine::Handle* const> inputs) override;
   void backward(engine::Node& node, const engine::Pass& pass) override;
   void found(Anomaly anomaly) override { current_.origin = std::move(anomaly); }
+  bool is_looking() const override { return is_kept() && options_.find_origin && !current_.origin; }
   void begin_forward();
   void begin_backward();
   void forget();  ///< what was seen since the last step

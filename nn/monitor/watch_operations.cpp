@@ -101,7 +101,7 @@ void GradientMonitor<T>::Watch::forward(const char* op, const engine::Handle& y,
     else if (y.node)
       begin_forward();
   }
-  if (options_.find_origin && !current_.origin) {
+  if (is_looking()) {
     AnomalyObserver::forward(op, y, inputs);
     if (current_.origin) {
       origin_value_ = y.value.get();
@@ -225,7 +225,7 @@ void GradientMonitor<T>::Watch::backward(engine::Node& node, const engine::Pass&
     is_after_backward_ = has_run_since_ = true;
   }
   if (!is_kept()) return;
-  if (options_.find_origin && !current_.origin) {
+  if (is_looking()) {
     AnomalyObserver::backward(node, pass);
     if (current_.origin && current_.origin_operand.empty() && node.inputs().size() > 0 && node.inputs()[0])
       current_.origin_operand = node.inputs()[0]->name;

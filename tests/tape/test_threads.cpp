@@ -107,6 +107,65 @@ TEST_CASE_TEMPLATE("products of a batch are the same bits, and counted, with one
   }
 }
 
+TEST_CASE_TEMPLATE("large draws are the generator's numbers, with one thread and with many", T, float,
+                   double) {
+  for (const std::size_t size : {2495u, 2496u, 2497u, 32768u, 33000u, 100001u}) {
+    CAPTURE(size);
+    random::seed(size);
+    random::generator().discard(size % 311);
+    const std::mt19937_64 start = random::generator();
+    std::mt19937_64 engine = start;
+    const auto low = T(-0.7), high = T(2.1);
+    std::vector<T> expected(size);
+    for (T& x : expected) {
+      const T r = low + (high - low) * static_cast<T>(static_cast<double>(engine() >> 11) * 0x1p-53);
+      x = r < high ? r : low;
+    }
+    Tensor<T> normal;
+    for (int n : {1, 2, 3}) {
+      const Threads threads(n);
+      random::generator() = start;
+      CHECK(same_bits(random::uniform<T>({size}, low, high), Tensor<T>(expected)));
+      std::mt19937_64 after = engine;
+      CHECK(random::generator()() == after());
+      const Tensor<T> drawn = random::normal<T>({size}, 1, 3);
+      after.discard(size + size % 2);
+      for (int i = 0; i < 700; ++i) CHECK(random::generator()() == after());
+      if (n == 1) normal = drawn;
+      CHECK(same_bits(drawn, normal));
+    }
+  }
+  random::seed(3);  // the numbers of a large draw are those of small ones
+  const Tensor<T> all = random::normal<T>({5000});
+  random::seed(3);
+  for (std::ptrdiff_t i = 0; i < 5000; i += 1000)
+    CHECK(same_bits(random::normal<T>({1000}), slice(all, xt::range(i, i + 1000))));
+}
+
+TEST_CASE_TEMPLATE("the first number that is not finite is found with one thread and with many", T, float,
+                   double) {
+  for (int n : {1, 2, 3})
+    for (const std::size_t size : {70u, 1000000u})
+      for (const std::size_t at : {std::size_t(0), std::size_t(63), std::size_t(66), size - 1}) {
+        const Threads threads(n);
+        for (const T bad : {std::numeric_limits<T>::quiet_NaN(), -std::numeric_limits<T>::infinity()}) {
+          std::vector<T> numbers(size, -std::numeric_limits<T>::max());
+          numbers[at] = numbers[size - 1] = bad;
+          const Tensor<T> x(numbers);
+          try {
+            const DetectAnomaly scope;
+            const Tensor<T> y = -x;
+            FAIL("not found");
+          } catch (const AnomalyError& error) { CHECK(error.anomaly.index == Shape{at}); }
+          const DetectAnomaly nan_alone({.infinity = false});
+          if (std::isnan(bad))
+            CHECK_THROWS_AS(-x, AnomalyError);
+          else
+            CHECK_NOTHROW(-x);
+        }
+      }
+}
+
 TEST_CASE("threads train models of their own at once, sharing workers") {
   const Threads two(2);
   std::atomic<int> learned = 0;

@@ -1,0 +1,89 @@
+// The numbers of a generator in large quantities: by its recurrence, with what follows from them on several
+// threads. They are those that engine() gives, and it goes on after them.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <random>
+
+#include "../base/pool_vector.hpp"
+#include "../kernels/kernels.hpp"
+
+namespace xtape::detail {
+
+/// The Mersenne Twister (Matsumoto and Nishimura, 1998; Nishimura, 2000): each word of its sequence follows
+/// from those `size` and `size` − 1 and `shift` places before it, and a number is a word that is tempered.
+struct Twister {
+  using Engine = std::mt19937_64;
+  using Word = std::uint64_t;
+  static constexpr std::size_t size = Engine::state_size, shift = Engine::shift_size;
+  static_assert(size == 2 * shift);
+
+  static Word temper(Word x) {
+    x ^= first(x);
+    x ^= second(x);
+    x ^= third(x);
+    return x ^ x >> Engine::tempering_l;
+  }
+  /// The word of a number.
+  static Word word(Word number) {
+    const auto solve = [](Word y, auto&& part) {  // x = y ^ part(x): each time more bits of x are right
+      Word x = y;
+      for (int i = 0; i < 3; ++i) x = y ^ part(x);
+      return x;
+    };
+    number = solve(number, [](Word x) { return x >> Engine::tempering_l; });
+    return solve(solve(solve(number, third), second), first);
+  }
+  /// The `shift` words behind the `size` ones from x on.
+  static void extend(Word* x) {
+    constexpr Word low = (Word{1} << Engine::mask_bits) - 1;
+    for (std::size_t i = 0; i < shift; ++i) {
+      const Word y = (x[i] & ~low) | (x[i + 1] & low);
+      x[size + i] = x[shift + i] ^ y >> 1 ^ ((Word{0} - (y & 1)) & Engine::xor_mask);
+    }
+  }
+  /// As a sequence of seeds, `size` words: the engine goes on behind them.
+  struct State {
+    using result_type = std::uint32_t;
+    const Word* words;
+    template <class To>
+    void generate(To to, To end) {
+      for (std::size_t i = 0; to != end; ++to, ++i)
+        *to = static_cast<result_type>(words[i / 2] >> (i % 2 * 32));
+    }
+  };
+
+ private:
+  static Word first(Word x) { return x >> Engine::tempering_u & Engine::tempering_d; }
+  static Word second(Word x) { return x << Engine::tempering_s & Engine::tempering_b; }
+  static Word third(Word x) { return x << Engine::tempering_t & Engine::tempering_c; }
+};
+
+/// f(first, last, draw) for parts of `count` numbers of the engine, which draw() gives one after the other;
+/// parts begin at even places. What f does with a number takes as long as elementwise work on `cost`
+/// elements.
+template <class F>
+void each_drawn(std::mt19937_64& engine, std::size_t count, std::size_t cost, const F& f) {
+  using Word = Twister::Word;
+  constexpr std::size_t size = Twister::size, most = 2 * part_size;
+  if (count < 8 * size) return f(std::size_t(0), count, [&] { return engine(); });
+  const std::size_t room = size + quotient_up(std::min(count, most), Twister::shift) * Twister::shift;
+  PoolVector<Word> memory(room);
+  Word* const words = memory.data();
+  for (std::size_t i = 0; i < size; ++i) words[i] = Twister::word(engine());
+  std::size_t from = 0;  // in `words`: those before it have been used
+  for (std::size_t done = 0; done < count; from = size) {
+    const std::size_t n = std::min(most, count - done);
+    for (std::size_t i = 0; i + size < from + n; i += Twister::shift) Twister::extend(words + i);
+    for_blocks(n / 2 + n % 2, n * cost, [&](std::size_t first, std::size_t last) {
+      const Word* word = words + from + 2 * first;
+      f(done + 2 * first, done + std::min(n, 2 * last), [&] { return Twister::temper(*word++); });
+    });
+    done += n;
+    std::copy_n(words + from + n - size, size, words);
+  }
+  Twister::State state{words};
+  engine.seed(state);
+}
+
+}  // namespace xtape::detail

@@ -11,6 +11,7 @@
 #include "kernels/optimizer_steps.hpp"
 #include "tape/leaf_observer.hpp"
 #include "tensor.hpp"
+#include "threads.hpp"
 
 /// For libraries of layers; models and their training have no use for it.
 namespace xtape::engine {
@@ -77,6 +78,12 @@ void rmsprop_update(T* w, T* square, T* mean, T* velocity, const T* g, std::size
 /// A step of Adagrad, with the sum of g².
 template <class T>
 void adagrad_update(T* w, T* square, const T* g, std::size_t n, const AdagradStep<T>& step);
+/// x *= factor for n numbers.
+template <class T>
+void scale(T* x, std::size_t n, std::type_identity_t<T> factor);
+/// parallel_for(count, f) calls f(i) for each i < count, on several threads. f must not throw, record or
+/// allocate, and what it computes must not depend on who calls it: split by sizes.
+using detail::parallel_for;
 /// Σx² of n numbers.
 template <class T>
 T sum_of_squares(const T* x, std::size_t n);

@@ -40,9 +40,8 @@ double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max) {
     if (p.has_grad()) total.add(p.grad());
   const double norm = total.value(), factor = max / (norm + 1e-6);
   if (!std::isfinite(norm) || factor >= 1) return norm;
-  change_gradients(parameters, [factor = static_cast<T>(factor)](T* g, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) g[i] *= factor;
-  });
+  change_gradients(parameters,
+                   [factor = static_cast<T>(factor)](T* g, std::size_t n) { engine::scale(g, n, factor); });
   return norm;
 }
 

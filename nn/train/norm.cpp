@@ -3,8 +3,6 @@
 
 #include <cmath>
 
-#include <autodiff/engine.hpp>
-
 namespace xtape::nn::detail {
 namespace {
 
@@ -12,25 +10,23 @@ constexpr double scale = 0x1p+600;  // a power of 2 rounds nothing
 
 }  // namespace
 
-void Norm::add_block(double* x, std::size_t n) {
+Norm::Sums Norm::sums_of(double* x, std::size_t n) {
   const auto squares = [&] { return engine::sum_of_squares(x, n); };
   const auto times = [&](double factor) {
     for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
     return squares();
   };
   const double sum = squares();
-  if (sum > 1e250)
-    of_large_ += times(1 / scale);
-  else if (sum < 1e-250)
-    of_small_ += times(scale);
-  else
-    sum_ += sum;  // NaN too
+  if (sum > 1e250) return {.of_large = times(1 / scale)};
+  if (sum < 1e-250) return {.of_small = times(scale)};
+  return {.of_all = sum};  // NaN too
 }
 
 double Norm::value() const {
-  const double sum = sum_ + of_small_ / scale / scale;
-  if (of_large_ > 0) return scale * std::sqrt(of_large_ + sum / scale / scale);
-  return sum_ == 0 ? std::sqrt(of_small_) / scale : std::sqrt(sum);
+  const auto [all, large, small] = sums_;
+  const double sum = all + small / scale / scale;
+  if (large > 0) return scale * std::sqrt(large + sum / scale / scale);
+  return all == 0 ? std::sqrt(small) / scale : std::sqrt(sum);
 }
 
 }  // namespace xtape::nn::detail

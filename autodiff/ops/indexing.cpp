@@ -2,6 +2,7 @@
 #include "../indexing.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
 #include <tuple>
@@ -11,6 +12,7 @@
 #include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../engine.hpp"
+#include "../kernels/kernels.hpp"
 #include "../layout.hpp"
 #include "../notation/axes.hpp"
 #include "../tape/op.hpp"
@@ -42,30 +44,49 @@ struct Blocks {
   bool from_0 = false;  ///< negative indices do not count from the end, but are errors
   bool operator==(const Blocks&) const = default;
 
-  /// Elements of a block.
-  std::size_t size() const { return aligned ? 1 : inner(); }
-  /// f(offset) for each block.
+  /// Array and blocks are (before, n, inner) and (before, count, inner): an index is for `inner` elements, or
+  /// for one of them where `aligned`.
+  std::size_t before() const { return axes_size(from, 0, axis); }
+  std::size_t inner() const { return axes_size(from, axis + 1, from.size()); }
+  std::size_t count(const Indices& indices) const { return aligned ? to[axis] : indices.size(); }
+
+  /// f(place, at, m) for elements begin <= k < end of the rows first <= r < last of (before, count): the m
+  /// ones at `at` of the blocks are those at `place` of the array. The indices have been checked.
   template <class F>
-  void each(const Indices& indices, const F& f) const {
-    const std::size_t n = from[axis], step = inner();
-    const std::ptrdiff_t* index = indices.data();
-    if (!aligned) {
-      for (std::size_t outer = 0; outer < before(); ++outer)
-        for (std::size_t i = 0; i < indices.size(); ++i) f((outer * n + checked(index, i)) * step);
-      return;
-    }
-    const Dims strides = row_major_strides(from);
-    Dims at(from.size(), 0);
-    for (std::size_t i = 0; i < indices.size(); ++i) {
-      std::size_t offset = checked(index, i) * step;
-      for (std::size_t d = 0; d < from.size(); ++d)
-        if (d != axis) offset += static_cast<std::size_t>(at[d] * strides[d]);
-      f(offset);
-      for (std::size_t d = from.size(); d-- > 0;) {
-        if (++at[d] < static_cast<std::ptrdiff_t>(to[d])) break;
-        at[d] = 0;
+  void each(const Indices& indices, std::size_t first, std::size_t last, std::size_t begin, std::size_t end,
+            const F& f) const {
+    const std::size_t n = from[axis], step = inner(), rows = count(indices);
+    const std::ptrdiff_t* const index = indices.data();
+    const auto place = [=](std::size_t outer, std::size_t i) {
+      return (outer * n + static_cast<std::size_t>(index[i]) + (index[i] < 0 ? n : 0)) * step;
+    };
+    for (std::size_t r = first; r < last;) {
+      const std::size_t outer = r / rows;
+      for (const std::size_t stop = std::min(last, (outer + 1) * rows); r < stop; ++r) {
+        if (aligned)
+          for (std::size_t k = begin; k < end; ++k) f(place(outer, r * step + k) + k, r * step + k, 1);
+        else
+          f(place(outer, r - outer * rows) + begin, r * step + begin, end - begin);
       }
     }
+  }
+
+  /// Error for an index that names nothing.
+  void check(const Indices& indices) const {
+    const auto n = static_cast<std::ptrdiff_t>(from[axis]);
+    const std::ptrdiff_t* const index = indices.data();
+    const auto is_good = [=, least = from_0 ? 0 : -n](std::ptrdiff_t one) { return one >= least && one < n; };
+    std::atomic<bool> any = false;
+    for_blocks(indices.size(), indices.size(), [&](std::size_t first, std::size_t last) {
+      if (!std::all_of(index + first, index + last, is_good)) any.store(true, std::memory_order_relaxed);
+    });
+    if (!any) return;
+    const std::ptrdiff_t* const bad = std::find_if_not(index, index + indices.size(), is_good);
+    if (from_0)
+      throw Error(name, "index " + std::to_string(*bad) + " at " + std::to_string(bad - index) +
+                            " is not one of the " + std::to_string(n) + " rows from 0");
+    throw Error(name, "index " + std::to_string(*bad) + " is out of range for axis " + std::to_string(axis) +
+                          " of shape " + to_string(from));
   }
 
   /// Of a batch in front: all samples have indices of their own where `aligned`, else the same ones.
@@ -85,21 +106,6 @@ struct Blocks {
                             {"ROW", "(i * n + row($1[INDEX], n)) * inner + k"},
                             {"INDEX", aligned ? "(i * count + j) * inner + k" : "j"}}),
         {{"outer", before()}, {"count", count}, {"inner", inner()}, {"n", from[axis]}}, filled);
-  }
-
- private:
-  std::size_t before() const { return axes_size(from, 0, axis); }
-  std::size_t inner() const { return axes_size(from, axis + 1, from.size()); }
-  std::size_t checked(const std::ptrdiff_t* indices, std::size_t i) const {
-    const auto n = static_cast<std::ptrdiff_t>(from[axis]);
-    const std::ptrdiff_t index = indices[i];
-    if (from_0 && (index < 0 || index >= n))
-      throw Error(name, "index " + std::to_string(index) + " at " + std::to_string(i) +
-                            " is not one of the " + std::to_string(n) + " rows from 0");
-    if (index < -n || index >= n)
-      throw Error(name, "index " + std::to_string(index) + " is out of range for axis " +
-                            std::to_string(axis) + " of shape " + to_string(from));
-    return static_cast<std::size_t>(index < 0 ? index + n : index);
   }
 };
 
@@ -132,12 +138,16 @@ struct GatherBlocks {
   void code(Code& to) const { blocks.code(to, "$y[BLOCK] = $0[ROW];", false); }
   Shape shape(const Shape&, const Shape&) const { return blocks.to; }
   void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
-    T* to = y.data;
-    const std::size_t n = blocks.size();
-    blocks.each(indices, [&](std::size_t offset) {
-      const T* const from = x.data() + offset;
-      for (std::size_t i = 0; i < n; ++i) to[i] = y.accumulate ? to[i] + from[i] : from[i];
-      to += n;
+    blocks.check(indices);
+    const T* const from = x.data();
+    for_blocks(blocks.before() * blocks.count(indices), y.size, [&](std::size_t first, std::size_t last) {
+      blocks.each(indices, first, last, 0, blocks.inner(),
+                  [=](std::size_t place, std::size_t at, std::size_t m) {
+                    if (!y.accumulate)
+                      std::copy_n(from + place, m, y.data + at);
+                    else
+                      for (std::size_t i = 0; i < m; ++i) y.data[at + i] += from[place + i];
+                  });
     });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(1); }
@@ -162,20 +172,36 @@ struct ScatterBlocks {
   void code(Code& to) const { blocks.code(to, "$y[ROW] += $0[BLOCK];", true); }
   Shape shape(const Shape&, const Shape&) const { return blocks.from; }
   void compute(Target<T> y, const Tensor<T>& x, const Indices& indices) const {
-    if (!y.accumulate) std::fill_n(y.data, y.size, T(0));
-    const std::size_t n = blocks.size();
+    blocks.check(indices);
+    if (!y.accumulate)
+      for_blocks(y.size, y.size, [&](std::size_t first, std::size_t last) {
+        std::fill(y.data + first, y.data + last, T(0));
+      });
+    // What meets at one place is added in the order of the rows, by one thread: shared out are the elements
+    // of a row, in parts of a cache line at least.
+    const std::size_t count = blocks.count(indices), inner = blocks.inner();
+    const std::size_t width = std::max<std::size_t>(16, part_size / std::max<std::size_t>(count, 1));
+    const std::size_t parts = quotient_up(inner, width);
     const auto add = [&](auto* sums) {
-      const T* from = x.data();
-      blocks.each(indices, [&](std::size_t offset) {
-        for (std::size_t i = 0; i < n; ++i) sums[offset + i] += from[i];
-        from += n;
+      const T* const from = x.data();
+      for_blocks(blocks.before() * parts, x.size(), [&](std::size_t first, std::size_t last) {
+        for (; first < last; ++first) {
+          const std::size_t row = first / parts * count, begin = first % parts * width;
+          blocks.each(indices, row, row + count, begin, std::min(inner, begin + width),
+                      [=](std::size_t place, std::size_t at, std::size_t m) {
+                        for (std::size_t i = 0; i < m; ++i) sums[place + i] += from[at + i];
+                      });
+        }
       });
     };
     // Where thousands may meet at one place, their sum is computed in more digits, if it is not mostly zeros.
-    if (x.size() / std::max<std::size_t>(n, 1) < 1024 || y.size > 8 * x.size()) return add(y.data);
+    const std::size_t size = blocks.aligned ? 1 : std::max<std::size_t>(inner, 1);
+    if (x.size() / size < 1024 || y.size > 8 * x.size()) return add(y.data);
     PoolVector<Wider<T>> sums(y.size, Wider<T>(0));
     add(sums.data());
-    for (std::size_t i = 0; i < y.size; ++i) y.data[i] = static_cast<T>(y.data[i] + sums[i]);
+    for_blocks(y.size, y.size, [&](std::size_t first, std::size_t last) {
+      for (; first < last; ++first) y.data[first] = static_cast<T>(y.data[first] + sums[first]);
+    });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(1); }
   void tangent(Tangents<T>& t) const { t.add(*this, t.of(0), t.indices(1)); }

@@ -61,6 +61,7 @@ struct Kernels {
   T (*sum_of_squares)(const T* x, std::size_t n);
   T (*max)(const T* x, std::size_t n);
   T (*min)(const T* x, std::size_t n);
+  T (*count)(const T* x, std::size_t n, T y);  ///< how many are y
   /// y (n) += Σ over the rows of x (rows, n).
   void (*add_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
   void (*add_squared_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
@@ -68,27 +69,29 @@ struct Kernels {
   void (*max_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
   void (*min_rows)(T* y, const T* x, std::size_t rows, std::size_t n);
 
-  // Along the first axis of x (n, inner); y is of the same shape, or (inner) for logsumexp, which where
-  // `largest` (inner) is not null gives it the largest x, and y what is to be added to that. A single +∞
-  // takes it all, as in the limit; of several there is none: NaN.
-  void (*logsumexp)(T* y, T* largest, const T* x, std::size_t n, std::size_t inner);
-  void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner);  ///< y may be x
-  void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner);
+  // Along the first axis of x (n, inner), whose rows lie `step` apart; y lies as x does, or is (inner) for
+  // logsumexp, which where `largest` (inner) is not null gives it the largest x, and y what is to be added to
+  // that. A single +∞ takes it all, as in the limit; of several there is none: NaN.
+  void (*logsumexp)(T* y, T* largest, const T* x, std::size_t n, std::size_t inner, std::size_t step);
+  void (*softmax)(T* y, const T* x, std::size_t n, std::size_t inner, std::size_t step);  ///< y may be x
+  void (*log_softmax)(T* y, const T* x, std::size_t n, std::size_t inner, std::size_t step);
   /// dx = g eˣ⁻ʸ, or with `largest` the y that logsumexp splits, with g and y (inner); 0 where y = −∞. Not
   /// for a y of +∞.
   void (*logsumexp_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* largest,
                              std::size_t n, std::size_t inner);
-  /// dx = g / (how many x are y) where x = y, else 0; NaN where y is.
-  void (*extreme_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
-                           std::size_t inner);
+  /// dx = g / (how many x are y) where x = y, else 0; NaN where y is. `count` (inner) says how many where it
+  /// is not null: for a part of a line.
+  void (*extreme_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* count,
+                           std::size_t n, std::size_t inner, std::size_t step);
   /// dx = g (x / y), 0 where y is.
   void (*norm_gradient)(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                         std::size_t inner);
   /// dx = y (g − Σ g y); dx may be g.
-  void (*softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner);
+  void (*softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner,
+                           std::size_t step);
   /// dx = g − eʸ Σ g
   void (*log_softmax_gradient)(T* dx, bool accumulate, const T* g, const T* y, std::size_t n,
-                               std::size_t inner);
+                               std::size_t inner, std::size_t step);
 
   /// `moments` (4, inner) of each line along the first axis of x (n, inner): its mean in two parts, whose sum
   /// the type could not hold, Σ (x − mean)², which like these is exact where all of a line is one number, and

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 #include <utility>
 
 #include "../base/pool_vector.hpp"
@@ -203,20 +204,41 @@ void add_in_place(T* y, const T* x, std::size_t n) {
   });
 }
 
+/// Whether `strides` name another place for each element of `shape`.
+inline bool are_apart(const Shape& shape, const Dims& strides) {
+  std::array<std::pair<std::size_t, std::size_t>, max_rank> steps{};  // and how often they are taken
+  std::size_t rank = 0;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] > 1) steps[rank++] = {static_cast<std::size_t>(std::abs(strides[i])), shape[i] - 1};
+  std::sort(steps.begin(), steps.begin() + rank);
+  std::size_t reached = 0;  // by the smaller ones together
+  for (std::size_t i = 0; i < rank; ++i) {
+    const auto [step, times] = steps[i];
+    if (step <= reached) return false;
+    reached += step * times;
+  }
+  return true;
+}
+
 /// Adds contiguous x of `shape` to the places of y that `strides` name.
 template <class T>
 void add_to_strided(T* y, const T* x, const Shape& shape, const Dims& strides) {
-  if (element_count(shape, "copy") == 0) return;
+  const std::size_t size = element_count(shape, "copy");
+  if (size == 0) return;
   const Walk<1> walk(shape, {strides});
   const std::size_t n = walk.sizes[walk.rank - 1];
   const std::ptrdiff_t stride = walk.strides[0][walk.rank - 1];
-  walk.rows([&](const std::array<std::ptrdiff_t, 1>& offset) {
-    T* row = y + offset[0];
-    if (stride == 1)
-      add_in_place(row, x, n);
-    else
-      for (std::size_t i = 0; i < n; ++i) row[static_cast<std::ptrdiff_t>(i) * stride] += x[i];
-    x += n;
+  const auto add = [=](T* to, const T* from, std::size_t count) {
+    if (stride == 1) return add_in_place(to, from, count);
+    for (std::size_t i = 0; i < count; ++i) to[static_cast<std::ptrdiff_t>(i) * stride] += from[i];
+  };
+  const std::size_t shared = are_apart(shape, strides) ? size : 0;  // else in the order of x
+  if (walk.rank == 1)
+    return for_blocks(n, shared, [&](std::size_t first, std::size_t last) {
+      add(y + static_cast<std::ptrdiff_t>(first) * stride, x + first, last - first);
+    });
+  walk.numbered_rows(shared, [&](const std::array<std::ptrdiff_t, 1>& offset, std::size_t number) {
+    add(y + offset[0], x + number * n, n);
   });
 }
 
@@ -326,16 +348,41 @@ void add_sum(T* y, const T* x, const Shape& shape, unsigned mask,
   reduce(y, x, shape, mask, fold, rows);
 }
 
+/// A shape as (outer, n, inner), where n are the elements of `axes` axes from a given one on.
+struct Slabs {
+  std::size_t outer = 1, n = 1, inner = 1;
+  Slabs(const Shape& shape, std::size_t axis, std::size_t axes) {
+    for (std::size_t i = 0; i < shape.size(); ++i)
+      (i < axis ? outer : i < axis + axes ? n : inner) *= shape[i];
+  }
+  std::size_t size() const { return outer * n * inner; }
+};
+
 /// Calls f(first, result, n, inner) for each part (n, inner) of x whose first axis is the given one, or
 /// `axes` of them from it on; `result` is where the part begins in an array without them. On several threads
 /// where the parts are worth it; a single part is f's to split.
 template <class F>
 void for_each_slab(const Shape& shape, std::size_t axis, std::size_t axes, const F& f) {
-  std::size_t outer = 1, n = 1, inner = 1;
-  for (std::size_t i = 0; i < shape.size(); ++i) (i < axis ? outer : i < axis + axes ? n : inner) *= shape[i];
-  if (inner == 0) return;
-  for_blocks(outer, outer * n * inner, [&](std::size_t first, std::size_t last) {
-    for (std::size_t o = first; o < last; ++o) f(o * n * inner, o * inner, n, inner);
+  const Slabs x(shape, axis, axes);
+  if (x.inner == 0) return;
+  for_blocks(x.outer, x.size(), [&](std::size_t o, std::size_t last) {
+    for (; o < last; ++o) f(o * x.n * x.inner, o * x.inner, x.n, x.inner);
+  });
+}
+
+/// The same by groups of lines: f(first, result, n, inner, step) for `inner` lines side by side, each of n
+/// numbers that are `step` apart. Groups are shared out, too; a single line is f's to split.
+template <class F>
+void for_each_lines(const Shape& shape, std::size_t axis, std::size_t axes, const F& f) {
+  const Slabs x(shape, axis, axes);
+  constexpr std::size_t batch = 16;  // at most so many lines are in one
+  const std::size_t lines = std::max<std::size_t>(1, part_size / std::max<std::size_t>(1, x.n));
+  const std::size_t width = quotient_up(lines, batch) * batch, groups = quotient_up(x.inner, width);
+  for_blocks(x.outer * groups, x.size(), [&](std::size_t i, std::size_t last) {
+    for (; i < last; ++i) {
+      const std::size_t o = i / groups, begin = i % groups * width;
+      f(o * x.n * x.inner + begin, o * x.inner + begin, x.n, std::min(width, x.inner - begin), x.inner);
+    }
   });
 }
 

@@ -63,6 +63,7 @@ constexpr Kernels<T> make_table(const char* name) {
   k.sum_of_squares = [](const T* x, std::size_t n) { return pairwise_sum<B>(x, n, squared<B>); };
   k.max = [](const T* x, std::size_t n) { return contiguous_extreme<B>(x, n, -infinity<T>, larger<B>); };
   k.min = [](const T* x, std::size_t n) { return contiguous_extreme<B>(x, n, infinity<T>, smaller<B>); };
+  k.count = count_of<B, T>;
   k.add_rows = [](T* y, const T* x, std::size_t rows, std::size_t n) { sum_rows<B>(y, x, rows, n, same<B>); };
   k.add_squared_rows = [](T* y, const T* x, std::size_t rows, std::size_t n) {
     sum_rows<B>(y, x, rows, n, squared<B>);

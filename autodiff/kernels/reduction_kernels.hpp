@@ -150,11 +150,11 @@ class Line {
   std::size_t n_, step_, lanes_;
 };
 
-/// f(line, place) for the lines along the first axis of (n, inner).
+/// f(line, place) for the lines along the first axis of (n, inner), whose rows lie `step` apart.
 template <class B, class F>
-void for_lines(std::size_t n, std::size_t inner, const F& f) {
-  if (inner == 1) return f(Line<B, true>(n, 1, 1), std::size_t(0));
-  for (std::size_t j = 0; j < inner; j += B::size) f(Line<B, false>(n, inner, inner - j), j);
+void for_lines(std::size_t n, std::size_t inner, std::size_t step, const F& f) {
+  if (step == 1) return f(Line<B, true>(n, 1, 1), std::size_t(0));
+  for (std::size_t j = 0; j < inner; j += B::size) f(Line<B, false>(n, step, inner - j), j);
 }
 
 template <class B>
@@ -230,8 +230,8 @@ LogTotal<B> line_logsumexp(const L& line, const T* x) {
 }
 
 template <class B, class T>
-void logsumexp(T* y, T* largest, const T* x, std::size_t n, std::size_t inner) {
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+void logsumexp(T* y, T* largest, const T* x, std::size_t n, std::size_t inner, std::size_t step) {
+  for_lines<B>(n, inner, step, [&](const auto& line, std::size_t j) {
     const LogTotal<B> total = line_logsumexp<B>(line, x + j);
     line.set_number(y + j, largest ? total.rest : total.sum());
     if (largest) line.set_number(largest + j, total.largest);
@@ -239,8 +239,8 @@ void logsumexp(T* y, T* largest, const T* x, std::size_t n, std::size_t inner) {
 }
 
 template <class B, class T>
-void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+void softmax(T* y, const T* x, std::size_t n, std::size_t inner, std::size_t step) {
+  for_lines<B>(n, inner, step, [&](const auto& line, std::size_t j) {
     const B max = line.max(x + j);
     B total;
     with_difference(max, [&](const auto& difference, auto infinite) {
@@ -261,8 +261,8 @@ void softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
 }
 
 template <class B, class T>
-void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner, std::size_t step) {
+  for_lines<B>(n, inner, step, [&](const auto& line, std::size_t j) {
     const LogTotal<B> total = line_logsumexp<B>(line, x + j);
     with_difference(total.largest, [&](const auto& difference, auto) {
       line.each([&](std::size_t at, std::size_t left) {
@@ -275,7 +275,7 @@ void log_softmax(T* y, const T* x, std::size_t n, std::size_t inner) {
 template <class B, class T>
 void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* largest,
                         std::size_t n, std::size_t inner) {
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+  for_lines<B>(n, inner, inner, [&](const auto& line, std::size_t j) {
     // Where all of a line is −∞ the difference would be NaN; its gradient is 0.
     const B adjoint = line.number(g + j), value = line.number(y + j);
     const B total = ops::where(value == minus_infinity<B>(), B(T(0)), value);
@@ -288,15 +288,23 @@ void logsumexp_gradient(T* dx, bool accumulate, const T* g, const T* x, const T*
 }
 
 template <class B, class T>
-void extreme_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
-                      std::size_t inner) {
+T count_of(const T* x, std::size_t n, T y) {
+  const B number(y), zero(T(0)), one(T(1));
+  return pairwise_sum<B>(
+      x, n, [&](const B& some) { return B(ops::where(some == number, one, zero)); },
+      std::numeric_limits<T>::quiet_NaN());
+}
+
+template <class B, class T>
+void extreme_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, const T* count,
+                      std::size_t n, std::size_t inner, std::size_t step) {
   const B zero(T(0)), one(T(1)), rest(std::numeric_limits<T>::quiet_NaN());
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+  for_lines<B>(n, inner, step, [&](const auto& line, std::size_t j) {
     const B best = line.number(y + j);
-    const B count = line.sum([&](std::size_t at, std::size_t left) {
+    const B found = count ? line.number(count + j) : line.sum([&](std::size_t at, std::size_t left) {
       return ops::where(load(x + j + at, left, rest) == best, one, zero);
     });
-    const B share = one / count, adjoint = line.number(g + j);
+    const B share = one / found, adjoint = line.number(g + j);
     line.each([&](std::size_t at, std::size_t left) {
       const B chosen = ops::where(load(x + j + at, left, rest) == best, one, zero);
       store(dx + j + at, left, accumulate, B(adjoint * (chosen * share)));
@@ -308,7 +316,7 @@ template <class B, class T>
 void norm_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, std::size_t n,
                    std::size_t inner) {
   const B zero(T(0)), one(T(1));
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+  for_lines<B>(n, inner, inner, [&](const auto& line, std::size_t j) {
     // x / y first: g / y could leave the normal range.
     const B length = line.number(y + j), adjoint = ops::where(length == zero, zero, line.number(g + j));
     const B divisor = ops::where(length == zero, one, length);
@@ -319,9 +327,10 @@ void norm_gradient(T* dx, bool accumulate, const T* g, const T* x, const T* y, s
 }
 
 template <class B, class T>
-void softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
+void softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner,
+                      std::size_t step) {
   const B zero(T(0));
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+  for_lines<B>(n, inner, step, [&](const auto& line, std::size_t j) {
     const B total = line.sum([&](std::size_t at, std::size_t left) {
       return B(load(g + j + at, left, zero) * load(y + j + at, left, zero));
     });
@@ -333,9 +342,10 @@ void softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_
 }
 
 template <class B, class T>
-void log_softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner) {
+void log_softmax_gradient(T* dx, bool accumulate, const T* g, const T* y, std::size_t n, std::size_t inner,
+                          std::size_t step) {
   const B zero(T(0));
-  for_lines<B>(n, inner, [&](const auto& line, std::size_t j) {
+  for_lines<B>(n, inner, step, [&](const auto& line, std::size_t j) {
     const B total = line.sum([&](std::size_t at, std::size_t left) { return load(g + j + at, left, zero); });
     line.each([&](std::size_t at, std::size_t left) {
       store(dx + j + at, left, accumulate,

@@ -169,7 +169,7 @@ class AttentionHeads : public AttentionSizes {
       const std::size_t seen = visible(first + i);
       if (bias_) bias_->add_to(row, head.number, first + i, seen);
       const bool sees_none = bias_ && kernels<T>().max(row, seen) == -std::numeric_limits<T>::infinity();
-      if (!sees_none) kernels<T>().softmax(row, row, seen, 1);
+      if (!sees_none) kernels<T>().softmax(row, row, seen, 1, 1);
       std::fill(row + (sees_none ? 0 : seen), row + n, T(0));
     }
   }
@@ -178,7 +178,7 @@ class AttentionHeads : public AttentionSizes {
     for (std::size_t i = 0; i < rows; ++i) {
       T* const row = dP + i * n;
       const std::size_t seen = visible(first + i);
-      kernels<T>().softmax_gradient(row, false, row, W + i * n, seen, 1);
+      kernels<T>().softmax_gradient(row, false, row, W + i * n, seen, 1, 1);
       std::fill(row + seen, row + n, T(0));
     }
   }

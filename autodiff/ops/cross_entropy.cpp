@@ -42,7 +42,7 @@ struct LogTotals {
     const std::size_t C = z.shape().back(), N = rows_of_classes(z.shape());
     for_blocks(N, z.size(), [&](std::size_t first, std::size_t last) {
       for (std::size_t i = first; i < last; ++i)
-        kernels<T>().logsumexp(y.data + N + i, y.data + i, z.data() + i * C, C, 1);
+        kernels<T>().logsumexp(y.data + N + i, y.data + i, z.data() + i * C, C, 1, 1);
     });
   }
 };

@@ -40,14 +40,12 @@ struct Recurrence {
 
   Shape shape(const Shape&, const Shape& b) const { return b; }
   void compute(Target<T> y, const Tensor<T>& a, const Tensor<T>& b) const {
-    each_slab(b.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      for (std::size_t column = first; column < first + inner; ++column) {
-        Wider<T> total = 0;  // each result is rounded once, and none is built on rounded ones
-        for (std::size_t k = 0; k < n; ++k) {
-          const std::size_t i = column + (reverse ? n - 1 - k : k) * inner;
-          total = k == 0 ? b.data()[i] : a.data()[reverse ? i + inner : i] * total + b.data()[i];
-          y.data[i] = static_cast<T>(total);
-        }
+    each_line(b.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t step) {
+      Wider<T> total = 0;  // each result is rounded once, and none is built on rounded ones
+      for (std::size_t k = 0; k < n; ++k) {
+        const std::size_t i = first + (reverse ? n - 1 - k : k) * step;
+        total = k == 0 ? b.data()[i] : a.data()[reverse ? i + step : i] * total + b.data()[i];
+        y.data[i] = static_cast<T>(total);
       }
     });
   }
@@ -85,13 +83,11 @@ struct CumulativeProduct {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      for (std::size_t column = first; column < first + inner; ++column) {
-        Wider<T> total = 1;
-        for (std::size_t k = 0; k < n; ++k) {
-          total *= x.data()[column + k * inner];
-          y.data[column + k * inner] = static_cast<T>(total);
-        }
+    each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t step) {
+      Wider<T> total = 1;
+      for (std::size_t i = first; i < first + n * step; i += step) {
+        total *= x.data()[i];
+        y.data[i] = static_cast<T>(total);
       }
     });
   }

@@ -44,7 +44,24 @@ void each_slab(const Shape& x, unsigned mask, const F& f) {
                 f);
 }
 
-/// The same for an f that takes each row of a slab by itself, so that a single slab can be shared out, too.
+/// f(first, at, n, inner, step) for groups of lines, `inner` side by side, of n elements `step` apart.
+template <class F>
+void each_lines(const Shape& x, unsigned mask, const F& f) {
+  for_each_lines(x, mask == 0 ? x.size() : static_cast<std::size_t>(std::countr_zero(mask)), bit_count(mask),
+                 f);
+}
+
+/// f(first, n, step) for each line of n elements, `step` apart, along an axis.
+template <class F>
+void each_line(const Shape& x, std::size_t axis, const F& f) {
+  for_each_lines(x, axis, 1,
+                 [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner, std::size_t step) {
+                   for (std::size_t column = first; column < first + inner; ++column) f(column, n, step);
+                 });
+}
+
+/// each_slab() for an f that takes each row of a slab by itself, so that a single slab can be shared out,
+/// too.
 template <class F>
 void each_slab_by_rows(const Shape& x, unsigned mask, const F& f) {
   const std::size_t size = element_count(x, "reduce");
@@ -130,10 +147,19 @@ struct ExtremeGradient {
 
   Shape shape(const Shape&, const Shape& x, const Shape&) const { return x; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& x, const Tensor<T>& y) const {
-    each_slab(x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-      kernels<T>().extreme_gradient(dx.data + first, dx.accumulate, g.data() + at, x.data() + first,
-                                    y.data() + at, n, inner);
-    });
+    const Kernels<T>& k = kernels<T>();
+    each_lines(x.shape(), mask,
+               [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner, std::size_t step) {
+                 const T *const from = x.data() + first, best = y.data()[at];
+                 const auto part = [&](std::size_t i, std::size_t size, const T* count) {
+                   k.extreme_gradient(dx.data + first + i, dx.accumulate, g.data() + at, from + i,
+                                      y.data() + at, count, size, inner, step);
+                 };
+                 if (n != x.size() || n < parallel_size) return part(0, n, nullptr);
+                 const T count = sum_in_parallel<T>(
+                     n, [=](std::size_t i, std::size_t size) { return k.count(from + i, size, best); });
+                 for_blocks(n, n, [&](std::size_t i, std::size_t last) { part(i, last - i, &count); });
+               });
   }
   static constexpr unsigned keeps(unsigned i) { return i == 0 ? keep_input(1) | keep_input(2) : 0; }
   void tangent(Tangents<T>& t) const {
@@ -330,14 +356,12 @@ struct CumulativeSum {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      for (std::size_t column = first; column < first + inner; ++column) {
-        Wider<T> total = 0;  // each sum is rounded once, and none is built on rounded ones
-        for (std::size_t k = 0; k < n; ++k) {
-          const std::size_t i = column + (reverse ? n - 1 - k : k) * inner;
-          total += x.data()[i];
-          y.data[i] = static_cast<T>(y.accumulate ? y.data[i] + total : total);
-        }
+    each_line(x.shape(), axis, [&](std::size_t first, std::size_t n, std::size_t step) {
+      Wider<T> total = 0;  // each sum is rounded once, and none is built on rounded ones
+      for (std::size_t k = 0; k < n; ++k) {
+        const std::size_t i = first + (reverse ? n - 1 - k : k) * step;
+        total += x.data()[i];
+        y.data[i] = static_cast<T>(y.accumulate ? y.data[i] + total : total);
       }
     });
   }

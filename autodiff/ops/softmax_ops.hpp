@@ -75,15 +75,18 @@ struct LogSumExp {
   Shape shape(const Shape& x) const { return reduced_shape(x, mask, keepdims); }
   void compute(Target<T> y, const Tensor<T>& x) const {
     const auto kernel = kernels<T>().logsumexp;
-    each_slab(x.shape(), mask, [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner) {
-      const T* const from = x.data() + first;
-      if (n != x.size() || n < parallel_size) return kernel(y.data + at, nullptr, from, n, inner);
-      PoolVector<T> parts(quotient_up(n, part_size));
-      parallel_for(parts.size(), [&](std::size_t i) {
-        kernel(&parts[i], nullptr, from + i * part_size, std::min(part_size, n - i * part_size), 1);
-      });
-      kernel(y.data, nullptr, parts.data(), parts.size(), 1);
-    });
+    each_lines(x.shape(), mask,
+               [&](std::size_t first, std::size_t at, std::size_t n, std::size_t inner, std::size_t step) {
+                 const T* const from = x.data() + first;
+                 if (n != x.size() || n < parallel_size)
+                   return kernel(y.data + at, nullptr, from, n, inner, step);
+                 PoolVector<T> parts(quotient_up(n, part_size));
+                 parallel_for(parts.size(), [&](std::size_t i) {
+                   const std::size_t start = i * part_size;
+                   kernel(&parts[i], nullptr, from + start, std::min(part_size, n - start), 1, 1);
+                 });
+                 kernel(y.data, nullptr, parts.data(), parts.size(), 1, 1);
+               });
   }
   static constexpr unsigned keeps(unsigned) { return keep_input(0) | keep_output; }
   void tangent(Tangents<T>& t) const {
@@ -108,10 +111,11 @@ struct SoftmaxGradient {
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
-    each_slab(y.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, g.data() + first, y.data() + first, n,
-                                    inner);
-    });
+    each_lines(y.shape(), 1u << axis,
+               [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner, std::size_t step) {
+                 kernels<T>().softmax_gradient(dx.data + first, dx.accumulate, g.data() + first,
+                                               y.data() + first, n, inner, step);
+               });
   }
   static constexpr unsigned keeps(unsigned i) { return (i == 1 ? keep_input(0) : 0) | keep_input(1); }
   void tangent(Tangents<T>& t) const {
@@ -144,9 +148,10 @@ struct Softmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      kernels<T>().softmax(y.data + first, x.data() + first, n, inner);
-    });
+    each_lines(x.shape(), 1u << axis,
+               [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner, std::size_t step) {
+                 kernels<T>().softmax(y.data + first, x.data() + first, n, inner, step);
+               });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
   void tangent(Tangents<T>& t) const { t.add(SoftmaxGradient<T>{axis}, t.of(0), t.output()); }
@@ -167,10 +172,11 @@ struct LogSoftmaxGradient {
 
   Shape shape(const Shape&, const Shape& y) const { return y; }
   void compute(Target<T> dx, const Tensor<T>& g, const Tensor<T>& y) const {
-    each_slab(y.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate, g.data() + first, y.data() + first, n,
-                                        inner);
-    });
+    each_lines(y.shape(), 1u << axis,
+               [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner, std::size_t step) {
+                 kernels<T>().log_softmax_gradient(dx.data + first, dx.accumulate, g.data() + first,
+                                                   y.data() + first, n, inner, step);
+               });
   }
   static constexpr unsigned keeps(unsigned i) { return (i == 1 ? keep_input(0) : 0) | keep_input(1); }
   void tangent(Tangents<T>& t) const {
@@ -196,9 +202,10 @@ struct LogSoftmax {
 
   Shape shape(const Shape& x) const { return x; }
   void compute(Target<T> y, const Tensor<T>& x) const {
-    each_slab(x.shape(), 1u << axis, [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner) {
-      kernels<T>().log_softmax(y.data + first, x.data() + first, n, inner);
-    });
+    each_lines(x.shape(), 1u << axis,
+               [&](std::size_t first, std::size_t, std::size_t n, std::size_t inner, std::size_t step) {
+                 kernels<T>().log_softmax(y.data + first, x.data() + first, n, inner, step);
+               });
   }
   static constexpr unsigned keeps(unsigned) { return keep_output; }
   void tangent(Tangents<T>& t) const { t.add(t.of(0) - sum(t.of(0) * exp(t.output()), axis, true)); }

@@ -27,6 +27,8 @@ TEST_CASE("reductions: sums, squares and extremes of rows and columns") {
         CHECK(ulps(k.sum_of_squares(from, n), squares, 1) <= 16);
         CHECK(k.max(from, n) == largest);
         CHECK(k.min(from, n) == smallest);
+        if (n != 0) CHECK(k.count(from, n, largest) == static_cast<T>(std::count(from, from + n, largest)));
+        CHECK(k.count(from, n, T(3)) == 0);
         if (n == 0) continue;
         x[shift + n / 2] = std::numeric_limits<T>::quiet_NaN();
         CHECK(std::isnan(k.max(from, n)));
@@ -76,22 +78,22 @@ TEST_CASE("softmax, its logarithm and logsumexp along both kinds of axes, with t
         const std::size_t size = n * inner;
         const std::vector<T> x = random_numbers<T>(size, -20, 20), g = random_numbers<T>(size, -1, 1, 2);
         Framed<T> total(inner, 0), soft(size, 0), log_soft(size, 0);
-        k.logsumexp(total.data(), nullptr, x.data(), n, inner);
-        k.softmax(soft.data(), x.data(), n, inner);
-        k.log_softmax(log_soft.data(), x.data(), n, inner);
+        k.logsumexp(total.data(), nullptr, x.data(), n, inner, inner);
+        k.softmax(soft.data(), x.data(), n, inner, inner);
+        k.log_softmax(log_soft.data(), x.data(), n, inner, inner);
         Framed<T> d_total(size, 2), d_soft(size, 2), d_log_soft(size, 2);
         const bool accumulate = n % 2 == 0;
         if (n % 3 == 0) {
           std::vector<T> rest(inner), largest(inner);
-          k.logsumexp(rest.data(), largest.data(), x.data(), n, inner);
+          k.logsumexp(rest.data(), largest.data(), x.data(), n, inner, inner);
           k.logsumexp_gradient(d_total.data(), accumulate, g.data(), x.data(), rest.data(), largest.data(), n,
                                inner);
         } else {
           k.logsumexp_gradient(d_total.data(), accumulate, g.data(), x.data(), total.data(), nullptr, n,
                                inner);
         }
-        k.softmax_gradient(d_soft.data(), accumulate, g.data(), soft.data(), n, inner);
-        k.log_softmax_gradient(d_log_soft.data(), accumulate, g.data(), log_soft.data(), n, inner);
+        k.softmax_gradient(d_soft.data(), accumulate, g.data(), soft.data(), n, inner, inner);
+        k.log_softmax_gradient(d_log_soft.data(), accumulate, g.data(), log_soft.data(), n, inner, inner);
         double worst = 0;
         for (std::size_t j = 0; j < inner; ++j) {
           Real sum = 0, dot = 0, sum_g = 0;
@@ -140,7 +142,8 @@ TEST_CASE("gradients of extremes, shared by ties, and of norms, along both kinds
         const bool accumulate = n % 2 == 0;
         const Real before = accumulate ? 2 : 0;
         Framed<T> d_largest(n * inner, 2), d_length(n * inner, 2);
-        k.extreme_gradient(d_largest.data(), accumulate, g.data(), x.data(), largest.data(), n, inner);
+        k.extreme_gradient(d_largest.data(), accumulate, g.data(), x.data(), largest.data(), nullptr, n,
+                           inner, inner);
         k.norm_gradient(d_length.data(), accumulate, g.data(), x.data(), length.data(), n, inner);
         double worst = 0;
         for (std::size_t i = 0; i < n * inner; ++i) {
@@ -168,7 +171,7 @@ TEST_CASE("lines of infinities and NaN") {
         const auto logsumexp = [&](T fill, T last) {
           std::vector<T> x(n * inner, fill), y(inner);
           for (std::size_t j = 0; j < inner; ++j) x[(n - 1) * inner + j] = last;
-          k.logsumexp(y.data(), nullptr, x.data(), n, inner);
+          k.logsumexp(y.data(), nullptr, x.data(), n, inner, inner);
           return y.back();
         };
         CHECK(logsumexp(-inf, -inf) == -inf);
@@ -180,12 +183,12 @@ TEST_CASE("lines of infinities and NaN") {
         CHECK(ulps(logsumexp(T(-1e4), T(-1e4)), -1e4L + std::log(static_cast<Real>(n))) <= 2);
         // The logarithm of a probability keeps its digits where the logits are large.
         std::vector<T> large(n * inner, T(1e4)), logarithms(n * inner);
-        k.log_softmax(logarithms.data(), large.data(), n, inner);
+        k.log_softmax(logarithms.data(), large.data(), n, inner, inner);
         CHECK(ulps(logarithms.back(), -std::log(static_cast<Real>(n))) <= 2);
         std::vector<T> x(n * inner, -inf), y(inner, -inf), g(inner, T(1)), dx(n * inner, T(9));
         k.logsumexp_gradient(dx.data(), false, g.data(), x.data(), y.data(), nullptr, n, inner);
         for (const T one : dx) CHECK(one == 0);
-        k.softmax(dx.data(), x.data(), n, inner);
+        k.softmax(dx.data(), x.data(), n, inner, inner);
         for (const T one : dx) CHECK(std::isnan(one));
       }
   });

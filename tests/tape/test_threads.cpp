@@ -7,6 +7,7 @@
 #include "thread_scope.hpp"
 
 #include <autodiff/kernels/gemm.hpp>
+#include <autodiff/kernels/kernels.hpp>
 #include <nn/nn.hpp>
 
 using namespace xtape;
@@ -104,6 +105,109 @@ TEST_CASE_TEMPLATE("products of a batch are the same bits, and counted, with one
       const auto many = run(n);
       for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
     }
+  }
+}
+
+TEST_CASE_TEMPLATE("lines side by side, and places, are the same bits with one thread and with many", T,
+                   float, double) {
+  random::seed(10);
+  const auto value = random::normal<T>({700, 301}), table = random::normal<T>({300, 64});
+  const auto steps = round(value * T(2));  // in which the largest is found several times
+  std::mt19937_64 engine(1);
+  const auto draw = [&](std::vector<std::size_t> shape, std::size_t n) {  // repeated, and from the end, too
+    auto numbers = xt::xarray<std::ptrdiff_t>::from_shape(shape);
+    for (std::ptrdiff_t& i : numbers)
+      i = static_cast<std::ptrdiff_t>(engine() % (2 * n)) - static_cast<std::ptrdiff_t>(n);
+    return Indices(numbers);
+  };
+  const Indices rows = draw({5000}, 300), columns = draw({900}, 301), along_rows = draw({900, 301}, 700),
+                along_columns = draw({700, 301}, 301);
+  const auto run = [&](int n) {
+    const Threads threads(n);
+    const auto x = parameter<T>(value), t = parameter<T>(table), s = parameter<T>(steps);
+    const std::vector<Tensor<T>> results{
+        softmax(x, 0),
+        log_softmax(x, 0),
+        logsumexp(x, 0),
+        cumsum(x, 0),
+        cumprod(T(1) + x * T(0.01), 0),
+        max(s, 0),
+        max(flatten(s), 0),
+        min(s),
+        slice(x, xt::all(), xt::range(0, 301, 2)),
+        slice(flatten(x), xt::range(3, 210000, 1)),
+        slice(flatten(x), xt::range(0, 210000, 1)),
+        flip(x, {0}),
+        flip(flatten(x), {0}),
+        take(t, rows, 0),
+        take(x, columns, 1),
+        gather(x, along_rows, 0),
+        gather(x, along_columns, 1),
+        scatter_add(x, along_rows, concatenate<T>({x, slice(x, xt::range(0, 200))}), 0),
+        scatter_add(x, along_columns, x, 1)};
+    Tensor<T> loss(0);
+    for (const Tensor<T>& y : results) loss = loss + sum(square(y + T(1)));
+    loss.backward();
+    std::vector<Tensor<T>> all{loss.detach(), x.grad(), t.grad(), s.grad()};
+    for (const Tensor<T>& y : results) all.push_back(y.detach());
+    return all;
+  };
+  const auto one = run(1);
+  for (int n : {2, 3}) {
+    const auto many = run(n);
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      CAPTURE(i);
+      CHECK(same_bits(one[i], many[i]));
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("what is added to places that meet is added in order", T, float, double) {
+  constexpr std::size_t n = 500;  // x (n, n) to the diagonals of a matrix
+  std::vector<T> x(n * n), expected(2 * n - 1, 0);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = T(1) / static_cast<T>(i + 1);
+  for (std::size_t i = 0; i < x.size(); ++i) expected[i / n + i % n] += x[i];
+  for (int threads : {1, 2, 3}) {
+    const Threads scope(threads);
+    std::vector<T> y(2 * n - 1, 0);
+    detail::add_to_strided(y.data(), x.data(), {n, n}, {1, 1});
+    CHECK(y == expected);
+  }
+}
+
+TEST_CASE_TEMPLATE("updates and clipping are the same bits with one thread and with many", T, float, double) {
+  random::seed(11);
+  const auto value = random::normal<T>({70001}), slope = random::normal<T>({70001}, 0, 3);
+  const auto run = [&](int n) {
+    const Threads threads(n);
+    std::vector<Tensor<T>> all;
+    const auto train = [&](auto make) {
+      auto w = parameter<T>(value);
+      auto optimizer = make(std::vector<Tensor<T>>{w});
+      for (int step = 0; step < 3; ++step) {
+        optimizer.zero_grad();
+        sum(w * slope + square(w) * T(step)).backward();
+        all.push_back(Tensor<T>(static_cast<T>(nn::clip_grad_norm<T>({w}, 100))));
+        optimizer.step();
+      }
+      all.push_back(w.detach());
+    };
+    using Parameters = std::vector<Tensor<T>>;
+    train([](const Parameters& p) { return nn::SGD<T>(p, {.learning_rate = 0.1}); });
+    train([](const Parameters& p) {
+      return nn::SGD<T>(p, {.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1});
+    });
+    train([](const Parameters& p) { return nn::Adam<T>(p); });
+    train([](const Parameters& p) { return nn::AdamW<T>(p); });
+    train([](const Parameters& p) { return nn::RMSprop<T>(p); });
+    train([](const Parameters& p) { return nn::RMSprop<T>(p, {.momentum = 0.9, .centered = true}); });
+    train([](const Parameters& p) { return nn::Adagrad<T>(p); });
+    return all;
+  };
+  const auto one = run(1);
+  for (int n : {2, 3}) {
+    const auto many = run(n);
+    for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
   }
 }
 

@@ -92,6 +92,7 @@ Row row(std::string work, std::function<Comparison()> sides, std::vector<Target>
 // The rows by subject, in the order of the table.
 std::vector<Row> network_rows();
 std::vector<Row> image_rows();
+std::vector<Row> example_rows();
 std::vector<Row> function_rows();
 std::vector<Row> linalg_rows();
 std::vector<Row> resource_rows();

@@ -156,8 +156,8 @@ int main(int argc, char** argv) {
   std::cout << '\n' << std::flush;
 
   std::vector<bench::Row> rows;
-  for (auto&& some : {bench::network_rows(), bench::image_rows(), bench::function_rows(),
-                      bench::linalg_rows(), bench::resource_rows()})
+  for (auto&& some : {bench::network_rows(), bench::image_rows(), bench::example_rows(),
+                      bench::function_rows(), bench::linalg_rows(), bench::resource_rows()})
     for (const bench::Row& row : some)
       if (row.work.find(filter) != std::string::npos) rows.push_back(row);
   if (rows.empty()) {

@@ -10,17 +10,18 @@ namespace {
 using xtape::Indices;
 using xtape::Tensor;
 
-Indices cycle(std::size_t n, std::size_t classes) {
-  std::vector<std::size_t> all(n);
-  for (std::size_t i = 0; i < n; ++i) all[i] = i * 7 % classes;
-  return all;
+/// Numbers below n, of this shape.
+Indices cycle(const std::vector<std::size_t>& shape, std::size_t n) {
+  auto all = xt::xarray<std::size_t>::from_shape(shape);
+  for (std::size_t i = 0; i < all.size(); ++i) all.data()[i] = i * 7 % n;
+  return Indices(all);
 }
 
 /// The step of train_advanced: its convolutional network, 128 pictures of 28 × 28 pixels.
 struct PictureStep {
   xtape::nn::Sequential<float> model = convolutional_network(28);
   Tensor<float> x = tensor(normal<float>(128 * 28 * 28), {128, 1, 28, 28});
-  Indices labels = cycle(128, 10);
+  Indices labels = cycle({128}, 10);
 
   Tensor<float> loss() { return xtape::nn::cross_entropy(model(x), labels); }
 };
@@ -29,7 +30,7 @@ struct PictureStep {
 struct TextStep {
   static constexpr std::size_t windows = 16, length = 64, characters = 96;
   GPT model{characters, {}};
-  Indices text = cycle(windows * length, characters), next = cycle(windows * length, characters);
+  Indices text = cycle({windows, length}, characters), next = cycle({windows * length}, characters);
   xtape::Compiled<std::function<Tensor<float>()>> compiled{[this] {
     const Tensor<float> letters = reshape(model(text), {windows * length, characters});
     return xtape::nn::cross_entropy(letters, next);

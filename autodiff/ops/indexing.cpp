@@ -178,9 +178,10 @@ struct ScatterBlocks {
         std::fill(y.data + first, y.data + last, T(0));
       });
     // What meets at one place is added in the order of the rows, by one thread: shared out are the elements
-    // of a row, in parts of a cache line at least.
+    // of a row. Shorter parts than that take longer than they save.
+    constexpr std::size_t least = 64;
     const std::size_t count = blocks.count(indices), inner = blocks.inner();
-    const std::size_t width = std::max<std::size_t>(16, part_size / std::max<std::size_t>(count, 1));
+    const std::size_t width = std::max(least, part_size / std::max<std::size_t>(count, 1));
     const std::size_t parts = quotient_up(inner, width);
     const auto add = [&](auto* sums) {
       const T* const from = x.data();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <random>
+#include <utility>
 
 #include "../base/pool_vector.hpp"
 #include "../kernels/kernels.hpp"
@@ -65,24 +66,44 @@ struct Twister {
 template <class F>
 void each_drawn(std::mt19937_64& engine, std::size_t count, std::size_t cost, const F& f) {
   using Word = Twister::Word;
-  constexpr std::size_t size = Twister::size, most = 2 * part_size;
+  constexpr std::size_t size = Twister::size, most = part_size;
   if (count < 8 * size) return f(std::size_t(0), count, [&] { return engine(); });
+  const auto part = [&](std::size_t first, std::size_t last, const Word* word) {
+    f(first, last, [&] { return Twister::temper(*word++); });
+  };
+  // `size` words and those that follow from them, and the same for those after these: one thread makes them
+  // while others work on these.
   const std::size_t room = size + quotient_up(std::min(count, most), Twister::shift) * Twister::shift;
-  PoolVector<Word> memory(room);
-  Word* const words = memory.data();
-  for (std::size_t i = 0; i < size; ++i) words[i] = Twister::word(engine());
-  std::size_t from = 0;  // in `words`: those before it have been used
-  for (std::size_t done = 0; done < count; from = size) {
-    const std::size_t n = std::min(most, count - done);
-    for (std::size_t i = 0; i + size < from + n; i += Twister::shift) Twister::extend(words + i);
-    for_blocks(n / 2 + n % 2, n * cost, [&](std::size_t first, std::size_t last) {
-      const Word* word = words + from + 2 * first;
-      f(done + 2 * first, done + std::min(n, 2 * last), [&] { return Twister::temper(*word++); });
-    });
+  PoolVector<Word> memory(2 * room);
+  Word *now = memory.data(), *next = now + room;
+  const auto extend = [](Word* words, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += Twister::shift) Twister::extend(words + i);
+  };
+  for (std::size_t i = 0; i < size; ++i) now[i] = Twister::word(engine());
+  part(0, size, now);
+  std::size_t done = size, n = std::min(most, count - done);
+  extend(now, n);
+  const bool is_shared = count * cost >= parallel_size;
+  const std::size_t length = is_shared ? std::max<std::size_t>(1, part_size / 4 / cost) * 2 : most;
+  while (n != 0) {
+    const std::size_t then = std::min(most, count - done - n), parts = 1 + quotient_up(n, length);
+    const auto task = [&](std::size_t i) {
+      if (i == 0) {
+        std::copy_n(now + n, size, next);
+        return extend(next, then);
+      }
+      const std::size_t first = (i - 1) * length;
+      part(done + first, done + std::min(n, first + length), now + size + first);
+    };
+    if (is_shared)
+      parallel_for(parts, task);
+    else
+      for (std::size_t i = 0; i < parts; ++i) task(i);
     done += n;
-    std::copy_n(words + from + n - size, size, words);
+    n = then;
+    std::swap(now, next);
   }
-  Twister::State state{words};
+  Twister::State state{now};
   engine.seed(state);
 }
 

@@ -177,22 +177,30 @@ struct ScatterBlocks {
       for_blocks(y.size, y.size, [&](std::size_t first, std::size_t last) {
         std::fill(y.data + first, y.data + last, T(0));
       });
-    // What meets at one place is added in the order of the rows, by one thread: shared out are the elements
-    // of a row. Shorter parts than that take longer than they save.
-    constexpr std::size_t least = 64;
-    const std::size_t count = blocks.count(indices), inner = blocks.inner();
-    const std::size_t width = std::max(least, part_size / std::max<std::size_t>(count, 1));
-    const std::size_t parts = quotient_up(inner, width);
+    // What meets at one place is added in the order of the rows, by one thread. Shared out are the elements
+    // of a row where each has an index, else ranges of the array's rows: threads that add to one row slow
+    // each other down, while looking through all indices for those of a range takes little beside long rows.
+    const std::size_t count = blocks.count(indices), inner = blocks.inner(), n = blocks.from[blocks.axis];
+    const std::size_t width = std::max<std::size_t>(64, part_size / std::max<std::size_t>(count, 1));
+    const std::size_t parts = blocks.aligned             ? quotient_up(inner, width)
+                              : x.size() < parallel_size ? 1
+                                                         : std::clamp<std::size_t>(inner / 16, 1, 8);
     const auto add = [&](auto* sums) {
       const T* const from = x.data();
+      const auto add_part = [&](std::size_t outer, std::size_t part) {
+        const std::size_t begin = blocks.aligned ? part * width : 0;
+        const std::size_t end = blocks.aligned ? std::min(inner, begin + width) : inner;
+        const std::size_t low = blocks.aligned ? 0 : part * n / parts;
+        const std::size_t high = blocks.aligned ? n : (part + 1) * n / parts;
+        blocks.each(indices, outer * count, (outer + 1) * count, begin, end,
+                    [=, least = (outer * n + low) * inner, most = (outer * n + high) * inner](
+                        std::size_t place, std::size_t at, std::size_t m) {
+                      if (place < least || place >= most) return;
+                      for (std::size_t i = 0; i < m; ++i) sums[place + i] += from[at + i];
+                    });
+      };
       for_blocks(blocks.before() * parts, x.size(), [&](std::size_t first, std::size_t last) {
-        for (; first < last; ++first) {
-          const std::size_t row = first / parts * count, begin = first % parts * width;
-          blocks.each(indices, row, row + count, begin, std::min(inner, begin + width),
-                      [=](std::size_t place, std::size_t at, std::size_t m) {
-                        for (std::size_t i = 0; i < m; ++i) sums[place + i] += from[at + i];
-                      });
-        }
+        for (; first < last; ++first) add_part(first / parts, first % parts);
       });
     };
     // Where thousands may meet at one place, their sum is computed in more digits, if it is not mostly zeros.

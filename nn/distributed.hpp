@@ -15,9 +15,6 @@ struct EnvironmentOptions {
   /// The first rank alone prints and writes files: the standard output of the others is dropped, and
   /// nn::set_writes_files is off there.
   bool first_writes = true;
-  /// Each of the two messages of a sum of gradients takes so long, one after the other, as if they shared a
-  /// slow network: to see what is hidden behind the backward pass.
-  std::chrono::microseconds delay{0};
 };
 
 /// Begins MPI, unless the program has, and ends it with its life; once in a program, and around the `try`
@@ -45,6 +42,9 @@ class Communicator {
   bool is_first() const { return rank() == 0; }
   /// Returns when all have called it.
   void barrier() const;
+  /// The same processes, where each of the two messages of a sum takes so long, one after the other, as if
+  /// they shared a slow network: to see what of it is hidden behind the backward pass.
+  Communicator delayed(std::chrono::microseconds delay) const;
   State& state() const { return *state_; }
 
  private:

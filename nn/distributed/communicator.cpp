@@ -17,8 +17,7 @@ namespace {
 std::atomic<bool> failed = false;
 bool began_here = false;  // MPI
 MPI_Comm at_end = MPI_COMM_NULL;
-std::chrono::steady_clock::time_point link_free{};  // see EnvironmentOptions::delay
-std::chrono::microseconds the_delay{0};
+std::chrono::steady_clock::time_point link_free{};  // see Communicator::delayed
 
 void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
   int begun = 0, ended = 0;
@@ -32,7 +31,6 @@ void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
     detail::check(MPI_Comm_dup(MPI_COMM_WORLD, &at_end), "mpi::Environment");
   }
   detail::check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "mpi::Environment");
-  the_delay = options.delay;
   int rank = 0;
   detail::check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "mpi::Environment");
   if (rank == 0 || !options.first_writes) return;
@@ -112,6 +110,12 @@ std::size_t Communicator::rank() const { return state_->rank; }
 std::size_t Communicator::size() const { return state_->size; }
 void Communicator::barrier() const { detail::check(MPI_Barrier(state_->comm), "barrier"); }
 
+Communicator Communicator::delayed(std::chrono::microseconds delay) const {
+  auto other = std::make_shared<State>(*state_);
+  other->delay = delay;
+  return Communicator(std::move(other));
+}
+
 Communicator world() {
   static const bool begun = [] {
     int already = 0;
@@ -128,7 +132,6 @@ Communicator world() {
   detail::check(MPI_Comm_size(state->comm, &size), "world");
   state->rank = static_cast<std::size_t>(rank);
   state->size = static_cast<std::size_t>(size);
-  state->delay = the_delay;
   return Communicator(std::move(state));
 }
 

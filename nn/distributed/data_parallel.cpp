@@ -99,7 +99,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     for (Place& place : places_) place.is_packed = false;
     for (Bucket& bucket : buckets_) {
       bucket.packed = 0;
-      std::fill_n(bucket.sum.data(), bucket.sum.size(), T(0));
+      std::fill(bucket.sum.data() + bucket.filled, bucket.sum.data() + bucket.sum.size(), T(0));
     }
     const engine::Handle copy = output;
     const bool is_loss = output.value->size == 1 && output.value->item_size == sizeof(T);
@@ -146,8 +146,12 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   void send(bool all = false) {
     while (sent_ < buckets_.size() &&
            (all || buckets_[sent_].packed == buckets_[sent_].end - buckets_[sent_].first)) {
+      Bucket& bucket = buckets_[sent_++];
+      for (std::size_t i = bucket.first; i < bucket.end; ++i)
+        if (!places_[i].is_packed)
+          std::fill_n(bucket.sum.data() + places_[i].at, parameters_[i].second.size(), T(0));
       is_under_way_ = true;
-      buckets_[sent_++].sum.start();
+      bucket.sum.start();
     }
   }
 

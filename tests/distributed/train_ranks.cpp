@@ -1,6 +1,7 @@
 // A short training on several ranks with a checkpoint after each batch, from which it goes on:
-// train_ranks FOLDER [throw|nan|"nan loss"|kill RANK BATCH]. A rank can be made to fail in a batch. Each leaves its
-// process number in FOLDER, for who wants to kill it.
+// train_ranks FOLDER [throw|nan|"nan loss"|kill RANK BATCH]. A rank can be made to fail in a batch. Each
+// leaves its process number in FOLDER, for who wants to kill it. In a FOLDER whose name ends with "noisy" it
+// trains with dropout and batch normalisation.
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -23,10 +24,12 @@ void train(const std::string& folder, const std::string& failure, std::size_t ba
   random::seed(4);
   const Tensor<double> x = random::normal<double>({240, 5});
   nn::DataLoader<double> loader(nn::Dataset<double>(x, sin(x)), {.batch_size = 40, .seed = 9});
-  nn::Sequential<double> model(nn::Linear<double>(5, 9), nn::Tanh<double>(), nn::BatchNorm1d<double>(9),
-                               nn::Linear<double>(9, 5));
-  // Its masks are the same on all ranks, and other ones for other shares.
-  if (folder.ends_with("dropout")) model.add(nn::Dropout<double>(0.1));
+  nn::Sequential<double> model(nn::Linear<double>(5, 9), nn::Tanh<double>());
+  if (folder.ends_with("noisy")) {  // what depends on how a batch is dealt out
+    model.add(nn::BatchNorm1d<double>(9));
+    model.add(nn::Dropout<double>(0.1));
+  }
+  model.add(nn::Linear<double>(9, 5));
   nn::Adam<double> adam(model.parameters(), {.learning_rate = 0.01});
   std::size_t batches = 0;
   const bool fails = ranks.rank() == bad;

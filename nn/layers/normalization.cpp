@@ -8,6 +8,7 @@
 #include <autodiff/engine.hpp>
 #include <autodiff/layout.hpp>
 #include <autodiff/normalization.hpp>
+#include <autodiff/reductions.hpp>
 
 namespace xtape::nn {
 namespace {

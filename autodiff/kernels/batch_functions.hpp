@@ -35,7 +35,24 @@ static inline void store_part(float* p, std::size_t n, __m128 x) {
 static inline void store_part(double* p, std::size_t n, __m128d x) {
   if (n & 1) _mm_store_sd(p, x);
 }
-
+#elif XSIMD_WITH_NEON64
+static inline float32x4_t load_part(const float* p, std::size_t n, float32x4_t rest) {
+  if (n == 1) return vld1q_lane_f32(p, rest, 0);
+  const float32x4_t two = vcombine_f32(vld1_f32(p), vget_high_f32(rest));
+  return n == 2 ? two : vld1q_lane_f32(p + 2, two, 2);
+}
+static inline float64x2_t load_part(const double* p, std::size_t, float64x2_t rest) {
+  return vld1q_lane_f64(p, rest, 0);
+}
+static inline void store_part(float* p, std::size_t n, float32x4_t x) {
+  if (n & 2) {
+    vst1_f32(p, vget_low_f32(x));
+    x = vextq_f32(x, x, 2);
+    p += 2;
+  }
+  if (n & 1) vst1q_lane_f32(p, x, 0);
+}
+static inline void store_part(double* p, std::size_t, float64x2_t x) { vst1q_lane_f64(p, x, 0); }
 #endif
 
 /// The first n numbers from p on, 0 < n < B::size, and of `rest` in the other lanes. Nothing beyond is read.
@@ -57,7 +74,7 @@ B load_part(const typename B::value_type* p, std::size_t n, B rest) {
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones + 4 - n));
     return _mm256_blendv_pd(rest, _mm256_maskload_pd(p, lanes), _mm256_castsi256_pd(lanes));
   }
-#elif XSIMD_WITH_SSE2
+#elif XSIMD_WITH_SSE2 || XSIMD_WITH_NEON64
   return load_part(p, n, typename B::register_type(rest));
 #else
   alignas(B) typename B::value_type lanes[B::size];
@@ -94,7 +111,7 @@ void store_part(typename B::value_type* p, std::size_t n, B x) {
     }
     store_part(p, n, part);
   }
-#elif XSIMD_WITH_SSE2
+#elif XSIMD_WITH_SSE2 || XSIMD_WITH_NEON64
   store_part(p, n, typename B::register_type(x));
 #else
   alignas(B) typename B::value_type lanes[B::size];

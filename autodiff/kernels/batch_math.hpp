@@ -3,6 +3,7 @@
 // depend on its neighbours. Within 4 units of the last place, which tests/kernels/test_kernels.cpp checks;
 // results under the normal range may be 0.
 #pragma once
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -35,11 +36,11 @@ template <class T, class A>
 using Bits = xsimd::batch<std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>, A>;
 template <class T, class A>
 Bits<T, A> bits_of(const xsimd::batch<T, A>& x) {
-  return xsimd::bitwise_cast<Bits<T, A>>(x);
+  return std::bit_cast<Bits<T, A>>(x);
 }
 template <class T, class A>
 xsimd::batch<T, A> number_of(const Bits<T, A>& bits) {
-  return xsimd::bitwise_cast<xsimd::batch<T, A>>(bits);
+  return std::bit_cast<xsimd::batch<T, A>>(bits);
 }
 
 template <class T>

@@ -1,5 +1,7 @@
 // The kernel of convolutions: products with a matrix that is not written, but read by offsets.
 #pragma once
+#include <utility>
+
 #include "batch_functions.hpp"
 #include "kernel_table.hpp"
 
@@ -13,43 +15,62 @@ struct IndexedProduct {
   std::size_t c_panel, panel;
 };
 
+/// f(0), f(1), … of constants: what an index of a loop reaches may stay in memory, also where the compiler
+/// unrolls the loop.
+template <std::size_t n, class F>
+[[gnu::always_inline]] inline void with_constants(const F& f) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::integral_constant<std::size_t, I>()), ...); }
+  (std::make_index_sequence<n>());
+}
+
 /// C += A B for `rows` rows and `panels` batches, all of them in registers. By itself: inlined into loops,
 /// the compiler would keep addresses in memory.
 template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
 [[gnu::noinline]] void indexed_tile(T* C, std::size_t K, const IndexedProduct<T>& p, std::size_t row,
                                     const std::ptrdiff_t* column, const T* right) {
   constexpr std::size_t W = B::size;
-  const std::size_t panel = p.panel;
-  B sum[rows][panels];
+  const std::size_t panel = p.panel, c_panel = p.c_panel;
   const T* from[rows];
-  for (std::size_t r = 0; r < rows; ++r) {
+  T* to[rows];
+  B sum[rows][panels];
+  with_constants<rows>([&](auto r) {
     from[r] = p.x + p.a_row[row + r];
-    for (std::size_t j = 0; j < panels; ++j)
-      sum[r][j] = B::load_unaligned(C + p.c_row[row + r] + j * p.c_panel);
-  }
+    to[r] = C + p.c_row[row + r];
+    with_constants<panels>([&](auto j) { sum[r][j] = B::load_unaligned(to[r] + j * c_panel); });
+  });
   for (std::size_t k = 0; k < K; ++k, right += W) {
     const std::ptrdiff_t at = column[k];
     B b[panels];
-    for (std::size_t j = 0; j < panels; ++j) b[j] = B::load_unaligned(right + j * panel);
-    for (std::size_t r = 0; r < rows; ++r) {
+    with_constants<panels>([&](auto j) { b[j] = B::load_unaligned(right + j * panel); });
+    with_constants<rows>([&](auto r) {
       B a;
       if constexpr (by_lane)
         a = B::load_unaligned(from[r] + at);
       else
         a = B(from[r][at]);
-      for (std::size_t j = 0; j < panels; ++j) sum[r][j] = xsimd::fma(a, b[j], sum[r][j]);
-    }
+      with_constants<panels>([&](auto j) { sum[r][j] = xsimd::fma(a, b[j], sum[r][j]); });
+    });
   }
-  for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t j = 0; j < panels; ++j) sum[r][j].store_unaligned(C + p.c_row[row + r] + j * p.c_panel);
+  with_constants<rows>([&](auto r) {
+    with_constants<panels>([&](auto j) { sum[r][j].store_unaligned(to[r] + j * c_panel); });
+  });
 }
 
 /// How many rows and panels fit into registers, beside those of B and a number of A; of eight sums at least,
 /// since two begin in a cycle, and each takes four.
-template <std::size_t panels>
-inline constexpr std::size_t indexed_rows = panels == 1 ? 8 : 6;
+#if XSIMD_WITH_NEON64  // 32 registers, of which compilers load several numbers of A at once into some
+template <class B>
+inline constexpr std::size_t indexed_panels = 4;
+template <class B, std::size_t panels>
+inline constexpr std::size_t indexed_rows = panels == 1   ? 8
+                                            : panels == 4 ? 5
+                                                          : 6;
+#else
 template <class B>
 inline constexpr std::size_t indexed_panels = sizeof(B) == 64 ? 4 : 2;
+template <class B, std::size_t panels>
+inline constexpr std::size_t indexed_rows = panels == 1 ? 8 : 6;
+#endif
 /// For how much of K these panels stay in the first-level cache.
 template <class B>
 inline constexpr std::size_t indexed_depth = 16384 / sizeof(B) / indexed_panels<B>;
@@ -72,8 +93,8 @@ void indexed_panels_of(T* C, std::size_t M, std::size_t K, std::size_t count, co
   if constexpr (panels > 0) {
     std::size_t j = 0;
     for (; j + panels <= count; j += panels)
-      indexed_rows_of<B, by_lane, panels, indexed_rows<panels> >(C + j * p.c_panel, 0, M, K, p, column,
-                                                                 right + j * p.panel);
+      indexed_rows_of<B, by_lane, panels, indexed_rows<B, panels> >(C + j * p.c_panel, 0, M, K, p, column,
+                                                                    right + j * p.panel);
     if (j < count)
       indexed_panels_of<B, by_lane, panels - 1>(C + j * p.c_panel, M, K, count - j, p, column,
                                                 right + j * p.panel);

@@ -145,6 +145,7 @@ struct Kernels {
 /// The table of an architecture, whether this machine has it or not; defined by kernels_arch.cpp.
 namespace arch {
 struct generic;
+struct neon;
 struct sse2;
 struct avx2;    ///< with FMA
 struct avx512;  ///< F, CD, DQ and BW
@@ -162,7 +163,8 @@ template <class T>
 AvailableKernels<T> available_kernels();
 
 /// The best of available_kernels() that the environment variable XTAPE_ARCH allows: "sse2", "avx2" or
-/// "avx512" names the highest; without xsimd there is "generic" alone. Error for another word in it.
+/// "avx512" names the highest, on 64-bit Arm "generic" or "neon"; without xsimd and on other processors there
+/// is "generic" alone. Error for another word in it.
 template <class T>
 const Kernels<T>& choose_kernels();
 

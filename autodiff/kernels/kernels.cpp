@@ -18,13 +18,25 @@ namespace xtape::detail {
 namespace {
 
 // The build says for which architectures it has tables: XTAPE_HAS_avx2 and the like; -Dkernels chooses them.
-#ifdef XTAPE_HAS_generic
+#ifdef XTAPE_WITHOUT_XSIMD
 constexpr std::array names{"generic"};
 constexpr const char* allowed = "this build has generic alone";
 
 template <class T>
 std::array<const Kernels<T>*, 3> tables_of_machine() {
   return {&table<arch::generic, T>()};
+}
+#elif defined(__aarch64__)
+constexpr std::array names{"neon", "generic"};
+constexpr const char* allowed = "it may be generic or neon";
+
+template <class T>
+std::array<const Kernels<T>*, 3> tables_of_machine() {
+  std::array<const Kernels<T>*, 3> tables{&table<arch::neon, T>()};  // every such processor has it
+#ifdef XTAPE_HAS_generic
+  tables[1] = &table<arch::generic, T>();
+#endif
+  return tables;
 }
 #else
 constexpr std::array names{"avx512", "avx2", "sse2"};

@@ -20,7 +20,9 @@ namespace {
 
 namespace batches {
 using generic = xsimd::default_arch;
-#ifndef XTAPE_WITHOUT_XSIMD
+#if XSIMD_WITH_NEON64
+using neon = xsimd::neon64;
+#elif !defined(XTAPE_WITHOUT_XSIMD)
 using sse2 = xsimd::sse2;
 using avx2 = xsimd::fma3<xsimd::avx2>;
 using avx512 = xsimd::avx512bw;

@@ -28,26 +28,50 @@ void transpose_rest(T* y, std::size_t y_row, bool accumulate, const T* x, std::s
     }
 }
 
-#if XSIMD_WITH_SSE2
 // Squares as wide as the smallest vectors, in registers.
-static inline void transpose_square(float* y, std::size_t y_row, bool accumulate, const float* x,
-                                    std::size_t x_row, float scale) {
-  __m128 r[4];
-  for (std::size_t i = 0; i < 4; ++i) r[i] = _mm_mul_ps(_mm_loadu_ps(x + i * x_row), _mm_set1_ps(scale));
-  _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
-  for (std::size_t j = 0; j < 4; ++j) {
-    float* const to = y + j * y_row;
-    _mm_storeu_ps(to, accumulate ? _mm_add_ps(_mm_loadu_ps(to), r[j]) : r[j]);
+#if XSIMD_WITH_SSE2
+template <class T>
+using SquareRow = xsimd::batch<T, xsimd::sse2>;
+static inline void transpose_lanes(SquareRow<float>* r) {
+  __m128 a = r[0], b = r[1], c = r[2], d = r[3];
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  r[0] = a, r[1] = b, r[2] = c, r[3] = d;
+}
+static inline void transpose_lanes(SquareRow<double>* r) {
+  const __m128d a = r[0], b = r[1];
+  r[0] = _mm_unpacklo_pd(a, b), r[1] = _mm_unpackhi_pd(a, b);
+}
+#elif XSIMD_WITH_NEON64
+template <class T>
+using SquareRow = xsimd::batch<T, xsimd::neon64>;
+static inline void transpose_lanes(SquareRow<double>* r) {
+  const float64x2_t a = r[0], b = r[1];
+  r[0] = vtrn1q_f64(a, b), r[1] = vtrn2q_f64(a, b);
+}
+static inline void transpose_lanes(SquareRow<float>* r) {
+  const auto odd = [](float32x4_t a, float32x4_t b) { return vreinterpretq_f64_f32(vtrn2q_f32(a, b)); };
+  const auto even = [](float32x4_t a, float32x4_t b) { return vreinterpretq_f64_f32(vtrn1q_f32(a, b)); };
+  SquareRow<double> left[2] = {even(r[0], r[1]), even(r[2], r[3])},
+                    right[2] = {odd(r[0], r[1]), odd(r[2], r[3])};
+  transpose_lanes(left);
+  transpose_lanes(right);
+  for (std::size_t i = 0; i < 2; ++i) {
+    r[2 * i] = vreinterpretq_f32_f64(left[i]);
+    r[2 * i + 1] = vreinterpretq_f32_f64(right[i]);
   }
 }
-static inline void transpose_square(double* y, std::size_t y_row, bool accumulate, const double* x,
-                                    std::size_t x_row, double scale) {
-  const __m128d a = _mm_mul_pd(_mm_loadu_pd(x), _mm_set1_pd(scale)),
-                b = _mm_mul_pd(_mm_loadu_pd(x + x_row), _mm_set1_pd(scale));
-  const __m128d r[2] = {_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b)};
-  for (std::size_t j = 0; j < 2; ++j) {
-    double* const to = y + j * y_row;
-    _mm_storeu_pd(to, accumulate ? _mm_add_pd(_mm_loadu_pd(to), r[j]) : r[j]);
+#endif
+#if XSIMD_WITH_SSE2 || XSIMD_WITH_NEON64
+template <class T>
+void transpose_square(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t x_row, T scale) {
+  constexpr std::size_t side = SquareRow<T>::size;
+  SquareRow<T> r[side];
+  for (std::size_t i = 0; i < side; ++i) r[i] = SquareRow<T>::load_unaligned(x + i * x_row) * scale;
+  transpose_lanes(r);
+  for (std::size_t j = 0; j < side; ++j) {
+    T* const to = y + j * y_row;
+    if (accumulate) r[j] += SquareRow<T>::load_unaligned(to);
+    r[j].store_unaligned(to);
   }
 }
 #endif
@@ -64,8 +88,8 @@ void transpose(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t
       T* const to = y + j0 * y_row + i0;
       const T* const from = x + i0 * x_row + j0;
       std::size_t i1 = 0, j1 = 0;  // how far squares go
-#if XSIMD_WITH_SSE2
-      constexpr std::size_t side = 16 / sizeof(T);
+#if XSIMD_WITH_SSE2 || XSIMD_WITH_NEON64
+      constexpr std::size_t side = SquareRow<T>::size;
       i1 = height / side * side;
       j1 = width / side * side;
       for (std::size_t j = 0; j < j1; j += side)

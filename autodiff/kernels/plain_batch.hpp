@@ -73,10 +73,6 @@ struct batch {
   static batch of_bits(Bits x) { return batch(std::bit_cast<Lanes>(x)); }
 };
 
-template <class B, class T, class A>
-B bitwise_cast(const batch<T, A>& x) {
-  return B(std::bit_cast<typename B::Lanes>(x.lanes));
-}
 template <class T, class A>
 batch<T, A> select(const batch_bool<T, A>& condition, const batch<T, A>& a, const batch<T, A>& b) {
   return batch<T, A>(condition.lanes ? a.lanes : b.lanes);

@@ -4,6 +4,8 @@
 A base (GCC 12, shared, release, OpenBLAS, xsimd), and each thing changed once. Each configuration is built in
 build-matrix/NAME, runs test programs, is installed into a folder there and is used from it (consumer/checks.sh). Prints a
 row for each and the table at the end; ends with 1 when one failed.
+
+By name alone, since they take long: other processors. Cross-built with Debian's compilers, they run their tests under QEMU.
 """
 import glob
 import json
@@ -17,16 +19,22 @@ import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = os.path.join(SOURCE, "build-matrix")
+CROSS = os.path.join(SOURCE, "tests", "cross")
+CACHE = ["ccache"] if shutil.which("ccache") else []
 TESTS = ("tape", "ops", "linalg", "odeint", "stiff", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
+FILES = ("data", "foreign", "npy", "number_formats", "resumed", "safetensors", "save")
 FURTHER = ("exported symbols", "kernel symbols")  # tests without a program of theirs
 COLUMNS = ("configuration", "result", "tests", "uses", "MB", "stripped", "user's file", "foreign", "BLAS", "build")
 REFERENCES = ("/usr/lib/*/blas/libblas.so.3", "/usr/lib/*/lapack/liblapack.so.3")  # Debian's, whatever its alternatives choose
 
 
 class Configuration:
-    def __init__(self, changed, compiler="g++-12", options=(), flags="", blas="openblas", subproject=False):
+    def __init__(self, changed, compiler="g++-12", options=(), flags="", blas="openblas", subproject=False, processor=None,
+                 debian="", endian="little", tests=TESTS, leaves_out=()):
         self.changed, self.compiler, self.options = changed, compiler, list(options)
         self.flags, self.blas, self.subproject = flags, blas, subproject
+        self.processor, self.debian, self.endian = processor, debian, endian
+        self.tests, self.leaves_out = tests, leaves_out  # tests None: all programs, but for those
 
 
 CONFIGURATIONS = {
@@ -42,6 +50,10 @@ CONFIGURATIONS = {
     "debug": Configuration("debug", options=["-Dbuildtype=debug"]),
     "assertions": Configuration("the standard library's assertions", flags="-D_GLIBCXX_ASSERTIONS"),
     "subproject": Configuration("a subproject of a user's project", subproject=True),
+    "aarch64": Configuration("64-bit Arm: all tests, instructions counted", compiler="aarch64-linux-gnu-g++", processor="aarch64",
+                             debian="arm64", tests=None, leaves_out=NATIVE),
+    "s390x": Configuration("big-endian: the tests of files", compiler="s390x-linux-gnu-g++", processor="s390x", debian="s390x",
+                           endian="big", tests=FILES),
 }
 
 
@@ -64,6 +76,7 @@ class Run:
         self.row["configuration"] = name
         self.environment = dict(os.environ, CCACHE_BASEDIR=SOURCE, CCACHE_NOHASHDIR="1")
         self.environment.pop("CXXFLAGS", None)
+        self.cross_files = []
 
     def run(self, *command, **options):
         """The output of a command; it is kept in the configuration's log, and an error shows its end."""
@@ -84,6 +97,8 @@ class Run:
         for path in (self.prefix, self.work, os.path.join(self.folder, "log")):
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.path.exists(path) and os.remove(path)
         os.makedirs(self.work)
+        if c.processor:
+            return self.prepare_cross()
         self.environment["CXX"] = c.compiler
         flags = c.flags
         if c.blas == "reference":
@@ -97,20 +112,41 @@ class Run:
             flags += " -I" + self.work
         return ["-Dwerror=true", "-Dcpp_args=" + flags.strip(), *c.options]
 
+    def prepare_cross(self):
+        """Unpacks the processor's libraries, and writes for Meson where they are."""
+        c = self.configuration
+        self.emulator = "qemu-" + c.processor
+        if not shutil.which(self.emulator):
+            raise NotHere(self.emulator)
+        self.sysroot = os.path.join(self.folder, "sysroot")
+        self.run("sh", os.path.join(CROSS, "sysroot.sh"), c.debian, self.sysroot, what="sysroot.sh")
+        here = os.path.join(self.folder, "here.ini")
+        with open(here, "w") as file:
+            file.write(f"[constants]\nprocessor = '{c.processor}'\nendian = '{c.endian}'\nsysroot = '{self.sysroot}'\n"
+                       f"cache = {CACHE}\n")
+        self.cross_files = ["--cross-file", here, "--cross-file", os.path.join(CROSS, "debian.ini")]
+        return ["-Dwerror=true", *c.options]
+
     def configure(self, source, options):
-        cached = ["ccache"] if shutil.which("ccache") else []
-        compiler = self.environment["CXX"]
-        self.environment["CXX"] = " ".join(cached + [compiler])
+        compiler = self.environment.get("CXX", "c++")
+        self.environment["CXX"] = " ".join(CACHE + [compiler])
         known = os.path.exists(os.path.join(self.build, "build.ninja"))
-        self.run("meson", *(["configure", self.build] if known else ["setup", self.build, source]), *options, what="meson")
+        self.run("meson", *(["configure", self.build] if known else ["setup", self.build, source, *self.cross_files]), *options, what="meson")
         self.environment["CXX"] = compiler
 
     def test(self):
-        self.run("ninja", "-C", self.build, *self.libraries(), *("tests/test_" + t for t in TESTS), what="build")
+        c = self.configuration
+        listed = json.loads(self.run("meson", "introspect", self.build, "--tests"))
+        there = [t["name"] for t in listed if "xtape:programs" in t["suite"]]
+        if c.tests:
+            names = [*c.tests, *(t for t in FURTHER if t in there and not c.processor)]
+            targets = [*self.libraries(), *("tests/test_" + t for t in c.tests)]
+        else:
+            names, targets = [t for t in there if t not in c.leaves_out], []
+        self.run("ninja", "-C", self.build, *targets, what="build")
         log = os.path.join(self.build, "meson-logs", "testlog.json")
-        there = self.run("meson", "test", "-C", self.build, "--list", "--no-rebuild")
-        names = TESTS + tuple(t for t in FURTHER if t in there)
-        self.run("meson", "test", "-C", self.build, "--no-rebuild", "--print-errorlogs", *names, check=False)
+        patience = ["-t", "30"] if c.processor else []
+        self.run("meson", "test", "-C", self.build, "--no-rebuild", "--print-errorlogs", *patience, *names, check=False)
         passed = failed = 0
         for line in open(log):
             test = json.loads(line)
@@ -123,6 +159,14 @@ class Run:
         self.row["tests"] = f"{passed} of {passed + failed}"
         if failed or not passed:
             raise Failed("tests")
+
+    def count_instructions(self):
+        """What NEON saves, by a plugin of QEMU for the machine that builds."""
+        plugin = os.path.join(self.work, "count.so")
+        self.run("cc", "-shared", "-fPIC", "-o", plugin, os.path.join(CROSS, "count_instructions.c"), what="plugin")
+        self.run("ninja", "-C", self.build, "tests/kernel_calls", what="build")
+        print(self.run("python3", os.path.join(CROSS, "instructions.py"), plugin, self.emulator, "-L", self.sysroot,
+                       os.path.join(self.build, "tests/kernel_calls"), what="instructions"))
 
     def libraries(self):
         """The targets of the library, and of its kernels, whose archives a test reads."""
@@ -206,7 +250,10 @@ class Run:
                 features = ["-Dtests=enabled", "-Dexamples=disabled", "-Dbenchmarks=disabled", "-Dlibtorch=disabled"]
                 self.configure(SOURCE, ["--prefix=" + self.prefix, "--libdir=lib", *features, *options])
                 self.test()
-                self.use()
+                if self.configuration.processor == "aarch64":
+                    self.count_instructions()
+                if not self.configuration.processor:
+                    self.use()
             self.row["result"] = "ok"
         except NotHere as missing:
             self.row["result"] = f"not here: {missing}"
@@ -222,7 +269,7 @@ def line(row, widths):
 
 
 def main():
-    names = sys.argv[1:] or list(CONFIGURATIONS)
+    names = sys.argv[1:] or [n for n, c in CONFIGURATIONS.items() if not c.processor]
     unknown = [n for n in names if n not in CONFIGURATIONS]
     if unknown:
         sys.exit(f"matrix.py: no configuration {', '.join(unknown)}; there are {', '.join(CONFIGURATIONS)}")

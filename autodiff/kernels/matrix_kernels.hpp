@@ -62,7 +62,7 @@ static inline void transpose_lanes(SquareRow<float>* r) {
 }
 #endif
 #if XSIMD_WITH_SSE2 || XSIMD_WITH_NEON64
-template <class T>
+template <class B, class T>
 void transpose_square(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t x_row, T scale) {
   constexpr std::size_t side = SquareRow<T>::size;
   SquareRow<T> r[side];
@@ -94,7 +94,7 @@ void transpose(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t
       j1 = width / side * side;
       for (std::size_t j = 0; j < j1; j += side)
         for (std::size_t i = 0; i < i1; i += side)
-          transpose_square(to + j * y_row + i, y_row, accumulate, from + i * x_row + j, x_row, scale);
+          transpose_square<B>(to + j * y_row + i, y_row, accumulate, from + i * x_row + j, x_row, scale);
 #endif
       transpose_rest<B>(to + i1, y_row, accumulate, from + i1 * x_row, x_row, height - i1, j1, scale);
       transpose_rest<B>(to + j1 * y_row, y_row, accumulate, from + j1, x_row, height, width - j1, scale);

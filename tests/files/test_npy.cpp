@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "../check_close.hpp"
+#include "bytes.hpp"
 
 #include <unistd.h>
 #include <nn/nn.hpp>
@@ -44,7 +45,7 @@ std::string file_of(const std::string& dictionary, const std::vector<float>& ele
   bytes += static_cast<char>(text.size() & 255);
   bytes += static_cast<char>(text.size() >> 8);
   bytes += text;
-  bytes.append(reinterpret_cast<const char*>(elements.data()), elements.size() * sizeof(float));
+  for (const float x : elements) bytes += low_byte_first(x);
   return bytes;
 }
 
@@ -83,7 +84,8 @@ TEST_CASE_TEMPLATE("what is saved is loaded, bit for bit", T, float, double) {
   }
   nn::save_npy(path.name, Tensor<T>{-T(0), infinity, std::numeric_limits<T>::denorm_min()});
   CHECK(std::signbit(nn::load_npy<T>(path.name).value()(0)));
-  check_close(Tensor<T>(xt::xarray<T>(xt::load_npy<T>(path.name))), nn::load_npy<T>(path.name), 0);
+  if (std::endian::native == std::endian::little)  // xtensor reads the machine's own order
+    check_close(Tensor<T>(xt::xarray<T>(xt::load_npy<T>(path.name))), nn::load_npy<T>(path.name), 0);
 }
 
 TEST_CASE("the bytes are NumPy's, and files in Fortran order and of version 2.0 are read") {

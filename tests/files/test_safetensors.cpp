@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "../check_close.hpp"
+#include "bytes.hpp"
 
 #include <unistd.h>
 #include <zlib.h>
@@ -35,10 +36,7 @@ std::string content_of(const std::string& path) {
 
 /// A file with this header and so many bytes of elements, which count up from 0.
 std::string file_of(const std::string& header, std::size_t bytes) {
-  const std::uint64_t length = header.size();
-  std::string text(sizeof length, '\0');
-  std::memcpy(text.data(), &length, sizeof length);
-  text += header;
+  std::string text = low_byte_first(std::uint64_t(header.size())) + header;
   for (std::size_t i = 0; i < bytes; ++i) text += static_cast<char>(i);
   return text;
 }
@@ -97,12 +95,11 @@ TEST_CASE("the bytes are those of the format, and a file written by hand is read
   const Folder folder;
   const std::string path = folder.file("a.safetensors");
   nn::save_tensors<float>(path, {.tensors = {{"w", Tensor<float>({1.0, 2.0})}}, .metadata = {}});
-  const float elements[] = {1, 2};
   const auto expected = [&](const std::string& format, const std::string& digits) {
     std::string header = "{\"__metadata__\":{" + format + "\"xtape.version\":\"0.1.0\",\"xtape.crc32\":\"" +
                          digits + "\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
     header.append(7 - (header.size() + 7) % 8, ' ');
-    return file_of(header, 0) + std::string(reinterpret_cast<const char*>(elements), sizeof elements);
+    return file_of(header, 0) + low_byte_first(1.0f) + low_byte_first(2.0f);
   };
   const std::string pt = "\"format\":\"pt\",\"xtape.format\":\"pt\",";
   for (const std::string& format : {pt, std::string()}) {  // those of 0.1 had no format
@@ -123,7 +120,7 @@ TEST_CASE("the bytes are those of the format, and a file written by hand is read
       "  \"a\": {\"data_offsets\": [0, 4], \"dtype\": \"F32\", \"shape\": [1, 1]}, \"__metadata__\": {\"k\": "
       "\"v\"}}   ",
       0);
-  bytes.append(reinterpret_cast<const char*>(elements), sizeof elements);
+  bytes += low_byte_first(1.0f) + low_byte_first(2.0f);
   std::ofstream(path, std::ios::binary) << bytes;
   const auto content = nn::load_tensors<float>(path);
   CHECK(content.tensors[0].first == "a");

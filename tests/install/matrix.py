@@ -24,7 +24,7 @@ CACHE = ["ccache"] if shutil.which("ccache") else []
 TESTS = ("tape", "ops", "linalg", "odeint", "stiff", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save", "safetensors", "npy")
 FILES = ("data", "foreign", "npy", "number_formats", "resumed", "safetensors", "save")
 # What is not run under QEMU, for reasons that tests/README.md gives.
-NATIVE = ("cpp", "failing allocations", "properties")
+NATIVE = ("cpp", "failing allocations", "fork", "properties")
 FURTHER = ("exported symbols", "kernel symbols")  # tests without a program of theirs
 COLUMNS = ("configuration", "result", "tests", "uses", "MB", "stripped", "user's file", "foreign", "BLAS", "build")
 REFERENCES = ("/usr/lib/*/blas/libblas.so.3", "/usr/lib/*/lapack/liblapack.so.3")  # Debian's, whatever its alternatives choose

@@ -56,8 +56,13 @@ struct Twister {
 
  private:
   static Word first(Word x) { return x >> Engine::tempering_u & Engine::tempering_d; }
-  static Word second(Word x) { return x << Engine::tempering_s & Engine::tempering_b; }
-  static Word third(Word x) { return x << Engine::tempering_t & Engine::tempering_c; }
+  // Masked first: the sanitizer of integers takes a bit that is shifted out for a mistake.
+  static Word second(Word x) {
+    return (x & Engine::tempering_b >> Engine::tempering_s) << Engine::tempering_s;
+  }
+  static Word third(Word x) {
+    return (x & Engine::tempering_c >> Engine::tempering_t) << Engine::tempering_t;
+  }
 };
 
 /// f(first, last, draw) for parts of `count` numbers of the engine, which draw() gives one after the other;

@@ -1,8 +1,8 @@
 // Training on several processes, on one machine or many, by MPI: a library of its own, xtape-mpi.
 #pragma once
 #include <chrono>
+#include <cstddef>
 #include <memory>
-#include <vector>
 
 #include "data_loader.hpp"
 #include "module.hpp"
@@ -55,13 +55,13 @@ class Communicator {
 Communicator world();
 
 /// Σ x over the ranks, in their order, so that all have the same bits, and the same ones in each run. All
-/// ranks call it with x of one shape. Its gradient is the sum of the ranks' adjoints. Error for shapes that
-/// differ.
+/// ranks call it with x of one shape. Its gradient is the sum of the ranks' adjoints, so all of them run it
+/// backward. Errors: shapes that differ; an x that requires a gradient on some ranks and not on others.
 template <class T>
 Tensor<T> all_reduce(const Tensor<T>& x, const Communicator& ranks = world());
 
 /// The x of rank `root`, whose gradient is the sum of all ranks' adjoints, and 0 on the others. All ranks
-/// call it with x of one shape. Errors: shapes that differ, a root that is none.
+/// call it with x of one shape. Errors as of all_reduce, and a root that is none.
 template <class T>
 Tensor<T> broadcast(const Tensor<T>& x, std::size_t root = 0, const Communicator& ranks = world());
 

@@ -138,7 +138,7 @@ class Optimizer : public HasLearningRate {
     drop_others();
   }
 
-  /// Divides the state among processes from here on, or without shares no more: then what this process does
+  /// Divides the state among processes from here on, or without shards no more: then what this process does
   /// not have starts anew. Error for a rule with a step of its own.
   virtual void shard(std::shared_ptr<StateShards<T>> shards) {
     if (!shards)

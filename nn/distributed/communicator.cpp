@@ -84,11 +84,11 @@ void detail::note_failure() {
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   if (size == 1 || failed.exchange(true)) return;
   std::fprintf(stderr, "xtape: rank %d of %d ends by an exception, and the job with it\n", rank, size);
-  // Who catches the exception has the time to say what it was. The other ranks may wait for this one.
+  // Who catches the exception has the time to say what it was. The other ranks may wait for this one: MPI
+  // ends the job of a process that is gone. It may not be called by a second thread.
   std::thread([] {
     std::this_thread::sleep_for(std::chrono::seconds(2));
-    std::_Exit(
-        EXIT_FAILURE);  // MPI may be called by one thread only, and ends the job of a process that is gone
+    std::_Exit(EXIT_FAILURE);
   }).detach();
 }
 

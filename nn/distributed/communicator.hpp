@@ -18,8 +18,8 @@ struct Communicator::State {
 
 namespace detail {
 
-constexpr std::size_t most_at_once = std::size_t(1)
-                                     << 24;  ///< numbers of one message, which MPI counts in int
+/// How many numbers go in one message, which MPI counts in int.
+constexpr std::size_t most_at_once = std::size_t(1) << 24;
 
 /// Error, naming `op`, for what MPI answers.
 void check(int answer, const char* op);
@@ -35,6 +35,15 @@ inline MPI_Datatype type_of<float>() {
 template <>
 inline MPI_Datatype type_of<double>() {
   return MPI_DOUBLE;
+}
+
+/// Gives the n numbers of rank `root` to all. Errors name `op`.
+template <class T>
+void send_to_all(T* numbers, std::size_t n, std::size_t root, MPI_Comm comm, const char* op) {
+  for (std::size_t at = 0; at < n; at += most_at_once)
+    check(MPI_Bcast(numbers + at, static_cast<int>(n - at < most_at_once ? n - at : most_at_once),
+                    type_of<T>(), static_cast<int>(root), comm),
+          op);
 }
 
 /// A sum over all ranks of n numbers, which goes on while others are computed. Each rank adds up one part, of

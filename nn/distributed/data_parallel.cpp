@@ -1,7 +1,5 @@
 // Gradients that are summed over ranks while the backward pass runs.
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <deque>
 #include <exception>
 #include <thread>
@@ -64,10 +62,9 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     int ended = 0;
     MPI_Finalized(&ended);
     for (MPI_Comm* const one : {&parts_, &sums_})
-      if (!ended && !is_under_way_) MPI_Comm_free(one);
+      if (!ended) MPI_Comm_free(one);
   }
 
-  double weight = 1;  ///< of this rank's loss in that of the whole batch
   std::function<double()> find_weight;
   double loss = 0;
   Times times;
@@ -92,7 +89,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
       throw Error("DataParallel",
                   "the last backward pass ended by an exception while gradients were on their way: the ranks "
                   "do not agree any more");
-    weight = find_weight ? find_weight() : 1 / static_cast<double>(ranks_.size());
+    weight_ = find_weight ? find_weight() : 1 / static_cast<double>(ranks_.size());
     is_on_ = true;
     has_agreed = false;
     sent_ = 0;
@@ -101,11 +98,10 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
       bucket.packed = 0;
       std::fill(bucket.sum.data() + bucket.filled, bucket.sum.data() + bucket.sum.size(), T(0));
     }
-    const engine::Handle copy = output;
     const bool is_loss = output.value->size == 1 && output.value->item_size == sizeof(T);
     if (is_loss)
       buckets_.front().sum.data()[buckets_.front().sum.size() - 1] =
-          static_cast<T>(weight) * Tensor<T>(copy).detach().item();
+          static_cast<T>(weight_) * Tensor<T>(engine::Handle(output)).detach().item();
   }
 
   void complete(engine::Node& leaf) override {
@@ -136,7 +132,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
     const Tensor<T> gradient{engine::Handle(leaf.adjoint)};
     T* const to = bucket.sum.data() + place.at;
     const T* const from = gradient.data();
-    const T w = static_cast<T>(weight);
+    const T w = static_cast<T>(weight_);
     for (std::size_t i = 0; i < gradient.size(); ++i) to[i] = w * from[i];
     bucket.sum.data()[bucket.filled + found->second - bucket.first] = T(1);
     place.is_packed = true;
@@ -176,15 +172,17 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
       Bucket& bucket = buckets_[places_[i].bucket];
       const auto with = static_cast<std::size_t>(bucket.sum.data()[bucket.filled + i - bucket.first]);
       if (with == 0) continue;
-      if (with != ranks_.size()) has_agreed = true;
-      if (with != ranks_.size())
-        throw Error("DataParallel", "the losses of " + std::to_string(with) + " of " +
-                                        std::to_string(ranks_.size()) + " ranks depend on '" +
-                                        parameters_[i].first +
-                                        "': all must compute the same function, of other data");
-      Tensor<T> sum = Tensor<T>::uninitialized(parameters_[i].second.shape());
-      std::copy_n(bucket.sum.data() + places_[i].at, sum.size(), sum.mutable_data());
-      sums[i] = std::move(sum).release();
+      if (with == ranks_.size()) {
+        Tensor<T> sum = Tensor<T>::uninitialized(parameters_[i].second.shape());
+        std::copy_n(bucket.sum.data() + places_[i].at, sum.size(), sum.mutable_data());
+        sums[i] = std::move(sum).release();
+        continue;
+      }
+      has_agreed = true;
+      throw Error("DataParallel", "the losses of " + std::to_string(with) + " of " +
+                                      std::to_string(ranks_.size()) + " ranks depend on '" +
+                                      parameters_[i].first +
+                                      "': all must compute the same function, of other data");
     }
     take_from_first(buffers_);
     take_generator();
@@ -229,9 +227,8 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   void require_same_model() {
     std::string own;
     for (const auto& [name, x] : parameters_) own += name + " " + to_string(x.shape()) + "\n";
-    std::size_t size = own.size();
     MPI_Comm comm = ranks_.state().comm;
-    unsigned long long length = size;
+    unsigned long long length = own.size();
     detail::check(MPI_Bcast(&length, 1, MPI_UNSIGNED_LONG_LONG, 0, comm), "DataParallel");
     std::string first = own;
     first.resize(length);
@@ -248,21 +245,15 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   void take_from_first(std::vector<Tensor<T>> tensors) {  // handles
     std::vector<T> all;
     for (const Tensor<T>& x : tensors) all.insert(all.end(), x.data(), x.data() + x.size());
-    for (std::size_t at = 0; at < all.size(); at += detail::most_at_once)
-      detail::check(
-          MPI_Bcast(all.data() + at, static_cast<int>(std::min(detail::most_at_once, all.size() - at)),
-                    detail::type_of<T>(), 0, ranks_.state().comm),
-          "DataParallel");
+    detail::send_to_all(all.data(), all.size(), 0, ranks_.state().comm, "DataParallel");
     if (ranks_.is_first()) return;
     const T* from = all.data();
     for (Tensor<T>& x : tensors) {
-      if (std::equal(x.data(), x.data() + x.size(), from)) {  // what is recorded may have kept it
-        from += x.size();
-        continue;
+      if (!std::equal(x.data(), x.data() + x.size(), from)) {  // else what is recorded may have kept it
+        Tensor<T> first = Tensor<T>::uninitialized(x.shape());
+        std::copy_n(from, x.size(), first.mutable_data());
+        x.assign(first);
       }
-      Tensor<T> first = Tensor<T>::uninitialized(x.shape());
-      std::copy_n(from, x.size(), first.mutable_data());
-      x.assign(first);
       from += x.size();
     }
   }
@@ -283,6 +274,7 @@ class DataParallel<T>::Reducer : public engine::LeafObserver {
   std::vector<Place> places_;
   std::deque<Bucket> buckets_;
   std::size_t sent_ = 0;
+  double weight_ = 1;  ///< of this rank's loss in that of the whole batch
   bool is_on_ = false, is_under_way_ = false;
 };
 

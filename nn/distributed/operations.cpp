@@ -72,11 +72,7 @@ Tensor<T> broadcast(const Tensor<T>& x, std::size_t root, const Communicator& ra
       "broadcast", {x},
       [ranks, root](const Tensor<T>& a) {
         Tensor<T> y = Tensor<T>(a.value());
-        for (std::size_t at = 0; at < y.size(); at += detail::most_at_once)
-          detail::check(MPI_Bcast(y.mutable_data() + at,
-                                  static_cast<int>(std::min(detail::most_at_once, y.size() - at)),
-                                  detail::type_of<T>(), static_cast<int>(root), ranks.state().comm),
-                        "broadcast");
+        detail::send_to_all(y.mutable_data(), y.size(), root, ranks.state().comm, "broadcast");
         return y;
       },
       [ranks, here](const Tensor<T>& g) { return std::vector{all_reduce(g, ranks) * here}; });

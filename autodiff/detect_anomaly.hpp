@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "platform/compiler.hpp"
 #include "tape/observer.hpp"
 
 namespace xtape {
@@ -27,7 +28,7 @@ std::string to_string(const Anomaly& anomaly);
 std::ostream& operator<<(std::ostream& out, const Anomaly& anomaly);
 
 /// What DetectAnomaly throws.
-class __attribute__((visibility("default"))) AnomalyError : public Error {
+class XTAPE_EXPORT AnomalyError : public Error {
  public:
   explicit AnomalyError(Anomaly found);
   Anomaly anomaly;

@@ -3,12 +3,14 @@
 #include <stdexcept>
 #include <string>
 
+#include "platform/compiler.hpp"
+
 namespace xtape {
 
 /// Every error that a caller can cause. The text names the operation in brackets, the shapes or
 /// values that do not fit and, where it is known, the fix. A call that throws changes no value and no
 /// gradient.
-class __attribute__((visibility("default"))) Error : public std::invalid_argument {
+class XTAPE_EXPORT Error : public std::invalid_argument {
  public:
   Error(const std::string& op, const std::string& what) : std::invalid_argument("[" + op + "] " + what) {}
 };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "platform/compiler.hpp"
 
 namespace xtape {
 
@@ -210,7 +211,7 @@ inline std::size_t element_count(const Shape& shape, const char* op) {
   for (const std::size_t d : shape) {
     empty |= d == 0;
     const std::size_t factor = d == 0 ? 1 : d;  // strides multiply the other dimensions all the same
-    too_large |= __builtin_mul_overflow(n, factor, &n) || n > max_elements;
+    too_large |= platform::multiply_overflows(n, factor, n) || n > max_elements;
   }
   if (too_large) throw_too_large(shape, op);
   return empty ? 0 : n;

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <vector>
 
-#include "base/thread_local.hpp"
+#include "platform/compiler.hpp"
 #include "tape/node.hpp"
 
 namespace xtape {

@@ -1,18 +1,17 @@
 // Threads: how many compute, and the work that is split among them.
 #pragma once
-#include <pthread.h>
-
 #include <cstddef>
 #include <mutex>
 #include <type_traits>
+
+#include "platform/system.hpp"
 
 namespace xtape {
 
 /// The number of threads for elementwise work, reductions and matrix products; BLAS follows where it can be
 /// told (OpenBLAS). Results do not depend on it, to the last bit. Error for n < 1.
 void set_num_threads(int n);
-/// As set; before that what OpenBLAS uses, which is the number of cores unless its environment says
-/// otherwise.
+/// As set; before that the number of cores, or what OpenBLAS's environment says in place of it.
 int num_threads();
 
 namespace detail {
@@ -36,7 +35,7 @@ void parallel_for(std::size_t count, const F& f) noexcept {
 /// locked. To be called once, when the library is loaded.
 template <std::mutex& mutex>
 bool hold_over_fork() {
-  return pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); }) == 0;
+  return platform::at_fork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
 }
 
 /// While one lives, OpenBLAS computes on the threads that call it: for products that several threads share

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include <autodiff/autodiff.hpp>
+#include <autodiff/platform/compiler.hpp>
 #if __has_include(<xtensor/core/xtensor_config.hpp>)
 #include <xtensor/core/xtensor_config.hpp>
 #else
@@ -15,8 +16,8 @@
 
 // Only OpenBLAS has these.
 extern "C" {
-char* openblas_get_config(void) __attribute__((weak));
-char* openblas_get_corename(void) __attribute__((weak));
+char* openblas_get_config(void) XTAPE_WEAK;
+char* openblas_get_corename(void) XTAPE_WEAK;
 }
 
 namespace bench {

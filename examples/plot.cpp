@@ -1,8 +1,9 @@
-// Runs gnuplot, where it is installed, and writes the script to its standard input.
+// Runs gnuplot, where it is installed, on a script in the folder for temporary files.
 #include "plot.hpp"
 
-#include <cstdio>
+#include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -61,11 +62,13 @@ void Plot::write() const {
     std::cerr << path_.string() << " is left out: gnuplot is not installed (Debian's package gnuplot-nox)\n";
     return;
   }
-  FILE* gnuplot = popen("gnuplot", "w");
-  const std::string script = script_.str();
-  const bool sent = gnuplot && std::fwrite(script.data(), 1, script.size(), gnuplot) == script.size();
-  if (!gnuplot || pclose(gnuplot) != 0 || !sent)
-    throw std::runtime_error("gnuplot could not draw " + path_.string());
+  const auto moment = std::chrono::system_clock::now().time_since_epoch().count();
+  const std::filesystem::path script =
+      std::filesystem::temp_directory_path() / ("xtape-plot-" + std::to_string(moment));
+  std::ofstream(script) << script_.str();
+  const int result = std::system(("gnuplot \"" + script.string() + "\"").c_str());
+  std::filesystem::remove(script);
+  if (result != 0) throw std::runtime_error("gnuplot could not draw " + path_.string());
   std::cout << "wrote " << path_.string() << '\n';
 }
 

@@ -33,7 +33,7 @@ void third();
 }  // namespace detail
 
 /// a | b < c.
-class __attribute__((visibility("default"))) Fourth : public Base {
+class XTAPE_EXPORT Fourth : public Base {
  public:
   /// Not listed beside its class.
   Fourth(int x) : x_(x) {}

@@ -63,7 +63,7 @@ Slab& slab_of(FreeBlock* block) {
 }
 
 /// Free blocks of no thread. The mutex guards the slabs, too.
-constinit std::mutex orphan_mutex;
+XTAPE_CONSTINIT std::mutex orphan_mutex;
 constinit std::array<FreeBlock*, detail::size_classes> orphans{};
 constinit std::ptrdiff_t large_orphans = 0;  ///< bytes
 [[maybe_unused]] const bool whole_in_forks = detail::hold_over_fork<orphan_mutex>();
@@ -75,9 +75,8 @@ void push(FreeBlock*& list, void* block) {
 FreeBlock* pop(FreeBlock*& list) { return std::exchange(list, list->next); }
 
 void* from_heap(std::size_t block_alignment, std::size_t bytes) {
-  void* block = nullptr;
-  if (posix_memalign(&block, block_alignment, bytes) != 0) throw std::bad_alloc();
-  return block;
+  if (void* const block = platform::allocate(block_alignment, bytes)) return block;
+  throw std::bad_alloc();
 }
 
 /// The blocks of a new slab, in the order of their addresses.
@@ -94,13 +93,13 @@ FreeBlock* cut_slab(std::size_t bytes) {
 void leave(void* block, std::uint32_t size_class) {
   if (size_class >= small_classes) {
     const auto bytes = static_cast<std::ptrdiff_t>(detail::bytes_of(size_class));
-    if (bytes > orphan_limit) return std::free(&large_of(block));
+    if (bytes > orphan_limit) return platform::release(&large_of(block));
     // Where there is no room, the largest make it.
     for (std::uint32_t c = detail::size_classes; large_orphans + bytes > orphan_limit;) {
       if (!orphans[c - 1])
         --c;
       else
-        std::free(&large_of(pop(orphans[c - 1]))),
+        platform::release(&large_of(pop(orphans[c - 1]))),
             large_orphans -= static_cast<std::ptrdiff_t>(detail::bytes_of(c - 1));
     }
     large_orphans += bytes;
@@ -141,7 +140,7 @@ void free_whole_slabs() {
     }
     for (FreeBlock* block = list; block; block = block->next) slab_of(block).free = 0;
   }
-  while (whole) std::free(&slab_of(std::exchange(whole, whole->next)));
+  while (whole) platform::release(&slab_of(std::exchange(whole, whole->next)));
 }
 
 /// Leaves all free blocks of a thread.
@@ -230,7 +229,7 @@ void deallocate(void* block, std::uint32_t size_class) noexcept {
     push(p->lists[size_class], block);
   } else {
     if (p) p->held -= bytes;
-    if (!pooling) return std::free(block);
+    if (!pooling) return platform::release(block);
     const std::scoped_lock lock(orphan_mutex);
     leave(block, size_class);
   }
@@ -256,7 +255,7 @@ void release_cached_memory() {
   if (detail::pool) give_back(*detail::pool);
   const std::scoped_lock lock(orphan_mutex);
   for (FreeBlock*& list : std::span(orphans).subspan<small_classes>())
-    while (list) std::free(&large_of(pop(list)));
+    while (list) platform::release(&large_of(pop(list)));
   large_orphans = 0;
 }
 

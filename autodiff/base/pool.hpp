@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "thread_local.hpp"
+#include "../platform/compiler.hpp"
 
 namespace xtape::detail {
 

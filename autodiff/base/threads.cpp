@@ -2,14 +2,12 @@
 // functions for them; another BLAS is left as its environment says.
 #include "../threads.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
-#include <new>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,20 +15,29 @@
 
 #include "../error.hpp"
 #include "../kernels/gemm.hpp"
+#include "../platform/compiler.hpp"
+#include "../platform/system.hpp"
 
+#ifdef XTAPE_WITHOUT_BLAS
+namespace {
+constexpr void (*openblas_set_num_threads)(int) = nullptr;
+constexpr int (*openblas_get_num_threads)() = nullptr;
+}  // namespace
+#else
 extern "C" {
-void openblas_set_num_threads(int) __attribute__((weak));
-int openblas_get_num_threads(void) __attribute__((weak));
+void openblas_set_num_threads(int) XTAPE_WEAK;
+int openblas_get_num_threads(void) XTAPE_WEAK;
 }
+#endif
 
 namespace xtape {
 namespace {
 
 std::atomic<int> chosen{0};
-constinit std::mutex serial_mutex;  ///< guards the two below
+XTAPE_CONSTINIT std::mutex serial_mutex;  ///< guards the two below
 std::atomic<int> blas_threads{0};   ///< what OpenBLAS is to use after a SerialBlas, while there is one
 int serial_count = 0;
-constinit std::mutex job_mutex;  ///< held by who brings a job, as by who ends or forks the process
+XTAPE_CONSTINIT std::mutex job_mutex;  ///< held by who brings a job, as by who ends or forks the process
 bool closed = false;             ///< the workers have ended with the program
 constinit thread_local bool takes_part = false;
 
@@ -42,9 +49,7 @@ bool spin(const F& until) {
   using Clock = std::chrono::steady_clock;
   for (int i = 0; i < 200; ++i) {
     if (until()) return true;
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
+    platform::pause();
   }
   for (const auto end = Clock::now() + std::chrono::microseconds(50); !until(); std::this_thread::yield())
     if (Clock::now() > end) return false;
@@ -59,7 +64,7 @@ class Workers {
     closed = true;
     state_ = closing;
     state_.notify_all();
-    for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
+    for (std::thread& thread : threads_) thread.join();
   }
 
   /// With job_mutex held. False when no thread can be had: nothing has been done then.
@@ -84,6 +89,7 @@ class Workers {
 
   /// In a process that was forked, where there are no threads but the one that forked.
   void forget_threads() {
+    for (std::thread& thread : threads_) std::construct_at(&thread);  // there is nobody to join
     threads_.clear();
     spinning_ = 0;
   }
@@ -95,13 +101,8 @@ class Workers {
   std::size_t start(std::size_t helpers) noexcept {
     try {
       threads_.reserve(helpers);
-    } catch (const std::bad_alloc&) { return std::min(helpers, threads_.size()); }
-    const auto serve = [](void* workers) -> void* {
-      static_cast<Workers*>(workers)->serve();
-      return nullptr;
-    };
-    for (pthread_t thread; threads_.size() < helpers; threads_.push_back(thread))
-      if (pthread_create(&thread, nullptr, serve, this) != 0) break;
+      while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
+    } catch (const std::exception&) {}  // no memory, or no thread: with those that there are
     return std::min(helpers, threads_.size());
   }
 
@@ -138,7 +139,7 @@ class Workers {
   }
 
   const std::size_t cores_ = std::thread::hardware_concurrency();  // asks the system: once
-  std::vector<pthread_t> threads_;  ///< a forked process drops them, which a std::thread would not allow
+  std::vector<std::thread> threads_;
   void (*work_)(const void*, std::size_t) = nullptr;
   const void* context_ = nullptr;
   std::atomic<std::size_t> helpers_products_ = 0;  ///< multiplications that count for who has brought the job
@@ -159,7 +160,7 @@ Workers& workers() {  // with job_mutex held
 }
 
 // A process forks between two jobs, and not while the numbers of BLAS's threads change.
-[[maybe_unused]] const int fork_handlers = pthread_atfork(
+[[maybe_unused]] const bool fork_handlers = platform::at_fork(
     [] {
       job_mutex.lock();
       serial_mutex.lock();
@@ -188,7 +189,8 @@ void set_num_threads(int n) {
 int num_threads() {
   if (chosen != 0) return chosen;
   if (const int later = blas_threads) return later;
-  return openblas_get_num_threads ? openblas_get_num_threads() : 1;
+  static const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return openblas_get_num_threads ? openblas_get_num_threads() : cores;
 }
 
 detail::SerialBlas::SerialBlas() {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "../shape.hpp"
-#include "thread_local.hpp"
+#include "../platform/compiler.hpp"
 
 namespace xtape::detail {
 

@@ -12,11 +12,11 @@ DETAIL = re.compile(r"^namespace detail \{.*?^\}  // namespace detail$", re.M | 
 PART = re.compile(r"""
   ^namespace\ (?P<namespace>\S+)\ \{
   | ^\}\ \ //\ (?P<end>namespace)
-  | ^(?P<kind>class|struct)\ (?:__attribute__\S+\ )?(?P<type>\w+)\b[^;{]*\{
+  | ^(?P<kind>class|struct)\ (?:XTAPE_EXPORT\ )?(?P<type>\w+)\b[^;{]*\{
   | ^\ (?P<access>public|protected|private):
   | (?P<comment>(?:^(?P<indent>|\ \ )///.*\n)+)(?P<declaration>[^;{]*)""", re.M | re.X)
 NAME = re.compile(r"""
-  ^\ *(?:class|struct|enum\ class|concept|using)\ (?:__attribute__\S+\ )?(\w+)
+  ^\ *(?:class|struct|enum\ class|concept|using)\ (?:XTAPE_EXPORT\ )?(\w+)
   | XTAPE_\w+\((\w+)
   | (?<=[\s&*])(operator(?:\(\)|\ *[^\s(]+)|(?!requires)\w+)\(
   | ^inline\ constexpr\ .*?(\w+)\ =""", re.M | re.X)

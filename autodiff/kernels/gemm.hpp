@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "../base/thread_local.hpp"
+#include "../platform/compiler.hpp"
 #include "../threads.hpp"
 
 namespace xtape::detail {

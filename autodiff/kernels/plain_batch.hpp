@@ -6,7 +6,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
+
+#include "../platform/compiler.hpp"
 
 namespace xsimd {
 
@@ -15,7 +18,7 @@ using default_arch = plain;
 
 template <class T>
 struct Vector {
-  typedef T type __attribute__((vector_size(16)));  // GCC loses the attribute of an alias template
+  typedef T type XTAPE_VECTOR_OF(16);  // GCC loses the attribute of an alias template
 };
 
 template <class T, class A>
@@ -40,11 +43,11 @@ struct batch {
   explicit batch(Lanes x) : lanes(x) {}
   static batch load_unaligned(const T* p) {
     batch x;
-    __builtin_memcpy(&x.lanes, p, sizeof(Lanes));
+    std::memcpy(&x.lanes, p, sizeof(Lanes));
     return x;
   }
   static batch load_aligned(const T* p) { return load_unaligned(p); }
-  void store_unaligned(T* p) const { __builtin_memcpy(p, &lanes, sizeof(Lanes)); }
+  void store_unaligned(T* p) const { std::memcpy(p, &lanes, sizeof(Lanes)); }
   void store_aligned(T* p) const { store_unaligned(p); }
   T get(std::size_t i) const { return lanes[i]; }
 

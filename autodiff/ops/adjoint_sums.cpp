@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "../base/thread_local.hpp"
 #include "../derivation/code.hpp"
 #include "../elementwise.hpp"
 #include "../kernels/kernels.hpp"
 #include "../layout.hpp"
+#include "../platform/compiler.hpp"
 #include "../reductions.hpp"
 #include "layout_ops.hpp"
 #include "reduction_ops.hpp"

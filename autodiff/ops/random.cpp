@@ -52,7 +52,7 @@ std::pair<double, double> on_circle(double x) {
 
 // What other threads' generators are made of.
 const std::thread::id main_thread = std::this_thread::get_id();  // as long as the library is loaded by it
-constinit std::mutex stream_mutex;
+XTAPE_CONSTINIT std::mutex stream_mutex;
 constinit std::uint64_t main_seed = 0;  ///< the last seed of the main thread
 constinit std::uint64_t streams = 0;    ///< threads that have drawn since
 [[maybe_unused]] const bool whole_in_forks = xtape::detail::hold_over_fork<stream_mutex>();

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "../base/thread_local.hpp"
+#include "../platform/compiler.hpp"
 #include "node.hpp"
 
 namespace xtape::detail {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include <autodiff/platform/compiler.hpp>
+
 #include "../data.hpp"
 #include "gzip_file.hpp"
 
@@ -39,7 +41,7 @@ Bytes read_idx(const std::string& path, std::size_t lowest_rank, std::size_t hig
     const std::string dimension = file.read(4);
     if (dimension.size() < 4) file.fail("the file ends within its head");
     bytes.shape.push_back(big_endian(dimension));
-    if (__builtin_mul_overflow(count, bytes.shape.back(), &count))
+    if (platform::multiply_overflows(count, bytes.shape.back(), count))
       file.fail("its head claims more bytes than can be counted");
   }
   if (count == 0) file.fail("the file holds no samples: its shape is " + to_string(bytes.shape));

@@ -9,6 +9,8 @@
 #include <limits>
 #include <thread>
 
+#include <autodiff/platform/system.hpp>
+
 #include "../write_file.hpp"
 
 namespace xtape::mpi {
@@ -26,7 +28,7 @@ void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
   if (ended) throw Error("mpi::Environment", "MPI has ended, and begins only once in a program");
   if (!begun) {
     // A program that mpirun did not start is one rank, and Open MPI need start no other process for it.
-    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    platform::set_environment_default("OMPI_MCA_ess_singleton_isolated", "1");
     int given = 0;
     detail::check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given), "mpi::Environment");
     began_here = true;
@@ -38,7 +40,7 @@ void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
   if (rank == 0 || !options.first_writes) return;
   nn::set_writes_files(false);
   std::fflush(stdout);
-  if (!std::freopen("/dev/null", "w", stdout))
+  if (!std::freopen(platform::null_device, "w", stdout))
     throw Error("mpi::Environment", "the standard output cannot be dropped");
 }
 

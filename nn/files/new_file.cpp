@@ -1,4 +1,4 @@
-// By the calls of POSIX, since streams cannot flush to the disk.
+// By the C library's files, since streams cannot be flushed to the disk.
 #include "new_file.hpp"
 
 #include <atomic>
@@ -8,10 +8,8 @@
 #include <sstream>
 #include <utility>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <autodiff/error.hpp>
+#include <autodiff/platform/system.hpp>
 
 #include "../write_file.hpp"
 
@@ -37,39 +35,42 @@ namespace detail {
 NewFile::NewFile(const char* op, std::string path) : op_(op), path_(std::move(path)) {
   if (!writes_files) return;
   static std::atomic<unsigned> count = 0;  // threads may write the same path
-  beside_ = path_ + ".new-" + std::to_string(getpid()) + "-" + std::to_string(count++);
-  file_ = open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file_ < 0) system_error();
+  beside_ = path_ + ".new-" + std::to_string(platform::process_id()) + "-" + std::to_string(count++);
+  file_ = platform::create_file(beside_.c_str());
+  if (!file_) system_error();
 }
 
 NewFile::~NewFile() {
-  if (file_ < 0) return;
-  close(file_);
-  unlink(beside_.c_str());
+  if (!file_) return;
+  std::fclose(file_);
+  std::remove(beside_.c_str());
 }
 
 void NewFile::write(const void* data, std::size_t bytes) {
-  if (file_ < 0) return;
-  const char* at = static_cast<const char*>(data);
-  while (bytes != 0) {
-    const ssize_t n = ::write(file_, at, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) system_error();
+  if (!file_) return;
+  for (const char* at = static_cast<const char*>(data);;) {
+    const std::size_t n = std::fwrite(at, 1, bytes, file_);
+    if (n == bytes) return;
+    if (errno != EINTR) system_error();
+    std::clearerr(file_);
     at += n;
-    bytes -= static_cast<std::size_t>(n);
+    bytes -= n;
   }
 }
 
 void NewFile::commit() {
-  if (file_ < 0) return;
-  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();  // which may throw
-  if (fsync(file_) != 0 || rename(beside_.c_str(), path_.c_str()) != 0) system_error();
-  close(std::exchange(file_, -1));
-  // The folder holds the name: it is flushed too, where it can be.
-  const int directory = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return;
-  fsync(directory);
-  close(directory);
+  if (!file_) return;
+  const std::string folder = std::filesystem::path(path_).parent_path().string();  // which may throw
+  if (!platform::flush_to_disk(file_)) system_error();
+  // On Windows an open file keeps its name.
+  const bool is_closed = std::fclose(std::exchange(file_, nullptr)) == 0;
+  if (!is_closed || !platform::replace_file(beside_.c_str(), path_.c_str())) {
+    const int error = errno;
+    std::remove(beside_.c_str());
+    errno = error;
+    system_error();
+  }
+  platform::flush_folder(folder.empty() ? "." : folder.c_str());  // which holds the name
 }
 
 void NewFile::system_error() const { throw Error(op_, path_ + ": " + std::strerror(errno)); }

@@ -1,6 +1,7 @@
 // A file that is there whole or not at all.
 #pragma once
 #include <cstddef>
+#include <cstdio>
 #include <string>
 
 namespace xtape::nn {
@@ -26,7 +27,7 @@ class NewFile {
 
   const char* op_;
   std::string path_, beside_;
-  int file_ = -1;  ///< none where nothing is written
+  std::FILE* file_ = nullptr;  ///< none where nothing is written
 };
 
 }  // namespace detail

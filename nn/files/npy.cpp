@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <autodiff/layout.hpp>
+#include <autodiff/platform/compiler.hpp>
 
 #include "new_file.hpp"
 #include "number_formats.hpp"
@@ -140,7 +141,7 @@ Tensor<T> array_of(const std::string& path, const std::string& bytes, const NpyO
     std::size_t d = 1;  // stays where a space or a comma is
     const auto [rest, code] = std::from_chars(at, end, d);
     is_empty = is_empty || d == 0;
-    if (code == std::errc::result_out_of_range || __builtin_mul_overflow(size, d == 0 ? 1 : d, &size) ||
+    if (code == std::errc::result_out_of_range || platform::multiply_overflows(size, d == 0 ? 1 : d, size) ||
         size > std::numeric_limits<std::ptrdiff_t>::max())
       fail(path, "its shape (" + list + ") is too large");
     if (rest != at) shape.push_back(d);

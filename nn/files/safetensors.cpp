@@ -15,6 +15,7 @@
 
 #include <zlib.h>
 
+#include <autodiff/platform/compiler.hpp>
 #include <autodiff/version.hpp>
 
 #include "new_file.hpp"
@@ -99,7 +100,7 @@ Entry checked_entry(const std::string& path, const detail::HeaderItem& item,
   entry.shape = Shape(*shape);
   std::size_t bytes = format->bytes;
   for (const std::size_t d : entry.shape)
-    if (__builtin_mul_overflow(bytes, d, &bytes))
+    if (platform::multiply_overflows(bytes, d, bytes))
       wrong("of shape " + to_string(entry.shape) + " is too large");
   if (entry.end < entry.begin || entry.end - entry.begin != bytes)
     wrong("of shape " + to_string(entry.shape) + " has data_offsets " + std::to_string(entry.begin) +

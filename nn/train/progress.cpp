@@ -7,20 +7,15 @@
 #include <cstdio>
 #include <iostream>
 
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include <autodiff/platform/system.hpp>
 
 namespace xtape::nn {
 namespace {
 
 /// Columns of the terminal behind a stream; 0 where there is none.
 std::size_t terminal_width(const std::ostream* out) {
-  const int file = out == &std::cout                        ? STDOUT_FILENO
-                   : out == &std::cerr || out == &std::clog ? STDERR_FILENO
-                                                            : -1;
-  if (file < 0 || isatty(file) == 0) return 0;
-  winsize size{};
-  return ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  if (out == &std::cout) return platform::terminal_width(stdout);
+  return out == &std::cerr || out == &std::clog ? platform::terminal_width(stderr) : 0;
 }
 
 template <class... Args>

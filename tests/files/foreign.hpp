@@ -6,7 +6,7 @@
 #include "../check_close.hpp"
 #include "../nn/golden_nn.hpp"
 
-#include <unistd.h>
+#include <autodiff/platform/system.hpp>
 #include <nn/nn.hpp>
 
 namespace xtape::test {
@@ -21,7 +21,8 @@ inline const Json& expected() {
 /// A path that nothing is at before and after.
 struct Path {
   std::string name =
-      (std::filesystem::temp_directory_path() / ("xtape_foreign_" + std::to_string(getpid()))).string();
+      (std::filesystem::temp_directory_path() / ("xtape_foreign_" + std::to_string(platform::process_id())))
+          .string();
   ~Path() { std::filesystem::remove(name); }
 };
 

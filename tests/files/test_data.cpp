@@ -6,11 +6,11 @@
 #include <locale>
 #include <set>
 
-#include <unistd.h>
 #include <zlib.h>
 
 #include "../check_close.hpp"
 
+#include <autodiff/platform/system.hpp>
 #include <nn/nn.hpp>
 
 using namespace xtape;
@@ -28,7 +28,8 @@ const nn::CsvOptions digit_options{.scale = 1.0 / 16, .low = 0, .high = 16, .cla
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& content, const std::string& name = "data") {
-    path = std::filesystem::temp_directory_path() / ("xtape_" + std::to_string(getpid()) + "_" + name);
+    path = std::filesystem::temp_directory_path() /
+           ("xtape_" + std::to_string(platform::process_id()) + "_" + name);
     std::ofstream(path, std::ios::binary) << content;
   }
   ~TemporaryFile() { std::filesystem::remove(path); }

@@ -7,7 +7,7 @@
 #include "../check_close.hpp"
 #include "bytes.hpp"
 
-#include <unistd.h>
+#include <autodiff/platform/system.hpp>
 #include <nn/nn.hpp>
 #if __has_include(<xtensor/io/xnpy.hpp>)
 #include <xtensor/io/xnpy.hpp>
@@ -23,7 +23,8 @@ namespace {
 /// A path that nothing is at before and after.
 struct Path {
   std::string name =
-      (std::filesystem::temp_directory_path() / ("xtape_npy_" + std::to_string(getpid()))).string();
+      (std::filesystem::temp_directory_path() / ("xtape_npy_" + std::to_string(platform::process_id())))
+          .string();
   ~Path() { std::filesystem::remove(name); }
 };
 

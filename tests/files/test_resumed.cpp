@@ -5,7 +5,7 @@
 
 #include "../check_close.hpp"
 
-#include <unistd.h>
+#include <autodiff/platform/system.hpp>
 #include <nn/nn.hpp>
 
 using namespace xtape;
@@ -24,7 +24,8 @@ const nn::LossFunction<double> cross_entropy = [](const Tensor<double>& logits, 
 
 TEST_CASE("a training that is saved anywhere and loaded goes on to the same bits, early stopping included") {
   const std::string path =
-      (std::filesystem::temp_directory_path() / ("xtape_trainer_" + std::to_string(getpid()))).string();
+      (std::filesystem::temp_directory_path() / ("xtape_trainer_" + std::to_string(platform::process_id())))
+          .string();
   const Data all = Data::from_csv(std::string(XTAPE_SOURCE_DIR) + "/examples/train_digits/digits.csv.gz",
                                   {.scale = 1.0 / 16});
   const auto [test, training] = all.split(0.2, 1);
@@ -121,8 +122,9 @@ TEST_CASE("a training that is saved anywhere and loaded goes on to the same bits
 }
 
 TEST_CASE("a training that is saved between the batches of an update goes on to the same bits") {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / ("xtape_accumulated_" + std::to_string(getpid()))).string();
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("xtape_accumulated_" + std::to_string(platform::process_id())))
+                               .string();
   random::seed(1);
   const Data data(random::normal<double>({22, 3}), random::normal<double>({22, 2}));
   struct Run {

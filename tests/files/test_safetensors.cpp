@@ -10,8 +10,8 @@
 #include "../check_close.hpp"
 #include "bytes.hpp"
 
-#include <unistd.h>
 #include <zlib.h>
+#include <autodiff/platform/system.hpp>
 #include <nn/nn.hpp>
 
 using namespace xtape;
@@ -22,8 +22,8 @@ namespace {
 
 /// A folder that is gone at the end of the scope.
 struct Folder {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("xtape_safetensors_" + std::to_string(getpid()));
+  std::filesystem::path path = std::filesystem::temp_directory_path() /
+                               ("xtape_safetensors_" + std::to_string(platform::process_id()));
   Folder() { std::filesystem::create_directory(path); }
   ~Folder() { std::filesystem::remove_all(path); }
   std::string file(const char* name) const { return (path / name).string(); }

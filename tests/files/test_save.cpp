@@ -5,7 +5,7 @@
 
 #include "../check_close.hpp"
 
-#include <unistd.h>
+#include <autodiff/platform/system.hpp>
 #include <nn/nn.hpp>
 
 using namespace xtape;
@@ -16,7 +16,8 @@ namespace {
 /// A path that nothing is at before and after.
 struct Path {
   std::string name =
-      (std::filesystem::temp_directory_path() / ("xtape_save_" + std::to_string(getpid()))).string();
+      (std::filesystem::temp_directory_path() / ("xtape_save_" + std::to_string(platform::process_id())))
+          .string();
   ~Path() { std::filesystem::remove(name); }
 };
 

@@ -1,12 +1,11 @@
 // The tape: what is recorded, what is replayed, and what memory is held. These tests count; none measures
 // time.
-#include <unistd.h>
 #include <cmath>
-#include <fstream>
 #include <optional>
 #include <thread>
 
 #include "../check_close.hpp"
+#include "../resident_memory.hpp"
 #include "sanitizers.hpp"
 
 #include <nn/nn.hpp>
@@ -17,13 +16,6 @@ using namespace xtape::test;
 namespace {
 
 Tape& tape() { return Tape::current(); }
-
-std::size_t resident_kilobytes() {
-  std::ifstream file("/proc/self/statm");
-  std::size_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) / 1024;
-}
 
 }  // namespace
 

@@ -1,13 +1,11 @@
 // What belongs to a thread: blocks of memory, random numbers. Also run under the thread sanitizer; see
 // ./dev sanitize thread.
-#include <unistd.h>
-
-#include <fstream>
 #include <future>
 #include <set>
 #include <thread>
 
 #include "../check_close.hpp"
+#include "../resident_memory.hpp"
 #include "sanitizers.hpp"
 
 #include <nn/nn.hpp>
@@ -19,26 +17,19 @@ namespace {
 // Under it the pool keeps nothing, and the heap keeps what was freed.
 constexpr bool keeps_blocks = !test::address_sanitizer;
 
-/// Bytes of memory that the process occupies.
-std::size_t resident() {
-  std::size_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages >> pages;
-  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
 }  // namespace
 
 TEST_CASE("a thread keeps none of the large tensors that others have made" * doctest::skip(!keeps_blocks)) {
   release_cached_memory();
   const auto own = full<float>({1 << 22}, 1.0f);  // 16 MiB, which are none of what it takes over
-  std::size_t before = resident();
+  std::size_t before = test::resident_kilobytes();
   for (int i = 0; i < 200; ++i) {
     const auto made = std::async(std::launch::async, [] { return full<float>({1'000'000}, 1.0f); }).get();
     CHECK(made.size() == 1'000'000);
-    if (i == 20) before = resident();
+    if (i == 20) before = test::resident_kilobytes();
   }
   CHECK(memory_use().cached < (std::size_t{2} << 20));
-  CHECK(resident() < before + (std::size_t{32} << 20));
+  CHECK(test::resident_kilobytes() <= before + (32 << 10));
 
   // All at once, and in both directions.
   std::vector<Tensor<float>> all;

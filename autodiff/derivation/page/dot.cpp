@@ -1,26 +1,13 @@
 // Graphviz's dot as a process of its own. It is given numbers alone, no name and no shell, and what it says
 // is believed only where it is complete.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <locale>
 #include <map>
-#include <memory>
 #include <sstream>
-#include <thread>
 
+#include "../../platform/system.hpp"
 #include "layout.hpp"
-
-#if __has_include(<spawn.h>) && __has_include(<sys/wait.h>)
-#include <csignal>
-
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-extern char** environ;
-#define XTAPE_HAS_PROCESSES
-#endif
 
 namespace xtape::detail {
 namespace {
@@ -77,57 +64,13 @@ bool read_plain(std::istream& in, Drawing& drawing) {
                              [](const Drawing::Edge& edge) { return edge.path.size() % 3 == 1; });
 }
 
-#ifdef XTAPE_HAS_PROCESSES
-struct Close {
-  void operator()(FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<FILE, Close>;
-
-/// What `dot -Tplain` writes; empty where it cannot be started or is not done in time. Files instead of
-/// pipes: neither side waits for the other, and no signal comes of a process that does not read.
-std::string output_of_dot(const std::string& input, double seconds) {
-  const File in(std::tmpfile()), out(std::tmpfile());
-  if (!in || !out || std::fwrite(input.data(), 1, input.size(), in.get()) != input.size()) return {};
-  std::rewind(in.get());
-  posix_spawn_file_actions_t actions;
-  if (posix_spawn_file_actions_init(&actions) != 0) return {};
-  char name[] = "dot", format[] = "-Tplain";
-  char* const arguments[] = {name, format, nullptr};
-  pid_t process = 0;
-  const bool started =
-      posix_spawn_file_actions_adddup2(&actions, fileno(in.get()), 0) == 0 &&
-      posix_spawn_file_actions_adddup2(&actions, fileno(out.get()), 1) == 0 &&
-      posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", 1, 0) == 0 &&  // 1: to write
-      posix_spawnp(&process, name, &actions, nullptr, arguments, environ) == 0;
-  posix_spawn_file_actions_destroy(&actions);
-  if (!started) return {};
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  int status = 0;
-  while (waitpid(process, &status, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > end) {
-      kill(process, SIGKILL);
-      waitpid(process, &status, 0);
-      return {};
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  std::rewind(out.get());
-  std::string text;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, out.get())) text.append(buffer, n);
-  return text;
-}
-#else
-std::string output_of_dot(const std::string&, double) { return {}; }
-#endif
-
 }  // namespace
 
 bool lay_out_by_dot(std::vector<Drawing*> drawings, double seconds) {
   if (drawings.empty()) return true;
   std::string input;
   for (const Drawing* drawing : drawings) input += source_of(*drawing);
-  std::istringstream plain(output_of_dot(input, seconds));
+  std::istringstream plain(platform::output_of("dot", "-Tplain", input, seconds));
   plain.imbue(std::locale::classic());
   std::vector<Drawing> found;
   for (const Drawing* drawing : drawings) {

@@ -1,0 +1,54 @@
+// See system.hpp: Windows, as MinGW-w64 knows it. There are no forks, and no programs are started: the pages of
+// derivations take the library's own layout in place of Graphviz's.
+#include <cerrno>
+#include <cstdlib>
+
+#include <io.h>
+#include <malloc.h>
+#include <process.h>
+#include <windows.h>
+
+#include "system.hpp"
+
+namespace xtape::platform {
+
+void* allocate(std::size_t alignment, std::size_t bytes) { return _aligned_malloc(bytes, alignment); }
+void release(void* block) { _aligned_free(block); }
+
+bool at_fork(void (*)(), void (*)(), void (*)()) { return false; }
+
+std::FILE* create_file(const char* path) {
+  std::FILE* const file = std::fopen(path, "wbN");  // N: not inherited
+  if (file) std::setvbuf(file, nullptr, _IONBF, 0);
+  return file;
+}
+
+bool flush_to_disk(std::FILE* file) { return _commit(_fileno(file)) == 0; }
+void flush_folder(const char*) {}
+
+bool replace_file(const char* from, const char* to) {
+  if (MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0) return true;
+  const DWORD error = GetLastError();
+  errno = error == ERROR_ACCESS_DENIED || error == ERROR_SHARING_VIOLATION ? EACCES
+          : error == ERROR_DISK_FULL                                      ? ENOSPC
+                                                                          : EIO;
+  return false;
+}
+
+int process_id() { return _getpid(); }
+void set_environment_default(const char* name, const char* value) {
+  if (!std::getenv(name)) _putenv_s(name, value);
+}
+const char* const null_device = "NUL";
+
+std::size_t terminal_width(std::FILE* stream) {
+  if (_isatty(_fileno(stream)) == 0) return 0;
+  CONSOLE_SCREEN_BUFFER_INFO info;
+  const HANDLE console = reinterpret_cast<HANDLE>(_get_osfhandle(_fileno(stream)));
+  if (GetConsoleScreenBufferInfo(console, &info) == 0) return 80;
+  return static_cast<std::size_t>(info.srWindow.Right - info.srWindow.Left) + 1;
+}
+
+std::string output_of(const char*, const char*, const std::string&, double) { return {}; }
+
+}  // namespace xtape::platform

@@ -1,5 +1,9 @@
-// The rows of linear algebra: a Gaussian process, a filter, batches of small matrices.
+// The rows of linear algebra: a Gaussian process, a filter, batches of small matrices, and the product that
+// takes the place of BLAS in a build without it.
+#include <autodiff/kernels/kernel_table.hpp>
+
 #include "data.hpp"
+#include "hand_written.hpp"
 #include "linalg_data.hpp"
 #include "torch_peers.hpp"
 
@@ -117,6 +121,30 @@ Comparison batch() {
   return {side<Batch<kind>>(data), {}, {}, torch_peers::batch(data), {}, 1e-7};
 }
 
+/// C = op(A) B of (512, 512), by the library's kernel or by BLAS.
+template <bool own, bool transpose_a>
+struct Product {
+  static constexpr std::size_t n = 512;
+  std::vector<float> A = normal<float>(n * n), B = normal<float>(n * n), C = std::vector<float>(n * n);
+
+  void run() {
+    if constexpr (own)
+      xtape::detail::kernels<float>().blocked_gemm(transpose_a, false, n, n, n, A.data(), n, B.data(), n,
+                                                   false, C.data(), n);
+    else
+      hand_written::product(transpose_a, false, n, n, n, A.data(), B.data(), false, C.data());
+  }
+  std::vector<double> gradients() const { return flat(C); }
+};
+
+template <bool transpose_a>
+Comparison product() {
+  xtape::random::seed(1);
+  const Side own = side<Product<true, transpose_a>>();
+  xtape::random::seed(1);
+  return {own, side<Product<false, transpose_a>>()};
+}
+
 }  // namespace
 
 std::vector<Row> linalg_rows() {
@@ -128,6 +156,8 @@ std::vector<Row> linalg_rows() {
       row("cholesky, 1,000 matrices (8, 8)", batch<BatchData::cholesky>, {faster_than_libtorch(3)}),
       row("solve, 1,000 matrices (8, 8)", batch<BatchData::solve>, {faster_than_libtorch(3)}),
       row("inv, 1,000 matrices (8, 8)", batch<BatchData::inv>, {faster_than_libtorch(3)}),
+      row("product (512, 512) without BLAS, beside BLAS", product<false>, {within_hand_written(2)}),
+      row("the same, of a transposed matrix", product<true>, {within_hand_written(2)}),
   };
 }
 

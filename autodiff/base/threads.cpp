@@ -6,8 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -35,10 +35,10 @@ namespace {
 
 std::atomic<int> chosen{0};
 XTAPE_CONSTINIT std::mutex serial_mutex;  ///< guards the two below
-std::atomic<int> blas_threads{0};   ///< what OpenBLAS is to use after a SerialBlas, while there is one
+std::atomic<int> blas_threads{0};         ///< what OpenBLAS is to use after a SerialBlas, while there is one
 int serial_count = 0;
 XTAPE_CONSTINIT std::mutex job_mutex;  ///< held by who brings a job, as by who ends or forks the process
-bool closed = false;             ///< the workers have ended with the program
+bool closed = false;                   ///< the workers have ended with the program
 constinit thread_local bool takes_part = false;
 
 /// Calls until() again and again until it is true, or for as long as an operation of middle size takes:

@@ -8,8 +8,8 @@
 
 #include <vector>
 
-#include "../shape.hpp"
 #include "../platform/compiler.hpp"
+#include "../shape.hpp"
 
 namespace xtape::detail {
 

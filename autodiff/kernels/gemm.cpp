@@ -1,11 +1,13 @@
-// The choice between CBLAS and the kernel for small products, and how large products are shared out.
+// The choice between CBLAS and the kernels for smaller products, and how large products are shared out.
 #include "gemm.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <type_traits>
 
+#ifndef XTAPE_WITHOUT_BLAS
 #include <cblas.h>
+#endif
 
 #include "../base/pool_vector.hpp"
 #include "../threads.hpp"
@@ -44,6 +46,28 @@ void plain_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, c
 // C, one after the other, so that a sum of millions would lose digits: no more of them in one call.
 constexpr std::size_t most_int = std::numeric_limits<int>::max(), most_inner = std::size_t(1) << 16;
 
+#ifdef XTAPE_WITHOUT_BLAS
+
+template <class T>
+void multiply(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, std::size_t lda,
+              const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {
+  const Kernels<T>& k = kernels<T>();
+  if (M == 1) return k.gemv(!tb, tb ? N : K, tb ? K : N, B, ldb, A, ta ? lda : 1, accumulate, C, 1);
+  if (N == 1) return k.gemv(ta, ta ? K : M, ta ? M : K, A, lda, B, tb ? 1 : ldb, accumulate, C, ldc);
+  k.blocked_gemm(ta, tb, M, N, K, A, lda, B, ldb, accumulate, C, ldc);
+}
+
+#else
+
+/// The function of CBLAS for an element type.
+template <class T, class F, class D>
+auto function_for(F single, D both) {
+  if constexpr (std::is_same_v<T, float>)
+    return single;
+  else
+    return both;
+}
+
 int cblas_int(std::size_t n) { return static_cast<int>(std::min(n, most_int)); }
 
 // Up to these many multiplications the library's own kernel is as fast as OpenBLAS, and faster the smaller
@@ -58,62 +82,62 @@ constexpr std::size_t blocked_work = std::size_t(1) << 21, blocked_rows = 16;
 constexpr std::size_t most_gemv_inner = 4096;
 template <class T>
 void blas_gemv(bool transpose, std::size_t rows, std::size_t columns, const T* A, std::size_t lda, const T* x,
-               std::size_t x_step, T beta, T* y, std::size_t y_step) {
-  if (beta == T(0))  // some versions of OpenBLAS multiply what was there, and 0 · NaN is NaN
+               std::size_t x_step, bool accumulate, T* y, std::size_t y_step) {
+  if (!accumulate)  // some versions of OpenBLAS multiply what was there, and 0 · NaN is NaN
     for (std::size_t i = 0; i < (transpose ? columns : rows); ++i) y[i * y_step] = T(0);
-  const auto product = [](auto&&... arguments) {
-    if constexpr (std::is_same_v<T, float>)
-      cblas_sgemv(arguments...);
-    else
-      cblas_dgemv(arguments...);
-  };
-  product(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, cblas_int(rows), cblas_int(columns), T(1), A,
-          cblas_int(lda), x, cblas_int(x_step), T(1), y, cblas_int(y_step));
+  function_for<T>(cblas_sgemv, cblas_dgemv)(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans,
+                                            cblas_int(rows), cblas_int(columns), T(1), A, cblas_int(lda), x,
+                                            cblas_int(x_step), T(1), y, cblas_int(y_step));
 }
 
-/// Cuts the product until CBLAS can count it. A stride that it cannot is of one row (or column) at last,
+template <class T>
+void multiply(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, std::size_t lda,
+              const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {
+  if (M == 1 && K <= most_gemv_inner)
+    return blas_gemv(!tb, tb ? N : K, tb ? K : N, B, ldb, A, ta ? lda : 1, accumulate, C, 1);
+  if (N == 1 && K <= most_gemv_inner)
+    return blas_gemv(ta, ta ? K : M, ta ? M : K, A, lda, B, tb ? 1 : ldb, accumulate, C, ldc);
+  if (M * N * K <= blocked_work && (tb || M >= blocked_rows))
+    return kernels<T>().blocked_gemm(ta, tb, M, N, K, A, lda, B, ldb, accumulate, C, ldc);
+  function_for<T>(cblas_sgemm, cblas_dgemm)(CblasRowMajor, ta ? CblasTrans : CblasNoTrans,
+                                            tb ? CblasTrans : CblasNoTrans, cblas_int(M), cblas_int(N),
+                                            cblas_int(K), T(1), A, cblas_int(lda), B, cblas_int(ldb),
+                                            T(accumulate), C, cblas_int(ldc));
+}
+
+#endif
+
+/// Cuts the product until multiply() can take it. A stride that it cannot is of one row (or column) at last,
 /// which has none.
 template <class T>
-void blas_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, std::size_t lda,
-               const T* B, std::size_t ldb, T beta, T* C, std::size_t ldc) {
+void large_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T* A, std::size_t lda,
+                const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {
   const auto above = [](std::size_t size, std::size_t most, bool by_stride, std::size_t stride) {
     return size > most || (by_stride && stride > most_int && size > 1);
   };
   if (above(M, most_int, !ta, lda) || above(M, most_int, true, ldc)) {
     const std::size_t half = M / 2;
-    blas_gemm(ta, tb, half, N, K, A, lda, B, ldb, beta, C, ldc);
-    return blas_gemm(ta, tb, M - half, N, K, A + half * (ta ? 1 : lda), lda, B, ldb, beta, C + half * ldc,
-                     ldc);
+    large_gemm(ta, tb, half, N, K, A, lda, B, ldb, accumulate, C, ldc);
+    return large_gemm(ta, tb, M - half, N, K, A + half * (ta ? 1 : lda), lda, B, ldb, accumulate,
+                      C + half * ldc, ldc);
   }
   if (above(N, most_int, tb, ldb)) {
     const std::size_t half = N / 2;
-    blas_gemm(ta, tb, M, half, K, A, lda, B, ldb, beta, C, ldc);
-    return blas_gemm(ta, tb, M, N - half, K, A, lda, B + half * (tb ? ldb : 1), ldb, beta, C + half, ldc);
+    large_gemm(ta, tb, M, half, K, A, lda, B, ldb, accumulate, C, ldc);
+    return large_gemm(ta, tb, M, N - half, K, A, lda, B + half * (tb ? ldb : 1), ldb, accumulate, C + half,
+                      ldc);
   }
   if (above(K, most_inner, ta, lda) || above(K, most_inner, !tb, ldb)) {
     const std::size_t half = K / 2;
     PoolVector<T> second(M * N);
-    blas_gemm(ta, tb, M, N, half, A, lda, B, ldb, beta, C, ldc);
-    blas_gemm(ta, tb, M, N, K - half, A + half * (ta ? lda : 1), lda, B + half * (tb ? 1 : ldb), ldb, T(0),
-              second.data(), N);
+    large_gemm(ta, tb, M, N, half, A, lda, B, ldb, accumulate, C, ldc);
+    large_gemm(ta, tb, M, N, K - half, A + half * (ta ? lda : 1), lda, B + half * (tb ? 1 : ldb), ldb, false,
+               second.data(), N);
     for (std::size_t i = 0; i < M; ++i)
       for (std::size_t j = 0; j < N; ++j) C[i * ldc + j] += second[i * N + j];
     return;
   }
-  if (M == 1 && K <= most_gemv_inner)
-    return blas_gemv(!tb, tb ? N : K, tb ? K : N, B, ldb, A, ta ? lda : 1, beta, C, 1);
-  if (N == 1 && K <= most_gemv_inner)
-    return blas_gemv(ta, ta ? K : M, ta ? M : K, A, lda, B, tb ? 1 : ldb, beta, C, ldc);
-  if (M * N * K <= blocked_work && (tb || M >= blocked_rows))
-    return kernels<T>().blocked_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta != T(0), C, ldc);
-  const auto product = [](auto&&... arguments) {
-    if constexpr (std::is_same_v<T, float>)
-      cblas_sgemm(arguments...);
-    else
-      cblas_dgemm(arguments...);
-  };
-  product(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, cblas_int(M),
-          cblas_int(N), cblas_int(K), T(1), A, cblas_int(lda), B, cblas_int(ldb), beta, C, cblas_int(ldc));
+  multiply(ta, tb, M, N, K, A, lda, B, ldb, accumulate, C, ldc);
 }
 
 }  // namespace
@@ -126,10 +150,9 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   static_assert(small_work <= gemm_packed_limit);
   if (M * N * K <= small_work) return kernels<T>().gemm(ta, tb, M, N, K, A, B, accumulate, C);
   const std::size_t lda = ta ? M : K, ldb = tb ? K : N;
-  const T beta = accumulate ? T(1) : T(0);
   // OpenBLAS shares out a matrix times a vector from 9216 on.
   const std::size_t serial_work = M == 1 || N == 1 ? gemm_serial_work / 4 : gemm_serial_work;
-  if (M * N * K <= serial_work) return blas_gemm(ta, tb, M, N, K, A, lda, B, ldb, beta, C, N);
+  if (M * N * K <= serial_work) return large_gemm(ta, tb, M, N, K, A, lda, B, ldb, accumulate, C, N);
   const SerialBlas serial;
   // Pieces of rows of C, or of columns if it has more of these.
   const bool rows = M >= N;
@@ -140,9 +163,9 @@ void gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, const T
   parallel_for((length - 1) / step + 1, [&](std::size_t piece) {
     const std::size_t from = piece * step, n = std::min(step, length - from);
     if (rows)
-      blas_gemm(ta, tb, n, N, K, A + from * (ta ? 1 : K), lda, B, ldb, beta, C + from * N, N);
+      large_gemm(ta, tb, n, N, K, A + from * (ta ? 1 : K), lda, B, ldb, accumulate, C + from * N, N);
     else
-      blas_gemm(ta, tb, M, n, K, A, lda, B + from * (tb ? K : 1), ldb, beta, C + from, N);
+      large_gemm(ta, tb, M, n, K, A, lda, B + from * (tb ? K : 1), ldb, accumulate, C + from, N);
   });
 }
 
@@ -151,11 +174,11 @@ void gemm_rows(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, co
                const T* B, std::size_t ldb, bool accumulate, T* C, std::size_t ldc) {
   multiply_adds += M * N * K;
   if (M * N == 0) return;
-  // In pieces for which blas_gemm() needs no memory, since threads may call this.
+  // In pieces for which large_gemm() needs no memory, since threads may call this.
   for (std::size_t k = 0; k == 0 || k < K; k += most_inner)
-    blas_gemm(ta, tb, M, N, std::min(K - k, most_inner), A + k * (ta ? lda : 1),
-              std::max<std::size_t>(lda, 1), B + k * (tb ? 1 : ldb), std::max<std::size_t>(ldb, 1),
-              accumulate || k != 0 ? T(1) : T(0), C, ldc);
+    large_gemm(ta, tb, M, N, std::min(K - k, most_inner), A + k * (ta ? lda : 1),
+               std::max<std::size_t>(lda, 1), B + k * (tb ? 1 : ldb), std::max<std::size_t>(ldb, 1),
+               accumulate || k != 0, C, ldc);
 }
 
 #define XTAPE_INSTANTIATE(T)                                                                           \

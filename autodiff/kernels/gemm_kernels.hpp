@@ -55,6 +55,86 @@ void small_gemm(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, c
     gemm_rows<B, 1>(N, K, left + i * a_row, a_row, a_col, right, right_row, accumulate, C + i * N);
 }
 
+template <class B>
+typename B::value_type sum_lanes(B x) {
+  alignas(B) typename B::value_type lanes[B::size];
+  x.store_aligned(lanes);
+  for (std::size_t half = B::size / 2; half != 0; half /= 2)
+    for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+/// y += the sums of `rows` rows of A (rows, n), each times x.
+template <class B, std::size_t rows, class T>
+void dot_rows(const T* A, std::size_t lda, std::size_t n, const T* x, T* y, std::size_t y_step) {
+  constexpr std::size_t W = B::size;
+  B sum[rows][2];
+  for (std::size_t r = 0; r < rows; ++r) sum[r][0] = sum[r][1] = B(T(0));
+  std::size_t j = 0;
+  for (; j + 2 * W <= n; j += 2 * W)
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t h = 0; h < 2; ++h)
+        sum[r][h] = xsimd::fma(B::load_unaligned(A + r * lda + j + h * W), B::load_unaligned(x + j + h * W),
+                               sum[r][h]);
+  for (; j < n; j += W)
+    for (std::size_t r = 0; r < rows; ++r)
+      sum[r][0] = xsimd::fma(load(A + r * lda + j, n - j, B(T(0))), load(x + j, n - j, B(T(0))), sum[r][0]);
+  for (std::size_t r = 0; r < rows; ++r) y[r * y_step] += sum_lanes(sum[r][0] + sum[r][1]);
+}
+
+/// y (n) += the sum of `rows` rows of A (rows, n), each times its number of x.
+template <class B, std::size_t rows, class T>
+void add_rows(const T* A, std::size_t lda, std::size_t n, const T* x, std::size_t x_step, T* y) {
+  constexpr std::size_t W = B::size;
+  B factor[rows];
+  for (std::size_t r = 0; r < rows; ++r) factor[r] = B(x[r * x_step]);
+  std::size_t j = 0;
+  for (; j + W <= n; j += W) {
+    B sum = B::load_unaligned(y + j);
+    for (std::size_t r = 0; r < rows; ++r)
+      sum = xsimd::fma(factor[r], B::load_unaligned(A + r * lda + j), sum);
+    sum.store_unaligned(y + j);
+  }
+  if (j == n) return;
+  B sum = load(y + j, n - j, B(T(0)));
+  for (std::size_t r = 0; r < rows; ++r)
+    sum = xsimd::fma(factor[r], load(A + r * lda + j, n - j, B(T(0))), sum);
+  store(y + j, n - j, false, sum);
+}
+
+/// y = op(A) x for A (rows, columns), or y += …: elements of x and y lie x_step and y_step apart. Sums are of
+/// so many elements at a time, which also stay in the first-level cache.
+template <class B, class T>
+void gemv(bool transpose, std::size_t rows, std::size_t columns, const T* A, std::size_t lda, const T* x,
+          std::size_t x_step, bool accumulate, T* y, std::size_t y_step) {
+  constexpr std::size_t part = 512;
+  alignas(B) T line[part];
+  if (!accumulate)
+    for (std::size_t i = 0; i < (transpose ? columns : rows); ++i) y[i * y_step] = T(0);
+  for (std::size_t j = 0; j < columns; j += part) {
+    const std::size_t n = columns - j < part ? columns - j : part;
+    if (transpose) {
+      for (std::size_t first = 0; first < rows; first += part) {
+        const std::size_t last = rows - first < part ? rows : first + part;
+        for (std::size_t l = 0; l < n; ++l) line[l] = T(0);
+        std::size_t i = first;
+        for (; i + 8 <= last; i += 8) add_rows<B, 8>(A + i * lda + j, lda, n, x + i * x_step, x_step, line);
+        for (; i < last; ++i) add_rows<B, 1>(A + i * lda + j, lda, n, x + i * x_step, x_step, line);
+        for (std::size_t l = 0; l < n; ++l) y[(j + l) * y_step] += line[l];
+      }
+    } else {
+      const T* from = x + j;
+      if (x_step != 1) {
+        for (std::size_t l = 0; l < n; ++l) line[l] = x[(j + l) * x_step];
+        from = line;
+      }
+      std::size_t i = 0;
+      for (; i + 4 <= rows; i += 4) dot_rows<B, 4>(A + i * lda + j, lda, n, from, y + i * y_step, y_step);
+      for (; i < rows; ++i) dot_rows<B, 1>(A + i * lda + j, lda, n, from, y + i * y_step, y_step);
+    }
+  }
+}
+
 /// Some columns of op(B) (K,N) in panels of a batch, the last of which has `left` of them and then zeros.
 template <class B, class T>
 void pack_panels(T* panels, bool tb, std::size_t K, std::size_t left, const T* right, std::size_t ldb) {

@@ -121,6 +121,9 @@ struct Kernels {
   void (*blocked_gemm)(bool transpose_a, bool transpose_b, std::size_t M, std::size_t N, std::size_t K,
                        const T* A, std::size_t lda, const T* B, std::size_t ldb, bool accumulate, T* C,
                        std::size_t ldc);
+  /// y = op(A) x for A (rows, columns), or y += …: elements of x and y lie x_step and y_step apart.
+  void (*gemv)(bool transpose, std::size_t rows, std::size_t columns, const T* A, std::size_t lda, const T* x,
+               std::size_t x_step, bool accumulate, T* y, std::size_t y_step);
   /// y[j · y_row + i] = scale · x[i · x_row + j] for i < rows, j < cols.
   void (*transpose)(T* y, std::size_t y_row, bool accumulate, const T* x, std::size_t x_row, std::size_t rows,
                     std::size_t cols, T scale);

@@ -96,6 +96,7 @@ constexpr Kernels<T> make_table(const char* name) {
 
   k.gemm = small_gemm<B, T>;
   k.blocked_gemm = blocked_gemm<B, T>;
+  k.gemv = gemv<B, T>;
   k.transpose = transpose<B, T>;
   k.sgd = sgd<B, T>;
   k.adam = adam<B, T>;

@@ -1,3 +1,5 @@
+// See lapack.hpp: by LAPACK and CBLAS, which are column-major. A row-major matrix is their transposed one, so
+// a lower triangle is their upper one, and A = Q R is Aᵀ = L Q.
 #include "lapack.hpp"
 
 #include <algorithm>
@@ -32,11 +34,6 @@ XTAPE_DECLARE(d, double)
 namespace xtape::detail::lapack {
 namespace {
 
-// Up to so many multiplications loops solve a triangle. Measured on one core of an EPYC with AVX2, in ns, for
-// n and k of 8 and 1, 8 and 8, 16 and 2, 16 and 8: loops 58, 129, 187, 457, with a unit diagonal 35, 91, 141,
-// 392, CBLAS with both 103, 127, 195, 216.
-constexpr std::size_t plain_solve_work = 512;
-
 /// The function of LAPACK or CBLAS for an element type.
 template <class T, class F, class D>
 auto function_for(F single, D both) {
@@ -61,31 +58,6 @@ void with_work(const F& call) {
   call(work.data(), &length);
 }
 
-/// The same by loops over rows of B, for small matrices: CBLAS takes longer to begin.
-template <class T>
-void substitute(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a, T* b) {
-  const std::size_t row = transpose ? 1 : n, column = transpose ? n : 1;
-  const bool forward = lower != transpose;
-  for (std::size_t step = 0; step < n; ++step) {
-    const std::size_t i = forward ? step : n - 1 - step;
-    T* const from = b + i * k;
-    if (!unit)
-      for (std::size_t c = 0; c < k; ++c) from[c] /= a[i * (n + 1)];
-    for (std::size_t left = step + 1; left < n; ++left) {  // rows do not wait for each other
-      const std::size_t j = forward ? left : n - 1 - left;
-      const T factor = a[j * row + i * column];
-      T* const to = b + j * k;
-      for (std::size_t c = 0; c < k; ++c) to[c] -= factor * from[c];
-    }
-  }
-}
-
-/// Factorisations by iteration may end with numbers where an element is infinite or NaN, or go on for ever.
-template <class T>
-bool is_finite(const T* first, const T* last) {
-  return std::all_of(first, last, [](T x) { return std::isfinite(x); });
-}
-
 template <class T>
 void transpose_square(std::size_t n, T* a) {
   for (std::size_t i = 0; i < n; ++i)
@@ -108,63 +80,6 @@ int cholesky(std::size_t n, T* a) {
 }
 
 template <class T>
-void cholesky_gradient(std::size_t n, const T* l, T* g) {
-  // Murray 2016, figure 5: blocks of columns from the last to the first; R is left of the diagonal block D, B
-  // below R, C below D. All of g above the diagonal stays what it is.
-  constexpr std::size_t block = 64;
-  const auto multiply = function_for<T>(cblas_sgemm, cblas_dgemm);
-  const auto solve_right = function_for<T>(cblas_strsm, cblas_dtrsm);
-  const int ld = stride(n);
-  const std::size_t most = std::min(n, block);
-  PoolVector<T> both(most * most), inner(most * most);
-  for (std::size_t end = n; end > 0;) {
-    const std::size_t begin = (end - 1) / block * block, size = end - begin, below = n - end;
-    const int b = integer(size), m = integer(below), left = integer(begin);
-    const T *R = l + begin * n, *D = R + begin, *B = l + end * n, *C = B + begin;
-    T *gR = g + begin * n, *gD = gR + begin, *gB = g + end * n, *gC = gB + begin;
-    if (below != 0) {
-      solve_right(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, b, T(1), D, ld, gC,
-                  ld);
-      multiply(CblasRowMajor, CblasTrans, CblasNoTrans, b, b, m, T(1), gC, ld, C, ld, T(0), both.data(), b);
-      for (std::size_t i = 0; i < size; ++i)
-        for (std::size_t j = 0; j <= i; ++j) gD[i * n + j] -= both[i * size + j];
-      if (begin != 0) {
-        multiply(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, left, b, T(-1), gC, ld, R, ld, T(1), gB, ld);
-        multiply(CblasRowMajor, CblasTrans, CblasNoTrans, b, left, m, T(-1), gC, ld, B, ld, T(1), gR, ld);
-      }
-    }
-    // Of the block itself: with P = half_lower(Dᵀ gD), S = D⁻ᵀ P D⁻¹, both halves of S + Sᵀ in the lower one.
-    // What is above the diagonal of gD does not count, even where it is NaN.
-    for (std::size_t i = 0; i < size; ++i) {
-      std::copy_n(gD + i * n, i + 1, inner.data() + i * size);
-      std::fill_n(inner.data() + i * size + i + 1, size - i - 1, T(0));
-    }
-    function_for<T>(cblas_strmm, cblas_dtrmm)(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit,
-                                              b, b, T(1), D, ld, inner.data(), b);
-    for (std::size_t i = 0; i < size; ++i) {
-      inner[i * size + i] /= 2;
-      for (std::size_t j = i + 1; j < size; ++j) inner[i * size + j] = 0;
-    }
-    solve_right(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, b, b, T(1), D, ld,
-                inner.data(), b);
-    solve_right(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, b, b, T(1), D, ld,
-                inner.data(), b);
-    for (std::size_t i = 0; i < size; ++i)
-      for (std::size_t j = 0; j <= i; ++j) {
-        gD[i * n + j] = i == j ? inner[i * size + i] : inner[i * size + j] + inner[j * size + i];
-        both[i * size + j] = gD[i * n + j] * (i == j ? 2 : 1);
-        both[j * size + i] = both[i * size + j];
-      }
-    if (begin != 0)
-      multiply(CblasRowMajor, CblasNoTrans, CblasNoTrans, b, left, b, T(-1), both.data(), b, R, ld, T(1), gR,
-               ld);
-    end = begin;
-  }
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < i; ++j) g[j * n + i] = g[i * n + j] /= 2;
-}
-
-template <class T>
 int lu(std::size_t n, T* a) {
   const int order = integer(n), lda = stride(n);
   PoolVector<int> rows(n);
@@ -175,26 +90,8 @@ int lu(std::size_t n, T* a) {
 }
 
 template <class T>
-void lu_solve(bool transpose, std::size_t n, std::size_t k, const T* factors, T* b) {
-  // Aᵀ = P L U, in memory Uᵀ below and Lᵀ above the diagonal: A = Uᵀ Lᵀ Pᵀ.
-  const auto exchange = [&](std::size_t i) {
-    const auto with = static_cast<std::size_t>(factors[n * n + i]);
-    if (with != i) std::swap_ranges(b + i * k, b + (i + 1) * k, b + with * k);
-  };
-  if (transpose) {
-    for (std::size_t i = 0; i < n; ++i) exchange(i);
-    solve_triangular(false, true, true, n, k, factors, b);
-    solve_triangular(true, true, false, n, k, factors, b);
-  } else {
-    solve_triangular(true, false, false, n, k, factors, b);
-    solve_triangular(false, false, true, n, k, factors, b);
-    for (std::size_t i = n; i-- > 0;) exchange(i);
-  }
-}
-
-template <class T>
-void solve_triangular(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a, T* b) {
-  if (n * n * k <= plain_solve_work) return substitute(lower, transpose, unit, n, k, a, b);
+void solve_large_triangular(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a,
+                            T* b) {
   function_for<T>(cblas_strsm, cblas_dtrsm)(
       CblasRowMajor, CblasLeft, lower ? CblasLower : CblasUpper, transpose ? CblasTrans : CblasNoTrans,
       unit ? CblasUnit : CblasNonUnit, integer(n), integer(k), T(1), a, stride(n), b, stride(k));
@@ -249,14 +146,12 @@ int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v) {
   return info != 0;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                \
-  template void cholesky_gradient(std::size_t, const T*, T*);                               \
-  template int cholesky(std::size_t, T*);                                                   \
-  template int lu(std::size_t, T*);                                                         \
-  template void lu_solve(bool, std::size_t, std::size_t, const T*, T*);                     \
-  template void solve_triangular(bool, bool, bool, std::size_t, std::size_t, const T*, T*); \
-  template void qr(std::size_t, std::size_t, T*, T*);                                       \
-  template int eigh(std::size_t, T*, T*);                                                   \
+#define XTAPE_INSTANTIATE(T)                                                                      \
+  template int cholesky(std::size_t, T*);                                                         \
+  template int lu(std::size_t, T*);                                                               \
+  template void solve_large_triangular(bool, bool, bool, std::size_t, std::size_t, const T*, T*); \
+  template void qr(std::size_t, std::size_t, T*, T*);                                             \
+  template int eigh(std::size_t, T*, T*);                                                         \
   template int svd(std::size_t, std::size_t, T*, T*, T*, T*);
 XTAPE_INSTANTIATE(float)
 XTAPE_INSTANTIATE(double)

@@ -1,6 +1,6 @@
-// Factorisations and triangular solves of row-major matrices, by LAPACK and CBLAS, which are column-major: a
-// row-major matrix is their transposed one, so a lower triangle is their upper one, and A = Q R is Aᵀ = L Q.
-// What can fail returns 0, or what has failed, > 0. Sizes are such as int counts: require_countable().
+// Factorisations and triangular solves of row-major matrices, by LAPACK and CBLAS (lapack.cpp) or, in a build
+// without BLAS, by Eigen (eigen.cpp), and what both share (triangular.cpp). What can fail returns 0, or what
+// has failed, > 0. Sizes are such as int counts: require_countable().
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -15,6 +15,12 @@ template <class T>
 int work_length(T asked) {
   const double next = static_cast<double>(std::nextafter(asked, std::numeric_limits<T>::infinity()));
   return static_cast<int>(std::clamp(next, 1.0, double(std::numeric_limits<int>::max())));
+}
+
+/// Factorisations by iteration may end with numbers where an element is infinite or NaN, or go on for ever.
+template <class T>
+bool is_finite(const T* first, const T* last) {
+  return std::all_of(first, last, [](T x) { return std::isfinite(x); });
 }
 
 /// L of A = L Lᵀ, whose lower triangle is in `a`, is written over it; the other triangle becomes 0. The order
@@ -39,6 +45,10 @@ void lu_solve(bool transpose, std::size_t n, std::size_t k, const T* factors, T*
 /// X = op(A)⁻¹ B over B (n,k), A a triangle of (n,n).
 template <class T>
 void solve_triangular(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a, T* b);
+/// The same for matrices for which a loop would be slow.
+template <class T>
+void solve_large_triangular(bool lower, bool transpose, bool unit, std::size_t n, std::size_t k, const T* a,
+                            T* b);
 
 /// A (m,n), m >= n, becomes Q (m,n), and R (n,n) is written: A = Q R.
 template <class T>

@@ -11,8 +11,8 @@
 #define XTAPE_CONSTINIT constinit
 /// A type that is thrown out of the library is one in all of a program, also where this hides its symbols.
 #define XTAPE_EXPORT __attribute__((visibility("default")))
-/// Of the library's variables of a thread: a fixed place in each thread's block, so that no use is a call; and
-/// one for the library and all its users.
+/// Of the library's variables of a thread: a fixed place in each thread's block, so that no use is a call;
+/// and one for the library and all its users.
 #define XTAPE_THREAD_LOCAL \
   inline constinit thread_local __attribute__((tls_model("initial-exec"), visibility("default")))
 #endif

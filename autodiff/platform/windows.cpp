@@ -1,5 +1,5 @@
-// See system.hpp: Windows, as MinGW-w64 knows it. There are no forks, and no programs are started: the pages of
-// derivations take the library's own layout in place of Graphviz's.
+// See system.hpp: Windows, as MinGW-w64 knows it. There are no forks, and no programs are started: the pages
+// of derivations take the library's own layout in place of Graphviz's.
 #include <cerrno>
 #include <cstdlib>
 
@@ -30,8 +30,8 @@ bool replace_file(const char* from, const char* to) {
   if (MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0) return true;
   const DWORD error = GetLastError();
   errno = error == ERROR_ACCESS_DENIED || error == ERROR_SHARING_VIOLATION ? EACCES
-          : error == ERROR_DISK_FULL                                      ? ENOSPC
-                                                                          : EIO;
+          : error == ERROR_DISK_FULL                                       ? ENOSPC
+                                                                           : EIO;
   return false;
 }
 

@@ -86,6 +86,44 @@ TEST_CASE("products in blocks, of parts of larger matrices") {
   });
 }
 
+TEST_CASE("a matrix times a vector, whose elements need not be side by side") {
+  for_each_table([](const auto& k, auto number) {
+    using T = decltype(number);
+    for (const std::size_t rows : Sizes{1, 7, 25, 530})
+      for (const std::size_t columns : Sizes{0, 1, 37, 1030})
+        for (const std::size_t step : Sizes{1, 3})
+          for (const unsigned form : {0u, 1u, 2u, 3u}) {
+            const bool transpose = form & 1u, accumulate = form & 2u;
+            const std::size_t lda = columns + 2, m = transpose ? columns : rows,
+                              n = transpose ? rows : columns;
+            const std::vector<T> a = random_numbers<T>(rows * lda, -1, 1),
+                                 x = random_numbers<T>(n * step, -1, 1, 2);
+            Framed<T> y(m * step, T(0.5));
+            k.gemv(transpose, rows, columns, a.data(), lda, x.data(), step, accumulate, y.data(), step);
+            double worst = 0;
+            bool gaps = true;
+            for (std::size_t i = 0; i < m * step; ++i) {
+              if (i % step != 0) {
+                gaps &= y[i] == T(0.5);
+                continue;
+              }
+              Real sum = accumulate ? 0.5 : 0;
+              for (std::size_t j = 0; j < n; ++j)
+                sum +=
+                    static_cast<Real>(a[transpose ? j * lda + i / step : i / step * lda + j]) * x[j * step];
+              worst = std::max(worst, ulps(y[i], sum, static_cast<double>(n + 4)));
+            }
+            CAPTURE(rows);
+            CAPTURE(columns);
+            CAPTURE(step);
+            CAPTURE(form);
+            CHECK(worst <= 8);
+            CHECK(gaps);
+            CHECK(y.frame_is_whole());
+          }
+  });
+}
+
 TEST_CASE("products by offsets, of which the kernel reads some columns at once") {
   for_each_table([](const auto& k, auto number) {
     using T = decltype(number);

@@ -105,8 +105,8 @@ class SmallVector {
 
   operator std::vector<I>() const { return {begin(), end()}; }  // NOLINT: shapes go to xtensor and back
   template <std::ranges::input_range R>
-  requires std::integral<std::ranges::range_value_t<R>>
-  friend bool operator==(const SmallVector& a, const R& b) {
+  requires(std::integral<std::ranges::range_value_t<R>> && !std::derived_from<R, SmallVector>) friend bool
+  operator==(const SmallVector& a, const R& b) {
     return std::ranges::equal(a, b, [](auto x, auto y) { return std::cmp_equal(x, y); });
   }
   friend bool operator==(const SmallVector& a, const SmallVector& b) {

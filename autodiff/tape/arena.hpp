@@ -49,7 +49,7 @@ Node* append(const char* name, const Shape& shape, const Inputs& inputs, std::ui
   }
   const unsigned kept_count = bit_count(kept_mask);
   const std::size_t bytes = sizeof(Node) + (shape.size() + inputs.size()) * word + kept_count * sizeof(Kept) +
-                            (op_bytes + word - 1) / word * word;
+                            (op_alignment - word) + (op_bytes + word - 1) / word * word;
   auto* node = ::new (tape.reserve(bytes)) Node;
   if (tape.size_ == 0) tape.changes_seen_ = changes.load(std::memory_order_relaxed);
 

@@ -1,8 +1,11 @@
 // A node of the recording, and the handle (value, node) that a Tensor is made of.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -135,6 +138,10 @@ struct Operation {
       false;  ///< each matrix of the result, its last two axes, depends on all of its operands'
 };
 
+/// How an operation is aligned behind its node. Some hold a std::function, which libc++ aligns as its widest
+/// numbers; the words of a node are enough for all others.
+inline constexpr std::size_t op_alignment = std::max(alignof(std::function<void()>), alignof(void*));
+
 /// A recorded operation, or a leaf. In memory a recorded node is followed by its dimensions, by its inputs
 /// (Node*, null for a constant), by the values that it keeps and by the operation itself, which knows the
 /// derivative.
@@ -166,7 +173,12 @@ struct Node {
   std::span<std::size_t> dimensions() { return {reinterpret_cast<std::size_t*>(this + 1), rank}; }
   std::span<Node*> inputs() { return {reinterpret_cast<Node**>(dimensions().data() + rank), input_count}; }
   std::span<Kept> kept() { return {reinterpret_cast<Kept*>(inputs().data() + input_count), kept_count}; }
-  void* op() { return kept().data() + kept_count; }
+  void* op() {
+    void* const behind = kept().data() + kept_count;
+    if constexpr (op_alignment == alignof(void*)) return behind;
+    const auto place = reinterpret_cast<std::uintptr_t>(behind);
+    return reinterpret_cast<void*>((place + op_alignment - 1) / op_alignment * op_alignment);
+  }
 };
 
 static_assert(sizeof(Node) == 80);

@@ -208,7 +208,7 @@ class Gradients {
 /// Appends a node for `op`, and gives `y`, its value, that place on the tape.
 template <class T, class Op, class Inputs>
 Tensor<T> append(Op op, Tensor<T> y, const Inputs& inputs, std::uint32_t kept_mask) {
-  static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= 8);
+  static_assert(std::is_nothrow_move_constructible_v<Op> && alignof(Op) <= op_alignment);
   Node* node = append(name_of(op), y.shape(), inputs, kept_mask, y.handle().value, sizeof(Op));
   ::new (node->op()) Op(std::move(op));
   node->operation = &operation<T, Op>;

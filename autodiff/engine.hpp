@@ -20,6 +20,11 @@ namespace xtape::engine {
 inline std::string number_text(double number) { return detail::number_text(number); }
 /// The shortest text that is read as exactly this number.
 inline std::string exact_text(double number) { return detail::exact_text(number); }
+/// Reads a number from the text between `at` and `end`, the same in every locale, as std::from_chars does,
+/// which not every standard library has for double. `at` is then behind it, or stays where there is none. One
+/// that rounds to ∞, or to 0 without being 0, is out of range, and leaves x as it is.
+using detail::read_number;
+using detail::ReadNumber;
 /// The number of elements, 1 for rank 0. Error, naming `op`, when it is more than memory can have.
 inline std::size_t element_count(const Shape& shape, const char* op) {
   return detail::element_count(shape, op);

@@ -1,6 +1,5 @@
-// Tables of numbers as text: cells by from_chars, which knows no locale.
+// Tables of numbers as text: cells are read the same in every locale.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string_view>
@@ -66,14 +65,16 @@ struct CsvReader {
     while (!cell.empty() && is_space(cell.back())) cell.remove_suffix(1);
     if (cell.size() > 1 && cell[0] == '+' && cell[1] != '-') cell.remove_prefix(1);
     double value = 0;
-    const auto [rest, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-    if (code == std::errc::invalid_argument || rest != cell.data() + cell.size() || !std::isfinite(value))
+    const char *at = cell.data(), *const end = at + cell.size();
+    const auto read = engine::read_number(at, end, value);
+    if (read == engine::ReadNumber::none || at != end || !std::isfinite(value))
       file.fail(line_number, column,
                 "'" + shown + "' is not a finite number" +
                     (line_number == 1 && looks_like_header(line, options.separator)
                          ? ": for a line of names set .header = true"
                          : ""));
-    if (code != std::errc()) file.fail(line_number, column, "'" + shown + "' is out of the range of double");
+    if (read != engine::ReadNumber::good)
+      file.fail(line_number, column, "'" + shown + "' is out of the range of double");
     return value;
   }
 

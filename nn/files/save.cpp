@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <autodiff/engine.hpp>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -148,9 +147,9 @@ Notes load_all(const std::string& path, Module<T>& model, Optimizers<T> optimize
       if (found == rates.end()) return otherwise;
       const std::string& text = found->second;
       double value = 0;
-      const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (code != std::errc() || end != text.data() + text.size() || !(value >= 0 && std::isfinite(value)))
-        fail("'" + text + "' is no learning rate");
+      const char *at = text.data(), *const end = at + text.size();
+      const bool is_number = engine::read_number(at, end, value) == engine::ReadNumber::good && at == end;
+      if (!is_number || !(value >= 0 && std::isfinite(value))) fail("'" + text + "' is no learning rate");
       return value;
     };
     if (!rates.contains(rate_note))

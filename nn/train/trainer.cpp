@@ -34,8 +34,16 @@ class StateReader {
   bool ended() const { return at_ == end_; }
   template <class X>
   StateReader& operator>>(X& x) {
-    const auto [rest, code] = std::from_chars(at_, end_, x);
-    if (code != std::errc()) throw Error("Trainer", "'" + std::string(at_, end_) + "' is no saved state");
+    const char* rest = at_;
+    bool is_good;
+    if constexpr (std::is_same_v<X, double>) {
+      is_good = engine::read_number(rest, end_, x) == engine::ReadNumber::good;
+    } else {
+      const auto read = std::from_chars(at_, end_, x);
+      rest = read.ptr;
+      is_good = read.ec == std::errc();
+    }
+    if (!is_good) throw Error("Trainer", "'" + std::string(at_, end_) + "' is no saved state");
     at_ = rest;
     if (!ended() && (*at_ == ' ' || *at_ == '\n')) ++at_;
     return *this;

@@ -1,6 +1,8 @@
 // Numbers of every type in files: read, written and rounded.
 #include <bit>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 
 #include "foreign.hpp"
 
@@ -181,4 +183,51 @@ TEST_CASE("saved with another type, and with the format that other loaders ask f
   const Tensor<float> many = random::normal<float>({123, 457});
   nn::save_tensors<float>(path.name, {{{"x", many}}, {}}, {.dtype = nn::DType::f64});
   CHECK(same_bits(nn::load_tensors<float>(path.name, {.convert = true}).at("x"), many));
+}
+
+TEST_CASE("numbers are read as std::from_chars reads them, whatever the standard library") {
+  using engine::ReadNumber;
+  struct Row {
+    std::string text;
+    double number;
+    std::size_t length;
+    ReadNumber result = ReadNumber::good;
+  };
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const Row& row : std::initializer_list<Row>{
+           {"1.5e3,", 1500, 5},
+           {".5", 0.5, 2},
+           {"-5.", -5, 3},
+           {"1e", 1, 1},
+           {"1e+", 1, 1},
+           {"2E+05", 2e5, 5},
+           {"0x1p3", 0, 1},
+           {"0e999", 0, 5},
+           {"1e-320", 1e-320, 6},
+           {"-Infinity", -inf, 9},
+           {"infin", inf, 3},
+           {"1e999", 7, 5, ReadNumber::out_of_range},
+           {"-1e-400", 7, 7, ReadNumber::out_of_range},
+           {"", 7, 0, ReadNumber::none},
+           {"-.", 7, 0, ReadNumber::none},
+           {"+1", 7, 0, ReadNumber::none},
+           {" 1", 7, 0, ReadNumber::none},
+           {"- 1", 7, 0, ReadNumber::none},
+           {"e1", 7, 0, ReadNumber::none},
+       }) {
+    CAPTURE(row.text);
+    const char* at = row.text.data();
+    double number = 7;
+    CHECK(engine::read_number(at, at + row.text.size(), number) == row.result);
+    CHECK(number == row.number);
+    CHECK(at == row.text.data() + row.length);
+  }
+  for (const double number : {0.1, -3.0, 1e300, 5e-324, -inf, std::nan(""), -std::nan("")}) {
+    const std::string text = engine::exact_text(number);
+    const char *at = text.data(), *const end = at + text.size();
+    double read = 7;
+    CHECK(engine::read_number(at, end, read) == ReadNumber::good);
+    CHECK(at == end);
+    CHECK(std::bit_cast<std::uint64_t>(read) == std::bit_cast<std::uint64_t>(number));
+  }
 }

@@ -5,7 +5,8 @@ A base (GCC 12, shared, release, OpenBLAS, xsimd), and each thing changed once. 
 build-matrix/NAME, runs test programs, is installed into a folder there and is used from it (consumer/checks.sh). Prints a
 row for each and the table at the end; ends with 1 when one failed.
 
-By name alone, since they take long: other processors. Cross-built with Debian's compilers, they run their tests under QEMU.
+By name alone, since they run all tests: libc++, the standard library of macOS, by Clang; and other processors, cross-built
+with Debian's compilers, with tests under QEMU.
 """
 import glob
 import json
@@ -32,8 +33,9 @@ REFERENCES = ("/usr/lib/*/blas/libblas.so.3", "/usr/lib/*/lapack/liblapack.so.3"
 
 class Configuration:
     def __init__(self, changed, compiler="g++-12", options=(), flags="", blas="openblas", subproject=False, processor=None,
-                 debian="", endian="little", tests=TESTS, leaves_out=()):
-        self.changed, self.compiler, self.options = changed, compiler, list(options)
+                 debian="", endian="little", tests=TESTS, leaves_out=(), rapidcheck=False):
+        self.changed, self.compiler, self.options = changed, compiler, list(options)  # the compiler with options of its own
+        self.rapidcheck = rapidcheck  # compiled for this configuration
         self.flags, self.blas, self.subproject = flags, blas, subproject
         self.processor, self.debian, self.endian = processor, debian, endian
         self.tests, self.leaves_out = tests, leaves_out  # tests None: all programs, but for those
@@ -53,6 +55,7 @@ CONFIGURATIONS = {
     "debug": Configuration("debug", options=["-Dbuildtype=debug"]),
     "assertions": Configuration("the standard library's assertions", flags="-D_GLIBCXX_ASSERTIONS"),
     "subproject": Configuration("a subproject of a user's project", subproject=True),
+    "libc++": Configuration("Clang 19 with libc++: all tests", compiler="clang++-19 -stdlib=libc++", tests=None, rapidcheck=True),
     "aarch64": Configuration("64-bit Arm: all tests, instructions counted", compiler="aarch64-linux-gnu-g++", processor="aarch64",
                              debian="arm64", tests=None, leaves_out=NATIVE),
     "s390x": Configuration("big-endian: the tests of files", compiler="s390x-linux-gnu-g++", processor="s390x", debian="s390x",
@@ -94,7 +97,7 @@ class Run:
 
     def prepare(self):
         c = self.configuration
-        if not shutil.which(c.compiler):
+        if not shutil.which(c.compiler.split()[0]):
             raise NotHere(c.compiler)
         os.makedirs(self.folder, exist_ok=True)
         for path in (self.prefix, self.work, os.path.join(self.folder, "log")):
@@ -113,7 +116,28 @@ class Run:
             with open(os.path.join(self.work, "cblas.h"), "w") as header:
                 header.write("#include <cblas-netlib.h>\n")
             flags += " -I" + self.work
-        return ["-Dwerror=true", "-Dcpp_args=" + flags.strip(), *c.options]
+        if "-stdlib=libc++" in c.compiler:
+            self.need_header("version")
+        links = ""
+        if c.rapidcheck and self.has_rapidcheck():
+            flags += f" -isystem{self.rapidcheck}/include"
+            links = f"-L{self.rapidcheck}/lib"
+        return ["-Dwerror=true", "-Dcpp_args=" + flags.strip(), "-Dcpp_link_args=" + links, *c.options]
+
+    def need_header(self, header):
+        found = subprocess.run([*self.configuration.compiler.split(), "-E", "-x", "c++", "-"], input=f"#include <{header}>\n",
+                               text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if found.returncode != 0:
+            raise NotHere(f"{self.configuration.compiler}: no <{header}>")
+
+    def has_rapidcheck(self):
+        """Compiles it, where its sources can be had; elsewhere Meson finds that the one which is here does not link."""
+        self.rapidcheck = os.path.join(self.folder, "rapidcheck")
+        self.run("sh", os.path.join(SOURCE, "tests/install/rapidcheck.sh"), self.rapidcheck, check=False)
+        if os.path.exists(os.path.join(self.rapidcheck, "complete")):
+            return True
+        print(f"{self.name}: Debian's sources of rapidcheck are not to be had here, so the test properties is left out")
+        return False
 
     def prepare_cross(self):
         """Unpacks the processor's libraries, and writes for Meson where they are."""
@@ -211,7 +235,7 @@ class Run:
         times = []
         for _ in range(3):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            self.run(self.configuration.compiler, "-std=c++20", "-O2", *flags, "-c", file, "-o", os.path.join(self.work, "main.o"))
+            self.run(*self.configuration.compiler.split(), "-std=c++20", "-O2", *flags, "-c", file, "-o", os.path.join(self.work, "main.o"))
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
         self.row["user's file"] = f"{min(times):.1f} s"
@@ -275,7 +299,7 @@ def line(row, widths):
 
 
 def main():
-    names = sys.argv[1:] or [n for n, c in CONFIGURATIONS.items() if not c.processor]
+    names = sys.argv[1:] or [n for n, c in CONFIGURATIONS.items() if c.tests and not c.processor]
     unknown = [n for n in names if n not in CONFIGURATIONS]
     if unknown:
         sys.exit(f"matrix.py: no configuration {', '.join(unknown)}; there are {', '.join(CONFIGURATIONS)}")

@@ -9,6 +9,7 @@
 #include "detect_anomaly.hpp"
 #include "indices.hpp"
 #include "kernels/optimizer_steps.hpp"
+#include "random.hpp"
 #include "tape/leaf_observer.hpp"
 #include "tensor.hpp"
 #include "threads.hpp"
@@ -25,6 +26,10 @@ inline std::string exact_text(double number) { return detail::exact_text(number)
 /// that rounds to ∞, or to 0 without being 0, is out of range, and leaves x as it is.
 using detail::read_number;
 using detail::ReadNumber;
+/// The state of a generator of random numbers as a text, and from one: standard libraries write it in
+/// different ways, and read each other's as another state. read_generator() is false where it is none.
+using detail::generator_text;
+using detail::read_generator;
 /// The number of elements, 1 for rank 0. Error, naming `op`, when it is more than memory can have.
 inline std::size_t element_count(const Shape& shape, const char* op) {
   return detail::element_count(shape, op);

@@ -1,6 +1,7 @@
 // Random numbers: the same seed gives the same bits on every machine with IEEE 754 arithmetic.
 #pragma once
 #include <random>
+#include <string>
 #include <vector>
 
 #include "tensor.hpp"
@@ -32,6 +33,11 @@ std::vector<std::size_t> permutation(std::size_t n, std::mt19937_64& engine = ge
 
 namespace xtape {
 namespace detail {
+
+/// The state of a generator as a text, the same with every standard library: as GCC's writes it.
+std::string generator_text(std::mt19937_64 engine);
+/// False where the text is none of a state, of this library's or as a standard library writes it.
+bool read_generator(const std::string& text, std::mt19937_64& engine);
 
 /// Where the random numbers of this thread are: a function that is run again from here draws the same.
 class RandomPoint {

@@ -5,12 +5,15 @@
 #include "../tape/op.hpp"
 #include "../threads.hpp"
 
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <memory>
 #include <mutex>
 #include <numbers>
 #include <numeric>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -177,6 +180,36 @@ template Tensor<double> uniform<double>(const Shape&, double, double);
 }  // namespace xtape::random
 
 namespace xtape::detail {
+
+// Standard libraries write the state in two ways: GCC's has the words of a round, and how many are drawn of
+// them; libc++ has the last words that were drawn. A text of GCC's that is read by libc++ would be other
+// numbers.
+std::string generator_text(std::mt19937_64 engine) {
+  std::string text;
+  for (std::size_t i = 0; i < Twister::size; ++i) text += std::to_string(Twister::word(engine())) + ' ';
+  return text + '0';
+}
+
+bool read_generator(const std::string& text, std::mt19937_64& engine) {
+  constexpr std::size_t size = Twister::size;
+  std::array<Twister::Word, 2 * size> words{};
+  Twister::Word* const round = words.data() + size;
+  std::size_t drawn = size;
+  const char *at = text.data(), *const end = at + text.size();
+  const auto read = [&](auto& number) {
+    while (at != end && (*at == ' ' || *at == '\n')) ++at;
+    const auto [rest, code] = std::from_chars(at, end, number);
+    at = rest;
+    return code == std::errc();
+  };
+  for (std::size_t i = 0; i < size; ++i)
+    if (!read(round[i])) return false;
+  if (at != end && !(read(drawn) && drawn <= size)) return false;
+  Twister::retreat(words.data());
+  Twister::State state{words.data() + drawn};
+  engine.seed(state);
+  return at == end;
+}
 
 static_assert(std::is_trivially_destructible_v<std::mt19937_64>);
 

@@ -43,6 +43,17 @@ struct Twister {
       x[size + i] = x[shift + i] ^ y >> 1 ^ ((Word{0} - (y & 1)) & Engine::xor_mask);
     }
   }
+  /// The `size` words before the `size` ones from x + size on, but for bits of the first that none follows
+  /// from.
+  static void retreat(Word* x) {
+    constexpr Word low = (Word{1} << Engine::mask_bits) - 1;
+    for (std::size_t i = size; i-- > 0;) {
+      const Word mixed = x[size + i] ^ x[shift + i], odd = mixed >> 63;  // the highest bit of the mask is set
+      const Word y = (mixed ^ ((Word{0} - odd) & Engine::xor_mask)) << 1 | odd;
+      x[i] = y & ~low;
+      if (i + 1 < size) x[i + 1] |= y & low;
+    }
+  }
   /// As a sequence of seeds, `size` words: the engine goes on behind them.
   struct State {
     using result_type = std::uint32_t;

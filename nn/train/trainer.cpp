@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <set>
-#include <sstream>
 #include <string_view>
 
 #include <autodiff/elementwise.hpp>
@@ -208,9 +207,7 @@ NamedTensors<T> Trainer<T>::state() const {
   all.metadata["epoch"] = text_of({state_.total}) + " " + count(state_.samples);
   const auto& place = state_.place;
   all.metadata["place"] = count(place.seed) + " " + count(place.epoch) + " " + count(place.batch);
-  std::ostringstream generator;
-  generator << random::generator();
-  all.metadata["generator"] = generator.str();
+  all.metadata["generator"] = engine::generator_text(random::generator());
   std::string& epochs = all.metadata["history"];
   for (const Epoch& e : history.epochs)
     epochs += count(e.number) + " " +
@@ -231,8 +228,8 @@ typename Trainer<T>::State Trainer<T>::read(const NamedTensors<T>& saved) const 
   StateReader(text("early_stopping")) >> state.lowest >> state.waited;
   StateReader(text("epoch")) >> state.total >> state.samples;
   StateReader(text("place")) >> state.place.seed >> state.place.epoch >> state.place.batch;
-  std::istringstream generator(text("generator"));
-  if (!(generator >> state.generator)) throw Error("Trainer", "the saved random generator is damaged");
+  if (!engine::read_generator(text("generator"), state.generator))
+    throw Error("Trainer", "the saved random generator is damaged");
   for (StateReader epochs(text("history")); !epochs.ended();) {
     Epoch& e = state.history.epochs.emplace_back();
     epochs >> e.number >> e.train_loss >> e.validation_loss >> e.validation_accuracy >> e.learning_rate >>

@@ -2,6 +2,10 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "../check_close.hpp"
 
@@ -180,4 +184,32 @@ TEST_CASE("a training that is saved between the batches of an update goes on to 
     }
   }
   std::filesystem::remove(path);
+}
+
+TEST_CASE("the state of a generator is read from its text, of whatever standard library") {
+  const auto check_same = [](std::mt19937_64 expected, const std::string& text) {
+    std::mt19937_64 read(99);
+    CHECK(engine::read_generator(text, read));
+    for (int i = 0; i < 1000; ++i) REQUIRE(read() == expected());
+  };
+  const std::mt19937_64 start(7);
+  const std::string first_round = engine::generator_text(start);  // its words, of which none is drawn
+  REQUIRE(first_round.ends_with(" 0"));
+  for (const unsigned drawn : {0u, 1u, 100u, 155u, 156u, 157u, 311u, 312u, 313u, 1000u}) {
+    CAPTURE(drawn);
+    std::mt19937_64 engine = start;
+    engine.discard(drawn);
+    check_same(engine, engine::generator_text(engine));
+    std::ostringstream of_library;
+    of_library << engine;
+    check_same(engine, of_library.str());
+    // As GCC's library writes it, and as libc++ does at the end of a round.
+    if (drawn <= 312)
+      check_same(engine, first_round.substr(0, first_round.size() - 1) + std::to_string(drawn));
+    if (drawn == 312) check_same(engine, first_round.substr(0, first_round.size() - 2));
+  }
+  std::mt19937_64 none;
+  for (const std::string& text : {std::string(), std::string("1 2 3"), first_round + " 1", first_round + "x",
+                                  first_round.substr(0, first_round.size() - 1) + "313", "-" + first_round})
+    CHECK_FALSE(engine::read_generator(text, none));
 }

@@ -107,8 +107,8 @@ void add_arranging(std::vector<OpRow>& rows) {
                                    {"symmetric", PadMode::symmetric},
                                    {"wrap", PadMode::wrap}})
     rows.push_back(row("pad", name,
-                       [mode = mode](const Tensors& x) {
-                         return square(pad(x[0], {1, 2}, mode));
+                       [by = mode](const Tensors& x) {
+                         return square(pad(x[0], {1, 2}, by));
                        },
                        {{{3}}, {{3, 4}}}));
   rows.push_back(row(

@@ -1,7 +1,7 @@
 // Version: the same as in meson.build, and the kernels that were chosen for this machine.
 #pragma once
 
-#define XTAPE_VERSION "0.1.0"
+#define XTAPE_VERSION "0.2.0"
 
 namespace xtape {
 

@@ -54,7 +54,7 @@ CONFIGURATIONS = {
     "no-pch": Configuration("each file by itself, without precompiled headers: it includes what it uses", options=["-Db_pch=false", "-Dunity=off"]),
     "debug": Configuration("debug", options=["-Dbuildtype=debug"]),
     "assertions": Configuration("the standard library's assertions", flags="-D_GLIBCXX_ASSERTIONS"),
-    "subproject": Configuration("a subproject of a user's project", subproject=True),
+    "subproject": Configuration("a subproject of a user's project, by the file for WrapDB", subproject=True),
     "libc++": Configuration("Clang 19 with libc++: all tests", compiler="clang++-19 -stdlib=libc++", tests=None, rapidcheck=True),
     "aarch64": Configuration("64-bit Arm: all tests, instructions counted", compiler="aarch64-linux-gnu-g++", processor="aarch64",
                              debian="arm64", tests=None, leaves_out=NATIVE),
@@ -255,19 +255,25 @@ class Run:
 
     def as_subproject(self, options):
         user = os.path.join(self.folder, "user")
-        shutil.rmtree(user, ignore_errors=True)
+        for folder in (user, self.build):
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(os.path.join(SOURCE, "tests/install/consumer"), user)
+        # As from WrapDB: the tarball of the sources, by the wrap file and with its hash. The folder's name has the version.
+        install = os.path.join(SOURCE, "tests", "install")
+        tarball = self.run("sh", os.path.join(install, "tarball.sh"), SOURCE, self.folder).strip()
+        wrap = self.run("sh", os.path.join(install, "wrap.sh"), tarball)
         os.makedirs(os.path.join(user, "subprojects"))
-        os.symlink(SOURCE, os.path.join(user, "subprojects", "xtape"))
+        with open(os.path.join(user, "subprojects", "xtape.wrap"), "w") as file:
+            file.write(wrap)
         with open(os.path.join(user, "meson.build"), "w") as project:
             project.write("project('mine', 'cpp', default_options: 'cpp_std=c++20')\n"
-                          "executable('consumer', 'main.cpp', dependencies: dependency('xtape', fallback: 'xtape'))\n")
+                          "executable('consumer', 'main.cpp', dependencies: dependency('xtape'))\n")
         self.configure(user, ["--force-fallback-for=xtape", *options])
         self.run("ninja", "-C", self.build, what="build")
         program = os.path.join(self.build, "consumer")
         self.run(program, what="consumer")
         self.row["uses"] = "1 of 1"
-        self.measure(os.path.realpath(glob.glob(os.path.join(self.build, "subprojects/xtape/libxtape.so"))[0]))
+        self.measure(os.path.realpath(glob.glob(os.path.join(self.build, "subprojects/xtape-*/libxtape.so"))[0]))
         self.name_blas(program)
 
     def result(self):

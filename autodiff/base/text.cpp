@@ -9,16 +9,11 @@
 #include <system_error>
 #include <version>
 
-// libc++ has no std::from_chars for double (and says so by the lack of this number), C libraries have
-// strtod_l.
+#include "../platform/system.hpp"
+
+// libc++ has no std::from_chars for double, and says so by the lack of this number.
 #if !defined(__cpp_lib_to_chars)
 #define XTAPE_READ_BY_STRTOD
-#include <stdlib.h>
-#if __has_include(<xlocale.h>)
-#include <xlocale.h>
-#else
-#include <locale.h>
-#endif
 #endif
 
 namespace xtape::detail {
@@ -80,13 +75,12 @@ std::string exact_text(double number) {
 
 ReadNumber read_number(const char*& at, const char* end, double& x) {
 #ifdef XTAPE_READ_BY_STRTOD
-  static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
   const char* const behind = end_of_number(at, end);
   if (behind == at) return ReadNumber::none;
   const std::string text(at, behind);
   at = behind;
   errno = 0;
-  const double read = strtod_l(text.c_str(), nullptr, plain);
+  const double read = platform::read_double(text.c_str());
   if (errno == ERANGE && (read == 0 || std::isinf(read)))
     return ReadNumber::out_of_range;  // others are subnormal
   x = read;

@@ -12,6 +12,11 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if __has_include(<xlocale.h>)  // macOS
+#include <xlocale.h>
+#else
+#include <locale.h>
+#endif
 
 #include "system.hpp"
 
@@ -58,6 +63,11 @@ bool replace_file(const char* from, const char* to) { return std::rename(from, t
 int process_id() { return getpid(); }
 void set_environment_default(const char* name, const char* value) { setenv(name, value, 0); }
 const char* const null_device = "/dev/null";
+
+double read_double(const char* text) {
+  static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
+  return strtod_l(text, nullptr, plain);
+}
 
 std::size_t terminal_width(std::FILE* stream) {
   const int descriptor = fileno(stream);

@@ -32,6 +32,9 @@ void set_environment_default(const char* name, const char* value);
 /// Where what is written to it goes nowhere, as a file.
 extern const char* const null_device;
 
+/// What strtod() gives in the C locale, whatever the one of the program is; errno as by it.
+double read_double(const char* text);
+
 /// Columns of the terminal that a stream writes to; 0 where it writes elsewhere.
 std::size_t terminal_width(std::FILE* stream);
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include <io.h>
+#include <locale.h>
 #include <malloc.h>
 #include <process.h>
 #include <windows.h>
@@ -40,6 +41,11 @@ void set_environment_default(const char* name, const char* value) {
   if (!std::getenv(name)) _putenv_s(name, value);
 }
 const char* const null_device = "NUL";
+
+double read_double(const char* text) {
+  static const _locale_t plain = _create_locale(LC_ALL, "C");
+  return _strtod_l(text, nullptr, plain);
+}
 
 std::size_t terminal_width(std::FILE* stream) {
   if (_isatty(_fileno(stream)) == 0) return 0;

@@ -1,8 +1,10 @@
 #!/bin/sh
 # sysroot.sh ARCHITECTURE FOLDER: unpacks what xtape and its tests need of Debian's packages for another architecture
-# (arm64, s390x) into FOLDER, by lists of packages of its own: those of this system stay as they are.
+# (arm64, s390x) into FOLDER, by lists of packages of its own: those of this system stay as they are. For windows the
+# headers alone, of amd64.
 set -eu
-architecture=$1 folder=$2
+architecture=$1 folder=$2 system=linux
+[ "$architecture" != windows ] || architecture=amd64 system=windows
 [ ! -e "$folder/complete" ] || exit 0
 mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial"
 : >"$folder/apt/status"
@@ -13,15 +15,22 @@ apt() {
     -o APT::Install-Recommends=false "$@"
 }
 apt update
-apt install -y --download-only libc6-dev libstdc++-12-dev libopenblas-dev zlib1g-dev libxtensor-dev xtl-dev libxsimd-dev \
-  nlohmann-json3-dev libboost-dev doctest-dev librapidcheck-dev
-# Without what it needs beside these, which are libraries of whole fields.
-(cd "$folder/apt/cache/archives" && apt download libsundials-dev libsundials-cvodes6 libsundials-nvecserial6)
+if [ $system = windows ]; then
+  # Without what they depend on: the headers of Linux.
+  (cd "$folder/apt/cache/archives" && apt download libxtensor-dev xtl-dev libxsimd-dev nlohmann-json3-dev libboost1.74-dev \
+    doctest-dev libeigen3-dev)
+else
+  apt install -y --download-only libc6-dev libstdc++-12-dev libopenblas-dev zlib1g-dev libxtensor-dev xtl-dev libxsimd-dev \
+    nlohmann-json3-dev libboost-dev doctest-dev librapidcheck-dev
+  # Without what it needs beside these, which are libraries of whole fields.
+  (cd "$folder/apt/cache/archives" && apt download libsundials-dev libsundials-cvodes6 libsundials-nvecserial6)
+fi
 for package in "$folder"/apt/cache/archives/*.deb; do dpkg-deb -x "$package" "$folder"; done
 rm -r "$folder/apt"
 
 # What Debian's alternatives would link, in the folder where compilers and programs look.
 for file in "$folder"/usr/lib/*/openblas-pthread/*.so*; do
+  [ -e "$file" ] || continue
   ln -sf "openblas-pthread/${file##*/}" "${file%/*/*}"
 done
 : >"$folder/complete"

@@ -33,11 +33,12 @@ REFERENCES = ("/usr/lib/*/blas/libblas.so.3", "/usr/lib/*/lapack/liblapack.so.3"
 
 class Configuration:
     def __init__(self, changed, compiler="g++-12", options=(), flags="", blas="openblas", subproject=False, processor=None,
-                 debian="", endian="little", tests=TESTS, leaves_out=(), rapidcheck=False):
+                 debian="", endian="little", tests=TESTS, leaves_out=(), rapidcheck=False, runner=""):
         self.changed, self.compiler, self.options = changed, compiler, list(options)  # the compiler with options of its own
         self.rapidcheck = rapidcheck  # compiled for this configuration
         self.flags, self.blas, self.subproject = flags, blas, subproject
-        self.processor, self.debian, self.endian = processor, debian, endian
+        self.processor, self.debian, self.endian = processor, debian, endian  # of another machine, or of another system
+        self.runner = runner or f"qemu-{processor}"  # of its programs
         self.tests, self.leaves_out = tests, leaves_out  # tests None: all programs, but for those
 
 
@@ -60,6 +61,8 @@ CONFIGURATIONS = {
                              debian="arm64", tests=None, leaves_out=NATIVE),
     "s390x": Configuration("big-endian: the tests of files", compiler="s390x-linux-gnu-g++", processor="s390x", debian="s390x",
                            endian="big", tests=FILES),
+    "windows": Configuration("Windows by MinGW-w64: all tests under Wine, files for Linux", compiler="x86_64-w64-mingw32-g++-posix",
+                             options=["-Dblas=none"], processor="x86_64", debian="windows", tests=None, rapidcheck=True, runner="wine"),
 }
 
 
@@ -119,9 +122,10 @@ class Run:
         if "-stdlib=libc++" in c.compiler:
             self.need_header("version")
         links = ""
-        if c.rapidcheck and self.has_rapidcheck():
-            flags += f" -isystem{self.rapidcheck}/include"
-            links = f"-L{self.rapidcheck}/lib"
+        folder = os.path.join(self.folder, "rapidcheck")
+        if c.rapidcheck and self.has_rapidcheck(folder):
+            flags += f" -isystem{folder}/include"
+            links = f"-L{folder}/lib"
         return ["-Dwerror=true", "-Dcpp_args=" + flags.strip(), "-Dcpp_link_args=" + links, *c.options]
 
     def need_header(self, header):
@@ -130,11 +134,11 @@ class Run:
         if found.returncode != 0:
             raise NotHere(f"{self.configuration.compiler}: no <{header}>")
 
-    def has_rapidcheck(self):
+    def has_rapidcheck(self, folder):
         """Compiles it, where its sources can be had; elsewhere Meson finds that the one which is here does not link."""
-        self.rapidcheck = os.path.join(self.folder, "rapidcheck")
-        self.run("sh", os.path.join(SOURCE, "tests/install/rapidcheck.sh"), self.rapidcheck, check=False)
-        if os.path.exists(os.path.join(self.rapidcheck, "complete")):
+        self.environment["CXX"] = self.configuration.compiler
+        self.run("sh", os.path.join(SOURCE, "tests/install/rapidcheck.sh"), folder, check=False)
+        if os.path.exists(os.path.join(folder, "complete")):
             return True
         print(f"{self.name}: Debian's sources of rapidcheck are not to be had here, so the test properties is left out")
         return False
@@ -142,16 +146,19 @@ class Run:
     def prepare_cross(self):
         """Unpacks the processor's libraries, and writes for Meson where they are."""
         c = self.configuration
-        self.emulator = "qemu-" + c.processor
-        if not shutil.which(self.emulator):
-            raise NotHere(self.emulator)
+        if not shutil.which(c.runner):
+            raise NotHere(c.runner)
         self.sysroot = os.path.join(self.folder, "sysroot")
         self.run("sh", os.path.join(CROSS, "sysroot.sh"), c.debian, self.sysroot, what="sysroot.sh")
         here = os.path.join(self.folder, "here.ini")
         with open(here, "w") as file:
             file.write(f"[constants]\nprocessor = '{c.processor}'\nendian = '{c.endian}'\nsysroot = '{self.sysroot}'\n"
                        f"cache = {CACHE}\n")
-        self.cross_files = ["--cross-file", here, "--cross-file", os.path.join(CROSS, "debian.ini")]
+        of_system = "windows.ini" if c.runner == "wine" else "debian.ini"
+        self.cross_files = ["--cross-file", here, "--cross-file", os.path.join(CROSS, of_system)]
+        self.environment.update(WINEPREFIX=os.path.join(self.folder, "wine"), WINEDEBUG="-all")
+        if c.rapidcheck:
+            self.has_rapidcheck(os.path.join(self.sysroot, "usr"))
         return ["-Dwerror=true", *c.options]
 
     def configure(self, source, options):
@@ -194,6 +201,22 @@ class Run:
         self.run("ninja", "-C", self.build, "tests/kernel_calls", what="build")
         print(self.run("python3", os.path.join(CROSS, "instructions.py"), plugin, self.emulator, "-L", self.sysroot,
                        os.path.join(self.build, "tests/kernel_calls"), what="instructions"))
+
+    def exchange_files(self):
+        """What the programs of the other system write is read here, by the format alone, and has the numbers of the file that
+        this system wrote; the test versions reads that one there."""
+        there, here = os.path.join(self.work, "there.safetensors"), os.path.join(SOURCE, "tests/files/versions/0.2.0.safetensors")
+        self.environment["XTAPE_WRITE_TRAINING"] = there
+        self.run(self.configuration.runner, os.path.join(self.build, "tests/test_versions.exe"), what="writing a file")
+        sys.path.insert(0, os.path.join(SOURCE, "tests/files"))
+        from read_safetensors import numbers, read
+        (notes, arrays), (known_notes, known) = read(there), read(here)
+        if notes.keys() != known_notes.keys() or arrays.keys() != known.keys():
+            raise Failed("other names in a file")
+        worst = max(abs(a - b) for name in known for a, b in zip(numbers(arrays[name]), numbers(known[name]), strict=True))
+        print(f"{self.name}: {len(arrays)} arrays of a file that was written there differ by {worst:.1e} at the most")
+        if not worst <= 1e-12:
+            raise Failed("other numbers in a file")
 
     def libraries(self):
         """The targets of the library, and of its kernels, whose archives a test reads."""
@@ -288,6 +311,8 @@ class Run:
                 self.test()
                 if self.configuration.processor == "aarch64":
                     self.count_instructions()
+                if self.configuration.runner == "wine":
+                    self.exchange_files()
                 if not self.configuration.processor:
                     self.use()
             self.row["result"] = "ok"

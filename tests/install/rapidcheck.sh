@@ -26,7 +26,9 @@ if [ ! -d "$folder/source" ]; then
   rm -r "$lists"
 fi
 
-cmake -S "$folder/source" -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$folder" -DCMAKE_INSTALL_LIBDIR=lib
+system=$(uname -s)
+case $CXX in *mingw*) system=Windows ;; esac
+cmake -S "$folder/source" -B "$folder/build" -G Ninja -DCMAKE_SYSTEM_NAME="$system" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$folder" -DCMAKE_INSTALL_LIBDIR=lib
 cmake --build "$folder/build"
 cmake --install "$folder/build"
 : >"$folder/complete"

@@ -35,7 +35,7 @@ class Headers:
         text = re.sub(r"//.*|/\*.*?\*/", "", "\n".join(texts.values()))
         self.words = set(re.findall(r"\w+", text))
         self.free = set(re.findall(r"(?<![.>\w])\w+", text))  # not as a member of something
-        self.classes = set(re.findall(r"\b(?:class|struct) (?:\[\[.*?\]\] |__attribute__\(\(.*?\)\) )*(\w+)(?=[^;{}()]*\{)", text))
+        self.classes = set(re.findall(r"\b(?:class|struct) (?:\[\[.*?\]\] |XTAPE_EXPORT )*(\w+)(?=[^;{}()]*\{)", text))
 
     def offer(self, name, text):
         """Whether a function or a variable, by its name without parameters and with all, can be used through them."""

@@ -9,14 +9,14 @@ folder=$(cd "$2" && pwd)
 rm -rf "${folder:?}"/*
 tarball=$("$source/tests/install/tarball.sh" "$source" "$folder")
 name=$(basename "$tarball" .tar.gz)
-version=${name#xtape-}
+version=${name#xtape-} tree=$folder/$name
 tar -x -C "$folder" -f "$tarball"
 rm "$tarball"
 # Without files that are not in the form in which they are changed, as Debian's archive is to be; +ds in the version says so.
 # shellcheck disable=SC2086
-(cd "$folder/$name" && rm -r $(sed -n 's/^Files-Excluded: //p' "$source/tests/install/debian/copyright"))
+(cd "$tree" && rm -r $(sed -n 's/^Files-Excluded: //p' "$source/tests/install/debian/copyright"))
 tar -c -z -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner -f "$folder/xtape_$version+ds.orig.tar.gz" "$name"
-cp -R "$source/tests/install/debian" "$folder/$name/debian"
+cp -R "$source/tests/install/debian" "$tree/debian"
 
 # Builds have a home of their own, so ccache is told of the usual one.
 if command -v ccache >/dev/null 2>&1; then
@@ -26,8 +26,8 @@ if command -v ccache >/dev/null 2>&1; then
 fi
 export DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS-nocheck noautodbgsym}"
 export DPKG_GENSYMBOLS_CHECK_LEVEL="${DPKG_GENSYMBOLS_CHECK_LEVEL-4}" # a name more or less than in the list ends it
-echo "package: dpkg-buildpackage in $folder/$name, the log is build.log beside it"
-(cd "$folder/$name" && dpkg-buildpackage -us -uc) >"$folder/build.log" 2>&1 || { tail -n 40 "$folder/build.log" && exit 1; }
+echo "package: dpkg-buildpackage in $tree, the log is build.log beside it"
+(cd "$tree" && dpkg-buildpackage -us -uc) >"$folder/build.log" 2>&1 || { tail -n 40 "$folder/build.log" && exit 1; }
 grep '^dpkg-gensymbols\|: warning:' "$folder/build.log" || true
 (cd "$folder" && ls -l ./*.deb ./*.dsc)
 
@@ -36,7 +36,7 @@ mkdir "$work"
 . "$source/tests/install/consumer/checks.sh"
 # What the flags say last of optimisation, in the commands for the loops over numbers, and for the rest.
 optimised() { # optimised PATTERN FLAG
-  grep '"command"' "$folder/$name"/obj-*/compile_commands.json | grep "$1" | sed 's/.* \(-O[^ ]*\).*/\1/' | sort -u \
+  grep '"command"' "$tree"/obj-*/compile_commands.json | grep "$1" | sed 's/.* \(-O[^ ]*\).*/\1/' | sort -u \
     >"$work/flags"
   [ "$(cat "$work/flags")" = "$2" ] || { cat "$work/flags" && false; }
 }

@@ -13,7 +13,7 @@ version=${name#xtape-} tree=$folder/$name
 tar -x -C "$folder" -f "$tarball"
 rm "$tarball"
 # Without files that are not in the form in which they are changed, as Debian's archive is to be; +ds in the version says so.
-# shellcheck disable=SC2086
+# shellcheck disable=SC2046
 (cd "$tree" && rm -r $(sed -n 's/^Files-Excluded: //p' "$source/tests/install/debian/copyright"))
 tar -c -z -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner -f "$folder/xtape_$version+ds.orig.tar.gz" "$name"
 cp -R "$source/tests/install/debian" "$tree/debian"

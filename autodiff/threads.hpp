@@ -1,10 +1,7 @@
 // Threads: how many compute, and the work that is split among them.
 #pragma once
 #include <cstddef>
-#include <mutex>
 #include <type_traits>
-
-#include "platform/system.hpp"
 
 namespace xtape {
 
@@ -29,13 +26,6 @@ void parallel_for(std::size_t count, const F& f) noexcept {
   }
   run_parallel(
       count, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
-}
-
-/// Lets a process fork only while no other thread holds the mutex: the copy of it in the child would stay
-/// locked. To be called once, when the library is loaded.
-template <std::mutex& mutex>
-bool hold_over_fork() {
-  return platform::at_fork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
 }
 
 /// While one lives, OpenBLAS computes on the threads that call it: for products that several threads share

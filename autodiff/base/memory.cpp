@@ -11,7 +11,7 @@
 #include "pool.hpp"
 #include "pool_vector.hpp"
 
-#include "../threads.hpp"
+#include "../platform/system.hpp"
 
 namespace xtape {
 namespace {
@@ -66,7 +66,7 @@ Slab& slab_of(FreeBlock* block) {
 XTAPE_CONSTINIT std::mutex orphan_mutex;
 constinit std::array<FreeBlock*, detail::size_classes> orphans{};
 constinit std::ptrdiff_t large_orphans = 0;  ///< bytes
-[[maybe_unused]] const bool whole_in_forks = detail::hold_over_fork<orphan_mutex>();
+[[maybe_unused]] const bool whole_in_forks = platform::hold_over_fork<orphan_mutex>();
 
 void push(FreeBlock*& list, void* block) {
   list = ::new (block) FreeBlock{list, (list ? list->count : 0) + 1};

@@ -2,6 +2,7 @@
 #include "../random.hpp"
 
 #include "../base/text.hpp"
+#include "../platform/system.hpp"
 #include "../tape/op.hpp"
 #include "../threads.hpp"
 
@@ -58,7 +59,7 @@ const std::thread::id main_thread = std::this_thread::get_id();  // as long as t
 XTAPE_CONSTINIT std::mutex stream_mutex;
 constinit std::uint64_t main_seed = 0;  ///< the last seed of the main thread
 constinit std::uint64_t streams = 0;    ///< threads that have drawn since
-[[maybe_unused]] const bool whole_in_forks = xtape::detail::hold_over_fork<stream_mutex>();
+[[maybe_unused]] const bool whole_in_forks = xtape::platform::hold_over_fork<stream_mutex>();
 
 std::mt19937_64 next_stream() {
   if (std::this_thread::get_id() == main_thread) return std::mt19937_64(0);

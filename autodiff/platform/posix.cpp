@@ -61,7 +61,7 @@ void flush_folder(const char* path) {
 bool replace_file(const char* from, const char* to) { return std::rename(from, to) == 0; }
 
 int process_id() { return getpid(); }
-void set_environment_default(const char* name, const char* value) { setenv(name, value, 0); }
+void set_environment(const char* name, const char* value) { setenv(name, value, 1); }
 const char* const null_device = "/dev/null";
 
 double read_double(const char* text) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdio>
+#include <mutex>
 #include <string>
 
 namespace xtape::platform {
@@ -14,6 +15,13 @@ void release(void* block);
 /// Functions to be called around each fork of the process, from now on: before it, and after it in the parent
 /// and in the child. False where that cannot be had.
 bool at_fork(void (*before)(), void (*in_parent)(), void (*in_child)());
+
+/// Lets a process fork only while no other thread holds the mutex: the copy of it in the child would stay
+/// locked. To be called once, when the library is loaded.
+template <std::mutex& mutex>
+bool hold_over_fork() {
+  return at_fork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+}
 
 /// An empty file to be written as bytes, in place of what is at `path`; programs that are started do not
 /// inherit it. Null, and errno, where that cannot be. It is not buffered: what fwrite() has taken is written.
@@ -27,8 +35,8 @@ bool replace_file(const char* from, const char* to);
 
 /// A number that no other running process has.
 int process_id();
-/// Sets a variable of the environment that is not set.
-void set_environment_default(const char* name, const char* value);
+/// Sets a variable of the environment.
+void set_environment(const char* name, const char* value);
 /// Where what is written to it goes nowhere, as a file.
 extern const char* const null_device;
 

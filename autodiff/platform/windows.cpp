@@ -37,9 +37,7 @@ bool replace_file(const char* from, const char* to) {
 }
 
 int process_id() { return _getpid(); }
-void set_environment_default(const char* name, const char* value) {
-  if (!std::getenv(name)) _putenv_s(name, value);
-}
+void set_environment(const char* name, const char* value) { _putenv_s(name, value); }
 const char* const null_device = "NUL";
 
 double read_double(const char* text) {

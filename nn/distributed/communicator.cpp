@@ -28,7 +28,8 @@ void begin(int* argc, char*** argv, const EnvironmentOptions& options) {
   if (ended) throw Error("mpi::Environment", "MPI has ended, and begins only once in a program");
   if (!begun) {
     // A program that mpirun did not start is one rank, and Open MPI need start no other process for it.
-    platform::set_environment_default("OMPI_MCA_ess_singleton_isolated", "1");
+    constexpr const char* alone = "OMPI_MCA_ess_singleton_isolated";
+    if (!std::getenv(alone)) platform::set_environment(alone, "1");
     int given = 0;
     detail::check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given), "mpi::Environment");
     began_here = true;

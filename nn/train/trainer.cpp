@@ -207,7 +207,7 @@ NamedTensors<T> Trainer<T>::state() const {
   all.metadata["epoch"] = text_of({state_.total}) + " " + count(state_.samples);
   const auto& place = state_.place;
   all.metadata["place"] = count(place.seed) + " " + count(place.epoch) + " " + count(place.batch);
-  all.metadata["generator"] = engine::generator_text(random::generator());
+  all.metadata["generator"] = engine::generator_text(goes_on_ ? state_.generator : random::generator());
   std::string& epochs = all.metadata["history"];
   for (const Epoch& e : history.epochs)
     epochs += count(e.number) + " " +

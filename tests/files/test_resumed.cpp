@@ -166,6 +166,8 @@ TEST_CASE("a training that is saved between the batches of an update goes on to 
       random::seed(99);
       Run resumed(compiled);
       nn::load(path, resumed.trainer);
+      nn::save(path, resumed.trainer);  // before it goes on: as it was
+      CHECK(nn::load_tensors<double>(path).metadata == saved.metadata);
       resumed.trainer.options.epochs = 1;
       resumed.trainer.fit(third);
       const auto expected = whole.model.state_dict(), found = resumed.model.state_dict();

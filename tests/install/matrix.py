@@ -55,7 +55,7 @@ CONFIGURATIONS = {
     "no-pch": Configuration("each file by itself, without precompiled headers: it includes what it uses", options=["-Db_pch=false", "-Dunity=off"]),
     "debug": Configuration("debug", options=["-Dbuildtype=debug"]),
     "assertions": Configuration("the standard library's assertions", flags="-D_GLIBCXX_ASSERTIONS"),
-    "subproject": Configuration("a subproject of a user's project, by the file for WrapDB", subproject=True),
+    "subproject": Configuration("a subproject of a user's project, by the file for WrapDB", options=["-Dunity=on"], subproject=True),
     "libc++": Configuration("Clang 19 with libc++: all tests", compiler="clang++-19 -stdlib=libc++", tests=None, rapidcheck=True),
     "aarch64": Configuration("64-bit Arm: all tests, instructions counted", compiler="aarch64-linux-gnu-g++", processor="aarch64",
                              debian="arm64", tests=None, leaves_out=NATIVE),

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <autodiff/kernels/rule_traits.hpp>
+#include <autodiff/platform/system.hpp>
 
 #include "kernel_testing.hpp"
 
@@ -337,7 +338,7 @@ TEST_CASE("XTAPE_ARCH limits the choice to what the machine has, and another wor
   const std::string restore = before ? before : "";
   const std::string best = available_kernels<double>().tables[0]->arch;
   const auto chosen = [](const char* limit) {
-    setenv("XTAPE_ARCH", limit, 1);
+    xtape::platform::set_environment("XTAPE_ARCH", limit);
     return std::string(choose_kernels<double>().arch);
   };
   CHECK(chosen("") == best);

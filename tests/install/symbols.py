@@ -6,7 +6,7 @@ The list is that of the Debian package, which dpkg-gensymbols compares too: test
 header uses. What else is exported is matched by one pattern, which is optional. A name that went away is an error: a program
 that was linked with an earlier patch version would not start. So is a new one, so that the list tells in which version it
 came. Names of variables and functions: the tables of a class go with its functions. A function that a header defines, and of
-which the library happens to have a copy, is tagged (optional) by hand.
+which the library happens to have a copy, is tagged (optional) by hand. xtape::platform is for the library alone.
 """
 import os
 import re
@@ -42,7 +42,7 @@ class Headers:
         path, arguments = without_arguments(name)
         classes = [part for part in path[:-1] if part[0].isupper()]
         types = re.findall(r"xtape::(?:\w+::)*(\w+)", text)
-        if "{lambda" in text or not self.classes.issuperset(classes) or not self.words.issuperset(types + path[:-1]):
+        if "{lambda" in text or "platform" in path or not self.classes.issuperset(classes) or not self.words.issuperset(types + path[:-1]):
             return False
         # Of a function that headers define the library has what it uses itself: those for arguments of other kinds.
         return bool(NUMBERS.fullmatch(arguments)) and (bool(classes) or path[-1] in self.free)

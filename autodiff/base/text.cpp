@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <string_view>
 #include <system_error>
 #include <version>
@@ -62,13 +61,13 @@ const char* end_of_number(const char* const begin, const char* const end) {
 }  // namespace
 
 std::string number_text(double number) {
+  if (std::isnan(number)) return std::signbit(number) ? "-nan" : "nan";  // libc++ writes -nan(ind)
   char text[32];
-  std::snprintf(text, sizeof text, "%g", number);
-  return text;
+  return {text, std::to_chars(text, text + sizeof text, number, std::chars_format::general, 6).ptr};
 }
 
 std::string exact_text(double number) {
-  if (std::isnan(number)) return std::signbit(number) ? "-nan" : "nan";  // libc++ writes -nan(ind)
+  if (std::isnan(number)) return number_text(number);
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, number).ptr};
 }

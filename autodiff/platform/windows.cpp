@@ -3,15 +3,31 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include <cxxabi.h>
+
 #include <io.h>
 #include <locale.h>
 #include <malloc.h>
 #include <process.h>
+#define WIN32_LEAN_AND_MEAN  // its further headers define small words
 #include <windows.h>
 
 #include "system.hpp"
 
 namespace xtape::platform {
+namespace {
+
+// When a thread ends, GCC's library destroys its objects and frees the memory they are in, each of them for a
+// key of threads, in the order in which the two keys were made. The key for objects is to be the first: it is
+// made when the first object says that it is to be destroyed, and that is here, before all else.
+struct FirstKey {
+  FirstKey() {
+    abi::__cxa_thread_atexit([](void*) {}, nullptr, nullptr);
+  }
+};
+[[gnu::init_priority(101)]] FirstKey first_key;
+
+}  // namespace
 
 void* allocate(std::size_t alignment, std::size_t bytes) { return _aligned_malloc(bytes, alignment); }
 void release(void* block) { _aligned_free(block); }

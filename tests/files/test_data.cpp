@@ -28,8 +28,9 @@ const nn::CsvOptions digit_options{.scale = 1.0 / 16, .low = 0, .high = 16, .cla
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& content, const std::string& name = "data") {
-    path = std::filesystem::temp_directory_path() /
-           ("xtape_" + std::to_string(platform::process_id()) + "_" + name);
+    path = (std::filesystem::temp_directory_path() /
+            ("xtape_" + std::to_string(platform::process_id()) + "_" + name))
+               .string();
     std::ofstream(path, std::ios::binary) << content;
   }
   ~TemporaryFile() { std::filesystem::remove(path); }

@@ -63,7 +63,7 @@ class Workers {
     const std::scoped_lock no_job(job_mutex);
     closed = true;
     state_ = closing;
-    state_.notify_all();
+    platform::wake_all(state_);
     for (std::thread& thread : threads_) thread.join();
   }
 
@@ -77,12 +77,12 @@ class Workers {
     context_ = context;
     parts_ = {0, static_cast<std::uint32_t>(count)};
     state_ = static_cast<std::uint32_t>(helpers);
-    for (std::size_t awake = spinning_; awake < helpers; ++awake) state_.notify_one();
+    for (std::size_t awake = spinning_; awake < helpers; ++awake) platform::wake_one(state_);
     take_part(true);
     state_ &= ~most;  // who has not come yet is not needed any more
     const auto finished = [this] { return state_ < one_working; };
     if (!spins_ || !spin(finished))
-      for (std::uint32_t left = left_; !finished(); left = left_) left_.wait(left);
+      for (std::uint32_t left = left_; !finished(); left = left_) platform::wait(left_, left);
     detail::multiply_adds += helpers_products_.exchange(0);
     return true;
   }
@@ -113,12 +113,12 @@ class Workers {
       ++spinning_;
       const bool is_called = spins_ && spin(called);
       --spinning_;
-      if (!is_called && !called()) state_.wait(state);
+      if (!is_called && !called()) platform::wait(state_, state);
       while ((state & most) != 0)
         if (state_.compare_exchange_weak(state, state - 1 + one_working)) {
           take_part(false);
           helpers_products_ += std::exchange(detail::multiply_adds, 0);
-          if ((state_ -= one_working) < one_working) ++left_, left_.notify_one();
+          if ((state_ -= one_working) < one_working) ++left_, platform::wake_one(left_);
           break;
         }
       if (state & closing) return;

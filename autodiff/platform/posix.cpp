@@ -30,6 +30,10 @@ void* allocate(std::size_t alignment, std::size_t bytes) {
 }
 void release(void* block) { std::free(block); }
 
+void wait(const std::atomic<std::uint32_t>& number, std::uint32_t old) { number.wait(old); }
+void wake_one(std::atomic<std::uint32_t>& number) { number.notify_one(); }
+void wake_all(std::atomic<std::uint32_t>& number) { number.notify_all(); }
+
 bool at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) {
   return pthread_atfork(before, in_parent, in_child) == 0;
 }

@@ -1,7 +1,9 @@
 // What the library asks of the operating system beyond the standard library, in two texts: posix.cpp, and
 // windows.cpp with what there is on Windows.
 #pragma once
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <mutex>
 #include <string>
@@ -11,6 +13,12 @@ namespace xtape::platform {
 /// So many bytes at a multiple of `alignment`, a power of 2. Null where there is no memory.
 void* allocate(std::size_t alignment, std::size_t bytes);
 void release(void* block);
+
+/// Sleeps while the number is `old`, until a wake of it. As std::atomic's own, which GCC 12 has on Linux
+/// alone without a moment in which it misses a wake.
+void wait(const std::atomic<std::uint32_t>& number, std::uint32_t old);
+void wake_one(std::atomic<std::uint32_t>& number);
+void wake_all(std::atomic<std::uint32_t>& number);
 
 /// Functions to be called around each fork of the process, from now on: before it, and after it in the parent
 /// and in the child. False where that cannot be had.

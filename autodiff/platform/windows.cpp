@@ -32,6 +32,14 @@ struct FirstKey {
 void* allocate(std::size_t alignment, std::size_t bytes) { return _aligned_malloc(bytes, alignment); }
 void release(void* block) { _aligned_free(block); }
 
+void wait(const std::atomic<std::uint32_t>& number, std::uint32_t old) {
+  static_assert(sizeof number == sizeof old);
+  while (number == old)
+    WaitOnAddress(const_cast<std::atomic<std::uint32_t>*>(&number), &old, sizeof old, INFINITE);
+}
+void wake_one(std::atomic<std::uint32_t>& number) { WakeByAddressSingle(&number); }
+void wake_all(std::atomic<std::uint32_t>& number) { WakeByAddressAll(&number); }
+
 bool at_fork(void (*)(), void (*)(), void (*)()) { return false; }
 
 std::FILE* create_file(const char* path) {

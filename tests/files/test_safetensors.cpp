@@ -96,8 +96,9 @@ TEST_CASE("the bytes are those of the format, and a file written by hand is read
   const std::string path = folder.file("a.safetensors");
   nn::save_tensors<float>(path, {.tensors = {{"w", Tensor<float>({1.0, 2.0})}}, .metadata = {}});
   const auto expected = [&](const std::string& format, const std::string& digits) {
-    std::string header = "{\"__metadata__\":{" + format + "\"xtape.version\":\"0.1.0\",\"xtape.crc32\":\"" +
-                         digits + "\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
+    std::string header = "{\"__metadata__\":{" + format + "\"xtape.version\":\"" + xtape::version +
+                         "\",\"xtape.crc32\":\"" + digits +
+                         "\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
     header.append(7 - (header.size() + 7) % 8, ' ');
     return file_of(header, 0) + low_byte_first(1.0f) + low_byte_first(2.0f);
   };

@@ -142,7 +142,7 @@ Comparison product() {
   xtape::random::seed(1);
   const Side own = side<Product<true, transpose_a>>();
   xtape::random::seed(1);
-  return {own, side<Product<false, transpose_a>>()};
+  return {own, side<Product<false, transpose_a>>(), {}, {}, {}};
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ def drawn_points(program, *arguments):
     with tempfile.TemporaryDirectory() as folder:
         gnuplot, scripts = os.path.join(folder, "gnuplot"), os.path.join(folder, "scripts")
         with open(gnuplot, "w", encoding="utf-8") as file:
-            file.write(f"#!/bin/sh\nexec cat >>'{scripts}'\n")
+            file.write(f"#!/bin/sh\nexec cat $1 >>'{scripts}'\n")
         os.chmod(gnuplot, 0o755)
         result = run(program, *arguments, "--out", folder, PATH=folder + os.pathsep + os.environ["PATH"])
         assert result.returncode == 0 and result.stderr == "", result

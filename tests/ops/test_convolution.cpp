@@ -213,9 +213,10 @@ TEST_CASE("long rows are cut: memory, the same bits for any number of threads, s
         reset_peak_memory();
         const std::ptrdiff_t live = memory_use().live;
         const auto kept = results();
-        // Some tiles and where things are in them; rows for all slots would be 4 to 20 MB.
+        // Some tiles and where things are in them; rows for all slots would be 4 to 20 MB. Tiles are
+        // the larger the wider vectors are: with AVX-512 2.3 MB.
         CHECK(memory_use().peak - live <
-              static_cast<std::ptrdiff_t>(size * sizeof(float)) + ((threads == 1 ? 2 : 16) << 20));
+              static_cast<std::ptrdiff_t>(size * sizeof(float)) + ((threads == 1 ? 3 : 16) << 20));
         return kept;
       };
       const auto y = within_memory([&] { return conv2d(x, w, one.options); }, like.size());

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -189,8 +190,9 @@ void set_num_threads(int n) {
 int num_threads() {
   if (chosen != 0) return chosen;
   if (const int later = blas_threads) return later;
+  if (openblas_get_num_threads) return openblas_get_num_threads();
   static const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  return openblas_get_num_threads ? openblas_get_num_threads() : cores;
+  return cores;
 }
 
 detail::SerialBlas::SerialBlas() {

@@ -59,15 +59,6 @@ void multiply(bool ta, bool tb, std::size_t M, std::size_t N, std::size_t K, con
 
 #else
 
-/// The function of CBLAS for an element type.
-template <class T, class F, class D>
-auto function_for(F single, D both) {
-  if constexpr (std::is_same_v<T, float>)
-    return single;
-  else
-    return both;
-}
-
 int cblas_int(std::size_t n) { return static_cast<int>(std::min(n, most_int)); }
 
 // Up to these many multiplications the library's own kernel is as fast as OpenBLAS, and faster the smaller

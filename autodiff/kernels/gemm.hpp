@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include "../platform/compiler.hpp"
 #include "../threads.hpp"
@@ -14,6 +15,15 @@ XTAPE_THREAD_LOCAL std::size_t multiply_adds = 0;
 /// A part of a product that is shared out has so many multiplications. Up to gemm_serial_work, OpenBLAS does
 /// not share out (it begins at 2^18), and switching its threads off, 30 ns, shows.
 inline constexpr std::size_t gemm_piece_work = std::size_t(1) << 18, gemm_serial_work = std::size_t(1) << 15;
+
+/// The function of CBLAS or LAPACK for an element type.
+template <class T, class F, class D>
+auto function_for(F single, D both) {
+  if constexpr (std::is_same_v<T, float>)
+    return single;
+  else
+    return both;
+}
 
 /// C (M,N) = op(A) (M,K) op(B) (K,N), or C += …; a transposed A is stored (K,M), a transposed B (N,K).
 /// Error when a dimension exceeds what CBLAS counts with.

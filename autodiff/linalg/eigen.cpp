@@ -1,4 +1,7 @@
 // See lapack.hpp: by Eigen, in builds without BLAS. Of its products it has its own, on one thread.
+#include <utility>
+#include <vector>
+
 #include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <Eigen/LU>
@@ -46,11 +49,11 @@ T scale_of(const T* a, std::size_t size) {
 template <class T>
 int cholesky(std::size_t n, T* a) {
   auto A = matrix(a, n, n);
-  const Matrix<T> given = A;
   const auto fails = [&](std::size_t order) {
-    const Eigen::LLT<Matrix<T>, Eigen::Lower> llt(given.topLeftCorner(index(order), index(order)));
+    const Eigen::LLT<Matrix<T>, Eigen::Lower> llt(A.topLeftCorner(index(order), index(order)));
+    if (llt.info() != Eigen::Success || !llt.matrixLLT().diagonal().array().isFinite().all()) return true;
     if (order == n) A = llt.matrixL();
-    return llt.info() != Eigen::Success || !llt.matrixLLT().diagonal().array().isFinite().all();
+    return false;
   };
   if (n == 0 || !fails(n)) return 0;
   std::size_t good = 0, bad = n;  // orders of leading minors
@@ -141,15 +144,7 @@ int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v) {
   return 0;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                      \
-  template int cholesky(std::size_t, T*);                                                         \
-  template int lu(std::size_t, T*);                                                               \
-  template void solve_large_triangular(bool, bool, bool, std::size_t, std::size_t, const T*, T*); \
-  template void qr(std::size_t, std::size_t, T*, T*);                                             \
-  template int eigh(std::size_t, T*, T*);                                                         \
-  template int svd(std::size_t, std::size_t, T*, T*, T*, T*);
-XTAPE_INSTANTIATE(float)
-XTAPE_INSTANTIATE(double)
-#undef XTAPE_INSTANTIATE
+XTAPE_INSTANTIATE_FACTORISATIONS(float)
+XTAPE_INSTANTIATE_FACTORISATIONS(double)
 
 }  // namespace xtape::detail::lapack

@@ -10,6 +10,7 @@
 #include <cblas.h>
 
 #include "../base/pool_vector.hpp"
+#include "../kernels/gemm.hpp"
 
 // What is used of LAPACK, which is in OpenBLAS; of Fortran's lengths of strings, one letter each, it makes no
 // use.
@@ -33,15 +34,6 @@ XTAPE_DECLARE(d, double)
 
 namespace xtape::detail::lapack {
 namespace {
-
-/// The function of LAPACK or CBLAS for an element type.
-template <class T, class F, class D>
-auto function_for(F single, D both) {
-  if constexpr (std::is_same_v<T, float>)
-    return single;
-  else
-    return both;
-}
 
 int integer(std::size_t n) { return static_cast<int>(n); }
 /// The step between rows, which may not be 0.
@@ -146,15 +138,7 @@ int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v) {
   return info != 0;
 }
 
-#define XTAPE_INSTANTIATE(T)                                                                      \
-  template int cholesky(std::size_t, T*);                                                         \
-  template int lu(std::size_t, T*);                                                               \
-  template void solve_large_triangular(bool, bool, bool, std::size_t, std::size_t, const T*, T*); \
-  template void qr(std::size_t, std::size_t, T*, T*);                                             \
-  template int eigh(std::size_t, T*, T*);                                                         \
-  template int svd(std::size_t, std::size_t, T*, T*, T*, T*);
-XTAPE_INSTANTIATE(float)
-XTAPE_INSTANTIATE(double)
-#undef XTAPE_INSTANTIATE
+XTAPE_INSTANTIATE_FACTORISATIONS(float)
+XTAPE_INSTANTIATE_FACTORISATIONS(double)
 
 }  // namespace xtape::detail::lapack

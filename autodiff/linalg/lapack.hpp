@@ -63,4 +63,13 @@ int eigh(std::size_t n, T* v, T* w);
 template <class T>
 int svd(std::size_t m, std::size_t n, T* a, T* u, T* s, T* v);
 
+/// What lapack.cpp and eigen.cpp both define, for an element type.
+#define XTAPE_INSTANTIATE_FACTORISATIONS(T)                                                       \
+  template int cholesky(std::size_t, T*);                                                         \
+  template int lu(std::size_t, T*);                                                               \
+  template void solve_large_triangular(bool, bool, bool, std::size_t, std::size_t, const T*, T*); \
+  template void qr(std::size_t, std::size_t, T*, T*);                                             \
+  template int eigh(std::size_t, T*, T*);                                                         \
+  template int svd(std::size_t, std::size_t, T*, T*, T*, T*);
+
 }  // namespace xtape::detail::lapack

@@ -28,6 +28,8 @@ class Pass {
   Pass& operator=(const Pass&) = delete;
 
   bool creates_graph() const { return create_graph_; }
+  /// Whether the rule of another pass has begun it.
+  bool is_nested() const { return outer_; }
   /// Whether an adjoint of `node` is of use.
   bool wants(const Node& node) const { return targeted_ ? is_targeted(node) : !node.frozen; }
   /// The place that collects the adjoint of a node that is wanted.

@@ -62,7 +62,7 @@ void detail::backward(const Tensor<T>& output, const BackwardOptions<T>& options
                 "result: take value_and_grad(), or grad() within it");
   const Tensor<T> seed = seed_for("backward", output, options);
   detail::Pass pass(options.retain_tape, options.create_graph);
-  detail::observe_pass_begins(output.handle());
+  detail::observe_pass_begins(pass, output.handle());
   pass.replay(*output.handle().node.get(), seed.handle());
   detail::observe_pass_ends(pass.leaves());
 

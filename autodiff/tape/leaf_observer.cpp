@@ -27,7 +27,11 @@ void LeafObserver::count_uses(Node& root) {
   }
 }
 
-void LeafObserver::pass_begins(const Handle& output) {
+void LeafObserver::pass_begins(const Pass& pass, const Handle& output) {
+  if (pass.is_nested())
+    throw Error("backward",
+                "it was called by the rule of an operation, while gradients are observed as they become "
+                "complete (DataParallel does), and what it adds to them would be missed: take grad() there");
   count_uses(*output.node.get());
   begin_pass(output);
   is_running_ = true;

@@ -13,7 +13,7 @@ namespace xtape::detail {
 /// which are not its inputs, as a checkpoint's, it is only known at the end what is complete.
 class LeafObserver : public Observer {
  public:
-  void pass_begins(const Handle& output) override;
+  void pass_begins(const Pass& pass, const Handle& output) override;
   void backward(Node& node, const Pass& pass) override;
   void pass_ends(std::span<Node* const> leaves) override;
 

@@ -1,6 +1,8 @@
 // The list of observers of a thread, the innermost first.
 #include "observer.hpp"
 
+#include <exception>
+
 namespace xtape::detail {
 
 Observer::Observer() : outer_(observer) { observer = this; }
@@ -14,7 +16,7 @@ void Observer::begin(const char*, const Handle*) {}
 void Observer::forward(const char*, const Handle&, std::span<const Handle* const>) {}
 void Observer::backward(Node&, const Pass&) {}
 void Observer::end() {}
-void Observer::pass_begins(const Handle&) {}
+void Observer::pass_begins(const Pass&, const Handle&) {}
 void Observer::pass_ends(std::span<Node* const>) {}
 
 void begin_observed(const char* op, const Handle* adjoint) {
@@ -35,11 +37,17 @@ void end_observed() {
   for (Observer* o = observer; o; o = o->outer()) o->end();
 }
 
-void observe_pass_begins(const Handle& output) {
-  for (Observer* o = observer; o; o = o->outer()) o->pass_begins(output);
+void observe_pass_begins(const Pass& pass, const Handle& output) {
+  for (Observer* o = observer; o; o = o->outer()) o->pass_begins(pass, output);
 }
 void observe_pass_ends(std::span<Node* const> leaves) {
-  for (Observer* o = observer; o; o = o->outer()) o->pass_ends(leaves);
+  std::exception_ptr first;  // the others are to end what they have begun
+  for (Observer* o = observer; o; o = o->outer()) try {
+      o->pass_ends(leaves);
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  if (first) std::rethrow_exception(first);
 }
 
 }  // namespace xtape::detail

@@ -27,9 +27,9 @@ class Observer {
   /// The run that began last is over, by an exception too. Throws nothing.
   virtual void end();
   /// backward() is to run down from this output, which has a node.
-  virtual void pass_begins(const Handle& output);
+  virtual void pass_begins(const Pass& pass, const Handle& output);
   /// It has: what leaves hold in Node::adjoint is to be added to their gradients. What this throws,
-  /// backward() throws, and no gradient has changed.
+  /// backward() throws when all observers have been told, and no gradient has changed.
   virtual void pass_ends(std::span<Node* const> leaves);
 
   Observer* outer() const { return outer_; }
@@ -45,7 +45,7 @@ void begin_observed(const char* op, const Handle* adjoint);
 void observe_forward(const char* op, const Handle& y, std::span<const Handle* const> inputs);
 void observe_backward(Node& node, const Pass& pass);
 void end_observed();
-void observe_pass_begins(const Handle& output);
+void observe_pass_begins(const Pass& pass, const Handle& output);
 void observe_pass_ends(std::span<Node* const> leaves);
 
 /// One run of an operation or of its rule, from here to result() or rule(), or to an exception.

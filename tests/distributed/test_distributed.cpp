@@ -262,6 +262,16 @@ TEST_CASE("what one rank must refuse all refuse, and nothing has changed") {
   mean(square(model(x))).backward();  // goes on
   check_close(model.parameters()[0].grad().detach(), 2 * kept, 1e-14);
 
+  const Tensor<double> y = model(x);
+  const auto inner = custom<double>("inner", {y}, y.detach(), [&model, &x](const Tensor<double>& g) {
+    mean(square(model(x))).backward();
+    return std::vector{g};
+  });
+  const Tensor<double> kept_twice(model.parameters()[0].grad().detach().value());
+  CHECK_THROWS_WITH_AS(sum(inner).backward(),
+                       doctest::Contains("[backward] it was called by the rule of an operation"), Error);
+  CHECK(same_bits(model.parameters()[0].grad().detach(), kept_twice));
+
   if (size() == 1) return;
   struct Choice : nn::Module<double> {
     nn::Linear<double> a{2, 1}, b{2, 1};
@@ -282,6 +292,14 @@ TEST_CASE("what one rank must refuse all refuse, and nothing has changed") {
   const Tensor<double> in = ones<double>({1, 2});
   CHECK_THROWS_AS((rank() == 0 ? sum(choice.a(in)) : sum(square(other_parameter))).backward(), Error);
   CHECK_THROWS_AS(sum(square(choice.a(in))).backward({.create_graph = true}), Error);
+
+  // One model is refused, and the gradients of the other have arrived: it goes on. The error is the first.
+  nn::Linear<double> good(2, 1);
+  const mpi::DataParallel<double> of_good(good);
+  CHECK_THROWS_WITH_AS(sum(good(in) + choice(in)).backward(), differs.c_str(), Error);
+  CHECK_FALSE(good.weight.has_grad());
+  sum(good(in)).backward();
+  check_close(good.weight.grad(), ones<double>({1, 2}), 0);
 
   nn::Linear<double> other(2, rank() == 0 ? 2 : 3);
   CHECK_THROWS_AS(mpi::DataParallel<double>{other}, Error);

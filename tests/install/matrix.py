@@ -60,6 +60,8 @@ CONFIGURATIONS = {
     "libc++": Configuration("Clang 19 with libc++: all tests", compiler="clang++-19 -stdlib=libc++", tests=None, rapidcheck=True),
     "aarch64": Configuration("64-bit Arm: all tests, instructions counted", compiler="aarch64-linux-gnu-g++", processor="aarch64",
                              debian="arm64", tests=None, leaves_out=NATIVE),
+    "riscv64": Configuration("64-bit RISC-V: generic kernels, without BLAS", compiler="riscv64-linux-gnu-g++", options=["-Dblas=none"],
+                             processor="riscv64", debian="riscv64", tests=(*TESTS, "data", "foreign", "number_formats", "resumed")),
     "s390x": Configuration("big-endian: the tests of files", compiler="s390x-linux-gnu-g++", processor="s390x", debian="s390x",
                            endian="big", tests=FILES),
     "windows": Configuration("Windows by MinGW-w64: all tests under Wine, files for Linux", compiler="x86_64-w64-mingw32-g++-posix",

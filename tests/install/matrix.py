@@ -202,7 +202,7 @@ class Run:
         plugin = os.path.join(self.work, "count.so")
         self.run("cc", "-shared", "-fPIC", "-o", plugin, os.path.join(CROSS, "count_instructions.c"), what="plugin")
         self.run("ninja", "-C", self.build, "tests/kernel_calls", what="build")
-        print(self.run("python3", os.path.join(CROSS, "instructions.py"), plugin, self.emulator, "-L", self.sysroot,
+        print(self.run("python3", os.path.join(CROSS, "instructions.py"), plugin, self.configuration.runner, "-L", self.sysroot,
                        os.path.join(self.build, "tests/kernel_calls"), what="instructions"))
 
     def exchange_files(self):

@@ -225,7 +225,7 @@ class Run:
         """The targets of the library, and of its kernels, whose archives a test reads."""
         files = [t["filename"][0][len(self.build) + 1:]
                  for t in json.loads(self.run("meson", "introspect", self.build, "--targets"))]
-        return [f for f in files if re.match(r"libxtape\.|autodiff/libkernels_", f)]
+        return [f for f in files if re.match(r"libxtape[.-]|autodiff/libkernels_", f)]
 
     def measure(self, library):
         stripped = os.path.join(self.work, "stripped")

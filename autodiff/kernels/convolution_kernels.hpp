@@ -23,8 +23,9 @@ template <std::size_t n, class F>
   (std::make_index_sequence<n>());
 }
 
-/// C += A B for `rows` rows and `panels` batches, all of them in registers. By itself: inlined into loops,
-/// the compiler would keep addresses in memory.
+/// C += A B for `rows` rows and `panels` batches, all of them in registers. The sum of these K is added to C
+/// at the end: in sequence with what C has, a long sum would lose digits. By itself: inlined into loops, the
+/// compiler would keep addresses in memory.
 template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
 [[gnu::noinline]] void indexed_tile(T* C, std::size_t K, const IndexedProduct<T>& p, std::size_t row,
                                     const std::ptrdiff_t* column, const T* right) {
@@ -36,7 +37,7 @@ template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
   with_constants<rows>([&](auto r) {
     from[r] = p.x + p.a_row[row + r];
     to[r] = C + p.c_row[row + r];
-    with_constants<panels>([&](auto j) { sum[r][j] = B::load_unaligned(to[r] + j * c_panel); });
+    with_constants<panels>([&](auto j) { sum[r][j] = B(T(0)); });
   });
   for (std::size_t k = 0; k < K; ++k, right += W) {
     const std::ptrdiff_t at = column[k];
@@ -52,7 +53,10 @@ template <class B, bool by_lane, std::size_t rows, std::size_t panels, class T>
     });
   }
   with_constants<rows>([&](auto r) {
-    with_constants<panels>([&](auto j) { sum[r][j].store_unaligned(to[r] + j * c_panel); });
+    with_constants<panels>([&](auto j) {
+      T* const c = to[r] + j * c_panel;
+      (B::load_unaligned(c) + sum[r][j]).store_unaligned(c);
+    });
   });
 }
 

@@ -7,11 +7,13 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <autodiff/layout.hpp>
@@ -28,7 +30,8 @@ namespace {
 }
 
 std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  if (std::error_code error; std::filesystem::is_directory(path, error)) fail(path, "is a folder");
+  std::ifstream(path, std::ios::binary);
   if (!file) fail(path, std::strerror(errno));
   std::ostringstream text;
   text.exceptions(std::ios::badbit);  // where there is no memory, it would end the text there

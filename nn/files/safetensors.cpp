@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <set>
+#include <system_error>
 
 #include <zlib.h>
 
@@ -184,10 +186,11 @@ void save_tensors(const std::string& path, const NamedTensors<T>& content, const
 
 template <class T>
 NamedTensors<T> load_tensors(const std::string& path, const LoadTensorsOptions& options) {
+  if (std::error_code error; std::filesystem::is_directory(path, error)) fail("load", path, "is a folder");
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) fail("load", path, std::strerror(errno));
   const std::streamoff end = file.tellg();
-  if (end < 0 || end == std::numeric_limits<std::streamoff>::max()) fail("load", path, "is no file");
+  if (end < 0) fail("load", path, "has no size, as a file has");
   const auto size = static_cast<std::size_t>(end);
   const auto read = [&](void* to, std::size_t bytes) {
     if (!file.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes)))

@@ -193,6 +193,6 @@ TEST_CASE("what the system refuses is an error with its words, and the old file 
                        "[save_npy] /does/not/exist/a: No such file or directory", Error);
   CHECK_THROWS_WITH_AS(nn::load_npy<float>("/does/not/exist/a"),
                        "[load_npy] /does/not/exist/a: No such file or directory", Error);
-  CHECK_THROWS_WITH_AS(nn::load_npy<float>("/"), "[load_npy] /: is no .npy file", Error);
+  CHECK_THROWS_WITH_AS(nn::load_npy<float>("/"), "[load_npy] /: is a folder", Error);
   CHECK_THROWS_WITH_AS(nn::save_npy("a", Tensor<float>()), "[save_npy] a: the tensor is empty", Error);
 }

@@ -216,5 +216,5 @@ TEST_CASE("what cannot be saved is an error, and the old file stays") {
   CHECK_THROWS_WITH_AS(nn::load_tensors<double>("/does/not/exist/a"),
                        "[load] /does/not/exist/a: No such file or directory", Error);
   CHECK_THROWS_WITH_AS(nn::load_tensors<double>(folder.path.string()),
-                       ("[load] " + folder.path.string() + ": is no file").c_str(), Error);
+                       ("[load] " + folder.path.string() + ": is a folder").c_str(), Error);
 }

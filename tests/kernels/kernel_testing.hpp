@@ -17,6 +17,13 @@ using namespace xtape::detail;
 using namespace xtape::engine;
 
 using Real = long double;
+/// Whether the C library's functions of long double are exact enough to judge others by: MinGW's err by up to
+/// thousands of units of double's last place.
+#ifdef _WIN32
+inline constexpr bool has_long_functions = false;
+#else
+inline constexpr bool has_long_functions = true;
+#endif
 inline constexpr std::size_t guard = 20;
 
 /// Numbers with a frame around them that must stay as it is; `shift` makes the start unaligned.

@@ -78,6 +78,9 @@ inline const std::vector<Row>& table() {
       for (std::string& cell : cells) std::getline(in, cell, ',');
       std::string because;
       std::getline(in, because);
+#ifdef _WIN32  // MinGW's sin and cos are wrong beyond 2^63
+      if ((cells[0] == "sin" || cells[0] == "cos") && cells[2].ends_with("max")) continue;
+#endif
       const std::string column = "column ";
       const bool only_columns = cells[5].starts_with(column);
       if (only_columns) cells[5].erase(0, column.size());

@@ -229,8 +229,8 @@ TEST_CASE(
     CHECK(y.item() == (scale > 1 ? infinity : 0));
     check_close(grad(y, x), scale * Tensor<double>{{3, -1}, {-1, 4}}, 1e-15);
   }
-  // Numerically singular: by singular values. Eigen divides by the largest element first, so that smaller ones
-  // than 1e-308 of it are 0.
+  // Numerically singular: by singular values. Eigen divides by the largest element first, so that smaller
+  // ones than 1e-308 of it are 0.
 #ifdef XTAPE_WITHOUT_BLAS
   const double large = 1e150, small = 1e-150;
 #else

@@ -31,7 +31,7 @@ namespace {
 
 std::string content_of(const std::string& path) {
   if (std::error_code error; std::filesystem::is_directory(path, error)) fail(path, "is a folder");
-  std::ifstream(path, std::ios::binary);
+  std::ifstream file(path, std::ios::binary);
   if (!file) fail(path, std::strerror(errno));
   std::ostringstream text;
   text.exceptions(std::ios::badbit);  // where there is no memory, it would end the text there

@@ -264,6 +264,7 @@ TEST_CASE("what one rank must refuse all refuse, and nothing has changed") {
 
   const Tensor<double> y = model(x);
   const auto inner = custom<double>("inner", {y}, y.detach(), [&model, &x](const Tensor<double>& g) {
+    const EnableGrad enable;
     mean(square(model(x))).backward();
     return std::vector{g};
   });

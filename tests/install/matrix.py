@@ -218,7 +218,8 @@ class Run:
             raise Failed("other names in a file")
         worst = max(abs(a - b) for name in known for a, b in zip(numbers(arrays[name]), numbers(known[name]), strict=True))
         print(f"{self.name}: {len(arrays)} arrays of a file that was written there differ by {worst:.1e} at the most")
-        if not worst <= 1e-12:
+        # Adam makes steps of what rounding leaves of a gradient that is 0, as that of a bias before batch normalisation.
+        if not worst <= 1e-9:
             raise Failed("other numbers in a file")
 
     def libraries(self):

@@ -190,8 +190,11 @@ TEST_CASE("a callback, progress, and messages") {
         },
         x0, {.gradient_tolerance = 0, .value_tolerance = 0, .step_tolerance = 0});
     CAPTURE(last.message);
-    // Where the sum of squares has lost another digit, no step decreases it, and it says so.
+#ifdef __x86_64__
+    CHECK(last.converged);
+#else  // on 64-bit Arm one of the two has lost another digit, so that no step decreases it, and says so
     CHECK((last.converged || contains(last.message, "f is rounded more coarsely")));
+#endif
     CHECK(last.gradient_norm < 1e-5);
     CHECK(last.iterations < 100);
   }

@@ -65,6 +65,13 @@ inline Words arguments(const std::string& text) {
   return all;
 }
 
+/// Rows of an operation and a type that are not read: MinGW's sin and cos of ±max are wrong, as beyond 2^63.
+#ifdef _WIN32
+inline constexpr std::size_t left_out = 2;
+#else
+inline constexpr std::size_t left_out = 0;
+#endif
+
 inline const std::vector<Row>& table() {
   static const std::vector<Row> rows = [] {
     std::ifstream file(std::string(XTAPE_SOURCE_DIR) + "/tests/reference/extremes.csv");
@@ -78,9 +85,7 @@ inline const std::vector<Row>& table() {
       for (std::string& cell : cells) std::getline(in, cell, ',');
       std::string because;
       std::getline(in, because);
-#ifdef _WIN32  // MinGW's sin and cos are wrong beyond 2^63
-      if ((cells[0] == "sin" || cells[0] == "cos") && cells[2].ends_with("max")) continue;
-#endif
+      if (left_out != 0 && (cells[0] == "sin" || cells[0] == "cos") && cells[2].ends_with("max")) continue;
       const std::string column = "column ";
       const bool only_columns = cells[5].starts_with(column);
       if (only_columns) cells[5].erase(0, column.size());

@@ -29,8 +29,12 @@ TEST_CASE("a thread keeps none of the large tensors that others have made" * doc
     if (i == 20) before = test::resident_kilobytes();
   }
   CHECK(memory_use().cached < (std::size_t{2} << 20));
-  // Of 700 MiB; QEMU keeps some of each thread.
-  CHECK(test::resident_kilobytes() <= before + (128 << 10));
+#ifdef __x86_64__
+  const std::size_t more = 32 << 10;
+#else  // of 700 MiB: QEMU, under which other processors are tested, keeps some of each thread
+  const std::size_t more = 128 << 10;
+#endif
+  CHECK(test::resident_kilobytes() <= before + more);
 
   // All at once, and in both directions.
   std::vector<Tensor<float>> all;
